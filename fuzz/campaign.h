@@ -1,0 +1,56 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fuzz/judge.h"
+#include "fuzz/shrink.h"
+#include "targets/target.h"
+
+namespace attnfuzz {
+
+/// A failing case after shrinking.
+struct Finding {
+  std::string target, version, signature;
+  uint64_t seed = 0, index = 0;  ///< which case of which campaign; a corpus case: `corpus` is set
+  std::string corpus;            ///< the file's name, for a replayed case
+  Case original;
+  Examination first;  ///< of the original
+  Shrunk shrunk;
+  Examination last;   ///< of the shrunk case
+  int64_t count = 1;  ///< cases of this campaign with this signature
+};
+
+struct CampaignOptions {
+  uint64_t seed = 0;
+  uint64_t cases = 1000;  ///< over all shards
+  double seconds = 0;     ///< > 0: a time budget instead of `cases`
+  uint64_t shard = 0, shards = 1;
+  int64_t max_shrink_tries = 20000;
+  uint64_t stop_after = 0;                       ///< stop at this many findings; 0: never
+  const std::atomic<bool>* interrupt = nullptr;  ///< Ctrl-C: finish the case at hand and return
+};
+
+/// Counts that a summary is made of; merging shards adds them.
+struct CampaignStats {
+  uint64_t cases = 0, passed = 0, failed = 0, skipped = 0;
+  double seconds = 0;
+  double worst_ratio = 0;                    ///< max |error| / bound among passing cases
+  std::map<std::string, uint64_t> features;  ///< how often each feature was covered
+  bool interrupted = false;
+};
+
+struct CampaignEvents {
+  std::function<void(const CampaignStats&)> progress;  ///< after every case; must be cheap
+  std::function<void(const Finding&)> finding;         ///< at once, when it is shrunk
+};
+
+/// Runs the shard's cases through one target. Each new signature is shrunk and announced once; the
+/// stats count the others.
+CampaignStats run_campaign(Target& target, const CampaignOptions& options,
+                           const CampaignEvents& events);
+
+}  // namespace attnfuzz

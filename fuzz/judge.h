@@ -1,0 +1,61 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "oracle/alternatives.h"
+#include "oracle/answer.h"
+#include "targets/target.h"
+
+namespace attnfuzz {
+
+enum class VerdictKind : uint8_t { pass, fail, skip };
+template <>
+inline constexpr std::array<std::string_view, 3> names_of<VerdictKind>{"pass", "fail", "skip"};
+
+enum class FailureKind : uint8_t {
+  mismatch,  ///< outside the error bound
+  nan,       ///< not finite where the answer is, or the other way round
+  shape,     ///< wrong output shape, dtype or number of steps, or a wrong cache length
+  error,     ///< raised on a case it claims
+  crash,
+  timeout,
+  memory,
+  nondeterminism,  ///< same input, other bits
+  ignored,         ///< an option made no difference where it must
+};
+template <>
+inline constexpr std::array<std::string_view, 9> names_of<FailureKind>{
+    "mismatch", "nan", "shape", "error", "crash", "timeout", "memory", "nondeterminism", "ignored"};
+
+/// The element that is furthest outside its bound, by logical coordinates.
+struct WorstElement {
+  int64_t step = 0, b = 0, h = 0, i = 0, d = 0;
+  double got = 0, want = 0, bound = 0;
+};
+
+/// The oracle's judgement of an Outcome. skip: the target declined.
+struct Verdict {
+  VerdictKind kind = VerdictKind::pass;
+  FailureKind failure = FailureKind::mismatch;
+  std::string detail;  ///< one line: what was wrong, with numbers
+  WorstElement worst;
+  int64_t wrong = 0, checked = 0;        ///< elements outside the bound, elements compared
+  double worst_ratio = 0;                ///< max |error| / bound over the checked elements
+  std::vector<const Alternative*> fits;  ///< mismatch, nan, ignored: meanings that the output has
+
+  bool failed() const { return kind == VerdictKind::fail; }
+};
+
+Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
+              const Outcome& outcome);
+
+/// A case's run and its judgement.
+struct Examination {
+  Outcome outcome;
+  Verdict verdict;
+  std::string signature;  ///< empty unless it failed: see fuzz/signature.h
+};
+Examination examine(Target& target, const Case& c);
+
+}  // namespace attnfuzz

@@ -1,0 +1,22 @@
+#pragma once
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "oracle/answer.h"
+
+namespace attnfuzz {
+
+/// Another meaning that a case could have been given by mistake. Diagnosis computes it on the same
+/// inputs and says "the output equals what you get if <words>" where the target agrees with it.
+struct Alternative {
+  std::string_view name;   ///< "causal-top-left"
+  std::string_view words;  ///< completes "the output equals what you get if …"
+  /// The case rewritten to the other meaning, or none where it does not apply (or is the same).
+  std::optional<Case> (*rewrite)(const Case&);
+};
+
+/// One line each; the most specific first.
+std::span<const Alternative> alternatives();
+
+}  // namespace attnfuzz

@@ -1,0 +1,34 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "oracle/case.h"
+#include "oracle/inputs.h"
+
+namespace attnfuzz {
+
+/// How a target computes, as far as the error bound needs it. Types not named are the case's dtype.
+struct Precision {
+  DType accumulate = DType::f32;  ///< q·k, softmax sums and p·v
+  DType p = DType::f32;           ///< the type in which p enters p·v
+  double exp_ulps = 4;            ///< error of exp, in ulps of `accumulate`
+  bool flush_subnormals = false;
+  bool operator==(const Precision&) const = default;
+};
+
+/// What one step must give. Elements in the order of the case's layout; shape as `out`.
+struct StepAnswer {
+  Shape shape;
+  std::vector<double> out;    ///< exact up to double rounding; NaN where NaN is the answer
+  std::vector<double> bound;  ///< |target − out| ≤ bound; +inf where the element is unchecked
+  std::vector<int64_t> lengths;  ///< tokens cached for each row after the step; empty uncached
+};
+
+struct Answer {
+  std::vector<StepAnswer> steps;  ///< one for a case without steps
+};
+
+/// The O(n²) double-precision answer. The bound's derivation: oracle/bounds.md.
+Answer answer(const Case& c, const Inputs& inputs, const Precision& precision);
+
+}  // namespace attnfuzz

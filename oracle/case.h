@@ -1,0 +1,156 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "oracle/dtype.h"
+#include "oracle/error.h"
+#include "oracle/mask.h"
+#include "oracle/names.h"
+
+namespace attnfuzz {
+
+/// Memory order of q, k, v and out: [batch, heads, len, dim] or [batch, len, heads, dim].
+enum class Layout : uint8_t { bhsd, bshd };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<Layout>{"bhsd", "bshd"};
+
+/// Which key head serves query head h: h / (num_heads / num_kv_heads), or h % num_kv_heads.
+enum class HeadMap : uint8_t { grouped, interleaved };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<HeadMap>{"grouped", "interleaved"};
+
+/// What a row that sees no key gives: zeros, NaN, the mean of all values, or anything (unchecked).
+enum class FullyMasked : uint8_t { zero, nan, uniform, any };
+template <>
+inline constexpr std::array<std::string_view, 4> names_of<FullyMasked>{"zero", "nan", "uniform",
+                                                                       "any"};
+
+/// Whether bias (additive, ALiBi) joins the scaled score after softcap or before it.
+enum class BiasOrder : uint8_t { after_softcap, before_softcap };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<BiasOrder>{"after_softcap",
+                                                                     "before_softcap"};
+
+/// What is to be computed. Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads,
+/// kv_len, head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len,
+/// head_dim_v] (in the order of `layout`).
+///   s = scale · q·k;  s = softcap · tanh(s / softcap) if softcap > 0;  s += bias (see bias_order);
+///   p = softmax over visible keys, memory keys and, in the denominator only, the head's sink;
+///   out = Σ p v.
+struct Problem {
+  int64_t batch = 1, num_heads = 1, num_kv_heads = 1;
+  int64_t q_len = 1, kv_len = 1;  ///< with steps: both 0 here, each step has its own
+  int64_t head_dim = 1, head_dim_v = 1;
+  DType dtype = DType::f32;
+  Layout layout = Layout::bhsd;
+  std::optional<double> scale;  ///< none: 1/sqrt(head_dim)
+  double softcap = 0;           ///< 0: off
+  bool sinks = false;           ///< a logit for each query head, added to the denominator (gpt-oss)
+  int64_t memory_kv = 0;        ///< learned keys and values before all others, seen by every query
+  HeadMap head_map = HeadMap::grouped;
+  BiasOrder bias_order = BiasOrder::after_softcap;
+  FullyMasked fully_masked = FullyMasked::zero;
+  Mask mask;
+
+  double scale_value() const;
+  int64_t kv_head(int64_t h) const;
+  bool operator==(const Problem&) const = default;
+};
+
+enum class Distribution : uint8_t {
+  normal,    ///< close to N(0, 1)
+  large,     ///< q, k × 8 and v × 64: a peaked softmax, large values
+  constant,  ///< every element 0.5
+  one_hot,   ///< element d is 1 where d = s mod dim, else 0: tells which key was read
+  tiny,      ///< normal × 2^-130 in f32 and f64 terms: subnormal products
+};
+template <>
+inline constexpr std::array<std::string_view, 5> names_of<Distribution>{
+    "normal", "large", "constant", "one_hot", "tiny"};
+
+/// Non-finite numbers mixed in, where they must make no difference or are the question asked.
+enum class NonFinite : uint8_t {
+  none,
+  nan_padding,  ///< k and v are NaN in slots that the padding rule hides: must not leak
+  inf_padding,  ///< the same with +inf
+  inf_value,    ///< one element in 64 of v is ±inf
+};
+template <>
+inline constexpr std::array<std::string_view, 4> names_of<NonFinite>{"none", "nan_padding",
+                                                                     "inf_padding", "inf_value"};
+
+/// How the tensors are made: see oracle/inputs.h.
+struct Data {
+  uint64_t seed = 0;
+  Distribution dist = Distribution::normal;
+  NonFinite nonfinite = NonFinite::none;
+  bool operator==(const Data&) const = default;
+};
+
+enum class CacheKind : uint8_t {
+  dynamic,  ///< grows by concatenation, no limit
+  fixed,    ///< a buffer of `capacity` tokens ("static" in Transformers)
+  paged,    ///< pages of `page_size` tokens, a block table for each row
+  ring,     ///< keeps the last `capacity` tokens (sliding window)
+};
+template <>
+inline constexpr std::array<std::string_view, 4> names_of<CacheKind>{"dynamic", "fixed", "paged",
+                                                                     "ring"};
+
+struct Cache {
+  CacheKind kind = CacheKind::dynamic;
+  int64_t capacity = 0;   ///< tokens for each row; 0 where the kind has no limit
+  int64_t page_size = 0;  ///< paged only
+  bool operator==(const Cache&) const = default;
+};
+
+/// What a step does to the cache. prefill, append and decode bring q_len new tokens (for row b the
+/// first lens[b] of them, when lens is given) and ask for their attention over all that is cached.
+enum class StepOp : uint8_t {
+  prefill,  ///< first tokens, on an empty cache
+  append,   ///< more tokens
+  decode,   ///< one token (q_len 1)
+  reorder,  ///< row b becomes a copy of row rows[b] (beam search)
+  crop,     ///< keep the first `length` tokens of each row
+  reset,    ///< empty the cache
+};
+template <>
+inline constexpr std::array<std::string_view, 6> names_of<StepOp>{"prefill", "append", "decode",
+                                                                  "reorder", "crop",   "reset"};
+
+struct Step {
+  StepOp op = StepOp::append;
+  int64_t q_len = 0;          ///< prefill, append, decode
+  std::vector<int64_t> lens;  ///< ragged: real tokens of each row; empty: q_len for all
+  std::vector<int64_t> rows;  ///< reorder
+  int64_t length = 0;         ///< crop
+
+  bool has_tokens() const { return op <= StepOp::decode; }
+  bool operator==(const Step&) const = default;
+};
+
+/// All that is needed to rerun one test.
+struct Case {
+  Problem problem;
+  Data data;
+  std::optional<Cache> cache;
+  std::vector<Step> steps;
+
+  bool cached() const { return cache.has_value(); }
+  bool operator==(const Case&) const = default;
+};
+
+/// Throws InputError(where, path, expected) for the first impossible size or combination.
+void check(const Case& c, const std::string& where = "case");
+
+/// The uniform words for what a case uses ("dtype:f32", "rule:causal", "gqa", "align:top_left",
+/// "fully_masked:zero", "step:append", "data:large" …), sorted. A target declares the same words.
+std::vector<std::string> features(const Case& c);
+
+/// One line for logs, in the manner of benchdnn's descriptors: "b2 h4/2 q8 kv11 d16 f32 causal".
+std::string one_line(const Case& c);
+
+}  // namespace attnfuzz

@@ -1,0 +1,34 @@
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "oracle/case.h"
+
+namespace attnfuzz {
+
+inline constexpr int case_format_version = 1;
+
+/// A corpus file: a case and, for each target or "target@version", the expected verdict
+/// ("pass", or "fail:<kind>").
+struct CaseFile {
+  Case c;
+  std::string about;  ///< a line for people: what the case shows, and its source
+  std::map<std::string, std::string> expect;
+};
+
+/// Strict: unknown keys, wrong types, impossible sizes throw InputError with the JSON path.
+/// `where` names the file in errors. Schema: corpus/case.schema.json.
+CaseFile parse_case(std::string_view json, const std::string& where);
+CaseFile read_case(const std::string& file);
+
+/// Canonical text: fixed key order, every convention written out; parse → write is byte-stable.
+std::string write_case(const CaseFile& file);
+inline std::string write_case(const Case& c) {
+  return write_case(CaseFile{c, {}, {}});
+}
+
+/// The JSON Schema (2020-12) of the format, made from the same tables as the reader.
+std::string case_schema();
+
+}  // namespace attnfuzz

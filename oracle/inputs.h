@@ -1,0 +1,42 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "oracle/case.h"
+#include "oracle/tensor.h"
+
+namespace attnfuzz {
+
+/// The tensors of a case; the value is the high word of the Philox counter, plus 16 for each step.
+enum class Role : uint32_t { q, k, v, bias, mask, sinks, mem_k, mem_v, grad_out };
+template <>
+inline constexpr std::array<std::string_view, 9> names_of<Role>{
+    "q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out"};
+
+/// One element before rounding to the case's dtype. h is the head, s the token (or key, query), d
+/// the element. Roles: bias and mask use (b, h, i, j); sinks uses h alone.
+double element(const Data& data, Role role, int step, int64_t b, int64_t h, int64_t s, int64_t d,
+               int64_t dim);
+
+/// The inputs of a case by name, in the case's dtype and layout. Without steps: "q", "k", "v", and
+/// where the case has them "bias", "mask" (1 = seen; both [batch, num_heads, q_len, kv_len] with
+/// every rule folded in: see dense_mask), "sinks" [num_heads], "mem_k", "mem_v" [num_kv_heads,
+/// memory_kv, dim]. With steps: "q.0", "k.0", "v.0", "q.1" … for the steps that bring tokens.
+class Inputs {
+ public:
+  const Tensor& at(std::string_view name) const;
+  const Tensor* find(std::string_view name) const;
+  void add(std::string name, Tensor tensor);
+  const std::vector<std::pair<std::string, Tensor>>& all() const { return tensors_; }
+
+ private:
+  std::vector<std::pair<std::string, Tensor>> tensors_;
+};
+Inputs make_inputs(const Case& c);
+
+/// Shape of a [batch, heads, len, dim] tensor in the given layout.
+Shape shape_in(Layout layout, int64_t batch, int64_t heads, int64_t len, int64_t dim);
+
+}  // namespace attnfuzz

@@ -1,0 +1,99 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "oracle/names.h"
+
+namespace attnfuzz {
+
+struct Problem;
+struct Data;
+
+/// Where query 0 stands among the keys when q_len ≠ kv_len: at key 0, or such that the last query
+/// stands at the last key (key kv_len − q_len).
+enum class Align : uint8_t { top_left, bottom_right };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<Align>{"top_left", "bottom_right"};
+
+/// One parameter of a mask rule: enough to read, check, generate, shrink and describe it.
+struct RuleParam {
+  enum class Kind : uint8_t {
+    integer,    ///< int64_t in [min, …]
+    choice,     ///< int64_t index into `choices`
+    per_batch,  ///< one int64_t in [min, kv_len] for each batch row
+    lengths,    ///< positive integers that sum to kv_len (shared by the batch)
+  };
+  std::string_view name;
+  Kind kind;
+  int64_t min = 0;
+  std::span<const std::string_view> choices = {};
+};
+using ParamValue = std::variant<int64_t, std::vector<int64_t>>;
+
+struct RuleUse;
+
+/// What a rule may look at to decide on one query row.
+struct RowContext {
+  const Problem& problem;
+  const Data& data;
+  int64_t b, h, i;                   ///< batch row, query head, query
+  int64_t q_pos;                     ///< the query's position on the keys' axis (from Align)
+  std::span<const int64_t> key_pos;  ///< positions of the keys; 0…kv_len−1 without a cache
+  int64_t first_token;               ///< position of the row's first real token (left padding)
+  int step;                          ///< step of a cached case, 0 without a cache
+};
+
+/// The row's answer, ANDed (visible) and added (bias) over the rules of a mask.
+struct MaskRow {
+  std::span<uint8_t> visible;  ///< [kv_len], starts as 1
+  std::span<double> bias;      ///< [kv_len], starts as 0, in units of the scaled score
+};
+
+/// A mask rule: one file in oracle/masks/ and one line in the table of mask.cpp.
+struct RuleSpec {
+  std::string_view name;
+  std::string_view words;  ///< "key j is seen by query i if …", for `show` and reports
+  std::span<const RuleParam> params;
+  bool positional;  ///< depends on Align when q_len ≠ kv_len
+  void (*apply)(const RuleUse&, const RowContext&, const MaskRow&);
+};
+
+struct RuleUse {
+  const RuleSpec* spec = nullptr;
+  std::vector<ParamValue> values;  ///< in the order of spec->params
+
+  int64_t integer(size_t k) const { return std::get<int64_t>(values[k]); }
+  const std::vector<int64_t>& list(size_t k) const {
+    return std::get<std::vector<int64_t>>(values[k]);
+  }
+  bool operator==(const RuleUse&) const = default;
+};
+
+/// The conjunction of its rules.
+struct Mask {
+  Align align = Align::top_left;
+  std::vector<RuleUse> rules;
+
+  const RuleUse* find(std::string_view rule) const;
+  bool operator==(const Mask&) const = default;
+};
+
+std::span<const RuleSpec* const> rule_table();
+const RuleSpec* find_rule(std::string_view name);
+
+/// One row of the mask of a problem (all rules).
+void mask_row(const RowContext& context, const MaskRow& row);
+
+/// The whole mask of a problem without a cache. bias is empty when no rule adds any.
+struct DenseMask {
+  int64_t batch, heads, q_len, kv_len;
+  std::vector<uint8_t> visible;  ///< [batch, heads, q_len, kv_len]
+  std::vector<double> bias;      ///< the same shape
+};
+DenseMask dense_mask(const Problem& problem, const Data& data);
+
+}  // namespace attnfuzz

@@ -1,0 +1,53 @@
+#pragma once
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fuzz/campaign.h"
+#include "reports/diagnose.h"
+
+namespace attnfuzz {
+
+/// What a writer writes: one campaign (or what a store remembers of several).
+struct Report {
+  struct Item {
+    Finding finding;
+    std::vector<Cause> causes;
+    std::string first_seen, last_seen;  ///< ISO 8601, UTC
+    std::string repro;                  ///< file name beside the report, empty: none
+  };
+  std::string version;      ///< attnfuzz's own
+  std::string environment;  ///< "Linux 6.1 x86_64, AMD EPYC, 2 cores"
+  CampaignOptions options;
+  std::vector<std::pair<std::string, CampaignStats>> targets;  ///< by target name
+  std::vector<Item> items;
+};
+
+/// One file in reports/writers/ and one line in the table of report.cpp.
+struct Writer {
+  std::string_view format;  ///< "md", "html", "junit", "sarif", "json"
+  std::string_view file;    ///< "index.html"
+  std::string (*write)(const Report&);
+};
+std::span<const Writer> writers();
+
+/// The page of one finding, in Markdown; ready to paste into an issue.
+std::string finding_markdown(const Report::Item& item);
+/// The few lines for the terminal.
+std::string finding_terminal(const Report::Item& item, bool colour);
+
+/// Writes summary.json, every format asked for, and findings/<signature>/{case.json,report.md,
+/// repro.*} under `dir`.
+void write_report(const Report& report, const std::filesystem::path& dir,
+                  std::span<const std::string> formats);
+
+/// A program of its own that needs only the package under test: exits 1 while the bug is there, 0
+/// once it is fixed. Empty where there is none for this target.
+struct Repro {
+  std::string file_name;  ///< "repro.py", "repro.cpp"
+  std::string text;
+};
+Repro make_repro(const Case& c, const TargetInfo& target);
+
+}  // namespace attnfuzz

@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "oracle/answer.h"
+#include "oracle/case.h"
+
+namespace attnfuzz {
+
+struct SizeRange {
+  int64_t min = 1, max = 64, multiple_of = 1;
+};
+
+/// What a target claims, as data. A case is inside when its sizes are in the ranges, its features()
+/// are all declared, and no exclusion or missing requirement applies.
+///   {"sizes": {"batch": [1, 8], "head_dim": [8, 64, 8]}, "equal": [["q_len", "kv_len"]],
+///    "features": ["dtype:f32", "rule:causal", "gqa"], "excludes": [["softcap", "rule:bias"]],
+///    "requires": [["rule:window", "rule:causal"]],
+///    "precision": {"f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 4}}, "max_rules": 2,
+///    "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 64]}}
+/// Sizes not named are fixed to 1 (memory_kv, steps: 0). `tiles` are edges worth aiming at.
+struct Capabilities {
+  std::map<std::string, SizeRange> sizes;
+  std::vector<std::pair<std::string, std::string>> equal;
+  std::vector<std::string> features;  ///< sorted
+  std::vector<std::vector<std::string>> excludes;
+  std::vector<std::pair<std::string, std::string>> required;  ///< first needs second
+  std::map<DType, Precision> precision;
+  std::map<std::string, std::vector<int64_t>> tiles;
+  std::map<std::string, SizeRange> params;
+  int64_t max_rules = 3;
+
+  bool has(std::string_view feature) const;
+  Precision precision_of(DType dtype) const;
+  /// Empty if the case is inside; else the first reason why not ("head_dim 7 is not in [8, 64] by
+  /// 8").
+  std::string why_not(const Case& c) const;
+};
+
+/// Strict reader for the JSON above; `where` names the target in errors.
+Capabilities parse_capabilities(std::string_view json, const std::string& where);
+
+}  // namespace attnfuzz

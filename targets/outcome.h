@@ -1,0 +1,28 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "oracle/tensor.h"
+
+namespace attnfuzz {
+
+enum class Status : uint8_t { ok, declined, error, crash, timeout, memory };
+template <>
+inline constexpr std::array<std::string_view, 6> names_of<Status>{"ok",    "declined", "error",
+                                                                  "crash", "timeout",  "memory"};
+
+/// What a target gave for one step: out in the case's layout and dtype, and, cached, the number of
+/// tokens it says each row holds (empty: it does not say).
+struct StepOutput {
+  Tensor out;
+  std::vector<int64_t> lengths;
+};
+
+/// What a target did with a case. `steps` holds what was done before an error too.
+struct Outcome {
+  Status status = Status::ok;
+  std::string text;  ///< the error's text, or why it declined
+  std::vector<StepOutput> steps;
+};
+
+}  // namespace attnfuzz

@@ -1,0 +1,43 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "oracle/inputs.h"
+#include "targets/capabilities.h"
+#include "targets/outcome.h"
+
+namespace attnfuzz {
+
+struct TargetInfo {
+  std::string name;     ///< "cpu:tiled", "specimen:gla-cache-offset", "onnxruntime:Attention"
+  std::string version;  ///< of the package or plug-in; attnfuzz's own for built-in ones
+  std::string about;    ///< one line
+  Capabilities capabilities;
+  bool trusted = false;  ///< may run inside attnfuzz's own process
+};
+
+/// An implementation under test. run() is not called for cases outside the capabilities; it reports
+/// failures in the Outcome and throws only when attnfuzz itself is at fault.
+class Target {
+ public:
+  virtual ~Target() = default;
+  virtual const TargetInfo& info() const = 0;
+  virtual Outcome run(const Case& c, const Inputs& inputs) = 0;
+};
+
+/// Built-in targets: one line each in targets/registry.cpp.
+struct BuiltinTarget {
+  std::string_view name;
+  std::unique_ptr<Target> (*open)();
+};
+std::span<const BuiltinTarget> builtin_targets();
+
+/// Opens "cpu:tiled", "specimen:NAME", "fixed:NAME", a plug-in by path ("./libmine.so"), or a
+/// Python target "package:name" through a worker. Throws InputError for a name that is none of
+/// these.
+std::unique_ptr<Target> open_target(const std::string& name);
+
+}  // namespace attnfuzz
