@@ -10,11 +10,7 @@ namespace attnfuzz {
 class InputError : public std::runtime_error {
  public:
   InputError(const std::string& where, const std::string& path, const std::string& expected)
-      : std::runtime_error(where + (path.empty() ? "" : ": " + path) + ": " + expected),
-        where(where),
-        path(path),
-        expected(expected) {}
-  std::string where, path, expected;
+      : std::runtime_error(where + (path.empty() ? "" : ": " + path) + ": " + expected) {}
 };
 
 }  // namespace attnfuzz
