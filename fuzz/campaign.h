@@ -41,12 +41,18 @@ struct CampaignStats {
   double worst_ratio = 0;                    ///< max |error| / bound among passing cases
   std::map<std::string, uint64_t> features;  ///< how often each feature was covered
   bool interrupted = false;
+
+  CampaignStats& operator+=(const CampaignStats& other);
+  void count(const Case& c, const Verdict& verdict);  ///< one judged case
 };
 
 struct CampaignEvents {
   std::function<void(const CampaignStats&)> progress;  ///< after every case; must be cheap
   std::function<void(const Finding&)> finding;         ///< at once, when it is shrunk
 };
+
+/// Shrinks finding.original on the target: fills `shrunk` and `last`.
+void shrink_finding(Target& target, Finding& finding, int64_t max_tries);
 
 /// Runs the shard's cases through one target. Each new signature is shrunk and announced once; the
 /// stats count the others.
