@@ -15,6 +15,11 @@ template <>
 inline constexpr std::array<std::string_view, 9> names_of<Role>{
     "q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out"};
 
+/// The Philox counter's high word for a tensor.
+inline uint32_t tensor_number(Role role, int step) {
+  return static_cast<uint32_t>(role) + 16 * static_cast<uint32_t>(step);
+}
+
 /// One element before rounding to the case's dtype. h is the head, s the token (or key, query), d
 /// the element. Roles: bias and mask use (b, h, i, j); sinks uses h alone.
 double element(const Data& data, Role role, int step, int64_t b, int64_t h, int64_t s, int64_t d,

@@ -50,7 +50,8 @@ struct RowContext {
 /// The row's answer, ANDed (visible) and added (bias) over the rules of a mask.
 struct MaskRow {
   std::span<uint8_t> visible;  ///< [kv_len], starts as 1
-  std::span<double> bias;      ///< [kv_len], starts as 0, in units of the scaled score
+  std::span<double> bias;      ///< [kv_len], starts as 0, in units of the scaled score; may be
+                               ///< empty where no rule of the mask adds a bias
 };
 
 /// A mask rule: one file in oracle/masks/ and one line in the table of mask.cpp.
@@ -59,6 +60,7 @@ struct RuleSpec {
   std::string_view words;  ///< "key j is seen by query i if …", for `show` and reports
   std::span<const RuleParam> params;
   bool positional;  ///< depends on Align when q_len ≠ kv_len
+  bool adds_bias;   ///< adds to the score (and hides nothing)
   void (*apply)(const RuleUse&, const RowContext&, const MaskRow&);
 };
 
@@ -79,11 +81,17 @@ struct Mask {
   std::vector<RuleUse> rules;
 
   const RuleUse* find(std::string_view rule) const;
+  bool adds_bias() const;  ///< some rule does
   bool operator==(const Mask&) const = default;
 };
 
 std::span<const RuleSpec* const> rule_table();
 const RuleSpec* find_rule(std::string_view name);
+
+/// Position of query i on the keys' axis, by the mask's Align (without a cache).
+int64_t query_position(const Problem& problem, int64_t i);
+/// Position of row b's first real token: not 0 with left padding only.
+int64_t first_token(const Problem& problem, int64_t b);
 
 /// One row of the mask of a problem (all rules).
 void mask_row(const RowContext& context, const MaskRow& row);

@@ -1,0 +1,91 @@
+#include "oracle/mask.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "oracle/case.h"
+
+namespace attnfuzz {
+
+// One line for each rule; each is defined in oracle/masks/<rule>.cpp.
+#define ATTNFUZZ_MASK_RULES(RULE) \
+  RULE(causal)                    \
+  RULE(window)                    \
+  RULE(chunk)                     \
+  RULE(prefix)                    \
+  RULE(documents)                 \
+  RULE(padding)                   \
+  RULE(boolean)                   \
+  RULE(bias)                      \
+  RULE(alibi)
+
+#define ATTNFUZZ_DECLARE(rule) extern const RuleSpec rule;
+#define ATTNFUZZ_ADDRESS(rule) &masks::rule,
+namespace masks {
+ATTNFUZZ_MASK_RULES(ATTNFUZZ_DECLARE)
+}
+
+std::span<const RuleSpec* const> rule_table() {
+  static constexpr const RuleSpec* table[] = {ATTNFUZZ_MASK_RULES(ATTNFUZZ_ADDRESS)};
+  return table;
+}
+
+const RuleSpec* find_rule(std::string_view name) {
+  for (const RuleSpec* rule : rule_table()) {
+    if (rule->name == name) return rule;
+  }
+  return nullptr;
+}
+
+const RuleUse* Mask::find(std::string_view rule) const {
+  for (const RuleUse& use : rules) {
+    if (use.spec->name == rule) return &use;
+  }
+  return nullptr;
+}
+
+bool Mask::adds_bias() const {
+  return std::any_of(rules.begin(), rules.end(),
+                     [](const RuleUse& use) { return use.spec->adds_bias; });
+}
+
+int64_t query_position(const Problem& problem, int64_t i) {
+  return problem.mask.align == Align::top_left ? i : i + problem.kv_len - problem.q_len;
+}
+
+int64_t first_token(const Problem& problem, int64_t b) {
+  const RuleUse* padding = problem.mask.find("padding");
+  const bool left = padding != nullptr && padding->integer(0) == 0;
+  return left ? problem.kv_len - padding->list(1)[static_cast<size_t>(b)] : 0;
+}
+
+void mask_row(const RowContext& context, const MaskRow& row) {
+  for (const RuleUse& use : context.problem.mask.rules) use.spec->apply(use, context, row);
+}
+
+DenseMask dense_mask(const Problem& problem, const Data& data) {
+  DenseMask dense{problem.batch, problem.num_heads, problem.q_len, problem.kv_len, {}, {}};
+  const auto kv_len = static_cast<size_t>(problem.kv_len);
+  const size_t size =
+      static_cast<size_t>(problem.batch * problem.num_heads * problem.q_len) * kv_len;
+  dense.visible.assign(size, 1);
+  if (problem.mask.adds_bias()) dense.bias.assign(size, 0.0);
+  std::vector<int64_t> key_pos(kv_len);
+  std::iota(key_pos.begin(), key_pos.end(), 0);
+  size_t at = 0;
+  for (int64_t b = 0; b < problem.batch; ++b) {
+    const int64_t first = first_token(problem, b);
+    for (int64_t h = 0; h < problem.num_heads; ++h) {
+      for (int64_t i = 0; i < problem.q_len; ++i, at += kv_len) {
+        const RowContext context{problem, data,  b, h, i, query_position(problem, i),
+                                 key_pos, first, 0};
+        mask_row(context, {std::span(dense.visible).subspan(at, kv_len),
+                           dense.bias.empty() ? std::span<double>()
+                                              : std::span(dense.bias).subspan(at, kv_len)});
+      }
+    }
+  }
+  return dense;
+}
+
+}  // namespace attnfuzz
