@@ -1,0 +1,189 @@
+"""Runs Python packages under test for attnfuzz, one case at a time.
+
+    worker.py --list               one JSON line on fd 3: every target of the adapters, with what is missing for it
+    worker.py PACKAGE:NAME         serves that target until its parent closes fd 3
+
+fd 3 is a socket (one JSON line a message), fd 4 shared memory with the tensors; both are made by targets/remote.cpp, and
+the messages are written down in targets/protocol.h. stdout and stderr are the package's own.
+"""
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import json
+import mmap
+import os
+import socket
+import sys
+from pathlib import Path
+
+PROTOCOL = 1
+ADAPTERS = Path(os.environ.get("ATTNFUZZ_ADAPTERS") or Path(__file__).resolve().parent / "adapters")
+ALIGN = 64
+
+
+def requirements(file: Path) -> list[str]:
+    """The adapter's REQUIRES (names of distributions), read without running it."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", None) == "REQUIRES" for t in node.targets):
+            return list(ast.literal_eval(node.value))
+    return []
+
+
+def missing(file: Path) -> str:
+    """The first required distribution that is not installed, empty if all are."""
+    for name in requirements(file):
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return name
+    return ""
+
+
+def load(file: Path) -> dict:
+    """The adapter's targets by name."""
+    spec = importlib.util.spec_from_file_location(f"attnfuzz_adapters_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickle look modules up by name
+    spec.loader.exec_module(module)
+    return {target.name: target for target in module.targets()}
+
+
+def package_of(file: Path) -> str:
+    return file.stem.replace("_", "-")
+
+
+def describe(target) -> dict:
+    return {"name": target.name, "version": str(target.version), "about": getattr(target, "about", ""),
+            "capabilities": target.capabilities}
+
+
+def survey(file: Path) -> list[dict]:
+    """One entry for each target of an adapter, or one that says why it has none here."""
+    absent = {"name": package_of(file), "version": "", "about": "", "capabilities": None}
+    if name := missing(file):
+        return [absent | {"missing": f"not installed: {name}"}]
+    try:
+        return [describe(target) | {"missing": ""} for target in load(file).values()]
+    except ModuleNotFoundError as e:
+        return [absent | {"missing": f"not installed: {e.name}"}]
+    except Exception as e:
+        return [absent | {"missing": f"adapter {file.name}: {type(e).__name__}: {e}"}]
+
+
+def find(name: str) -> tuple[object | None, str]:
+    """The target, or why there is none."""
+    file = ADAPTERS / (name.partition(":")[0].replace("-", "_") + ".py")
+    if not file.is_file():
+        return None, "no such package"
+    if absent := missing(file):
+        return None, f"not installed: {absent}"
+    try:
+        targets = load(file)
+    except ModuleNotFoundError as e:
+        return None, f"not installed: {e.name}"
+    return (targets[name], "") if name in targets else (None, f"none of {', '.join(targets)}")
+
+
+class Memory:
+    """The shared memory, mapped anew when either side has made it longer."""
+
+    def __init__(self, fd: int):
+        self.fd, self.map = fd, None
+
+    def reach(self, size: int) -> mmap.mmap:
+        if self.map is None or len(self.map) < size:
+            if os.fstat(self.fd).st_size < size:
+                os.ftruncate(self.fd, size)
+            self.map = mmap.mmap(self.fd, os.fstat(self.fd).st_size)  # arrays keep the old map alive
+        return self.map
+
+
+class Server:
+    """Answers one request after another."""
+
+    def __init__(self, target, memory: Memory):
+        import numpy
+
+        from attnfuzz_worker import NUMPY_TYPES
+
+        self.np, self.target, self.memory = numpy, target, memory
+        self.types = {name: numpy.dtype(t) for name, t in NUMPY_TYPES.items()}
+        self.names = {t: name for name, t in reversed(self.types.items())}  # uint8 is told apart by the case
+
+    def inputs(self, request: dict) -> dict:
+        buffer = self.memory.reach(request["free"])
+        tensors = {}
+        for name, dtype, shape, offset in request["tensors"]:
+            kind, count = self.types[dtype], 1
+            for n in shape:
+                count *= n
+            if count:
+                tensors[name] = self.np.frombuffer(buffer, kind, count, offset).reshape(shape)
+            else:
+                tensors[name] = self.np.zeros(shape, kind)
+        return tensors
+
+    def output(self, array, case_dtype: str, free: int) -> tuple[list, int]:
+        """[dtype, shape, offset] of an array copied into the shared memory, and where the next one goes."""
+        array = self.np.asarray(array)
+        name = case_dtype if array.dtype == self.types[case_dtype] else self.names.get(array.dtype, str(array.dtype))
+        name = "bf16" if name == "bfloat16" else name
+        if name not in self.types:
+            raise TypeError(f"the output's dtype is {array.dtype}")
+        if array.nbytes:
+            view = self.memory.reach(free + array.nbytes)
+            self.np.copyto(self.np.frombuffer(view, array.dtype, array.size, free).reshape(array.shape), array)
+        return [name, list(array.shape), free], (free + array.nbytes + ALIGN - 1) // ALIGN * ALIGN
+
+    def answer(self, request: dict) -> dict:
+        from attnfuzz_worker import Declined
+
+        reply, steps, free = {"id": request["id"], "status": "ok", "text": ""}, [], request["free"]
+        try:
+            case, tensors = request["case"], self.inputs(request)
+            for step in self.target.run(case, tensors):
+                out, free = (None, free) if step.get("out") is None else self.output(
+                    step["out"], case["problem"]["dtype"], free)
+                steps.append({"out": out, "lengths": [int(n) for n in step.get("lengths") or ()]})
+        except Declined as e:
+            reply |= {"status": "declined", "text": str(e)}
+        except MemoryError as e:
+            reply |= {"status": "memory", "text": f"MemoryError: {e}"}
+        except Exception as e:
+            reply |= {"status": "error", "text": f"{type(e).__name__}: {e}"}
+        return reply | {"steps": steps}
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # cases are small; campaigns run one worker a core
+    os.set_inheritable(3, False)
+    os.set_inheritable(4, False)
+    channel = socket.socket(fileno=3)
+    lines = channel.makefile("rb", buffering=1 << 16)
+
+    def send(message: dict) -> None:
+        channel.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+    if arguments[0] == "--list":
+        send({"attnfuzz_worker": PROTOCOL, "targets": [t for f in sorted(ADAPTERS.glob("*.py")) for t in survey(f)]})
+        return 0
+    target, why_not = find(arguments[0])
+    if target is None:
+        send({"attnfuzz_worker": PROTOCOL, "missing": why_not})
+        return 0
+    if hasattr(target, "load"):
+        target.load()
+    server = Server(target, Memory(4))
+    send({"attnfuzz_worker": PROTOCOL, "target": describe(target)})
+    for line in lines:
+        send(server.answer(json.loads(line)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
