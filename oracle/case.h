@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,12 +61,21 @@ struct Problem {
   bool operator==(const Problem&) const = default;
 };
 
+/// A size of a Problem by its name in the case file, and its limits. In the file's order; the upper
+/// limits are those of element_index.
+struct ProblemSize {
+  std::string_view name;
+  int64_t Problem::*member;
+  int64_t min, max;
+};
+std::span<const ProblemSize> problem_sizes();
+
 enum class Distribution : uint8_t {
   normal,    ///< close to N(0, 1)
   large,     ///< q, k × 8 and v × 64: a peaked softmax, large values
   constant,  ///< every element 0.5
   one_hot,   ///< element d is 1 where d = s mod dim, else 0: tells which key was read
-  tiny,      ///< normal × 2^-130 in f32 and f64 terms: subnormal products
+  tiny,  ///< normal × a quarter of the dtype's smallest normal number (f64: of f32's): subnormal
 };
 template <>
 inline constexpr std::array<std::string_view, 5> names_of<Distribution>{
@@ -74,9 +84,10 @@ inline constexpr std::array<std::string_view, 5> names_of<Distribution>{
 /// Non-finite numbers mixed in, where they must make no difference or are the question asked.
 enum class NonFinite : uint8_t {
   none,
-  nan_padding,  ///< k and v are NaN in slots that the padding rule hides: must not leak
+  nan_padding,  ///< k and v are NaN in slots that the padding rule hides, and beyond a step's lens:
+                ///< must not leak
   inf_padding,  ///< the same with +inf
-  inf_value,    ///< one element in 64 of v is ±inf
+  inf_value,    ///< one element in 64 of v is ±inf (e4m3, which has none: NaN)
 };
 template <>
 inline constexpr std::array<std::string_view, 4> names_of<NonFinite>{"none", "nan_padding",

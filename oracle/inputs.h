@@ -21,14 +21,17 @@ inline uint32_t tensor_number(Role role, int step) {
 }
 
 /// One element before rounding to the case's dtype. h is the head, s the token (or key, query), d
-/// the element. Roles: bias and mask use (b, h, i, j); sinks uses h alone.
+/// the element of dim. bias and mask use (b, h, i, j), memory keys (0, h, s, d), sinks (0, h, 0,
+/// 0). bias and sinks are normal in every distribution; mask is a whole number, uniform in 0…99, to
+/// be compared with a percentage. dtype matters to the tiny distribution alone.
 double element(const Data& data, Role role, int step, int64_t b, int64_t h, int64_t s, int64_t d,
-               int64_t dim);
+               int64_t dim, DType dtype = DType::f32);
 
 /// The inputs of a case by name, in the case's dtype and layout. Without steps: "q", "k", "v", and
-/// where the case has them "bias", "mask" (1 = seen; both [batch, num_heads, q_len, kv_len] with
-/// every rule folded in: see dense_mask), "sinks" [num_heads], "mem_k", "mem_v" [num_kv_heads,
-/// memory_kv, dim]. With steps: "q.0", "k.0", "v.0", "q.1" … for the steps that bring tokens.
+/// where the case has them "bias" (if a rule adds any), "mask" (if there are rules; 1 = seen, 0 =
+/// not; both [batch, num_heads, q_len, kv_len] with every rule folded in: see dense_mask), "sinks"
+/// [num_heads], "mem_k", "mem_v" [num_kv_heads, memory_kv, dim]. With steps: "q.0", "k.0", "v.0",
+/// "q.1" … for the steps that bring tokens.
 class Inputs {
  public:
   const Tensor& at(std::string_view name) const;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,15 +23,16 @@ inline constexpr std::array<std::string_view, 2> names_of<Align>{"top_left", "bo
 /// One parameter of a mask rule: enough to read, check, generate, shrink and describe it.
 struct RuleParam {
   enum class Kind : uint8_t {
-    integer,    ///< int64_t in [min, …]
+    integer,    ///< int64_t in [min, max]
     choice,     ///< int64_t index into `choices`
-    per_batch,  ///< one int64_t in [min, kv_len] for each batch row
+    per_batch,  ///< one int64_t in [min, kv_len] for each batch row (cached: [min, max])
     lengths,    ///< positive integers that sum to kv_len (shared by the batch)
   };
   std::string_view name;
   Kind kind;
   int64_t min = 0;
   std::span<const std::string_view> choices = {};
+  int64_t max = std::numeric_limits<int32_t>::max();
 };
 using ParamValue = std::variant<int64_t, std::vector<int64_t>>;
 
@@ -62,6 +64,7 @@ struct RuleSpec {
   bool positional;  ///< depends on Align when q_len ≠ kv_len
   bool adds_bias;   ///< adds to the score (and hides nothing)
   void (*apply)(const RuleUse&, const RowContext&, const MaskRow&);
+  bool on_cache = true;  ///< has a meaning over a cache (is a matter of positions alone)
 };
 
 struct RuleUse {
