@@ -25,6 +25,7 @@ const RuleSpec bias = {.name = "bias",
                        .params = params,
                        .positional = false,
                        .adds_bias = true,
-                       .apply = apply};
+                       .apply = apply,
+                       .on_cache = false};
 
 }  // namespace attnfuzz::masks

@@ -31,6 +31,7 @@ const RuleSpec boolean = {.name = "boolean",
                           .params = params,
                           .positional = false,
                           .adds_bias = false,
-                          .apply = apply};
+                          .apply = apply,
+                          .on_cache = false};
 
 }  // namespace attnfuzz::masks

@@ -27,6 +27,7 @@ const RuleSpec documents = {.name = "documents",
                             .params = params,
                             .positional = true,
                             .adds_bias = false,
-                            .apply = apply};
+                            .apply = apply,
+                            .on_cache = false};
 
 }  // namespace attnfuzz::masks

@@ -26,6 +26,7 @@ const RuleSpec padding = {.name = "padding",
                           .params = params,
                           .positional = false,
                           .adds_bias = false,
-                          .apply = apply};
+                          .apply = apply,
+                          .on_cache = false};
 
 }  // namespace attnfuzz::masks
