@@ -43,4 +43,7 @@ struct Capabilities {
 /// Strict reader for the JSON above; `where` names the target in errors.
 Capabilities parse_capabilities(std::string_view json, const std::string& where);
 
+/// The same as one line of JSON; parse_capabilities gives back an equal value.
+std::string write_capabilities(const Capabilities& capabilities);
+
 }  // namespace attnfuzz
