@@ -1,8 +1,10 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "oracle/answer.h"
@@ -21,7 +23,9 @@ struct SizeRange {
 ///    "requires": [["rule:window", "rule:causal"]],
 ///    "precision": {"f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 4}}, "max_rules": 2,
 ///    "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 64]}}
-/// Sizes not named are fixed to 1 (memory_kv, steps: 0). `tiles` are edges worth aiming at.
+/// Sizes not named are fixed to 1 (memory_kv, steps, capacity, page_size: 0). In a cached case
+/// q_len is each step's, kv_len the most tokens that a row ever holds. `tiles` are edges worth
+/// aiming at.
 struct Capabilities {
   std::map<std::string, SizeRange> sizes;
   std::vector<std::pair<std::string, std::string>> equal;
@@ -39,6 +43,14 @@ struct Capabilities {
   /// 8").
   std::string why_not(const Case& c) const;
 };
+
+/// What precision_of() answers for a dtype that is not declared: all in f32, f64 for f64.
+Precision default_precision(DType dtype);
+
+/// The words that `sizes`, `equal` and `tiles` may name.
+std::span<const std::string_view> size_names();
+/// Every word that features() can give and a target can declare, sorted.
+const std::vector<std::string>& feature_words();
 
 /// Strict reader for the JSON above; `where` names the target in errors.
 Capabilities parse_capabilities(std::string_view json, const std::string& where);

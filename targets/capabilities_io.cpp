@@ -1,0 +1,275 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "oracle/mask.h"
+#include "targets/capabilities.h"
+#include "targets/suggest.h"
+
+namespace attnfuzz {
+namespace {
+
+using Json = nlohmann::json;
+
+/// A value inside the JSON text and its path, for errors.
+struct Node {
+  const Json& json;
+  std::string path;
+  const std::string& where;
+
+  [[noreturn]] void reject(const std::string& expected) const {
+    throw InputError(where, path, expected);
+  }
+  Node at(size_t k) const { return {json.at(k), fmt::format("{}/{}", path, k), where}; }
+  std::vector<Node> elements(const std::string& expected) const {
+    if (!json.is_array()) reject("expected " + expected);
+    std::vector<Node> nodes;
+    for (size_t k = 0; k < json.size(); ++k) nodes.push_back(at(k));
+    return nodes;
+  }
+  std::vector<std::pair<std::string, Node>> members(const std::string& expected) const {
+    if (!json.is_object()) reject("expected " + expected);
+    std::vector<std::pair<std::string, Node>> nodes;
+    for (const auto& [key, value] : json.items())
+      nodes.emplace_back(key, Node{value, path + "/" + key, where});
+    return nodes;
+  }
+  std::string word(std::span<const std::string> known, const std::string& what) const {
+    if (!json.is_string()) reject("expected " + what);
+    auto text = json.get<std::string>();
+    known_or_reject(text, known, what);
+    return text;
+  }
+  void known_or_reject(const std::string& text, std::span<const std::string> known,
+                       const std::string& what) const {
+    if (std::find(known.begin(), known.end(), text) == known.end())
+      reject(fmt::format("expected {}, not '{}'{}", what, text, did_you_mean(text, known)));
+  }
+  int64_t integer(int64_t min) const {
+    if (!json.is_number_integer() || json.get<int64_t>() < min)
+      reject(fmt::format("expected an integer of at least {}", min));
+    return json.get<int64_t>();
+  }
+};
+
+template <class E>
+std::vector<std::string> words_of() {
+  return {names_of<E>.begin(), names_of<E>.end()};
+}
+
+std::vector<std::string> sizes_known() {
+  return {size_names().begin(), size_names().end()};
+}
+
+std::vector<std::string> params_known() {
+  std::vector<std::string> known;
+  for (const RuleSpec* rule : rule_table())
+    for (const RuleParam& param : rule->params)
+      known.push_back(fmt::format("{}.{}", rule->name, param.name));
+  return known;
+}
+
+template <class E>
+void add_words(std::vector<std::string>& known, std::string_view prefix) {
+  for (const std::string_view word : names_of<E>)
+    known.push_back(fmt::format("{}:{}", prefix, word));
+}
+
+}  // namespace
+
+const std::vector<std::string>& feature_words() {
+  static const std::vector<std::string> words = [] {
+    std::vector<std::string> known{"gqa",        "mqa",   "cross",   "longer_q",
+                                   "head_dim_v", "scale", "softcap", "sinks",
+                                   "memory_kv",  "empty", "ragged"};
+    add_words<DType>(known, "dtype");
+    add_words<Layout>(known, "layout");
+    add_words<Align>(known, "align");
+    add_words<HeadMap>(known, "head_map");
+    add_words<BiasOrder>(known, "bias_order");
+    add_words<FullyMasked>(known, "fully_masked");
+    add_words<Distribution>(known, "data");
+    add_words<NonFinite>(known, "nonfinite");
+    add_words<CacheKind>(known, "cache");
+    add_words<StepOp>(known, "step");
+    for (const RuleSpec* rule : rule_table()) {
+      known.push_back(fmt::format("rule:{}", rule->name));
+      for (const RuleParam& param : rule->params)
+        for (const std::string_view choice : param.choices)
+          known.push_back(fmt::format("{}.{}:{}", rule->name, param.name, choice));
+    }
+    std::sort(known.begin(), known.end());
+    return known;
+  }();
+  return words;
+}
+
+namespace {
+
+SizeRange read_range(const Node& node) {
+  static constexpr auto expected = "[min, max] or [min, max, multiple_of]";
+  const std::vector<Node> parts = node.elements(expected);
+  if (parts.size() != 2 && parts.size() != 3) node.reject(fmt::format("expected {}", expected));
+  SizeRange range;
+  range.min = parts[0].integer(0);
+  range.max = parts[1].integer(range.min);
+  range.multiple_of = parts.size() == 3 ? parts[2].integer(1) : 1;
+  if (range.max / range.multiple_of * range.multiple_of < range.min)
+    node.reject(fmt::format("expected a multiple of {} in [{}, {}]", range.multiple_of, range.min,
+                            range.max));
+  return range;
+}
+
+std::map<std::string, SizeRange> read_ranges(const Node& node, std::span<const std::string> known,
+                                             const std::string& what) {
+  std::map<std::string, SizeRange> ranges;
+  for (const auto& [key, value] : node.members("an object of ranges")) {
+    value.known_or_reject(key, known, what);
+    ranges[key] = read_range(value);
+  }
+  return ranges;
+}
+
+std::vector<std::string> read_words(const Node& node, std::span<const std::string> known,
+                                    const std::string& what) {
+  std::vector<std::string> words;
+  for (const Node& element : node.elements("a list")) words.push_back(element.word(known, what));
+  return words;
+}
+
+std::vector<std::pair<std::string, std::string>> read_pairs(const Node& node,
+                                                            std::span<const std::string> known,
+                                                            const std::string& what) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const Node& element : node.elements("a list of pairs")) {
+    const std::vector<std::string> words = read_words(element, known, what);
+    if (words.size() != 2) element.reject("expected a pair");
+    pairs.emplace_back(words[0], words[1]);
+  }
+  return pairs;
+}
+
+DType read_dtype(const Node& node) {
+  return *parse_name<DType>(node.word(words_of<DType>(), "a dtype"));
+}
+
+Precision read_precision(const Node& node, DType dtype) {
+  Precision precision = default_precision(dtype);
+  for (const auto& [key, value] : node.members("a precision")) {
+    if (key == "accumulate") {
+      precision.accumulate = read_dtype(value);
+    } else if (key == "p") {
+      precision.p = read_dtype(value);
+    } else if (key == "exp_ulps") {
+      if (!value.json.is_number() || !(value.json.get<double>() >= 0))
+        value.reject("expected a number of at least 0");
+      precision.exp_ulps = value.json.get<double>();
+    } else if (key == "flush_subnormals") {
+      if (!value.json.is_boolean()) value.reject("expected true or false");
+      precision.flush_subnormals = value.json.get<bool>();
+    } else {
+      value.reject("expected accumulate, p, exp_ulps or flush_subnormals");
+    }
+  }
+  return precision;
+}
+
+void read_precisions(const Node& node, Capabilities& to) {
+  for (const auto& [key, value] : node.members("an object by dtype")) {
+    value.known_or_reject(key, words_of<DType>(), "a dtype");
+    const DType dtype = *parse_name<DType>(key);
+    to.precision[dtype] = read_precision(value, dtype);
+  }
+}
+
+void read_tiles(const Node& node, Capabilities& to) {
+  for (const auto& [key, value] : node.members("an object of lists")) {
+    value.known_or_reject(key, sizes_known(), "a size");
+    for (const Node& tile : value.elements("a list of tile sizes"))
+      to.tiles[key].push_back(tile.integer(1));
+  }
+}
+
+void read_features(const Node& node, Capabilities& to) {
+  to.features = read_words(node, feature_words(), "a feature");
+  std::sort(to.features.begin(), to.features.end());
+  to.features.erase(std::unique(to.features.begin(), to.features.end()), to.features.end());
+  const auto any_of = [&](std::string_view prefix) {
+    return std::any_of(to.features.begin(), to.features.end(),
+                       [&](const std::string& word) { return word.starts_with(prefix); });
+  };
+  if (!any_of("dtype:")) node.reject("expected at least one dtype:…");
+  if (!any_of("layout:")) node.reject("expected at least one layout:…");
+}
+
+void read_excludes(const Node& node, Capabilities& to) {
+  for (const Node& element : node.elements("a list of lists of features")) {
+    to.excludes.push_back(read_words(element, feature_words(), "a feature"));
+    if (to.excludes.back().empty()) element.reject("expected at least one feature");
+  }
+}
+
+/// One line for each key of the JSON object.
+struct Key {
+  std::string_view name;
+  void (*read)(const Node&, Capabilities&);
+};
+constexpr Key keys[] = {
+    {"sizes",
+     [](const Node& n, Capabilities& c) { c.sizes = read_ranges(n, sizes_known(), "a size"); }},
+    {"equal",
+     [](const Node& n, Capabilities& c) { c.equal = read_pairs(n, sizes_known(), "a size"); }},
+    {"features", read_features},
+    {"excludes", read_excludes},
+    {"requires", [](const Node& n,
+                    Capabilities& c) { c.required = read_pairs(n, feature_words(), "a feature"); }},
+    {"precision", read_precisions},
+    {"tiles", read_tiles},
+    {"params",
+     [](const Node& n, Capabilities& c) {
+       c.params = read_ranges(n, params_known(), "a rule's parameter");
+     }},
+    {"max_rules", [](const Node& n, Capabilities& c) { c.max_rules = n.integer(0); }},
+};
+
+/// nlohmann's parser keeps the last of several equal keys; here they are an error.
+Json parse_strictly(std::string_view text, const std::string& where) {
+  std::vector<std::vector<std::string>> open;
+  const auto callback = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event == Json::parse_event_t::key) {
+      const auto key = parsed.get<std::string>();
+      if (std::find(open.back().begin(), open.back().end(), key) != open.back().end())
+        throw InputError(where, "capabilities", fmt::format("'{}' is given twice", key));
+      open.back().push_back(key);
+    }
+    return true;
+  };
+  try {
+    return Json::parse(text, callback);
+  } catch (const Json::exception& e) {
+    throw InputError(where, "capabilities", fmt::format("expected JSON: {}", e.what()));
+  }
+}
+
+}  // namespace
+
+Capabilities parse_capabilities(std::string_view json, const std::string& where) {
+  const Json parsed = parse_strictly(json, where);
+  const Node root{parsed, "capabilities", where};
+  Capabilities capabilities;
+  std::vector<std::string> known;
+  for (const Key& key : keys) known.emplace_back(key.name);
+  for (const auto& [name, value] : root.members("an object")) {
+    value.known_or_reject(name, known, "a key of capabilities");
+    std::find_if(std::begin(keys), std::end(keys), [&](const Key& k) {
+      return k.name == name;
+    })->read(value, capabilities);
+  }
+  if (capabilities.features.empty()) root.reject("expected \"features\"");
+  return capabilities;
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,47 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "targets/cpu/cpu.h"
+#include "targets/plugin.h"
+#include "targets/remote.h"
+#include "targets/specimens/specimens.h"
+#include "targets/suggest.h"
+#include "targets/target.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr BuiltinTarget cpu_targets[] = {
+    {"cpu:naive", open_cpu_naive},
+};
+
+}  // namespace
+
+std::span<const BuiltinTarget> builtin_targets() {
+  static const std::vector<BuiltinTarget> all = [] {
+    std::vector<BuiltinTarget> joined(std::begin(cpu_targets), std::end(cpu_targets));
+    const std::span<const BuiltinTarget> specimens = specimen_targets();
+    joined.insert(joined.end(), specimens.begin(), specimens.end());
+    return joined;
+  }();
+  return all;
+}
+
+std::unique_ptr<Target> open_target(const std::string& name) {
+  for (const BuiltinTarget& target : builtin_targets())
+    if (target.name == name) return target.open();
+  if (is_plugin_name(name)) return open_plugin(name);
+  static constexpr std::string_view builtin_families[] = {"cpu:", "specimen:", "fixed:"};
+  const bool builtin =
+      std::any_of(std::begin(builtin_families), std::end(builtin_families),
+                  [&](std::string_view family) { return name.starts_with(family); });
+  if (!builtin && name.find(':') != std::string::npos) return open_python_target(name);
+  std::vector<std::string> known;
+  for (const BuiltinTarget& target : builtin_targets()) known.emplace_back(target.name);
+  throw InputError(name, "",
+                   "expected a built-in target, a plug-in's path (./mine.so) or package:target" +
+                       did_you_mean(name, known) + " (see: attnfuzz targets)");
+}
+
+}  // namespace attnfuzz
