@@ -113,7 +113,7 @@ std::string outside(std::string_view what, int64_t value, const SizeRange& range
 std::string sizes_why_not(const Capabilities& capabilities, const Case& c) {
   const auto sizes = sizes_of(c);
   for (size_t k = 0; k < size_table.size(); ++k) {
-    const auto named = capabilities.sizes.find(size_table[k].name);
+    const auto named = capabilities.sizes.find(std::string(size_table[k].name));
     const SizeRange& range =
         named == capabilities.sizes.end() ? size_table[k].when_unnamed : named->second;
     for (const int64_t value : {sizes[k].min, sizes[k].max})
