@@ -1,0 +1,256 @@
+#include "oracle/inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <stdexcept>
+
+#include "oracle/philox.h"
+
+namespace attnfuzz {
+namespace {
+
+bool is_value(Role role) {
+  return role == Role::v || role == Role::mem_v;
+}
+
+/// What a distribution multiplies the normal numbers of a role with.
+double scale_of(Distribution dist, Role role, DType dtype) {
+  switch (dist) {
+    case Distribution::large:
+      return is_value(role) ? 64 : 8;
+    case Distribution::tiny:
+      return std::ldexp(0.25, std::max(info(dtype).min_exponent, info(DType::f32).min_exponent));
+    default:
+      return 1;
+  }
+}
+
+/// How the elements of one tensor are made, worked out once for the tensor.
+struct Recipe {
+  uint64_t seed;
+  uint32_t tensor;
+  Distribution dist;
+  double scale;
+  bool infinities;
+
+  Recipe(const Data& data, Role role, int step, DType dtype)
+      : seed(data.seed),
+        tensor(tensor_number(role, step)),
+        dist(role == Role::bias || role == Role::sinks ? Distribution::normal : data.dist),
+        scale(scale_of(dist, role, dtype)),
+        infinities(data.nonfinite == NonFinite::inf_value && role == Role::v) {}
+
+  bool needs_bits() const {
+    return infinities || (dist != Distribution::constant && dist != Distribution::one_hot);
+  }
+
+  double value(uint64_t bits, int64_t s, int64_t d, int64_t dim) const {
+    // Bit 6 is the infinity's sign; the six bits below it are all zero once in 64 elements.
+    if (infinities && (bits & 63) == 0) {
+      return (bits & 64) != 0 ? -std::numeric_limits<double>::infinity()
+                              : std::numeric_limits<double>::infinity();
+    }
+    switch (dist) {
+      case Distribution::constant:
+        return 0.5;
+      case Distribution::one_hot:
+        return d == s % dim ? 1 : 0;
+      default:
+        return normal_from_bits(bits) * scale;
+    }
+  }
+
+  /// Elements 0 … row.size() − 1 of a token.
+  void fill(int64_t b, int64_t h, int64_t s, std::span<double> row) const {
+    const auto dim = static_cast<int64_t>(row.size());
+    const uint64_t index = element_index(static_cast<uint64_t>(b), static_cast<uint64_t>(h),
+                                         static_cast<uint64_t>(s), 0);
+    const bool bits = needs_bits();
+    for (int64_t d = 0; d < dim; d += 2) {
+      const Philox block =
+          bits ? philox4x32(seed, (index + static_cast<uint64_t>(d)) >> 1, tensor) : Philox{};
+      row[static_cast<size_t>(d)] = value(block.v[0] | uint64_t{block.v[1]} << 32, s, d, dim);
+      if (d + 1 < dim) {
+        row[static_cast<size_t>(d + 1)] =
+            value(block.v[2] | uint64_t{block.v[3]} << 32, s, d + 1, dim);
+      }
+    }
+  }
+};
+
+/// Which slots of a [batch, len] input hold no real token.
+using Unreal = std::vector<uint8_t>;
+
+/// What the padding rule hides; empty where there is no such rule.
+Unreal padded_slots(const Problem& problem, const Data& data) {
+  const RuleUse* padding = problem.mask.find("padding");
+  if (padding == nullptr) return {};
+  const auto len = static_cast<size_t>(problem.kv_len);
+  Unreal slots(static_cast<size_t>(problem.batch) * len, 1);
+  std::vector<int64_t> positions(len);
+  std::iota(positions.begin(), positions.end(), 0);
+  for (int64_t b = 0; b < problem.batch; ++b) {
+    const std::span<uint8_t> row = std::span(slots).subspan(static_cast<size_t>(b) * len, len);
+    padding->spec->apply(*padding, {problem, data, b, 0, 0, 0, positions, 0, 0}, {row, {}});
+  }
+  for (uint8_t& slot : slots) slot ^= 1;
+  return slots;
+}
+
+/// What lies beyond a ragged step's lens; empty where the step is not ragged.
+Unreal ragged_slots(const Step& step) {
+  Unreal slots;
+  for (const int64_t len : step.lens) {
+    slots.insert(slots.end(), static_cast<size_t>(len), 0);
+    slots.insert(slots.end(), static_cast<size_t>(step.q_len - len), 1);
+  }
+  return slots;
+}
+
+/// Fills the tensors of one case.
+class Maker {
+ public:
+  explicit Maker(const Case& c) : p_(c.problem), data_(c.data) {}
+
+  /// A [batch, heads, len, dim] tensor in the case's layout.
+  Tensor tokens(Role role, int step, int64_t heads, int64_t len, int64_t dim,
+                const Unreal& unreal = {}) const {
+    const Recipe recipe(data_, role, step, p_.dtype);
+    const std::span<const double> filler = unreal_filler();
+    Tensor tensor(p_.dtype, shape_in(p_.layout, p_.batch, heads, len, dim));
+    const int64_t row_bytes = dim * info(p_.dtype).bytes;
+    const bool heads_first = p_.layout == Layout::bhsd;
+    std::vector<double> row(static_cast<size_t>(dim));
+    for (int64_t b = 0; b < p_.batch; ++b) {
+      for (int64_t h = 0; h < heads; ++h) {
+        for (int64_t s = 0; s < len; ++s) {
+          const int64_t at = heads_first ? (b * heads + h) * len + s : (b * len + s) * heads + h;
+          const bool real =
+              filler.empty() || unreal.empty() || unreal[static_cast<size_t>(b * len + s)] == 0;
+          if (real) {
+            recipe.fill(b, h, s, row);
+          } else {
+            std::fill(row.begin(), row.end(), filler[0]);
+          }
+          encode(p_.dtype, row, tensor.bytes.data() + at * row_bytes);
+        }
+      }
+    }
+    return tensor;
+  }
+
+  /// Memory keys or values, [num_kv_heads, memory_kv, dim].
+  Tensor memory(Role role, int64_t dim) const {
+    const Recipe recipe(data_, role, 0, p_.dtype);
+    std::vector<double> values(static_cast<size_t>(p_.num_kv_heads * p_.memory_kv * dim));
+    for (int64_t row = 0; row < p_.num_kv_heads * p_.memory_kv; ++row) {
+      recipe.fill(
+          0, row / p_.memory_kv, row % p_.memory_kv,
+          std::span(values).subspan(static_cast<size_t>(row * dim), static_cast<size_t>(dim)));
+    }
+    return Tensor::from_doubles(p_.dtype, {p_.num_kv_heads, p_.memory_kv, dim}, values);
+  }
+
+  Tensor sinks() const {
+    std::vector<double> values;
+    for (int64_t h = 0; h < p_.num_heads; ++h) {
+      values.push_back(element(data_, Role::sinks, 0, 0, h, 0, 0, 1));
+    }
+    return Tensor::from_doubles(p_.dtype, {p_.num_heads}, values);
+  }
+
+ private:
+  /// What k and v hold in unreal slots, in an array of one; empty if anything.
+  std::span<const double> unreal_filler() const {
+    static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    static constexpr double inf = std::numeric_limits<double>::infinity();
+    if (data_.nonfinite == NonFinite::nan_padding) return {&nan, 1};
+    if (data_.nonfinite == NonFinite::inf_padding) return {&inf, 1};
+    return {};
+  }
+
+  const Problem& p_;
+  const Data& data_;
+};
+
+void add_tokens(Inputs& inputs, const Case& c, int step, const std::string& suffix, int64_t q_len,
+                int64_t kv_len, const Unreal& unreal) {
+  const Problem& p = c.problem;
+  const Maker maker(c);
+  inputs.add("q" + suffix, maker.tokens(Role::q, step, p.num_heads, q_len, p.head_dim));
+  inputs.add("k" + suffix, maker.tokens(Role::k, step, p.num_kv_heads, kv_len, p.head_dim, unreal));
+  inputs.add("v" + suffix,
+             maker.tokens(Role::v, step, p.num_kv_heads, kv_len, p.head_dim_v, unreal));
+}
+
+void add_mask(Inputs& inputs, const Problem& p, const Data& data) {
+  const DenseMask dense = dense_mask(p, data);
+  const Shape shape{p.batch, p.num_heads, p.q_len, p.kv_len};
+  inputs.add("mask",
+             Tensor::from_doubles(p.dtype, shape, {dense.visible.begin(), dense.visible.end()}));
+  if (p.mask.adds_bias()) inputs.add("bias", Tensor::from_doubles(p.dtype, shape, dense.bias));
+}
+
+}  // namespace
+
+double element(const Data& data, Role role, int step, int64_t b, int64_t h, int64_t s, int64_t d,
+               int64_t dim, DType dtype) {
+  const uint64_t bits =
+      element_bits(data.seed, tensor_number(role, step),
+                   element_index(static_cast<uint64_t>(b), static_cast<uint64_t>(h),
+                                 static_cast<uint64_t>(s), static_cast<uint64_t>(d)));
+  if (role == Role::mask) return static_cast<double>((bits >> 32) * 100 >> 32);
+  return Recipe(data, role, step, dtype).value(bits, s, d, dim);
+}
+
+const Tensor* Inputs::find(std::string_view name) const {
+  for (const auto& [known, tensor] : tensors_) {
+    if (known == name) return &tensor;
+  }
+  return nullptr;
+}
+
+const Tensor& Inputs::at(std::string_view name) const {
+  const Tensor* tensor = find(name);
+  if (tensor == nullptr) throw std::out_of_range(fmt::format("no input named {}", name));
+  return *tensor;
+}
+
+void Inputs::add(std::string name, Tensor tensor) {
+  tensors_.emplace_back(std::move(name), std::move(tensor));
+}
+
+Inputs make_inputs(const Case& c) {
+  const Problem& p = c.problem;
+  const Maker maker(c);
+  Inputs inputs;
+  if (c.cached()) {
+    for (size_t n = 0; n < c.steps.size(); ++n) {
+      const Step& step = c.steps[n];
+      if (!step.has_tokens()) continue;
+      add_tokens(inputs, c, static_cast<int>(n), fmt::format(".{}", n), step.q_len, step.q_len,
+                 ragged_slots(step));
+    }
+  } else {
+    add_tokens(inputs, c, 0, "", p.q_len, p.kv_len, padded_slots(p, c.data));
+    if (!p.mask.rules.empty()) add_mask(inputs, p, c.data);
+  }
+  if (p.sinks) inputs.add("sinks", maker.sinks());
+  if (p.memory_kv > 0) {
+    inputs.add("mem_k", maker.memory(Role::mem_k, p.head_dim));
+    inputs.add("mem_v", maker.memory(Role::mem_v, p.head_dim_v));
+  }
+  return inputs;
+}
+
+Shape shape_in(Layout layout, int64_t batch, int64_t heads, int64_t len, int64_t dim) {
+  return layout == Layout::bhsd ? Shape{batch, heads, len, dim} : Shape{batch, len, heads, dim};
+}
+
+}  // namespace attnfuzz
