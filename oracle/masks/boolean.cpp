@@ -7,7 +7,7 @@ namespace {
 
 constexpr RuleParam params[] = {
     {.name = "shape", .kind = RuleParam::Kind::choice, .choices = shape_choices},
-    {.name = "keep", .kind = RuleParam::Kind::integer, .min = 0}};
+    {.name = "keep", .kind = RuleParam::Kind::integer, .max = 100}};
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
   const auto [b, h] = coordinates(context, use.integer(0));

@@ -1,0 +1,257 @@
+#include "oracle/case.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace attnfuzz {
+namespace {
+
+constexpr int64_t max_rows = int64_t{1} << 12;    // b and h of element_index
+constexpr int64_t max_tokens = int64_t{1} << 24;  // s of element_index
+constexpr int64_t max_dim = int64_t{1} << 16;     // d of element_index
+constexpr double max_elements = 0x1p36;           // of any one tensor
+constexpr size_t max_steps = size_t{1} << 16;     // tensor numbers stay far below 2^32
+
+constexpr ProblemSize sizes[] = {
+    {"batch", &Problem::batch, 0, max_rows},
+    {"num_heads", &Problem::num_heads, 0, max_rows},
+    {"num_kv_heads", &Problem::num_kv_heads, 0, max_rows},
+    {"q_len", &Problem::q_len, 0, max_tokens},
+    {"kv_len", &Problem::kv_len, 0, max_tokens},
+    {"head_dim", &Problem::head_dim, 1, max_dim},
+    {"head_dim_v", &Problem::head_dim_v, 1, max_dim},
+    {"memory_kv", &Problem::memory_kv, 0, max_tokens},
+};
+
+/// Checks one case; every complaint is an InputError with the path of the thing at fault.
+class Checker {
+ public:
+  Checker(const Case& c, const std::string& where) : c_(c), p_(c.problem), where_(where) {}
+
+  void run() const {
+    problem();
+    for (size_t k = 0; k < p_.mask.rules.size(); ++k) rule(k);
+    if (c_.cached()) {
+      cache(*c_.cache);
+      steps();
+    } else {
+      expect(c_.steps.empty(), "/steps", "no steps without a cache");
+    }
+    memory();
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& path, const std::string& expected) const {
+    throw InputError(where_, path, "expected " + expected);
+  }
+
+  void expect(bool holds, const std::string& path, const std::string& expected) const {
+    if (!holds) fail(path, expected);
+  }
+
+  void within(int64_t value, int64_t min, int64_t max, const std::string& path) const {
+    if (value >= min && value <= max) return;
+    fail(path, fmt::format("an integer from {} to {}, found {}", min, max, value));
+  }
+
+  void problem() const {
+    for (const ProblemSize& size : problem_sizes()) {
+      within(p_.*size.member, size.min, size.max, fmt::format("/problem/{}", size.name));
+    }
+    expect(p_.num_kv_heads > 0 || p_.num_heads == 0, "/problem/num_kv_heads",
+           fmt::format("at least 1 key head for {} query heads", p_.num_heads));
+    expect(p_.num_kv_heads == 0 || p_.num_heads % p_.num_kv_heads == 0, "/problem/num_kv_heads",
+           fmt::format("a divisor of num_heads {}, found {}", p_.num_heads, p_.num_kv_heads));
+    expect(!p_.scale || std::isfinite(*p_.scale), "/problem/scale", "a finite number or null");
+    expect(std::isfinite(p_.softcap) && p_.softcap >= 0, "/problem/softcap",
+           fmt::format("0 (off) or a positive finite number, found {}", p_.softcap));
+    if (!c_.cached()) return;
+    expect(p_.q_len == 0, "/problem/q_len", "none with a cache: each step has its own");
+    expect(p_.kv_len == 0, "/problem/kv_len", "none with a cache: it follows from the steps");
+  }
+
+  void rule(size_t k) const {
+    const RuleUse& use = p_.mask.rules[k];
+    const std::string path = fmt::format("/problem/mask/rules/{}", k);
+    expect(use.spec != nullptr, path, "a mask rule");
+    const RuleSpec& spec = *use.spec;
+    for (size_t other = 0; other < k; ++other) {
+      expect(p_.mask.rules[other].spec != &spec, path,
+             fmt::format("each rule at most once, found \"{}\" again", spec.name));
+    }
+    expect(!c_.cached() || spec.on_cache, path,
+           fmt::format("a rule that has a meaning over a cache, found \"{}\"", spec.name));
+    expect(use.values.size() == spec.params.size(), path,
+           fmt::format("{} parameters for \"{}\"", spec.params.size(), spec.name));
+    for (size_t n = 0; n < spec.params.size(); ++n) {
+      parameter(spec.params[n], use.values[n], fmt::format("{}/{}", path, spec.params[n].name));
+    }
+    if (spec.name == "bias" || spec.name == "boolean") {
+      expect(p_.kv_len <= max_dim, "/problem/kv_len",
+             fmt::format("at most {} with the rule \"{}\"", max_dim, spec.name));
+    }
+  }
+
+  void parameter(const RuleParam& param, const ParamValue& value, const std::string& path) const {
+    using Kind = RuleParam::Kind;
+    if (param.kind == Kind::integer || param.kind == Kind::choice) {
+      const int64_t* number = std::get_if<int64_t>(&value);
+      expect(number != nullptr, path, "one integer");
+      const bool choice = param.kind == Kind::choice;
+      within(*number, choice ? 0 : param.min,
+             choice ? static_cast<int64_t>(param.choices.size()) - 1 : param.max, path);
+      return;
+    }
+    const auto* list = std::get_if<std::vector<int64_t>>(&value);
+    expect(list != nullptr, path, "a list of integers");
+    const bool per_batch = param.kind == Kind::per_batch;
+    const int64_t max = c_.cached() ? param.max : p_.kv_len;
+    if (per_batch) one_per_row(*list, path);
+    for (size_t n = 0; n < list->size(); ++n) {
+      within((*list)[n], param.min, max, fmt::format("{}/{}", path, n));
+    }
+    if (per_batch) return;
+    const int64_t sum = std::accumulate(list->begin(), list->end(), int64_t{0});
+    expect(sum == p_.kv_len, path,
+           fmt::format("lengths that sum to kv_len {}, found {}", p_.kv_len, sum));
+  }
+
+  void one_per_row(const std::vector<int64_t>& list, const std::string& path) const {
+    expect(
+        static_cast<int64_t>(list.size()) == p_.batch, path,
+        fmt::format("one integer for each of the {} batch rows, found {}", p_.batch, list.size()));
+  }
+
+  void cache(const Cache& cache) const {
+    const bool bounded = cache.kind != CacheKind::dynamic;
+    const bool paged = cache.kind == CacheKind::paged;
+    if (bounded) {
+      within(cache.capacity, 1, max_tokens, "/cache/capacity");
+    } else {
+      expect(cache.capacity == 0, "/cache/capacity", "0 for a dynamic cache, which has no limit");
+    }
+    if (paged) {
+      within(cache.page_size, 1, max_tokens, "/cache/page_size");
+    } else {
+      expect(cache.page_size == 0, "/cache/page_size", "0 unless the cache is paged");
+    }
+  }
+
+  /// Follows the number of tokens in each row through the steps.
+  void steps() const {
+    expect(!c_.steps.empty(), "/steps", "at least one step");
+    expect(c_.steps.size() <= max_steps, "/steps", fmt::format("at most {} steps", max_steps));
+    std::vector<int64_t> totals(static_cast<size_t>(p_.batch), 0);
+    bool filled = false;  // since the start, or the last reset
+    for (size_t n = 0; n < c_.steps.size(); ++n) {
+      const Step& step = c_.steps[n];
+      const std::string path = fmt::format("/steps/{}", n);
+      expect(filled || step.op == StepOp::prefill || step.op == StepOp::reset, path + "/op",
+             fmt::format("a prefill before \"{}\"", name(step.op)));
+      fields(step, path);
+      if (step.has_tokens()) tokens(step, path, totals);
+      if (step.op == StepOp::reorder) reorder(step, path, totals);
+      if (step.op == StepOp::crop) crop(step, path, totals);
+      if (step.op == StepOp::reset) std::fill(totals.begin(), totals.end(), 0);
+      filled = step.op != StepOp::reset && (filled || step.op == StepOp::prefill);
+    }
+  }
+
+  /// What an operation does not use is left empty.
+  void fields(const Step& step, const std::string& path) const {
+    const std::string only = fmt::format(" for \"{}\"", name(step.op));
+    expect(step.has_tokens() || step.q_len == 0, path + "/q_len", "none" + only);
+    expect(step.has_tokens() || step.lens.empty(), path + "/lens", "none" + only);
+    expect(step.op == StepOp::reorder || step.rows.empty(), path + "/rows", "none" + only);
+    expect(step.op == StepOp::crop || step.length == 0, path + "/length", "none" + only);
+  }
+
+  void tokens(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
+    within(step.q_len, 0, max_tokens, path + "/q_len");
+    expect(step.op != StepOp::decode || step.q_len == 1, path + "/q_len",
+           fmt::format("1 for \"decode\", found {}", step.q_len));
+    const auto longest = std::max_element(totals.begin(), totals.end());
+    expect(step.op != StepOp::prefill || longest == totals.end() || *longest == 0, path + "/op",
+           "\"append\" here: \"prefill\" is for an empty cache");
+    if (!step.lens.empty()) one_per_row(step.lens, path + "/lens");
+    for (size_t b = 0; b < totals.size(); ++b) {
+      if (!step.lens.empty())
+        within(step.lens[b], 0, step.q_len, fmt::format("{}/lens/{}", path, b));
+      totals[b] += step.lens.empty() ? step.q_len : step.lens[b];
+      const int64_t limit = limited() ? c_.cache->capacity : max_tokens;
+      expect(totals[b] <= limit, path,
+             fmt::format("at most {} tokens in a row of the cache, found {} in row {}", limit,
+                         totals[b], b));
+    }
+  }
+
+  void reorder(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
+    one_per_row(step.rows, path + "/rows");
+    const std::vector<int64_t> before = totals;
+    for (size_t b = 0; b < totals.size(); ++b) {
+      within(step.rows[b], 0, p_.batch - 1, fmt::format("{}/rows/{}", path, b));
+      totals[b] = before[static_cast<size_t>(step.rows[b])];
+    }
+  }
+
+  void crop(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
+    const int64_t longest = totals.empty() ? 0 : *std::max_element(totals.begin(), totals.end());
+    within(step.length, 0, longest, path + "/length");
+    expect(c_.cache->kind != CacheKind::ring || longest <= c_.cache->capacity, path + "/op",
+           fmt::format("no crop once a ring of {} has dropped tokens, found a row of {}",
+                       c_.cache->capacity, longest));
+    for (int64_t& total : totals) total = std::min(total, step.length);
+  }
+
+  /// Whether the cache must hold all of a row's tokens in its capacity.
+  bool limited() const {
+    return c_.cache->kind == CacheKind::fixed || c_.cache->kind == CacheKind::paged;
+  }
+
+  /// No tensor is beyond all memory.
+  void memory() const {
+    int64_t q_len = p_.q_len, kv_len = p_.kv_len;
+    for (const Step& step : c_.steps) kv_len = q_len = std::max(q_len, step.q_len);
+    const auto fits = [&](std::string_view what, std::initializer_list<int64_t> shape) {
+      double count = 1;
+      for (const int64_t size : shape) count *= static_cast<double>(size);
+      expect(count <= max_elements, "/problem",
+             fmt::format("at most {} elements in {}, found {}", max_elements, what, count));
+    };
+    fits("q", {p_.batch, p_.num_heads, q_len, p_.head_dim});
+    fits("out", {p_.batch, p_.num_heads, q_len, p_.head_dim_v});
+    fits("k", {p_.batch, p_.num_kv_heads, kv_len, p_.head_dim});
+    fits("v", {p_.batch, p_.num_kv_heads, kv_len, p_.head_dim_v});
+    fits("mem_k", {p_.num_kv_heads, p_.memory_kv, p_.head_dim});
+    fits("mem_v", {p_.num_kv_heads, p_.memory_kv, p_.head_dim_v});
+    if (p_.mask.rules.empty() || c_.cached()) return;
+    fits("mask", {p_.batch, p_.num_heads, q_len, kv_len});
+  }
+
+  const Case& c_;
+  const Problem& p_;
+  const std::string& where_;
+};
+
+}  // namespace
+
+double Problem::scale_value() const {
+  return scale ? *scale : 1 / std::sqrt(static_cast<double>(head_dim));
+}
+
+int64_t Problem::kv_head(int64_t h) const {
+  return head_map == HeadMap::grouped ? h / (num_heads / num_kv_heads) : h % num_kv_heads;
+}
+
+std::span<const ProblemSize> problem_sizes() {
+  return sizes;
+}
+
+void check(const Case& c, const std::string& where) {
+  Checker(c, where).run();
+}
+
+}  // namespace attnfuzz

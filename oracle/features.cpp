@@ -1,0 +1,181 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "oracle/case.h"
+
+namespace attnfuzz {
+namespace {
+
+bool is_gqa(const Problem& p) {
+  return p.num_kv_heads > 1 && p.num_kv_heads < p.num_heads;
+}
+
+bool uses_positions(const Mask& mask) {
+  return std::any_of(mask.rules.begin(), mask.rules.end(),
+                     [](const RuleUse& use) { return use.spec->positional; });
+}
+
+bool is_empty(const Case& c) {
+  const Problem& p = c.problem;
+  if (p.batch == 0 || p.num_heads == 0) return true;
+  if (!c.cached()) return p.q_len == 0 || p.kv_len == 0;
+  return std::any_of(c.steps.begin(), c.steps.end(),
+                     [](const Step& step) { return step.has_tokens() && step.q_len == 0; });
+}
+
+/// Whether the mask differs from head to head: a choice like "bhqk" names the axis.
+bool masks_by_head(const Mask& mask) {
+  for (const RuleUse& use : mask.rules) {
+    for (size_t n = 0; n < use.spec->params.size(); ++n) {
+      const RuleParam& param = use.spec->params[n];
+      if (param.name != "shape") continue;
+      if (param.choices[static_cast<size_t>(use.integer(n))].find('h') != std::string_view::npos) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+/// Whether some row sees no key at all. Over a cache none does: the rules that have a meaning there
+/// let each query see its own token.
+bool has_fully_masked_row(const Case& c) {
+  const Problem& p = c.problem;
+  if (c.cached() || p.memory_kv > 0 || p.batch * p.num_heads * p.q_len == 0) return false;
+  if (p.kv_len == 0) return true;
+  if (std::all_of(p.mask.rules.begin(), p.mask.rules.end(),
+                  [](const RuleUse& use) { return use.spec->adds_bias; })) {
+    return false;
+  }
+  const int64_t heads = masks_by_head(p.mask) ? p.num_heads : 1;
+  std::vector<int64_t> key_pos(static_cast<size_t>(p.kv_len));
+  std::iota(key_pos.begin(), key_pos.end(), 0);
+  std::vector<uint8_t> visible(key_pos.size());
+  std::vector<double> bias(p.mask.adds_bias() ? key_pos.size() : 0);
+  for (int64_t b = 0; b < p.batch; ++b) {
+    for (int64_t h = 0; h < heads; ++h) {
+      for (int64_t i = 0; i < p.q_len; ++i) {
+        std::fill(visible.begin(), visible.end(), uint8_t{1});
+        mask_row({p, c.data, b, h, i, query_position(p, i), key_pos, first_token(p, b), 0},
+                 {visible, bias});
+        if (std::find(visible.begin(), visible.end(), 1) == visible.end()) return true;
+      }
+    }
+  }
+  return false;
+}
+
+std::string words(const ParamValue& value, const RuleParam& param) {
+  if (param.kind == RuleParam::Kind::choice) {
+    return std::string(param.choices[static_cast<size_t>(std::get<int64_t>(value))]);
+  }
+  if (const auto* number = std::get_if<int64_t>(&value)) return fmt::to_string(*number);
+  return fmt::format("[{}]", fmt::join(std::get<std::vector<int64_t>>(value), ","));
+}
+
+std::string words(const RuleUse& use) {
+  std::string text(use.spec->name);
+  for (size_t n = 0; n < use.values.size(); ++n) {
+    text += (n == 0 ? "(" : ",") + words(use.values[n], use.spec->params[n]);
+  }
+  return text + (use.values.empty() ? "" : ")");
+}
+
+std::string words(const Cache& cache) {
+  std::string text(name(cache.kind));
+  if (cache.capacity > 0) text += fmt::format("({}", cache.capacity);
+  if (cache.page_size > 0) text += fmt::format("/{}", cache.page_size);
+  return text + (cache.capacity > 0 ? ")" : "");
+}
+
+std::string words(const Step& step) {
+  std::string text(name(step.op));
+  if (step.has_tokens() && step.op != StepOp::decode) text += fmt::to_string(step.q_len);
+  if (step.op == StepOp::crop) text += fmt::to_string(step.length);
+  if (!step.lens.empty()) text += fmt::format("[{}]", fmt::join(step.lens, ","));
+  if (step.op == StepOp::reorder) text += fmt::format("[{}]", fmt::join(step.rows, ","));
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> features(const Case& c) {
+  const Problem& p = c.problem;
+  std::vector<std::string> found;
+  const auto add = [&found](bool holds, std::string_view word, std::string_view value = "") {
+    if (holds) found.push_back(fmt::format("{}{}", word, value));
+  };
+  const bool lengths_differ = !c.cached() && p.q_len != p.kv_len;
+  add(true, "dtype:", name(p.dtype));
+  add(true, "layout:", name(p.layout));
+  add(is_gqa(p), "gqa");
+  add(p.num_kv_heads == 1 && p.num_heads > 1, "mqa");
+  add(lengths_differ, "cross");
+  add(!c.cached() && p.q_len > p.kv_len, "longer_q");
+  add(p.head_dim_v != p.head_dim, "head_dim_v");
+  add(p.scale.has_value(), "scale");
+  add(p.softcap > 0, "softcap");
+  add(p.sinks, "sinks");
+  add(p.memory_kv > 0, "memory_kv");
+  // An interleaved map of one key head, or of as many as query heads, is the grouped one.
+  add(p.head_map != HeadMap::grouped && is_gqa(p), "head_map:", name(p.head_map));
+  add(p.bias_order != BiasOrder::after_softcap && p.softcap > 0 && p.mask.adds_bias(),
+      "bias_order:", name(p.bias_order));
+  add(!p.sinks && has_fully_masked_row(c), "fully_masked:", name(p.fully_masked));
+  add(is_empty(c), "empty");
+  add(lengths_differ && uses_positions(p.mask), "align:", name(p.mask.align));
+  for (const RuleUse& use : p.mask.rules) {
+    add(true, "rule:", use.spec->name);
+    for (size_t n = 0; n < use.values.size(); ++n) {
+      const RuleParam& param = use.spec->params[n];
+      if (param.kind != RuleParam::Kind::choice) continue;
+      add(true, fmt::format("{}.{}:", use.spec->name, param.name), words(use.values[n], param));
+    }
+  }
+  add(c.data.dist != Distribution::normal, "data:", name(c.data.dist));
+  add(c.data.nonfinite != NonFinite::none, "nonfinite:", name(c.data.nonfinite));
+  if (c.cached()) add(true, "cache:", name(c.cache->kind));
+  for (const Step& step : c.steps) {
+    add(true, "step:", name(step.op));
+    add(!step.lens.empty(), "ragged");
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+std::string one_line(const Case& c) {
+  const Problem& p = c.problem;
+  const Problem plain;
+  std::vector<std::string> parts;
+  const auto add = [&parts](bool holds, std::string text) {
+    if (holds) parts.push_back(std::move(text));
+  };
+  add(true, fmt::format("b{}", p.batch));
+  add(true, p.num_kv_heads == p.num_heads ? fmt::format("h{}", p.num_heads)
+                                          : fmt::format("h{}/{}", p.num_heads, p.num_kv_heads));
+  add(!c.cached(), fmt::format("q{} kv{}", p.q_len, p.kv_len));
+  add(true, p.head_dim_v == p.head_dim ? fmt::format("d{}", p.head_dim)
+                                       : fmt::format("d{}/{}", p.head_dim, p.head_dim_v));
+  add(true, std::string(name(p.dtype)));
+  add(p.layout != plain.layout, std::string(name(p.layout)));
+  add(p.scale.has_value(), fmt::format("scale={}", p.scale.value_or(0)));
+  add(p.softcap > 0, fmt::format("softcap={}", p.softcap));
+  add(p.sinks, "sinks");
+  add(p.memory_kv > 0, fmt::format("memory_kv={}", p.memory_kv));
+  add(p.head_map != plain.head_map, std::string(name(p.head_map)));
+  add(p.bias_order != plain.bias_order, std::string(name(p.bias_order)));
+  add(p.fully_masked != plain.fully_masked, fmt::format("fully_masked={}", name(p.fully_masked)));
+  add(p.mask.align != plain.mask.align, std::string(name(p.mask.align)));
+  for (const RuleUse& use : p.mask.rules) add(true, words(use));
+  add(c.data.dist != Distribution::normal, std::string(name(c.data.dist)));
+  add(c.data.nonfinite != NonFinite::none, std::string(name(c.data.nonfinite)));
+  if (c.cached()) add(true, words(*c.cache));
+  for (const Step& step : c.steps) add(true, words(step));
+  return fmt::format("{}", fmt::join(parts, " "));
+}
+
+}  // namespace attnfuzz
