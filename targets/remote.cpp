@@ -1,0 +1,96 @@
+#include "targets/remote.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+#include "targets/protocol.h"
+
+namespace attnfuzz {
+namespace {
+
+Status status_of(WorkerProcess::End end) {
+  switch (end) {
+    case WorkerProcess::End::timeout:
+      return Status::timeout;
+    case WorkerProcess::End::memory:
+      return Status::memory;
+    default:
+      return Status::crash;
+  }
+}
+
+/// A running worker and its memory; both are made anew for each respawn.
+struct Worker {
+  SharedMemory memory;
+  WorkerProcess process;
+  explicit Worker(const WorkerCommand& command) : process(command, memory.fd()) {}
+};
+
+class RemoteTarget : public Target {
+ public:
+  RemoteTarget(const std::string& name, WorkerCommand command, const WorkerLimits& limits)
+      : command_(std::move(command)), limits_(limits) {
+    Description greeted = start(name);
+    if (!greeted.missing.empty()) throw InputError(name, "", greeted.missing);
+    info_ = std::move(greeted.info);
+    info_.trusted = false;
+  }
+
+  const TargetInfo& info() const override { return info_; }
+
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    try {
+      if (!worker_) start(info_.name);
+    } catch (const InputError& e) {
+      worker_.reset();
+      return {Status::crash, fmt::format("the worker does not start again: {}", e.what()), {}};
+    }
+    const std::string request = write_request(++id_, c, inputs, worker_->memory);
+    const WorkerProcess::Answer answer =
+        worker_->process.exchange(request, limits_.case_seconds, limits_.memory_bytes);
+    if (answer.end != WorkerProcess::End::line) {
+      worker_.reset();
+      return {status_of(answer.end), answer.text, {}};
+    }
+    try {
+      return parse_reply(answer.text, id_, limits_.output_bytes, worker_->memory);
+    } catch (const ProtocolError& e) {
+      worker_.reset();
+      return {Status::crash, fmt::format("not a worker's reply: {}", e.what()), {}};
+    }
+  }
+
+ private:
+  Description start(const std::string& name) {
+    worker_ = std::make_unique<Worker>(command_);
+    const WorkerProcess::Answer answer =
+        worker_->process.exchange({}, limits_.hello_seconds, limits_.memory_bytes);
+    if (answer.end != WorkerProcess::End::line) throw InputError(name, "", answer.text);
+    try {
+      return parse_hello(answer.text, name);
+    } catch (const ProtocolError& e) {
+      throw InputError(name, "", fmt::format("not a worker's greeting: {}", e.what()));
+    }
+  }
+
+  WorkerCommand command_;
+  WorkerLimits limits_;
+  TargetInfo info_;
+  std::unique_ptr<Worker> worker_;
+  uint64_t id_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Target> open_remote(const std::string& name, const WorkerCommand& command,
+                                    const WorkerLimits& limits) {
+  return std::make_unique<RemoteTarget>(name, command, limits);
+}
+
+std::unique_ptr<Target> open_isolated(const std::string& name, const WorkerLimits& limits,
+                                      const std::string& program) {
+  return open_remote(name, {{program, "worker", name}, {}}, limits);
+}
+
+}  // namespace attnfuzz
