@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "oracle/mask.h"
+#include "oracle/suggest.h"
 #include "targets/capabilities.h"
-#include "targets/suggest.h"
 
 namespace attnfuzz {
 namespace {

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "oracle/suggest.h"
 #include "targets/cpu/cpu.h"
 #include "targets/plugin.h"
 #include "targets/remote.h"
 #include "targets/specimens/specimens.h"
-#include "targets/suggest.h"
 #include "targets/target.h"
 
 namespace attnfuzz {

@@ -1,4 +1,4 @@
-#include "targets/suggest.h"
+#include "oracle/suggest.h"
 
 #include <algorithm>
 #include <numeric>
