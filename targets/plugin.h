@@ -8,8 +8,8 @@
 namespace attnfuzz {
 
 /// Opens a shared library that exports attnfuzz_plugin (see attnfuzz_target.h), in this process.
-/// `name` is its path, or "path:target" where it holds several ("./libmine.so:tiled"); without a
-/// target's name, the first. Throws InputError for a file that is not such a plug-in.
+/// `name` is its path, or "path:target" where it holds several ("./libmine.so:tiled").
+/// Throws InputError for a file that is not such a plug-in.
 std::unique_ptr<Target> open_plugin(const std::string& name);
 
 /// The names under which a plug-in's targets can be opened.

@@ -1,0 +1,228 @@
+#include "targets/plugin_call.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace attnfuzz {
+namespace {
+
+constexpr size_t alignment = 256;  // DLPack asks for it
+constexpr size_t guard = 4096;
+constexpr std::byte guard_byte{0xA5};
+constexpr std::byte unwritten{0xFF};  // NaN in every float type of DType
+
+constexpr DLDataType seen_dtype{kDLUInt, 8, 1};
+
+/// In the order of DType.
+constexpr DLDataType dl_dtypes[] = {{kDLFloat, 64, 1},  {kDLFloat, 32, 1}, {kDLFloat, 16, 1},
+                                    {kDLBfloat, 16, 1}, {kDLUInt, 8, 1},   {kDLUInt, 8, 1}};
+
+DLDataType dl_dtype(DType dtype) {
+  return dl_dtypes[static_cast<size_t>(dtype)];
+}
+
+Shape compact_strides(const Shape& shape) {
+  Shape strides(shape.size(), 1);
+  for (size_t axis = shape.size(); axis-- > 1;) strides[axis - 1] = strides[axis] * shape[axis];
+  return strides;
+}
+
+/// The logical [batch, heads, len, dim] view of a tensor whose memory order is bshd.
+void swap_heads_and_len(Shape& shape_or_strides) {
+  std::swap(shape_or_strides[1], shape_or_strides[2]);
+}
+
+bool all_guard(const std::byte* from, const std::byte* to) {
+  return std::all_of(from, to, [](std::byte x) { return x == guard_byte; });
+}
+
+}  // namespace
+
+GuardedTensor::GuardedTensor(DLDataType dtype, Shape logical, Shape strides, const void* source)
+    : shape_(std::move(logical)),
+      strides_(std::move(strides)),
+      bytes_(static_cast<size_t>(element_count(shape_)) * dtype.bits / 8),
+      source_(source),
+      memory_(std::make_unique<std::byte[]>(bytes_ + 2 * guard + alignment)) {
+  void* start = memory_.get() + guard;
+  size_t room = bytes_ + guard + alignment;
+  data_ = static_cast<std::byte*>(std::align(alignment, bytes_ + guard, start, room));
+  std::fill_n(data_ - guard, guard, guard_byte);
+  std::fill_n(data_ + bytes_, guard, guard_byte);
+  if (source_ == nullptr)
+    std::fill_n(data_, bytes_, unwritten);
+  else if (bytes_ > 0)
+    std::memcpy(data_, source_, bytes_);
+  description_.data = data_;
+  description_.device = {kDLCPU, 0};
+  description_.ndim = static_cast<int>(shape_.size());
+  description_.dtype = dtype;
+  description_.shape = shape_.data();
+  description_.strides = strides_.data();
+}
+
+std::string GuardedTensor::damage() const {
+  const std::byte* end = data_ + bytes_;
+  if (!all_guard(end, end + guard)) return "was written past its end";
+  if (!all_guard(data_ - guard, data_)) return "was written before its start";
+  if (source_ != nullptr && bytes_ > 0 && std::memcmp(data_, source_, bytes_) != 0)
+    return "is an input, but was written to";
+  return {};
+}
+
+PluginCall::PluginCall(const Case& c) : case_(c) {
+  const Problem& p = c.problem;
+  call_.batch = p.batch;
+  call_.num_heads = p.num_heads;
+  call_.num_kv_heads = p.num_kv_heads;
+  call_.q_len = p.q_len;
+  call_.kv_len = p.kv_len;
+  call_.head_dim = p.head_dim;
+  call_.head_dim_v = p.head_dim_v;
+  call_.memory_kv = p.memory_kv;
+  call_.host = this;
+  options_ = {{"scale", p.scale_value()},
+              {"softcap", p.softcap},
+              {"dtype", name(p.dtype)},
+              {"layout", name(p.layout)},
+              {"head_map", name(p.head_map)},
+              {"bias_order", name(p.bias_order)},
+              {"fully_masked", name(p.fully_masked)}};
+  if (c.cached()) {
+    options_["cache.kind"] = name(c.cache->kind);
+    options_["cache.capacity"] = c.cache->capacity;
+    options_["cache.page_size"] = c.cache->page_size;
+  }
+  set_mask(p.mask);
+
+  call_.tensor = [](const attnfuzz_call* call, const char* key) -> const DLTensor* {
+    const auto& tensors = self(call).tensors_;
+    const auto found = tensors.find(std::string_view(key));
+    return found == tensors.end() ? nullptr : found->second.description();
+  };
+  call_.integer = [](const attnfuzz_call* call, const char* key, int64_t fallback) {
+    const auto* value = self(call).option<int64_t>(key);
+    return value ? *value : fallback;
+  };
+  call_.number = [](const attnfuzz_call* call, const char* key, double fallback) {
+    const auto* value = self(call).option<double>(key);
+    return value ? *value : fallback;
+  };
+  call_.word = [](const attnfuzz_call* call, const char* key, const char* fallback) {
+    const auto* value = self(call).option<std::string_view>(key);
+    return value ? value->data() : fallback;  // the words are literals: see names_of
+  };
+  call_.list = [](const attnfuzz_call* call, const char* key, int64_t* count) -> const int64_t* {
+    const auto* value = self(call).option<std::vector<int64_t>>(key);
+    *count = value ? static_cast<int64_t>(value->size()) : 0;
+    return value ? value->data() : nullptr;
+  };
+  call_.stop = [](const attnfuzz_call* call, attnfuzz_status status, const char* text) {
+    static_cast<PluginCall*>(call->host)->text_ = text;
+    return status;
+  };
+}
+
+const PluginCall& PluginCall::self(const attnfuzz_call* call) {
+  return *static_cast<const PluginCall*>(call->host);
+}
+
+template <class T>
+const T* PluginCall::option(const char* name) const {
+  const auto found = options_.find(std::string_view(name));
+  return found == options_.end() ? nullptr : std::get_if<T>(&found->second);
+}
+
+void PluginCall::set_mask(const Mask& mask) {
+  options_["mask.align"] = name(mask.align);
+  for (const RuleUse& use : mask.rules) {
+    const std::string rule = fmt::format("mask.{}", use.spec->name);
+    options_[rule] = int64_t{1};
+    for (size_t k = 0; k < use.values.size(); ++k) {
+      const RuleParam& param = use.spec->params[k];
+      Option& option = options_[fmt::format("{}.{}", rule, param.name)];
+      if (param.kind == RuleParam::Kind::choice)
+        option = param.choices[static_cast<size_t>(use.integer(k))];
+      else
+        std::visit([&](const auto& value) { option = value; }, use.values[k]);
+    }
+  }
+}
+
+void PluginCall::add(const std::string& name, const Tensor& input) {
+  Shape shape = input.shape, strides = compact_strides(shape);
+  if (name.size() == 1 && case_.problem.layout == Layout::bshd) {  // q, k, v
+    swap_heads_and_len(shape);
+    swap_heads_and_len(strides);
+  }
+  tensors_.emplace(
+      std::piecewise_construct, std::forward_as_tuple(name),
+      std::forward_as_tuple(dl_dtype(input.dtype), shape, strides, input.bytes.data()));
+}
+
+void PluginCall::add_out() {
+  const Shape logical{call_.batch, call_.num_heads, call_.q_len, call_.head_dim_v};
+  Shape strides = compact_strides(
+      shape_in(case_.problem.layout, call_.batch, call_.num_heads, call_.q_len, call_.head_dim_v));
+  if (case_.problem.layout == Layout::bshd) swap_heads_and_len(strides);
+  tensors_.emplace(std::piecewise_construct, std::forward_as_tuple("out"),
+                   std::forward_as_tuple(dl_dtype(case_.problem.dtype), logical, strides, nullptr));
+}
+
+void PluginCall::add_seen(const Tensor& mask) {
+  const auto width = static_cast<size_t>(info(mask.dtype).bytes);
+  seen_.assign(static_cast<size_t>(mask.size()), 0);
+  for (size_t k = 0; k < mask.bytes.size(); ++k)
+    if (mask.bytes[k] != std::byte{0}) seen_[k / width] = 1;  // 1.0 has bits set, 0.0 has none
+  tensors_.emplace(
+      std::piecewise_construct, std::forward_as_tuple("mask"),
+      std::forward_as_tuple(seen_dtype, mask.shape, compact_strides(mask.shape), seen_.data()));
+}
+
+void PluginCall::set_inputs(const Inputs& inputs) {
+  for (const auto& [name, tensor] : inputs.all()) {
+    if (name == "mask")
+      add_seen(tensor);
+    else
+      add(name, tensor);
+  }
+  add_out();
+}
+
+void PluginCall::set_step(size_t index, const Inputs& inputs) {
+  const Step& step = case_.steps[index];
+  tensors_.clear();
+  options_["op"] = name(step.op);
+  options_["length"] = step.length;
+  options_["rows"] = step.rows;
+  options_["lens"] = step.lens;
+  for (const char* list : {"rows", "lens"})
+    if (std::get<std::vector<int64_t>>(options_[list]).empty()) options_.erase(list);
+  call_.q_len = step.q_len;
+  const std::string suffix = fmt::format(".{}", index);
+  for (const auto& [name, tensor] : inputs.all()) {
+    if (name.ends_with(suffix)) add(name.substr(0, 1), tensor);  // "q.3", "k.3", "v.3"
+    if (name.find('.') == std::string::npos) add(name, tensor);  // sinks, memory
+  }
+  if (step.has_tokens()) add_out();
+}
+
+std::string PluginCall::damage() const {
+  for (const auto& [name, tensor] : tensors_)
+    if (const std::string text = tensor.damage(); !text.empty()) return name + " " + text;
+  return {};
+}
+
+Tensor PluginCall::output() const {
+  const auto out = tensors_.find("out");
+  if (out == tensors_.end()) return {};
+  Tensor result(case_.problem.dtype, shape_in(case_.problem.layout, call_.batch, call_.num_heads,
+                                              call_.q_len, call_.head_dim_v));
+  if (out->second.bytes() > 0)
+    std::memcpy(result.bytes.data(), out->second.data(), out->second.bytes());
+  return result;
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,74 @@
+#pragma once
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "oracle/inputs.h"
+#include "targets/attnfuzz_target.h"
+
+namespace attnfuzz {
+
+/// A tensor as a plug-in sees it: aligned memory between two guard zones, with its DLPack
+/// description.
+class GuardedTensor {
+ public:
+  /// `logical` is the shape, `strides` its strides in elements; `source` are the bytes of an input,
+  /// null for an output.
+  GuardedTensor(DLDataType dtype, Shape logical, Shape strides, const void* source);
+
+  const DLTensor* description() const { return &description_; }
+  const std::byte* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  /// What was done to it that must not be ("was written past its end"); empty if nothing.
+  std::string damage() const;
+
+ private:
+  Shape shape_, strides_;
+  size_t bytes_;
+  const void* source_;
+  std::unique_ptr<std::byte[]> memory_;
+  std::byte* data_;
+  DLTensor description_{};
+};
+
+/// The host's side of one attnfuzz_call. The inputs must outlive it.
+class PluginCall {
+ public:
+  explicit PluginCall(const Case& c);
+  PluginCall(const PluginCall&) = delete;
+  PluginCall& operator=(const PluginCall&) = delete;
+
+  /// Makes it a call without a cache: all inputs, and "out".
+  void set_inputs(const Inputs& inputs);
+  /// Makes it the call of step `index`.
+  void set_step(size_t index, const Inputs& inputs);
+
+  const attnfuzz_call* get() const { return &call_; }
+  const std::string& text() const { return text_; }
+  /// The first tensor that was damaged, in words; empty if none.
+  std::string damage() const;
+  /// "out" in the case's layout; of a step without tokens an empty tensor.
+  Tensor output() const;
+
+ private:
+  using Option = std::variant<int64_t, double, std::string_view, std::vector<int64_t>>;
+  static const PluginCall& self(const attnfuzz_call* call);
+  template <class T>
+  const T* option(const char* name) const;
+  void set_mask(const Mask& mask);
+  void add(const std::string& name, const Tensor& input);
+  void add_seen(const Tensor& mask);
+  void add_out();
+
+  const Case& case_;
+  attnfuzz_call call_{};
+  std::map<std::string, Option, std::less<>> options_;
+  std::map<std::string, GuardedTensor, std::less<>> tensors_;
+  std::vector<uint8_t> seen_;  ///< the mask, one byte for each element
+  std::string text_;
+};
+
+}  // namespace attnfuzz
