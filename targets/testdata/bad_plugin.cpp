@@ -5,7 +5,7 @@
 
 #include "targets/attnfuzz_target.h"
 
-namespace {
+namespace bad_plugin {
 
 const char* const good =
     R"({"sizes": {"q_len": [1, 8]}, "features": ["dtype:f32", "layout:bhsd"]})";
@@ -97,14 +97,14 @@ constexpr int64_t version = ATTNFUZZ_ABI_VERSION;
 #endif
 const attnfuzz_target_list list = {version, sizeof targets / sizeof *targets, targets};
 
-}  // namespace
+}  // namespace bad_plugin
 
 #if !defined(BAD_symbol)
 extern "C" const attnfuzz_target_list* attnfuzz_plugin(void) {
-  return &list;
+  return &bad_plugin::list;
 }
 #else
 const attnfuzz_target_list* attnfuzz_plugin_other() {
-  return &list;
+  return &bad_plugin::list;
 }
 #endif
