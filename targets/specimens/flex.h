@@ -5,10 +5,14 @@
 
 namespace attnfuzz {
 
-/// torch.nn.attention.flex_attention's block mask, kept dense: what matters here is that it
-/// remembers the lengths that it was made for.
+/// torch.nn.attention.flex_attention's block mask, as far as it matters here: it knows for each
+/// position whether it is seen, and remembers the lengths that it was made for.
 struct BlockMask {
-  torch_like::Array visible;  ///< [batch, 1, q_len, kv_len]
+  torch_like::Array real;  ///< [batch, 1, 1, kv_len]: 1 for a real token
+  int64_t q_len;
+  Reach reach;
+
+  Shape shape() const { return {real.size(0), 1, q_len, real.size(3)}; }
 };
 
 /// What Transformers' make_flex_block_causal_mask does (integrations/flex_attention.py, 4.51): it

@@ -61,7 +61,7 @@ void run(Form form, const Case& c, const Inputs& inputs, std::vector<StepOutput>
 constexpr std::string_view capabilities = R"({
   "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 12],
             "kv_len": [1, 32], "head_dim": [1, 16], "head_dim_v": [1, 16], "steps": [1, 4],
-            "capacity": [1, 32]},
+            "capacity": [0, 32]},
   "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "rule:causal",
                "cache:dynamic", "cache:fixed", "step:prefill", "step:append", "step:decode"],
   "requires": [["dtype:f32", "rule:causal"]]

@@ -53,7 +53,7 @@ constexpr std::string_view capabilities = R"({
   "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa", "rule:causal", "rule:chunk",
                "chunk.origin:slot"],
   "requires": [["rule:chunk", "rule:causal"]],
-  "params": {"chunk.size": [1, 32]}
+  "params": {"chunk.size": [1, 8192]}
 })";
 
 }  // namespace
