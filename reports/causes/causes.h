@@ -1,0 +1,48 @@
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fuzz/campaign.h"
+#include "fuzz/signature.h"
+#include "reports/causes/text_match.h"
+#include "reports/diagnose.h"
+
+/// The parts of diagnose(): each gives the causes that it knows of.
+namespace attnfuzz {
+
+std::vector<Cause> causes_from_fits(const Finding& finding);
+std::vector<Cause> causes_from_text(std::string_view text, const Case& c);
+std::vector<Cause> causes_from_lengths(const Finding& finding);
+std::vector<Cause> causes_from_location(const Finding& finding);
+
+/// An error text of a system and what it says once its numbers are named. One table for each
+/// system, one line for each text. In `words`, {a} is the captured number with its axis
+/// ("q_len=8"), {a:n} the number alone; {hint} is the likely mistake (see AxisPair), told from the
+/// captures a and b.
+struct TextPattern {
+  std::string_view name;     ///< the cause's name
+  std::string_view pattern;  ///< see match_text
+  std::string_view words;
+};
+extern const std::span<const TextPattern> pytorch_patterns, onnxruntime_patterns, array_patterns,
+    gpu_patterns;
+
+/// What kind of axis a size is.
+enum class AxisKind { other, batch, heads, kv_heads, q_len, kv_len, dim, limit, tokens };
+AxisKind axis_kind(std::string_view axis);
+
+/// Two axes that meet in an error text, and the mistake that makes them meet.
+struct AxisPair {
+  std::string_view name;
+  AxisKind a, b;
+  std::string_view words;  ///< {a} and {b}: the sizes with their axes
+};
+std::span<const AxisPair> axis_pairs();
+std::span<const CauseEntry> length_table();
+std::span<const CauseEntry> location_table();
+
+
+}  // namespace attnfuzz

@@ -1,0 +1,36 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "reports/causes/causes.h"
+
+namespace attnfuzz {
+
+/// One cause for each meaning that the shrunk case's output has. A small case often has several;
+/// those that the case as it was first found has too come first.
+std::vector<Cause> causes_from_fits(const Finding& finding) {
+  std::vector<const Alternative*> fits = finding.last.verdict.fits;
+  const std::vector<const Alternative*>& first = finding.first.verdict.fits;
+  const auto in_first = [&](const Alternative* fit) {
+    return std::find(first.begin(), first.end(), fit) != first.end();
+  };
+  const auto middle = std::stable_partition(fits.begin(), fits.end(), in_first);
+  const auto in_both = middle - fits.begin();
+  const bool told_apart = in_both == 1 && fits.size() > 1;
+
+  std::vector<Cause> causes;
+  for (size_t k = 0; k < fits.size(); ++k) {
+    const std::string_view also = k == 0 ? "" : "also ";
+    std::string words = fmt::format("The output {}equals what you get if {}.", also, fits[k]->words);
+    if (k == 0 && told_apart)
+      words += fmt::format(" (The smallest case fits {} meanings; of these only this one fits the "
+                           "case as it was first found.)",
+                           fits.size());
+    else if (k == 0 && fits.size() > 1)
+      words += fmt::format(" ({} meanings give this same output here.)", fits.size());
+    causes.push_back({std::string(fits[k]->name), std::move(words)});
+  }
+  return causes;
+}
+
+}  // namespace attnfuzz

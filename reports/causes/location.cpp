@@ -1,0 +1,206 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "reports/causes/causes.h"
+#include "reports/errors.h"
+#include "reports/text.h"
+
+namespace attnfuzz {
+namespace {
+
+/// Where along one axis the wrong elements lie.
+struct Spread {
+  std::string_view axis;
+  std::set<int64_t> checked, wrong;
+};
+
+bool all_from(const std::set<int64_t>& values, int64_t first) {
+  return !values.empty() && *values.begin() >= first;
+}
+
+/// "query 3", "queries 4–9", "every 4th query", empty where all are wrong (which says nothing).
+std::string describe(const Spread& s) {
+  if (s.wrong.empty() || s.wrong == s.checked) return "";
+  const int64_t first = *s.wrong.begin(), last = *s.wrong.rbegin();
+  const auto n = static_cast<int64_t>(s.wrong.size());
+  if (n == 1) return fmt::format("{} {} of {}", s.axis, first, s.checked.size());
+  if (last - first + 1 == n) {
+    if (last == *s.checked.rbegin()) return fmt::format("{} {} and after", s.axis, first);
+    return fmt::format("{} {} to {}", s.axis, first, last);
+  }
+  const int64_t stride = *std::next(s.wrong.begin()) - first;
+  bool regular = stride > 1;
+  for (auto at = s.wrong.begin(); regular && std::next(at) != s.wrong.end(); ++at)
+    regular = *std::next(at) - *at == stride;
+  if (regular && n > 2) return fmt::format("{} {}, then every {}th", s.axis, first, stride);
+  std::vector<std::string> some;
+  for (const int64_t v : s.wrong) some.push_back(std::to_string(v));
+  if (some.size() > 8) return fmt::format("{} of {} along {}", n, s.checked.size(), s.axis);
+  return fmt::format("{} {}", s.axis, text::list(some));
+}
+
+/// A query row of a case without a cache, and what can make it special.
+struct Row {
+  const Case& c;
+  int64_t b, h, i;
+  std::vector<int64_t> keys;  ///< that it sees
+};
+
+int64_t real_keys(const Row& row) {
+  const RuleUse* padding = row.c.problem.mask.find("padding");
+  return padding ? padding->list(1)[static_cast<size_t>(row.b)] : row.c.problem.kv_len;
+}
+
+struct RowClass {
+  std::string_view name, words;  ///< completes "the wrong rows are exactly those …"
+  bool (*holds)(const Row&);
+};
+
+/// The more telling first.
+constexpr RowClass kRowClasses[] = {
+    {"rows-no-key", "that see no key at all", [](const Row& r) { return r.keys.empty(); }},
+    {"rows-one-key", "that see a single key", [](const Row& r) { return r.keys.size() == 1; }},
+    {"rows-padded", "of batch rows with padding",
+     [](const Row& r) { return real_keys(r) < r.c.problem.kv_len; }},
+    {"rows-unpadded", "of batch rows without padding",
+     [](const Row& r) { return real_keys(r) == r.c.problem.kv_len; }},
+    {"rows-past-keys", "whose index is beyond the last key (i ≥ kv_len)",
+     [](const Row& r) { return r.i >= r.c.problem.kv_len; }},
+    {"rows-first-key", "that see key 0",
+     [](const Row& r) { return !r.keys.empty() && r.keys.front() == 0; }},
+    {"rows-not-first-key", "that see some key but not key 0",
+     [](const Row& r) { return !r.keys.empty() && r.keys.front() > 0; }},
+    {"rows-last-key", "that see the last key",
+     [](const Row& r) { return !r.keys.empty() && r.keys.back() == r.c.problem.kv_len - 1; }},
+    {"rows-gaps", "that see keys with gaps between them",
+     [](const Row& r) {
+       return !r.keys.empty() &&
+              r.keys.back() - r.keys.front() + 1 != static_cast<int64_t>(r.keys.size());
+     }},
+    {"rows-first", "of the first query", [](const Row& r) { return r.i == 0; }},
+    {"rows-last", "of the last query",
+     [](const Row& r) { return r.i == r.c.problem.q_len - 1; }},
+    {"heads-not-first", "of query heads that do not come first in their group",
+     [](const Row& r) {
+       return r.h % std::max<int64_t>(1, r.c.problem.num_heads / r.c.problem.num_kv_heads) != 0;
+     }},
+};
+
+constexpr int64_t kTiles[] = {128, 64, 48, 32, 24, 16, 8, 4};
+
+constexpr CauseEntry kNames[] = {
+    {"location", "where the wrong elements lie: batch rows, heads, queries, elements"},
+    {"partial-tile", "only the last, partial tile of an axis is wrong"},
+    {"tile-start", "the wrong elements begin at a multiple of a tile size"},
+    {"many-keys", "only rows that see more keys than some number are wrong"},
+};
+
+using RowKey = std::array<int64_t, 3>;
+
+/// Rows (b, h, i) of a case without a cache, and whether any of their elements is wrong.
+std::vector<Cause> row_causes(const Case& c, const std::map<RowKey, bool>& wrong) {
+  std::vector<Cause> causes;
+  const DenseMask mask = dense_mask(c.problem, c.data);
+  std::vector<std::pair<Row, bool>> rows;
+  for (const auto& [key, is_wrong] : wrong)
+    rows.push_back({{c, key[0], key[1], key[2], visible_keys(mask, key[0], key[1], key[2])},
+                    is_wrong});
+  for (const RowClass& each : kRowClasses) {
+    const bool same = std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
+      return each.holds(row.first) == row.second;
+    });
+    if (same)
+      causes.push_back({std::string(each.name),
+                        fmt::format("The wrong rows are exactly those {}.", each.words)});
+  }
+  size_t most_right = 0, least_wrong = SIZE_MAX;
+  for (const auto& [row, is_wrong] : rows) {
+    if (is_wrong) least_wrong = std::min(least_wrong, row.keys.size());
+    if (!is_wrong) most_right = std::max(most_right, row.keys.size());
+  }
+  if (causes.empty() && most_right > 0 && most_right < least_wrong && least_wrong != SIZE_MAX)
+    causes.push_back({"many-keys", fmt::format("The wrong rows are exactly those that see more "
+                                               "than {} keys: a second tile of keys, or a limit "
+                                               "on their number.",
+                                               most_right)});
+  return causes;
+}
+
+/// A tile of which only the last, incomplete part is wrong, or from whose start on all is wrong.
+std::vector<Cause> tile_causes(const Spread& s) {
+  if (s.wrong.empty() || s.wrong == s.checked) return {};
+  const int64_t size = *s.checked.rbegin() + 1, first = *s.wrong.begin();
+  for (const int64_t tile : kTiles)
+    if (size > tile && size % tile != 0 && all_from(s.wrong, size / tile * tile))
+      return {{"partial-tile",
+               fmt::format("Along {} only the last, partial tile is wrong ({} to {}, if tiles are "
+                           "{}): its bound check or padding.",
+                           s.axis, size / tile * tile, size - 1, tile)}};
+  for (const int64_t tile : kTiles)
+    if (first >= tile && first % tile == 0)
+      return {{"tile-start", fmt::format("Along {} all is right before {}, a multiple of {}: the "
+                                         "first tile is right, a later one is not.",
+                                         s.axis, first, tile)}};
+  return {};
+}
+
+}  // namespace
+
+/// Looks at the case as it was first found, where tiles and rows still show; at the shrunk case
+/// where the first output is not at hand.
+std::vector<Cause> causes_from_location(const Finding& finding) {
+  const bool use_first = !finding.first.outcome.steps.empty();
+  const Case& c = use_first ? finding.original : finding.shrunk.c;
+  const std::vector<ElementError> errors =
+      element_errors(c, use_first ? finding.first : finding.last);
+  Spread steps{"step", {}, {}}, batch{"batch row", {}, {}}, heads{"head", {}, {}},
+      queries{"query", {}, {}}, elements{"element", {}, {}};
+  std::map<RowKey, bool> rows;
+  int64_t wrong = 0;
+  for (const ElementError& e : errors) {
+    const std::pair<Spread*, int64_t> at[] = {
+        {&steps, e.step}, {&batch, e.b}, {&heads, e.h}, {&queries, e.i}, {&elements, e.d}};
+    for (const auto& [spread, value] : at) {
+      spread->checked.insert(value);
+      if (e.wrong()) spread->wrong.insert(value);
+    }
+    bool& row = rows[{e.b, e.h, e.i}];
+    row = row || e.wrong();
+    wrong += e.wrong();
+  }
+  if (wrong == 0) return {};
+
+  std::vector<Cause> causes;
+  for (const Spread* spread : {&queries, &elements})
+    for (Cause& cause : tile_causes(*spread)) causes.push_back(std::move(cause));
+  const bool some_rows_right =
+      std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
+  if (!c.cached() && some_rows_right)
+    for (Cause& cause : row_causes(c, rows)) causes.push_back(std::move(cause));
+
+  std::vector<std::string> parts;
+  for (const Spread* spread : {&steps, &batch, &heads, &queries, &elements})
+    if (std::string words = describe(*spread); !words.empty()) parts.push_back(std::move(words));
+  const auto total = static_cast<int64_t>(errors.size());
+  causes.push_back({"location", parts.empty()
+                                    ? fmt::format("{} of {} elements are wrong, in every batch "
+                                                  "row, head and query.",
+                                                  wrong, total)
+                                    : fmt::format("{} of {} elements are wrong: {}.", wrong, total,
+                                                  text::list(parts))});
+  return causes;
+}
+
+std::span<const CauseEntry> location_table() {
+  static const std::vector<CauseEntry> table = [] {
+    std::vector<CauseEntry> rows(std::begin(kNames), std::end(kNames));
+    for (const RowClass& each : kRowClasses) rows.push_back({each.name, each.words});
+    return rows;
+  }();
+  return table;
+}
+
+}  // namespace attnfuzz

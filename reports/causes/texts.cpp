@@ -1,0 +1,117 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "reports/causes/causes.h"
+#include "reports/text.h"
+
+namespace attnfuzz {
+namespace {
+
+/// What a captured number can stand for.
+struct Named {
+  int64_t value = 0;
+  std::vector<std::string> names;
+
+  std::string words() const {
+    return names.empty() ? std::to_string(value) : fmt::format("{}={}", names.front(), value);
+  }
+};
+
+using NamedCaptures = std::map<std::string, std::vector<Named>, std::less<>>;
+
+NamedCaptures name_captures(const Captures& captures, std::string_view text, const Case& c) {
+  const std::vector<NamedNumber> numbers = name_numbers(text, c);
+  NamedCaptures named;
+  for (const auto& [key, list] : captures)
+    for (const Captured& captured : list) {
+      const auto at = std::find_if(numbers.begin(), numbers.end(), [&](const NamedNumber& n) {
+        return n.offset == captured.offset;
+      });
+      named[key].push_back(
+          {captured.value, at == numbers.end() ? std::vector<std::string>{} : at->names});
+    }
+  return named;
+}
+
+struct Meeting {
+  const AxisPair* pair = nullptr;
+  std::string a, b;  ///< the axes' names
+};
+
+/// The likeliest pair of axes among what two numbers can stand for: likely names first; where a
+/// number is 1, and so says nothing, the more telling pair.
+Meeting meet(const Named& x, const Named& y) {
+  Meeting best;
+  size_t best_rank = SIZE_MAX;
+  for (const AxisPair& pair : axis_pairs())
+    for (size_t i = 0; i < x.names.size(); ++i)
+      for (size_t j = 0; j < y.names.size(); ++j) {
+        const AxisKind kx = axis_kind(x.names[i]), ky = axis_kind(y.names[j]);
+        const bool straight = kx == pair.a && ky == pair.b, crossed = kx == pair.b && ky == pair.a;
+        const size_t rank = (x.value == 1 ? 0 : i) + (y.value == 1 ? 0 : j);
+        if ((straight || crossed) && rank < best_rank) {
+          const std::string nx = fmt::format("{}={}", x.names[i], x.value);
+          const std::string ny = fmt::format("{}={}", y.names[j], y.value);
+          best = straight ? Meeting{&pair, nx, ny} : Meeting{&pair, ny, nx};
+          best_rank = rank;
+        }
+      }
+  return best;
+}
+
+std::string replaced(std::string words, std::string_view what, std::string_view with) {
+  for (size_t at = words.find(what); at != words.npos; at = words.find(what, at + with.size()))
+    words.replace(at, what.size(), with);
+  return words;
+}
+
+std::string fill(std::string_view words, const NamedCaptures& captures) {
+  std::string out(words);
+  for (const auto& [key, list] : captures) {
+    std::vector<std::string> named, plain;
+    for (const Named& n : list) {
+      named.push_back(n.words());
+      plain.push_back(std::to_string(n.value));
+    }
+    out = replaced(out, "{" + key + "}", fmt::format("{}", fmt::join(named, ", ")));
+    out = replaced(out, "{" + key + ":n}", fmt::format("{}", fmt::join(plain, ", ")));
+  }
+  return out;
+}
+
+std::optional<Cause> explain(const TextPattern& row, std::string_view text, const Case& c) {
+  const auto captures = match_text(row.pattern, text);
+  if (!captures) return std::nullopt;
+  const NamedCaptures named = name_captures(*captures, text, c);
+  Cause cause{std::string(row.name), fill(row.words, named)};
+  std::string hint;
+  if (const auto a = named.find("a"), b = named.find("b"); a != named.end() && b != named.end()) {
+    const Meeting meeting = meet(a->second.front(), b->second.front());
+    if (meeting.pair) {
+      hint = replaced(std::string(meeting.pair->words), "{a}", meeting.a);
+      hint = " " + text::sentence("likely, " + replaced(hint, "{b}", meeting.b));
+      cause.name = meeting.pair->name;
+    }
+  }
+  cause.words = replaced(cause.words, "{hint}", hint);
+  return cause;
+}
+
+}  // namespace
+
+std::vector<Cause> causes_from_text(std::string_view raw, const Case& c) {
+  const std::string text = text::clean(raw);
+  std::vector<Cause> causes;
+  for (const auto& table :
+       {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
+    for (const TextPattern& row : table)
+      if (auto cause = explain(row, text, c)) {
+        const bool told = std::any_of(causes.begin(), causes.end(),
+                                      [&](const Cause& other) { return other.name == cause->name; });
+        if (!told) causes.push_back(std::move(*cause));
+      }
+  return causes;
+}
+
+}  // namespace attnfuzz

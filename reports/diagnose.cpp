@@ -1,0 +1,62 @@
+#include "reports/diagnose.h"
+
+#include <algorithm>
+
+#include "reports/causes/causes.h"
+
+namespace attnfuzz {
+namespace {
+
+/// A failure that leaves no text and no output to look into.
+struct Silent {
+  FailureKind kind;
+  CauseEntry entry;
+};
+constexpr Silent kSilent[] = {
+    {FailureKind::crash,
+     {"process-died", "The process died without an error text: an access outside a tensor (often on "
+                      "an empty or odd-sized axis), a failed assertion or a division by zero."}},
+    {FailureKind::timeout,
+     {"never-returns", "The target did not return in time: a loop whose step can become 0, or a "
+                       "deadlock."}},
+    {FailureKind::memory,
+     {"memory-limit", "The target asked for more memory than such small tensors can need: a size "
+                      "was read off the wrong axis, or is negative and became huge."}},
+    {FailureKind::nondeterminism,
+     {"not-repeatable", "The same call on the same input gives other bits: memory that is read "
+                        "before it is written, or a race."}},
+};
+
+void append(std::vector<Cause>& to, std::vector<Cause> from) {
+  for (Cause& cause : from) to.push_back(std::move(cause));
+}
+
+}  // namespace
+
+std::vector<Cause> diagnose(const Finding& finding) {
+  const Verdict& verdict = finding.last.verdict;
+  std::vector<Cause> causes = causes_from_fits(finding);
+  append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c));
+  if (verdict.failure == FailureKind::shape) append(causes, causes_from_lengths(finding));
+  if (causes.empty()) append(causes, causes_from_location(finding));
+  if (causes.empty())
+    for (const Silent& silent : kSilent)
+      if (silent.kind == verdict.failure)
+        causes.push_back({std::string(silent.entry.name), std::string(silent.entry.words)});
+  return causes;
+}
+
+std::vector<CauseEntry> cause_table() {
+  std::vector<CauseEntry> table;
+  for (const Alternative& each : alternatives()) table.push_back({each.name, each.words});
+  for (const AxisPair& each : axis_pairs()) table.push_back({each.name, each.words});
+  for (const auto& patterns :
+       {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
+    for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});
+  for (const auto& entries : {length_table(), location_table()})
+    table.insert(table.end(), entries.begin(), entries.end());
+  for (const Silent& each : kSilent) table.push_back(each.entry);
+  return table;
+}
+
+}  // namespace attnfuzz

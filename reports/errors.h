@@ -1,0 +1,25 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "fuzz/campaign.h"
+
+namespace attnfuzz {
+
+/// One compared element, by logical coordinates (query i of the step, element d).
+struct ElementError {
+  int64_t step, b, h, i, d;
+  double got, want;
+  double ratio;  ///< |got − want| / bound; +inf where one is not finite and the other is
+  bool wrong() const { return ratio > 1; }
+};
+
+/// A target's output held against the oracle's answer, element by element. Unchecked elements and
+/// steps with another shape are left out. The bounds are those of the default precision, scaled to
+/// agree with the verdict's where the target's own were wider.
+std::vector<ElementError> element_errors(const Case& c, const Examination& examination);
+
+/// The keys that a query sees (memory keys not counted), for a case without a cache.
+std::vector<int64_t> visible_keys(const DenseMask& mask, int64_t b, int64_t h, int64_t i);
+
+}  // namespace attnfuzz
