@@ -16,6 +16,7 @@ struct Report {
     std::vector<Cause> causes;
     std::string first_seen, last_seen;  ///< ISO 8601, UTC
     std::string repro;                  ///< file name beside the report, empty: none
+    std::string environment;            ///< where it was seen last; as Report::environment
   };
   std::string version;      ///< attnfuzz's own
   std::string environment;  ///< "Linux 6.1 x86_64, AMD EPYC, 2 cores"

@@ -65,9 +65,12 @@ std::string replace_each(std::string_view raw, std::string (*replace)(char)) {
 }  // namespace
 
 std::string clean(std::string_view raw, size_t limit) {
+  constexpr size_t note = 64;  // room for the words about what is left out
   std::string out;
+  size_t cut_out = 0, cut_raw = 0;  // where the text would be cut
   size_t at = 0;
-  while (at < raw.size() && out.size() < limit) {
+  while (at < raw.size() && out.size() <= limit) {
+    if (out.size() + note <= limit) cut_out = out.size(), cut_raw = at;
     if (raw[at] == '\x1b') {
       at += escape_sequence(raw, at);
       continue;
@@ -85,12 +88,13 @@ std::string clean(std::string_view raw, size_t limit) {
       out += raw.substr(at, rune.bytes);
     at += rune.bytes;
   }
-  if (at < raw.size()) out += fmt::format("\n[… {} more bytes left out]", raw.size() - at);
-  return out;
+  if (out.size() <= limit) return out;
+  out.resize(cut_out);
+  return out + fmt::format("\n[… {} more bytes left out]", raw.size() - cut_raw);
 }
 
 std::string line(std::string_view raw, size_t limit) {
-  const std::string all = clean(raw.substr(0, 4 * limit), 4 * limit);
+  const std::string all = clean(raw, 4 * limit + 64);
   std::string out;
   for (const char c : all) {
     const bool space = c == ' ' || c == '\n' || c == '\t';
@@ -100,7 +104,7 @@ std::string line(std::string_view raw, size_t limit) {
       out += ' ';
   }
   while (!out.empty() && out.back() == ' ') out.pop_back();
-  if (out.size() <= limit && raw.size() <= 4 * limit) return out;
+  if (out.size() <= limit) return out;
   size_t keep = std::min(limit, out.size());
   while (keep > 0 && keep < out.size() && (static_cast<uint8_t>(out[keep]) & 0xC0) == 0x80) --keep;
   return out.substr(0, keep) + "…";

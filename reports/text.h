@@ -11,7 +11,8 @@ namespace attnfuzz::text {
 inline constexpr size_t kLongest = 16384;  ///< bytes of an error text that a report keeps
 
 /// Without ANSI escape sequences, control characters (shown as \x07; newline and tab stay),
-/// invalid UTF-8 and bidirectional overrides; cut at `limit` bytes with a note that says so.
+/// invalid UTF-8 and bidirectional overrides; at most `limit` (≥ 64) bytes, with a note where some are
+/// left out. clean(clean(x)) == clean(x).
 std::string clean(std::string_view raw, size_t limit = kLongest);
 
 /// clean() on one line: white space folded, cut with "…".

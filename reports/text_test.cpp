@@ -19,7 +19,9 @@ TEST(Text, AnsiAndControlCharactersAreGone) {
 
 TEST(Text, HugeTextIsCutWithANote) {
   const std::string cut = text::clean(std::string(100000, 'x'), 1000);
-  EXPECT_EQ(cut, std::string(1000, 'x') + "\n[… 99000 more bytes left out]");
+  EXPECT_EQ(cut, std::string(936, 'x') + "\n[… 99064 more bytes left out]");
+  EXPECT_EQ(text::clean(cut, 1000), cut);
+  EXPECT_EQ(text::clean(std::string(1000, 'x'), 1000), std::string(1000, 'x'));
   EXPECT_EQ(text::line("a  b\n\n c", 160), "a b c");
   EXPECT_EQ(text::line("ééé", 3), "é…");
 }

@@ -1,0 +1,121 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "reports/show.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr int64_t kMostRows = 48;
+
+/// A mask's rows over keys that stand at first_key, first_key + 1, ….
+struct Grid {
+  int64_t first_query = 0, first_key = 0, keys = 0;
+  std::vector<std::vector<uint8_t>> rows;
+};
+
+/// Indices to draw of n: all, or the first and the last ones with −1 for what is left out between.
+std::vector<int64_t> shown(int64_t n, int64_t room) {
+  std::vector<int64_t> indices(static_cast<size_t>(std::min(n, room)));
+  std::iota(indices.begin(), indices.end(), 0);
+  if (n <= room) return indices;
+  const int64_t head = (room - 1) / 2;
+  for (int64_t k = head; k < room; ++k)
+    indices[static_cast<size_t>(k)] = k == head ? -1 : n - room + k;
+  return indices;
+}
+
+std::string draw(const Grid& grid, bool unicode, int64_t width) {
+  const std::string_view seen = unicode ? "█" : "#", hidden = unicode ? "·" : ".",
+                         gap = unicode ? "…" : "~";
+  const auto queries = static_cast<int64_t>(grid.rows.size());
+  const int64_t label = std::max<int64_t>(
+      5, static_cast<int64_t>(std::to_string(grid.first_query + queries).size()) + 1);
+  const auto columns = shown(grid.keys, std::max<int64_t>(8, width - label - 1));
+  std::string out = fmt::format("{:>{}} ", "key", label);
+  for (size_t k = 0; k < columns.size();) {  // a position over every fifth column
+    const std::string mark = columns[k] >= 0 && (grid.first_key + columns[k]) % 5 == 0
+                                 ? std::to_string(grid.first_key + columns[k])
+                                 : " ";
+    out += mark;
+    k += mark.size();
+  }
+  out += '\n';
+  for (const int64_t i : shown(queries, kMostRows)) {
+    out += i < 0 ? fmt::format("{:>{}} ", "...", label)
+                 : fmt::format("{:>{}} ", "q" + std::to_string(grid.first_query + i), label);
+    for (const int64_t j : columns) {
+      const bool left_out = i < 0 || j < 0;
+      out += left_out ? gap : grid.rows[static_cast<size_t>(i)][static_cast<size_t>(j)] ? seen
+                                                                                         : hidden;
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+Grid whole_mask(const Case& c, int64_t b, int64_t h) {
+  const DenseMask mask = dense_mask(c.problem, c.data);
+  Grid grid{0, 0, mask.kv_len, {}};
+  for (int64_t i = 0; i < mask.q_len; ++i) {
+    const auto begin =
+        mask.visible.begin() + ((b * mask.heads + h) * mask.q_len + i) * mask.kv_len;
+    grid.rows.emplace_back(begin, begin + mask.kv_len);
+  }
+  return grid;
+}
+
+/// What step s asks of row b, whose cache holds `before` tokens of which the first have gone where
+/// it is a ring.
+Grid step_mask(const Case& c, int64_t b, int64_t h, int step, int64_t before, int64_t real) {
+  const int64_t total = before + real;
+  const bool ring = c.cache->kind == CacheKind::ring && c.cache->capacity > 0;
+  const int64_t first = ring ? std::max<int64_t>(0, total - c.cache->capacity) : 0;
+  Grid grid{before, first, total - first, {}};
+  std::vector<int64_t> key_pos(static_cast<size_t>(grid.keys));
+  std::iota(key_pos.begin(), key_pos.end(), first);
+  for (int64_t i = 0; i < real; ++i) {
+    std::vector<uint8_t> visible(key_pos.size(), 1);
+    std::vector<double> bias(key_pos.size(), 0);
+    mask_row({c.problem, c.data, b, h, i, before + i, key_pos, 0, step}, {visible, bias});
+    grid.rows.push_back(std::move(visible));
+  }
+  return grid;
+}
+
+std::string step_masks(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width) {
+  std::vector<int64_t> held(static_cast<size_t>(c.problem.batch), 0);
+  std::string out;
+  for (size_t s = 0; s < c.steps.size(); ++s) {
+    const Step& step = c.steps[s];
+    const auto real = [&](size_t row) { return step.lens.empty() ? step.q_len : step.lens[row]; };
+    if (step.has_tokens()) {
+      const auto row = static_cast<size_t>(b);
+      out += fmt::format("step {} ({})\n", s + 1, name(step.op));
+      out += draw(step_mask(c, b, h, static_cast<int>(s), held[row], real(row)), unicode, width);
+    }
+    const std::vector<int64_t> before = held;
+    for (size_t row = 0; row < held.size(); ++row) {
+      if (step.has_tokens()) held[row] += real(row);
+      if (step.op == StepOp::reorder) held[row] = before[static_cast<size_t>(step.rows[row])];
+      if (step.op == StepOp::crop) held[row] = std::min(held[row], step.length);
+      if (step.op == StepOp::reset) held[row] = 0;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string draw_mask(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width) {
+  if (b < 0 || b >= c.problem.batch)
+    throw InputError("mask", "", fmt::format("expected a batch row below {}", c.problem.batch));
+  if (h < 0 || h >= c.problem.num_heads)
+    throw InputError("mask", "", fmt::format("expected a head below {}", c.problem.num_heads));
+  return c.cached() ? step_masks(c, b, h, unicode, width)
+                    : draw(whole_mask(c, b, h), unicode, width);
+}
+
+}  // namespace attnfuzz

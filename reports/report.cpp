@@ -1,0 +1,74 @@
+#include "reports/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "oracle/case_io.h"
+#include "reports/writers/writers.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr Writer kWriters[] = {
+    {"json", "summary.json", write_json},   {"md", "report.md", write_markdown},
+    {"html", "index.html", write_html},     {"junit", "junit.xml", write_junit},
+    {"sarif", "results.sarif", write_sarif},
+};
+
+const Writer& find_writer(std::string_view format) {
+  std::string known;
+  for (const Writer& writer : kWriters) {
+    if (writer.format == format) return writer;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", writer.format);
+  }
+  throw InputError("--format", "", fmt::format("expected one of {}, not {}", known, format));
+}
+
+/// Written beside and renamed, so that a reader (or a kill) never sees half a file.
+void write_file(const std::filesystem::path& file, const std::string& text) {
+  const std::filesystem::path part = file.string() + ".part";
+  {
+    std::ofstream out(part, std::ios::binary);
+    out << text;
+    if (!out.flush()) throw InputError(file.string(), "", "expected a file that can be written");
+  }
+  std::filesystem::rename(part, file);
+}
+
+void write_finding(Report::Item& item, const std::filesystem::path& dir) {
+  const Finding& f = item.finding;
+  std::filesystem::create_directories(dir);
+  TargetInfo target;
+  target.name = f.target;
+  target.version = f.version;
+  const Repro repro = make_repro(f.shrunk.c, target);
+  item.repro = repro.file_name;
+  if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);
+  write_file(dir / "case.json", write_case(f.shrunk.c));
+  write_file(dir / "report.md", finding_markdown(item));
+}
+
+}  // namespace
+
+std::span<const Writer> writers() { return kWriters; }
+
+void write_report(const Report& report, const std::filesystem::path& dir,
+                  std::span<const std::string> formats) try {
+  std::vector<const Writer*> chosen{&find_writer("json")};
+  for (const std::string& format : formats)
+    if (const Writer* writer = &find_writer(format);
+        std::find(chosen.begin(), chosen.end(), writer) == chosen.end())
+      chosen.push_back(writer);
+  Report written = report;
+  for (Report::Item& item : written.items)
+    write_finding(item, dir / "findings" / item.finding.signature);
+  std::filesystem::create_directories(dir);
+  for (const Writer* writer : chosen) write_file(dir / writer->file, writer->write(written));
+} catch (const std::filesystem::filesystem_error& error) {
+  throw InputError(dir.string(), "", std::string("expected a folder that can be written: ") +
+                                         error.code().message());
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,156 @@
+#include "reports/show.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "oracle/answer.h"
+#include "reports/text.h"
+
+namespace attnfuzz {
+namespace {
+
+std::string value_text(const RuleParam& param, const ParamValue& value) {
+  if (const auto* list = std::get_if<std::vector<int64_t>>(&value))
+    return fmt::format("[{}]", fmt::join(*list, ", "));
+  const int64_t number = std::get<int64_t>(value);
+  if (param.kind == RuleParam::Kind::choice)
+    return std::string(param.choices[static_cast<size_t>(number)]);
+  return std::to_string(number);
+}
+
+std::string sizes_words(const Case& c) {
+  const Problem& p = c.problem;
+  std::string words = fmt::format("Attention over {} with {}", text::count(p.batch, "sequence"),
+                                  text::count(p.num_heads, "query head"));
+  if (p.num_heads == p.num_kv_heads)
+    words += " (a key head each)";
+  else
+    words += fmt::format(" on {} ({})", text::count(p.num_kv_heads, "key head"), name(p.head_map));
+  if (!c.cached())
+    words += fmt::format(", {} on {}", p.q_len == 1 ? "1 query" : fmt::format("{} queries", p.q_len),
+                         text::count(p.kv_len, "key"));
+  words += fmt::format(", head size {}", p.head_dim);
+  if (p.head_dim_v != p.head_dim) words += fmt::format(" (values {})", p.head_dim_v);
+  return words + fmt::format(", {}, layout {}.\n", name(p.dtype), name(p.layout));
+}
+
+bool positional(const Mask& mask) {
+  return std::any_of(mask.rules.begin(), mask.rules.end(),
+                     [](const RuleUse& use) { return use.spec->positional; });
+}
+
+std::string mask_words(const Case& c) {
+  const Problem& p = c.problem;
+  if (p.mask.rules.empty()) return "Every query sees every key.\n";
+  std::string words = "A query sees a key if all of these hold:\n";
+  for (const RuleUse& use : p.mask.rules)
+    words += fmt::format("  - {}: {}\n", rule_text(use), use.spec->words);
+  if (positional(p.mask) && !c.cached() && p.q_len != p.kv_len)
+    words += p.mask.align == Align::top_left
+                 ? "Query 0 stands at key 0 (top_left).\n"
+                 : fmt::format("The last query stands at the last key, query 0 at key {} "
+                               "(bottom_right).\n",
+                               p.kv_len - p.q_len);
+  return words;
+}
+
+constexpr std::string_view kFullyMasked[] = {"zeros", "NaN", "the mean of all values",
+                                             "anything (unchecked)"};
+
+std::string option_words(const Case& c) {
+  const Problem& p = c.problem;
+  std::string words =
+      p.scale ? fmt::format("Scores are scaled by {}", text::number(*p.scale))
+              : fmt::format("Scores are scaled by 1/sqrt({})", p.head_dim);
+  if (p.softcap > 0) words += fmt::format(", soft-capped at {}", text::number(p.softcap));
+  if (p.softcap > 0 && p.mask.adds_bias())
+    words += p.bias_order == BiasOrder::after_softcap ? ", then the bias is added"
+                                                      : " with the bias already in them";
+  words += ".\n";
+  if (p.sinks) words += "Each query head has a sink: a logit in the softmax's denominator alone.\n";
+  if (p.memory_kv > 0)
+    words += fmt::format("{} with learned values come before all others; every query sees them.\n",
+                         text::count(p.memory_kv, "memory key"));
+  if (!p.mask.rules.empty())
+    words += fmt::format("A row that sees no key gives {}.\n",
+                         kFullyMasked[static_cast<size_t>(p.fully_masked)]);
+  words += fmt::format("Data: {}, seed {}", name(c.data.dist), c.data.seed);
+  if (c.data.nonfinite != NonFinite::none) words += fmt::format(", {}", name(c.data.nonfinite));
+  return words + ".\n";
+}
+
+std::string step_text(const Step& step) {
+  std::string words(name(step.op));
+  if (step.has_tokens()) words += " " + text::count(step.q_len, "token");
+  if (!step.lens.empty()) words += fmt::format(", of which real [{}]", fmt::join(step.lens, ", "));
+  if (!step.rows.empty()) words += fmt::format(" to rows [{}]", fmt::join(step.rows, ", "));
+  if (step.op == StepOp::crop) words += " to " + text::count(step.length, "token");
+  return words;
+}
+
+/// A line for each step, with the tokens that each row holds after it.
+std::string timeline(const Case& c) {
+  const Cache& cache = *c.cache;
+  std::string words = fmt::format("Cache: {}", name(cache.kind));
+  if (cache.capacity > 0)
+    words += fmt::format(", capacity {}", text::count(cache.capacity, "token"));
+  if (cache.page_size > 0) words += fmt::format(", pages of {}", cache.page_size);
+  words += ". Steps:\n";
+  const Answer expected = answer(c, make_inputs(c), Precision{});
+  for (size_t s = 0; s < c.steps.size(); ++s) {
+    words += fmt::format("  {}. {}", s + 1, step_text(c.steps[s]));
+    if (s < expected.steps.size() && !expected.steps[s].lengths.empty())
+      words += fmt::format(" → lengths [{}]", fmt::join(expected.steps[s].lengths, ", "));
+    words += '\n';
+  }
+  return words;
+}
+
+}  // namespace
+
+std::string rule_text(const RuleUse& use) {
+  std::string words(use.spec->name);
+  for (size_t k = 0; k < use.values.size(); ++k)
+    words += fmt::format("{}{}={}", k == 0 ? "(" : ", ", use.spec->params[k].name,
+                         value_text(use.spec->params[k], use.values[k]));
+  return use.values.empty() ? words : words + ")";
+}
+
+std::string describe(const Case& c) {
+  return sizes_words(c) + mask_words(c) + option_words(c) + (c.cached() ? timeline(c) : "");
+}
+
+std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
+  const Problem& p = c.problem;
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const ProblemSize& size : problem_sizes()) {
+    const bool of_steps = c.cached() && (size.name == "q_len" || size.name == "kv_len");
+    const bool off = size.name == "memory_kv" && p.memory_kv == 0;
+    if (!of_steps && !off) rows.emplace_back(size.name, std::to_string(p.*size.member));
+  }
+  rows.emplace_back("dtype", name(p.dtype));
+  rows.emplace_back("layout", name(p.layout));
+  for (const RuleUse& use : p.mask.rules) rows.emplace_back("mask", rule_text(use));
+  if (positional(p.mask) && !c.cached() && p.q_len != p.kv_len)
+    rows.emplace_back("align", name(p.mask.align));
+  if (p.scale) rows.emplace_back("scale", text::number(*p.scale));
+  if (p.softcap > 0) rows.emplace_back("softcap", text::number(p.softcap));
+  if (p.sinks) rows.emplace_back("sinks", "yes");
+  if (p.num_heads != p.num_kv_heads) rows.emplace_back("head_map", name(p.head_map));
+  if (p.softcap > 0 && p.mask.adds_bias()) rows.emplace_back("bias_order", name(p.bias_order));
+  if (!p.mask.rules.empty()) rows.emplace_back("fully_masked", name(p.fully_masked));
+  rows.emplace_back("data", fmt::format("{}, seed {}", name(c.data.dist), c.data.seed));
+  if (c.data.nonfinite != NonFinite::none) rows.emplace_back("nonfinite", name(c.data.nonfinite));
+  if (c.cached()) {
+    rows.emplace_back("cache", name(c.cache->kind));
+    if (c.cache->capacity > 0) rows.emplace_back("capacity", std::to_string(c.cache->capacity));
+    if (c.cache->page_size > 0) rows.emplace_back("page_size", std::to_string(c.cache->page_size));
+    for (size_t s = 0; s < c.steps.size(); ++s)
+      rows.emplace_back(fmt::format("step {}", s + 1), step_text(c.steps[s]));
+  }
+  return rows;
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,92 @@
+#include "reports/story.h"
+
+#include <fmt/format.h>
+
+#include "fuzz/signature.h"
+#include "oracle/case_io.h"
+#include "reports/show.h"
+#include "reports/text.h"
+
+namespace attnfuzz {
+namespace {
+
+struct KindWords {
+  FailureKind kind;
+  std::string_view does;      ///< completes "TARGET …"
+  std::string_view expected;  ///< completes "Expected: …"
+};
+constexpr KindWords kKinds[] = {
+    {FailureKind::mismatch, "gives a wrong output", "every element within its error bound"},
+    {FailureKind::nan, "gives NaN or infinity where it must not, or a number where NaN is due",
+     "finite numbers exactly where the answer is finite"},
+    {FailureKind::shape, "gives a wrong shape or cache length", "the shape and the cache lengths of "
+                                                                "the answer"},
+    {FailureKind::error, "raises an error", "an output: the target declares that it supports this "
+                                            "case"},
+    {FailureKind::crash, "crashes", "an output: the target declares that it supports this case"},
+    {FailureKind::timeout, "does not return", "an output within the time limit"},
+    {FailureKind::memory, "runs out of memory", "an output within the memory limit"},
+    {FailureKind::nondeterminism, "gives different outputs for the same input",
+     "the same bits every time"},
+    {FailureKind::ignored, "ignores an option", "another output with the option than without it"},
+};
+
+const KindWords& words_of(FailureKind kind) {
+  for (const KindWords& row : kKinds)
+    if (row.kind == kind) return row;
+  return kKinds[0];
+}
+
+std::string worst_words(const Finding& finding) {
+  const Verdict& v = finding.last.verdict;
+  if (v.wrong == 0 || (v.failure != FailureKind::mismatch && v.failure != FailureKind::nan))
+    return "";
+  const WorstElement& w = v.worst;
+  const std::string step =
+      finding.shrunk.c.cached() ? fmt::format("step {}, ", w.step + 1) : std::string();
+  return fmt::format(" {} of {} elements are outside their bound. The worst is at {}batch row {}, "
+                     "head {}, query {}, element {}: got {:.9g}, expected {:.9g}, allowed error "
+                     "{:.3g}.",
+                     v.wrong, v.checked, step, w.b, w.h, w.i, w.d, w.got, w.want, w.bound);
+}
+
+std::string place(const Finding& finding) {
+  if (!finding.corpus.empty()) return "corpus case " + text::line(finding.corpus);
+  return fmt::format("case {} of the campaign with seed {}", finding.index, finding.seed);
+}
+
+std::string minimal_words(const Shrunk& shrunk) {
+  return shrunk.minimal
+             ? "No single reduction of this case still fails the same way."
+             : fmt::format("The shrinker stopped after {} tr{}: a smaller case may exist.",
+                           shrunk.tried, shrunk.tried == 1 ? "y" : "ies");
+}
+
+}  // namespace
+
+Story tell(const Report::Item& item) {
+  const Finding& f = item.finding;
+  const Verdict& v = f.last.verdict;
+  const KindWords& words = words_of(v.failure);
+  const std::string target = text::line(f.target);
+  Story story;
+  story.title = fmt::format("{} {} on {}", target, words.does, one_line(f.shrunk.c));
+  story.happened = fmt::format("{} {} {}.", target, text::line(f.version), words.does);
+  if (!v.detail.empty()) story.happened += " " + text::sentence(text::line(v.detail, 400));
+  story.happened += worst_words(f);
+  story.expected = text::sentence(words.expected);
+  story.error_text = text::clean(f.last.outcome.text);
+  story.named_text = annotate(story.error_text, f.shrunk.c);
+  if (story.named_text == story.error_text) story.named_text.clear();
+  story.place = place(f);
+  story.minimal = minimal_words(f.shrunk);
+  story.case_json = write_case(f.shrunk.c);
+  story.axes = axes_table(f.shrunk.c);
+  return story;
+}
+
+std::string replay_command(const Finding& finding, const std::string& file) {
+  return fmt::format("attnfuzz replay {} -t '{}'", file, text::line(finding.target));
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,48 @@
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "reports/item_json.h"
+#include "reports/story.h"
+#include "reports/writers/writers.h"
+
+namespace attnfuzz {
+
+/// summary.json:
+///   attnfuzz     format version (1)       version, environment, seed, shard [i, n], interrupted
+///   targets[]    target, cases, passed, failed, skipped, seconds, worst_ratio, features{word: n}
+///   findings[]   title, happened, expected, then all fields of item_to_json: target, version,
+///                signature, failure, causes[{name, words}], case, shrink{history, tried, minimal},
+///                original, first, last, count, first_seen, last_seen, repro, environment
+std::string write_json(const Report& report) {
+  using Json = nlohmann::ordered_json;
+  Json json{{"attnfuzz", 1},
+            {"version", report.version},
+            {"environment", report.environment},
+            {"seed", report.options.seed},
+            {"shard", {report.options.shard, report.options.shards}}};
+  bool interrupted = false;
+  json["targets"] = Json::array();
+  for (const auto& [target, stats] : report.targets) {
+    interrupted = interrupted || stats.interrupted;
+    const bool finite = std::isfinite(stats.worst_ratio);
+    json["targets"].push_back({{"target", target},
+                               {"cases", stats.cases},
+                               {"passed", stats.passed},
+                               {"failed", stats.failed},
+                               {"skipped", stats.skipped},
+                               {"seconds", stats.seconds},
+                               {"worst_ratio", finite ? Json(stats.worst_ratio) : Json(nullptr)},
+                               {"features", stats.features}});
+  }
+  json["interrupted"] = interrupted;
+  json["findings"] = Json::array();
+  for (const Report::Item& item : report.items) {
+    const Story story = tell(item);
+    Json each{{"title", story.title}, {"happened", story.happened}, {"expected", story.expected}};
+    each.update(Json::parse(item_to_json(item)));
+    json["findings"].push_back(std::move(each));
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,66 @@
+#include <fmt/format.h>
+
+#include <map>
+
+#include "reports/story.h"
+#include "reports/text.h"
+#include "reports/writers/writers.h"
+
+namespace attnfuzz {
+namespace {
+
+std::string test_case(const Report::Item& item) {
+  const Story story = tell(item);
+  std::string body = story.happened + "\n";
+  if (!story.error_text.empty()) body += story.error_text + "\n";
+  for (const Cause& cause : item.causes) body += "Cause: " + text::clean(cause.words) + "\n";
+  body += "\n" + story.case_json;
+  return fmt::format(
+      "    <testcase name=\"{}\" classname=\"{}\" time=\"0\">\n      <failure message=\"{}\" "
+      "type=\"{}\">{}</failure>\n    </testcase>\n",
+      text::xml(item.finding.signature), text::xml(text::line(item.finding.target)),
+      text::xml(story.title), name(item.finding.last.verdict.failure), text::xml(body));
+}
+
+/// The campaign's targets, and those that only a finding names (a report from a store).
+std::map<std::string, CampaignStats> all_targets(const Report& report) {
+  std::map<std::string, CampaignStats> targets(report.targets.begin(), report.targets.end());
+  for (const Report::Item& item : report.items) targets[item.finding.target];
+  return targets;
+}
+
+}  // namespace
+
+/// The usual form (Jenkins' and Surefire's): a test suite for each target; in it a failed test case
+/// for each finding, and one that passes for the campaign itself.
+std::string write_junit(const Report& report) {
+  std::string suites;
+  size_t failures = 0, tests = 0;
+  double seconds = 0;
+  for (const auto& [target, stats] : all_targets(report)) {
+    std::string cases;
+    size_t failed = 0;
+    for (const Report::Item& item : report.items)
+      if (item.finding.target == target) {
+        cases += test_case(item);
+        ++failed;
+      }
+    const std::string clean_name = text::xml(text::line(target));
+    cases += fmt::format(
+        "    <testcase name=\"campaign of {} cases, seed {}\" classname=\"{}\" time=\"{:.3f}\"/>\n",
+        stats.cases, report.options.seed, clean_name, stats.seconds);
+    suites += fmt::format(
+        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"0\" "
+        "time=\"{:.3f}\">\n{}  </testsuite>\n",
+        clean_name, failed + 1, failed, stats.seconds, cases);
+    failures += failed;
+    tests += failed + 1;
+    seconds += stats.seconds;
+  }
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"attnfuzz\" tests=\"{}\" "
+      "failures=\"{}\" errors=\"0\" time=\"{:.3f}\">\n{}</testsuites>\n",
+      tests, failures, seconds, suites);
+}
+
+}  // namespace attnfuzz
