@@ -14,17 +14,21 @@ struct Silent {
 };
 constexpr Silent kSilent[] = {
     {FailureKind::crash,
-     {"process-died", "The process died without an error text: an access outside a tensor (often on "
-                      "an empty or odd-sized axis), a failed assertion or a division by zero."}},
+     {"process-died",
+      "The process died without an error text: an access outside a tensor (often on "
+      "an empty or odd-sized axis), a failed assertion or a division by zero."}},
     {FailureKind::timeout,
-     {"never-returns", "The target did not return in time: a loop whose step can become 0, or a "
-                       "deadlock."}},
+     {"never-returns",
+      "The target did not return in time: a loop whose step can become 0, or a "
+      "deadlock."}},
     {FailureKind::memory,
-     {"memory-limit", "The target asked for more memory than such small tensors can need: a size "
-                      "was read off the wrong axis, or is negative and became huge."}},
+     {"memory-limit",
+      "The target asked for more memory than such small tensors can need: a size "
+      "was read off the wrong axis, or is negative and became huge."}},
     {FailureKind::nondeterminism,
-     {"not-repeatable", "The same call on the same input gives other bits: memory that is read "
-                        "before it is written, or a race."}},
+     {"not-repeatable",
+      "The same call on the same input gives other bits: memory that is read "
+      "before it is written, or a race."}},
 };
 
 void append(std::vector<Cause>& to, std::vector<Cause> from) {

@@ -48,8 +48,9 @@ std::string draw(const Grid& grid, bool unicode, int64_t width) {
                  : fmt::format("{:>{}} ", "q" + std::to_string(grid.first_query + i), label);
     for (const int64_t j : columns) {
       const bool left_out = i < 0 || j < 0;
-      out += left_out ? gap : grid.rows[static_cast<size_t>(i)][static_cast<size_t>(j)] ? seen
-                                                                                         : hidden;
+      out += left_out                                                    ? gap
+             : grid.rows[static_cast<size_t>(i)][static_cast<size_t>(j)] ? seen
+                                                                         : hidden;
     }
     out += '\n';
   }
@@ -60,8 +61,7 @@ Grid whole_mask(const Case& c, int64_t b, int64_t h) {
   const DenseMask mask = dense_mask(c.problem, c.data);
   Grid grid{0, 0, mask.kv_len, {}};
   for (int64_t i = 0; i < mask.q_len; ++i) {
-    const auto begin =
-        mask.visible.begin() + ((b * mask.heads + h) * mask.q_len + i) * mask.kv_len;
+    const auto begin = mask.visible.begin() + ((b * mask.heads + h) * mask.q_len + i) * mask.kv_len;
     grid.rows.emplace_back(begin, begin + mask.kv_len);
   }
   return grid;

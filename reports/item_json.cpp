@@ -81,13 +81,18 @@ Outcome to_outcome(const Json& json) {
 }
 
 Json verdict_json(const Verdict& v) {
-  Json json{{"kind", name(v.kind)},   {"failure", name(v.failure)}, {"detail", text::clean(v.detail)},
-            {"wrong", v.wrong},       {"checked", v.checked},
-            {"worst_ratio", number(v.worst_ratio)}};
+  Json json{
+      {"kind", name(v.kind)}, {"failure", name(v.failure)}, {"detail", text::clean(v.detail)},
+      {"wrong", v.wrong},     {"checked", v.checked},       {"worst_ratio", number(v.worst_ratio)}};
   const WorstElement& w = v.worst;
-  json["worst"] = {{"step", w.step},         {"b", w.b},       {"h", w.h},
-                   {"i", w.i},               {"d", w.d},       {"got", number(w.got)},
-                   {"want", number(w.want)}, {"bound", number(w.bound)}};
+  json["worst"] = {{"step", w.step},
+                   {"b", w.b},
+                   {"h", w.h},
+                   {"i", w.i},
+                   {"d", w.d},
+                   {"got", number(w.got)},
+                   {"want", number(w.want)},
+                   {"bound", number(w.bound)}};
   json["fits"] = Json::array();
   for (const Alternative* fit : v.fits) json["fits"].push_back(fit->name);
   return json;
@@ -147,9 +152,8 @@ std::string item_to_json(const Report::Item& item) {
   for (const Cause& cause : item.causes)
     json["causes"].push_back({{"name", cause.name}, {"words", cause.words}});
   json["case"] = Json::parse(write_case(f.shrunk.c));
-  json["shrink"] = {{"history", f.shrunk.history},
-                    {"tried", f.shrunk.tried},
-                    {"minimal", f.shrunk.minimal}};
+  json["shrink"] = {
+      {"history", f.shrunk.history}, {"tried", f.shrunk.tried}, {"minimal", f.shrunk.minimal}};
   json["original"] = Json::parse(write_case(f.original));
   json["first"] = examination_json(f.first, false);
   json["last"] = examination_json(f.last, true);
@@ -187,8 +191,9 @@ Report::Item item_from_json(std::string_view text, const std::string& where) try
 } catch (const InputError&) {
   throw;
 } catch (const std::exception& error) {  // nlohmann's, and ours from to_number and to_enum
-  throw InputError(where, "", fmt::format("expected a finding as attnfuzz writes it ({})",
-                                          text::line(error.what())));
+  throw InputError(
+      where, "",
+      fmt::format("expected a finding as attnfuzz writes it ({})", text::line(error.what())));
 }
 
 }  // namespace attnfuzz

@@ -12,8 +12,8 @@ namespace attnfuzz {
 namespace {
 
 constexpr Writer kWriters[] = {
-    {"json", "summary.json", write_json},   {"md", "report.md", write_markdown},
-    {"html", "index.html", write_html},     {"junit", "junit.xml", write_junit},
+    {"json", "summary.json", write_json},    {"md", "report.md", write_markdown},
+    {"html", "index.html", write_html},      {"junit", "junit.xml", write_junit},
     {"sarif", "results.sarif", write_sarif},
 };
 
@@ -52,7 +52,9 @@ void write_finding(Report::Item& item, const std::filesystem::path& dir) {
 
 }  // namespace
 
-std::span<const Writer> writers() { return kWriters; }
+std::span<const Writer> writers() {
+  return kWriters;
+}
 
 void write_report(const Report& report, const std::filesystem::path& dir,
                   std::span<const std::string> formats) try {
@@ -67,8 +69,8 @@ void write_report(const Report& report, const std::filesystem::path& dir,
   std::filesystem::create_directories(dir);
   for (const Writer* writer : chosen) write_file(dir / writer->file, writer->write(written));
 } catch (const std::filesystem::filesystem_error& error) {
-  throw InputError(dir.string(), "", std::string("expected a folder that can be written: ") +
-                                         error.code().message());
+  throw InputError(dir.string(), "",
+                   std::string("expected a folder that can be written: ") + error.code().message());
 }
 
 }  // namespace attnfuzz

@@ -8,7 +8,9 @@ struct Family {
   Repro (*make)(const Case&, const TargetInfo&);
 };
 
-bool starts(std::string_view text, std::string_view with) { return text.rfind(with, 0) == 0; }
+bool starts(std::string_view text, std::string_view with) {
+  return text.rfind(with, 0) == 0;
+}
 
 /// The first line that has the target makes its repro.
 constexpr Family kFamilies[] = {

@@ -29,8 +29,9 @@ std::string sizes_words(const Case& c) {
   else
     words += fmt::format(" on {} ({})", text::count(p.num_kv_heads, "key head"), name(p.head_map));
   if (!c.cached())
-    words += fmt::format(", {} on {}", p.q_len == 1 ? "1 query" : fmt::format("{} queries", p.q_len),
-                         text::count(p.kv_len, "key"));
+    words +=
+        fmt::format(", {} on {}", p.q_len == 1 ? "1 query" : fmt::format("{} queries", p.q_len),
+                    text::count(p.kv_len, "key"));
   words += fmt::format(", head size {}", p.head_dim);
   if (p.head_dim_v != p.head_dim) words += fmt::format(" (values {})", p.head_dim_v);
   return words + fmt::format(", {}, layout {}.\n", name(p.dtype), name(p.layout));
@@ -50,9 +51,10 @@ std::string mask_words(const Case& c) {
   if (positional(p.mask) && !c.cached() && p.q_len != p.kv_len)
     words += p.mask.align == Align::top_left
                  ? "Query 0 stands at key 0 (top_left).\n"
-                 : fmt::format("The last query stands at the last key, query 0 at key {} "
-                               "(bottom_right).\n",
-                               p.kv_len - p.q_len);
+                 : fmt::format(
+                       "The last query stands at the last key, query 0 at key {} "
+                       "(bottom_right).\n",
+                       p.kv_len - p.q_len);
   return words;
 }
 
@@ -61,9 +63,8 @@ constexpr std::string_view kFullyMasked[] = {"zeros", "NaN", "the mean of all va
 
 std::string option_words(const Case& c) {
   const Problem& p = c.problem;
-  std::string words =
-      p.scale ? fmt::format("Scores are scaled by {}", text::number(*p.scale))
-              : fmt::format("Scores are scaled by 1/sqrt({})", p.head_dim);
+  std::string words = p.scale ? fmt::format("Scores are scaled by {}", text::number(*p.scale))
+                              : fmt::format("Scores are scaled by 1/sqrt({})", p.head_dim);
   if (p.softcap > 0) words += fmt::format(", soft-capped at {}", text::number(p.softcap));
   if (p.softcap > 0 && p.mask.adds_bias())
     words += p.bias_order == BiasOrder::after_softcap ? ", then the bias is added"

@@ -72,8 +72,8 @@ struct Store::Impl {
 
 void Store::Impl::open() {
   sqlite3* opened = nullptr;
-  const int status = sqlite3_open_v2(file.c_str(), &opened,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  const int status =
+      sqlite3_open_v2(file.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
   db.reset(opened);
   if (status != SQLITE_OK) fail("expected a file that can be opened");
   sqlite3_busy_timeout(opened, kBusyMilliseconds);
@@ -88,9 +88,10 @@ void Store::Impl::open() {
   }
   if (tables > 0 && version != kSchemaVersion) {
     execute("ROLLBACK");
-    throw InputError(file, "", fmt::format("expected a store of version {}; this one has version "
-                                           "{}",
-                                           kSchemaVersion, version));
+    throw InputError(file, "",
+                     fmt::format("expected a store of version {}; this one has version "
+                                 "{}",
+                                 kSchemaVersion, version));
   }
   execute(kSchema);
   execute(fmt::format("PRAGMA application_id = {}", kApplicationId).c_str());
@@ -111,10 +112,9 @@ void Store::add(const Report::Item& item) {
   const std::string* texts[] = {&item.finding.target, &item.finding.signature, nullptr,
                                 &item.first_seen,     &item.last_seen,         &json};
   for (int k = 0; k < 6; ++k) {
-    const int status =
-        texts[k] ? sqlite3_bind_text64(statement.get(), k + 1, texts[k]->data(), texts[k]->size(),
-                                       SQLITE_STATIC, SQLITE_UTF8)
-                 : sqlite3_bind_int64(statement.get(), k + 1, item.finding.count);
+    const int status = texts[k] ? sqlite3_bind_text64(statement.get(), k + 1, texts[k]->data(),
+                                                      texts[k]->size(), SQLITE_STATIC, SQLITE_UTF8)
+                                : sqlite3_bind_int64(statement.get(), k + 1, item.finding.count);
     if (status != SQLITE_OK) impl_->fail("expected a finding that fits");
   }
   if (sqlite3_step(statement.get()) != SQLITE_DONE)

@@ -19,10 +19,12 @@ constexpr KindWords kKinds[] = {
     {FailureKind::mismatch, "gives a wrong output", "every element within its error bound"},
     {FailureKind::nan, "gives NaN or infinity where it must not, or a number where NaN is due",
      "finite numbers exactly where the answer is finite"},
-    {FailureKind::shape, "gives a wrong shape or cache length", "the shape and the cache lengths of "
-                                                                "the answer"},
-    {FailureKind::error, "raises an error", "an output: the target declares that it supports this "
-                                            "case"},
+    {FailureKind::shape, "gives a wrong shape or cache length",
+     "the shape and the cache lengths of "
+     "the answer"},
+    {FailureKind::error, "raises an error",
+     "an output: the target declares that it supports this "
+     "case"},
     {FailureKind::crash, "crashes", "an output: the target declares that it supports this case"},
     {FailureKind::timeout, "does not return", "an output within the time limit"},
     {FailureKind::memory, "runs out of memory", "an output within the memory limit"},
@@ -44,10 +46,11 @@ std::string worst_words(const Finding& finding) {
   const WorstElement& w = v.worst;
   const std::string step =
       finding.shrunk.c.cached() ? fmt::format("step {}, ", w.step + 1) : std::string();
-  return fmt::format(" {} of {} elements are outside their bound. The worst is at {}batch row {}, "
-                     "head {}, query {}, element {}: got {:.9g}, expected {:.9g}, allowed error "
-                     "{:.3g}.",
-                     v.wrong, v.checked, step, w.b, w.h, w.i, w.d, w.got, w.want, w.bound);
+  return fmt::format(
+      " {} of {} elements are outside their bound. The worst is at {}batch row {}, "
+      "head {}, query {}, element {}: got {:.9g}, expected {:.9g}, allowed error "
+      "{:.3g}.",
+      v.wrong, v.checked, step, w.b, w.h, w.i, w.d, w.got, w.want, w.bound);
 }
 
 std::string place(const Finding& finding) {

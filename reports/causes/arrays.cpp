@@ -14,18 +14,22 @@ constexpr TextPattern kPatterns[] = {
     {"broadcast", "got incompatible shapes for broadcasting: {one:s}, {two:s}",
      "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
      "axis differs and neither is 1."},
-    {"matmul-shapes", "matmul: Input operand {n} has a mismatch in its core dimension {dim}*size "
-                      "{a} is different from {b}",
+    {"matmul-shapes",
+     "matmul: Input operand {n} has a mismatch in its core dimension {dim}*size "
+     "{a} is different from {b}",
      "The inner axes of a product are {a} and {b}.{hint}"},
-    {"matmul-shapes", "dot_general requires contracting dimensions to have the same shape, got "
-                      "{one:s} and {two:s}",
+    {"matmul-shapes",
+     "dot_general requires contracting dimensions to have the same shape, got "
+     "{one:s} and {two:s}",
      "The inner axes of a product differ: ({one}) and ({two})."},
-    {"concatenation", "all the input array dimensions except for the concatenation axis must match "
-                      "exactly, but along dimension {dim}, the array at index {i} has size {a} and "
-                      "the array at index {j} has size {b}",
+    {"concatenation",
+     "all the input array dimensions except for the concatenation axis must match "
+     "exactly, but along dimension {dim}, the array at index {i} has size {a} and "
+     "the array at index {j} has size {b}",
      "Arrays are joined though their axis {dim:n} is {a} in one and {b} in the other.{hint}"},
-    {"concatenation", "Cannot concatenate arrays with shapes that differ in dimensions other than "
-                      "the one being concatenated*{one:s}, {two:s}",
+    {"concatenation",
+     "Cannot concatenate arrays with shapes that differ in dimensions other than "
+     "the one being concatenated*{one:s}, {two:s}",
      "Arrays of shape ({one}) and ({two}) are joined: an axis other than the joined one differs."},
     {"reshape", "cannot reshape array of size {n} into shape {shape:s}",
      "An array of {n} elements is reshaped to ({shape}): one axis has the size of another, or the "

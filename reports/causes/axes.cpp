@@ -36,7 +36,8 @@ constexpr AxisPair kPairs[] = {
      "something made for the limit ({a}) meets the keys that are really there ({b}): chunk, window "
      "or capacity is used where the present length is needed"},
     {"mask-limit", K::limit, K::q_len,
-     "something made for the limit ({a}) meets the queries ({b}): chunk, window or capacity is used "
+     "something made for the limit ({a}) meets the queries ({b}): chunk, window or capacity is "
+     "used "
      "where the present length is needed"},
     {"kv-heads", K::heads, K::kv_heads,
      "something made for all query heads ({a}) meets a tensor with the key heads ({b}): keys, "
@@ -85,6 +86,8 @@ AxisKind axis_kind(std::string_view axis) {
   return AxisKind::other;
 }
 
-std::span<const AxisPair> axis_pairs() { return kPairs; }
+std::span<const AxisPair> axis_pairs() {
+  return kPairs;
+}
 
 }  // namespace attnfuzz

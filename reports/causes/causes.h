@@ -44,5 +44,4 @@ std::span<const AxisPair> axis_pairs();
 std::span<const CauseEntry> length_table();
 std::span<const CauseEntry> location_table();
 
-
 }  // namespace attnfuzz

@@ -21,11 +21,13 @@ std::vector<Cause> causes_from_fits(const Finding& finding) {
   std::vector<Cause> causes;
   for (size_t k = 0; k < fits.size(); ++k) {
     const std::string_view also = k == 0 ? "" : "also ";
-    std::string words = fmt::format("The output {}equals what you get if {}.", also, fits[k]->words);
+    std::string words =
+        fmt::format("The output {}equals what you get if {}.", also, fits[k]->words);
     if (k == 0 && told_apart)
-      words += fmt::format(" (The smallest case fits {} meanings; of these only this one fits the "
-                           "case as it was first found.)",
-                           fits.size());
+      words += fmt::format(
+          " (The smallest case fits {} meanings; of these only this one fits the "
+          "case as it was first found.)",
+          fits.size());
     else if (k == 0 && fits.size() > 1)
       words += fmt::format(" ({} meanings give this same output here.)", fits.size());
     causes.push_back({std::string(fits[k]->name), std::move(words)});

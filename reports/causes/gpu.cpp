@@ -8,8 +8,9 @@ constexpr TextPattern kPatterns[] = {
     {"shared-memory", "out of resource: shared memory, Required: {need}, Hardware limit: {limit}",
      "The kernel's tiles need {need:n} bytes of shared memory, the device has {limit:n}: the tile "
      "or the number of pipeline stages is too large for this head size and dtype."},
-    {"triton-shape", "Cannot make_shape_compatible: incompatible dimensions at index {dim}: {a} "
-                     "and {b}",
+    {"triton-shape",
+     "Cannot make_shape_compatible: incompatible dimensions at index {dim}: {a} "
+     "and {b}",
      "Two blocks are combined though their axis {dim:n} is {a} in one and {b} in the other.{hint}"},
     {"triton-power-of-two", "arange's range must be a power of 2",
      "A block size is taken from a size that is no power of two (an odd head_dim, say): round it "

@@ -24,7 +24,9 @@ struct LengthEntry {
   int64_t (*length)(const Growth&);
 };
 
-int64_t round_up(int64_t n, int64_t to) { return to > 0 ? (n + to - 1) / to * to : n; }
+int64_t round_up(int64_t n, int64_t to) {
+  return to > 0 ? (n + to - 1) / to * to : n;
+}
 
 /// The more telling first.
 constexpr LengthEntry kTable[] = {
@@ -108,18 +110,18 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
                         return row.length(growth(c, each)) == each.got;
                       });
     if (!fits) continue;
-    const std::string how =
-        row.axis.empty() ? fmt::format("reports {} instead of {} tokens", w.got, w.want)
-                         : fmt::format("grew by {}={} instead of q_len={} tokens", row.axis,
-                                       w.got - w.before, g.real);
+    const std::string how = row.axis.empty()
+                                ? fmt::format("reports {} instead of {} tokens", w.got, w.want)
+                                : fmt::format("grew by {}={} instead of q_len={} tokens", row.axis,
+                                              w.got - w.before, g.real);
     causes.push_back({std::string(row.name),
                       fmt::format("{} {}, the cache {}: {}.", causes.empty() ? "In" : "Or, in",
                                   step_words(w), how, row.words)});
   }
   if (causes.empty())
-    causes.push_back({"length",
-                      fmt::format("In {}, row {} reports {} where {} are cached.", step_words(w),
-                                  w.b, text::count(w.got, "token"), w.want)});
+    causes.push_back(
+        {"length", fmt::format("In {}, row {} reports {} where {} are cached.", step_words(w), w.b,
+                               text::count(w.got, "token"), w.want)});
   return causes;
 }
 

@@ -81,8 +81,7 @@ constexpr RowClass kRowClasses[] = {
               r.keys.back() - r.keys.front() + 1 != static_cast<int64_t>(r.keys.size());
      }},
     {"rows-first", "of the first query", [](const Row& r) { return r.i == 0; }},
-    {"rows-last", "of the last query",
-     [](const Row& r) { return r.i == r.c.problem.q_len - 1; }},
+    {"rows-last", "of the last query", [](const Row& r) { return r.i == r.c.problem.q_len - 1; }},
     {"heads-not-first", "of query heads that do not come first in their group",
      [](const Row& r) {
        return r.h % std::max<int64_t>(1, r.c.problem.num_heads / r.c.problem.num_kv_heads) != 0;
@@ -106,8 +105,8 @@ std::vector<Cause> row_causes(const Case& c, const std::map<RowKey, bool>& wrong
   const DenseMask mask = dense_mask(c.problem, c.data);
   std::vector<std::pair<Row, bool>> rows;
   for (const auto& [key, is_wrong] : wrong)
-    rows.push_back({{c, key[0], key[1], key[2], visible_keys(mask, key[0], key[1], key[2])},
-                    is_wrong});
+    rows.push_back(
+        {{c, key[0], key[1], key[2], visible_keys(mask, key[0], key[1], key[2])}, is_wrong});
   for (const RowClass& each : kRowClasses) {
     const bool same = std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
       return each.holds(row.first) == row.second;

@@ -26,8 +26,9 @@ constexpr TextPattern kPatterns[] = {
      "Two inputs have different sizes on axis {dim:n} though they must agree."},
     {"matmul-shapes", "matmul dimension mismatch*{a}*{b}",
      "The inner axes of a product are {a} and {b}.{hint}"},
-    {"reshape", "The input tensor cannot be reshaped to the requested shape. Input shape:{from:s}, "
-                "requested shape:{to:s}",
+    {"reshape",
+     "The input tensor cannot be reshaped to the requested shape. Input shape:{from:s}, "
+     "requested shape:{to:s}",
      "A tensor of shape ({from}) is reshaped to ({to}): the numbers of elements differ."},
     {"not-implemented", "Could not find an implementation for",
      "This version has no kernel for the operator with these types."},

@@ -4,22 +4,26 @@ namespace attnfuzz {
 namespace {
 
 constexpr TextPattern kPatterns[] = {
-    {"broadcast", "size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton "
-                  "dimension {dim}",
+    {"broadcast",
+     "size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton "
+     "dimension {dim}",
      "Two tensors are combined elementwise though axis {dim:n} is {a} in the first and {b} in the "
      "second: tensor a ({a}) must match tensor b ({b}).{hint}"},
-    {"concatenation", "Sizes of tensors must match except in dimension {dim}. Expected size {a} but "
-                      "got size {b} for tensor number {n} in the list",
+    {"concatenation",
+     "Sizes of tensors must match except in dimension {dim}. Expected size {a} but "
+     "got size {b} for tensor number {n} in the list",
      "Tensors are joined along axis {dim:n} though another axis is {a} in the first and {b} in "
      "tensor {n:n}.{hint}"},
     {"concatenation", "Sizes of tensors must match except in dimension {dim}. Got {a} and {b}",
      "Tensors are joined along axis {dim:n} though another axis is {a} in one and {b} in the "
      "other.{hint}"},
-    {"expand", "expanded size of the tensor ({a}) must match the existing size ({b}) at "
-               "non-singleton dimension {dim}",
+    {"expand",
+     "expanded size of the tensor ({a}) must match the existing size ({b}) at "
+     "non-singleton dimension {dim}",
      "A tensor whose axis {dim:n} is {b} is to be expanded to {a}.{hint}"},
-    {"block-mask", "block_mask was created for block_mask.shape={mask:s} but got q_len={a} and "
-                   "kv_len={b}",
+    {"block-mask",
+     "block_mask was created for block_mask.shape={mask:s} but got q_len={a} and "
+     "kv_len={b}",
      "The block mask was made for the shape ({mask}), but the call has {a} queries and {b} keys: "
      "the mask's last axis must be the number of keys that are there, not the chunk, the window or "
      "the cache's capacity."},
@@ -36,8 +40,9 @@ constexpr TextPattern kPatterns[] = {
      "has no number where one is needed."},
     {"matmul-shapes", "mat1 and mat2 shapes cannot be multiplied ({m1}x{a} and {b}x{m2})",
      "A projection gets {a} features for each token, its weight wants {b}.{hint}"},
-    {"batch-matmul", "Expected size for first two dimensions of batch2 tensor to be: [{a}, {c}] but "
-                     "got: [{b}, {d}]",
+    {"batch-matmul",
+     "Expected size for first two dimensions of batch2 tensor to be: [{a}, {c}] but "
+     "got: [{b}, {d}]",
      "A batched product (q·k or p·v) wants [{a}, {c}] in its second operand and gets [{b}, "
      "{d}].{hint}"},
     {"dtype-mix", "expected m1 and m2 to have the same dtype",
@@ -62,7 +67,8 @@ constexpr TextPattern kPatterns[] = {
     {"gather-range", "index out of range in self",
      "A position or page number is larger than the table it is looked up in."},
     {"narrow", "start ({a}) + length ({n}) exceeds dimension size ({b})",
-     "A slice of {n} from {a} is taken of an axis of {b}: the offset or the length is counted along "
+     "A slice of {n} from {a} is taken of an axis of {b}: the offset or the length is counted "
+     "along "
      "another axis.{hint}"},
     {"gqa-heads", "Number of heads in key and value must divide the number of heads in query",
      "num_heads is no multiple of num_kv_heads for the call: the heads were read off another axis, "

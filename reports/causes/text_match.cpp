@@ -9,9 +9,15 @@ namespace {
 
 constexpr size_t kLongestGap = 200;
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-bool space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+bool digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool space(char c) {
+  return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 /// The integer at `at`, moving `at` behind it; none if there is none (or it is beyond int64).
 std::optional<Captured> integer(std::string_view text, size_t& at) {

@@ -103,12 +103,12 @@ std::optional<Cause> explain(const TextPattern& row, std::string_view text, cons
 std::vector<Cause> causes_from_text(std::string_view raw, const Case& c) {
   const std::string text = text::clean(raw);
   std::vector<Cause> causes;
-  for (const auto& table :
-       {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
+  for (const auto& table : {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
     for (const TextPattern& row : table)
       if (auto cause = explain(row, text, c)) {
-        const bool told = std::any_of(causes.begin(), causes.end(),
-                                      [&](const Cause& other) { return other.name == cause->name; });
+        const bool told = std::any_of(causes.begin(), causes.end(), [&](const Cause& other) {
+          return other.name == cause->name;
+        });
         if (!told) causes.push_back(std::move(*cause));
       }
   return causes;

@@ -57,7 +57,8 @@ std::string mask_svg(const Case& c, int64_t b, int64_t h) {
 }
 
 std::string error_svg(const Case& c, const Examination& examination) {
-  std::map<std::array<int64_t, 3>, std::map<int64_t, double>> lines;  // (step, b, h) → query → ratio
+  std::map<std::array<int64_t, 3>, std::map<int64_t, double>>
+      lines;  // (step, b, h) → query → ratio
   for (const ElementError& e : element_errors(c, examination)) {
     double& ratio = lines[{e.step, e.b, e.h}][e.i];
     ratio = std::max(ratio, e.ratio);

@@ -30,8 +30,12 @@ background:var(--card);margin:.6rem 0}summary{cursor:pointer}svg{max-width:100%;
 .e2{fill:var(--e2)}.e3{fill:var(--e3)}.e4{fill:var(--e4)}
 )";
 
-std::string h(std::string_view words) { return text::xml(words); }
-std::string paragraph(std::string_view words) { return fmt::format("<p>{}</p>\n", h(words)); }
+std::string h(std::string_view words) {
+  return text::xml(words);
+}
+std::string paragraph(std::string_view words) {
+  return fmt::format("<p>{}</p>\n", h(words));
+}
 /// A block that scrolls must be reachable by keyboard: tabindex.
 std::string block(std::string_view words) {
   return fmt::format("<pre tabindex=\"0\">{}</pre>\n", h(words));
@@ -40,20 +44,25 @@ std::string details(std::string_view title, const std::string& inside) {
   return fmt::format("<details><summary>{}</summary>\n{}</details>\n", h(title), inside);
 }
 std::string figure(std::string_view title, const std::string& svg) {
-  return svg.empty() ? "" : fmt::format("<h3>{}</h3>\n<div class=\"scroll\" tabindex=\"0\">{}</div>"
-                                        "\n", h(title), svg);
+  return svg.empty() ? ""
+                     : fmt::format(
+                           "<h3>{}</h3>\n<div class=\"scroll\" tabindex=\"0\">{}</div>"
+                           "\n",
+                           h(title), svg);
 }
 
 std::string campaign_table(const Report& report) {
   std::string rows;
   for (const auto& [target, s] : report.targets)
     rows += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1f} s</td><td>{:.3g}</td>"
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1f} "
+        "s</td><td>{:.3g}</td>"
         "</tr>\n",
         h(text::line(target)), s.cases, s.passed, s.failed, s.skipped, s.seconds, s.worst_ratio);
   if (rows.empty()) return "";
   return "<h2>Targets</h2>\n<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>target</th>"
-         "<th>cases</th><th>passed</th><th>failed</th><th>skipped</th><th>time</th><th>worst passing"
+         "<th>cases</th><th>passed</th><th>failed</th><th>skipped</th><th>time</th><th>worst "
+         "passing"
          " error / bound</th></tr></thead><tbody>\n" +
          rows + "</tbody></table></div>\n";
 }
@@ -62,12 +71,13 @@ std::string index_table(const Report& report) {
   if (report.items.empty()) return paragraph("Nothing was found.");
   std::string rows;
   for (const Report::Item& item : report.items)
-    rows += fmt::format(
-        "<tr><td><a href=\"#{}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-        h(item.finding.signature), h(tell(item).title), item.finding.count,
-        h(text::line(item.causes.empty() ? "" : item.causes.front().words, 300)),
-        h(text::line(item.last_seen)));
-  return "<h2>Findings</h2>\n<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th>finding</th>"
+    rows +=
+        fmt::format("<tr><td><a href=\"#{}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                    h(item.finding.signature), h(tell(item).title), item.finding.count,
+                    h(text::line(item.causes.empty() ? "" : item.causes.front().words, 300)),
+                    h(text::line(item.last_seen)));
+  return "<h2>Findings</h2>\n<div class=\"scroll\" "
+         "tabindex=\"0\"><table><thead><tr><th>finding</th>"
          "<th>times</th><th>cause</th><th>last seen</th></tr></thead><tbody>\n" +
          rows + "</tbody></table></div>\n";
 }
@@ -86,8 +96,8 @@ std::string article(const Report::Item& item) {
   const Story story = tell(item);
   const Finding& f = item.finding;
   const Case& c = f.shrunk.c;
-  std::string out = fmt::format("<article id=\"{}\">\n<h2 class=\"bad\">{}</h2>\n",
-                                h(f.signature), h(story.title));
+  std::string out = fmt::format("<article id=\"{}\">\n<h2 class=\"bad\">{}</h2>\n", h(f.signature),
+                                h(story.title));
   out += paragraph(story.happened);
   if (!story.error_text.empty())
     out += block(story.named_text.empty() ? story.error_text : story.named_text);
@@ -99,25 +109,27 @@ std::string article(const Report::Item& item) {
   std::string rows;
   for (const auto& [key, value] : story.axes)
     rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", h(key), h(value));
-  out += "<div class=\"scroll\" tabindex=\"0\"><table><tbody>\n" + rows +
-         "</tbody></table></div>\n";
+  out +=
+      "<div class=\"scroll\" tabindex=\"0\"><table><tbody>\n" + rows + "</tbody></table></div>\n";
   const WorstElement& worst = f.last.verdict.worst;
-  out += figure(fmt::format("Mask (batch row {}, head {}; rows are queries, columns keys)", worst.b,
-                            worst.h),
-                mask_svg(c, worst.b, worst.h));
+  out += figure(
+      fmt::format("Mask (batch row {}, head {}; rows are queries, columns keys)", worst.b, worst.h),
+      mask_svg(c, worst.b, worst.h));
   out += figure("Error (rows are heads, columns queries; the worst element, in bounds)",
                 error_svg(c, f.last));
-  out += "<h3>Replay</h3>\n" +
-         block(replay_command(f, "findings/" + f.signature + "/case.json") +
-               (item.repro.empty() ? "" : "\nfindings/" + f.signature + "/" + text::line(item.repro)));
+  out +=
+      "<h3>Replay</h3>\n" +
+      block(replay_command(f, "findings/" + f.signature + "/case.json") +
+            (item.repro.empty() ? "" : "\nfindings/" + f.signature + "/" + text::line(item.repro)));
   out += details("case.json", block(story.case_json));
   if (!story.named_text.empty())
     out += details("The error as it was raised", block(story.error_text));
   out += details("How it was found and shrunk", history(f, story));
-  out += fmt::format("<p class=\"dim\">{} {}, signature {}{}{}</p>\n</article>\n",
-                     h(text::line(f.target)), h(text::line(f.version)), h(f.signature),
-                     item.first_seen.empty() ? "" : ", first seen " + h(text::line(item.first_seen)),
-                     item.environment.empty() ? "" : ", " + h(text::line(item.environment, 400)));
+  out +=
+      fmt::format("<p class=\"dim\">{} {}, signature {}{}{}</p>\n</article>\n",
+                  h(text::line(f.target)), h(text::line(f.version)), h(f.signature),
+                  item.first_seen.empty() ? "" : ", first seen " + h(text::line(item.first_seen)),
+                  item.environment.empty() ? "" : ", " + h(text::line(item.environment, 400)));
   return out;
 }
 

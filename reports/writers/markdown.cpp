@@ -46,11 +46,10 @@ std::string finding_markdown(const Report::Item& item) {
   out += table(story.axes);
   if (!f.shrunk.c.cached() && f.shrunk.c.problem.batch > 0 && f.shrunk.c.problem.num_heads > 0 &&
       !f.shrunk.c.problem.mask.rules.empty())
-    out += fmt::format("\nMask of batch row {}, head {}:\n\n{}", f.last.verdict.worst.b,
-                       f.last.verdict.worst.h,
-                       text::markdown_block(draw_mask(f.shrunk.c, f.last.verdict.worst.b,
-                                                      f.last.verdict.worst.h, true),
-                                            "text"));
+    out += fmt::format(
+        "\nMask of batch row {}, head {}:\n\n{}", f.last.verdict.worst.b, f.last.verdict.worst.h,
+        text::markdown_block(
+            draw_mask(f.shrunk.c, f.last.verdict.worst.b, f.last.verdict.worst.h, true), "text"));
   out += "\ncase.json:\n\n" + text::markdown_block(story.case_json, "json");
   out += fmt::format("\n## How it was found\n\nFound in {}. {}\n", story.place, story.minimal);
   if (!f.shrunk.history.empty()) {
@@ -61,21 +60,19 @@ std::string finding_markdown(const Report::Item& item) {
   }
   if (!story.named_text.empty())
     out += "\nThe error as it was raised:\n\n" + text::markdown_block(story.error_text, "text");
-  out += fmt::format("\n## Environment\n\n{} {}, attnfuzz signature {}{}\n",
-                     text::markdown(text::line(f.target)), text::markdown(text::line(f.version)),
-                     text::markdown_code(f.signature),
-                     item.environment.empty()
-                         ? ""
-                         : ". " + text::markdown(text::line(item.environment, 400)));
+  out += fmt::format(
+      "\n## Environment\n\n{} {}, attnfuzz signature {}{}\n", text::markdown(text::line(f.target)),
+      text::markdown(text::line(f.version)), text::markdown_code(f.signature),
+      item.environment.empty() ? "" : ". " + text::markdown(text::line(item.environment, 400)));
   return out;
 }
 
 std::string write_markdown(const Report& report) {
-  std::string out = fmt::format("# attnfuzz: {}\n\n", text::count(static_cast<int64_t>(
-                                                                      report.items.size()),
-                                                                  "finding"));
-  out += "| target | cases | passed | failed | skipped | worst passing error / bound |\n"
-         "|---|---|---|---|---|---|\n";
+  std::string out = fmt::format("# attnfuzz: {}\n\n",
+                                text::count(static_cast<int64_t>(report.items.size()), "finding"));
+  out +=
+      "| target | cases | passed | failed | skipped | worst passing error / bound |\n"
+      "|---|---|---|---|---|---|\n";
   for (const auto& [target, stats] : report.targets)
     out += fmt::format("| {} | {} | {} | {} | {} | {:.3g} |\n", text::markdown(text::line(target)),
                        stats.cases, stats.passed, stats.failed, stats.skipped, stats.worst_ratio);

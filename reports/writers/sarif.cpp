@@ -24,34 +24,34 @@ std::string write_sarif(const Report& report) {
     const Story story = tell(item);
     std::string message = story.title + ".\n" + story.happened;
     if (!item.causes.empty()) message += "\nCause: " + text::clean(item.causes.front().words);
-    const Json artifact{{"uri", "findings/" + f.signature + "/case.json"},
-                        {"uriBaseId", "REPORT"}};
+    const Json artifact{{"uri", "findings/" + f.signature + "/case.json"}, {"uriBaseId", "REPORT"}};
     results.push_back(
         {{"ruleId", id},
          {"ruleIndex", rule_of[kind]},
          {"level", "error"},
          {"message", {{"text", message}}},
          {"locations",
-          Json::array({{{"physicalLocation",
-                         {{"artifactLocation", artifact}, {"region", {{"startLine", 1}}}}},
-                        {"logicalLocations",
-                         Json::array({{{"fullyQualifiedName", text::line(f.target)},
-                                       {"kind", "function"}}})}}})},
+          Json::array(
+              {{{"physicalLocation",
+                 {{"artifactLocation", artifact}, {"region", {{"startLine", 1}}}}},
+                {"logicalLocations", Json::array({{{"fullyQualifiedName", text::line(f.target)},
+                                                   {"kind", "function"}}})}}})},
          {"partialFingerprints", {{"attnfuzzSignature/v1", f.signature}}},
          {"occurrenceCount", std::max<int64_t>(1, f.count)},
-         {"properties", {{"targetVersion", text::line(f.version)}, {"case", one_line(f.shrunk.c)}}}});
+         {"properties",
+          {{"targetVersion", text::line(f.version)}, {"case", one_line(f.shrunk.c)}}}});
   }
   const Json driver{{"name", "attnfuzz"}, {"version", report.version}, {"rules", rules}};
   const Json log{
-      {"$schema", "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/"
-                  "sarif-schema-2.1.0.json"},
+      {"$schema",
+       "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/"
+       "sarif-schema-2.1.0.json"},
       {"version", "2.1.0"},
-      {"runs",
-       Json::array({{{"tool", {{"driver", driver}}},
-                     {"originalUriBaseIds",
-                      {{"REPORT", {{"description", {{"text", "The report's folder."}}}}}}},
-                     {"columnKind", "unicodeCodePoints"},
-                     {"results", results}}})}};
+      {"runs", Json::array({{{"tool", {{"driver", driver}}},
+                             {"originalUriBaseIds",
+                              {{"REPORT", {{"description", {{"text", "The report's folder."}}}}}}},
+                             {"columnKind", "unicodeCodePoints"},
+                             {"results", results}}})}};
   return log.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -17,8 +17,8 @@ std::string finding_terminal(const Report::Item& item, bool colour) {
   std::string out = paint(fg(fmt::terminal_color::red) | fmt::emphasis::bold, story.title) + "\n";
   out += field("happened", text::line(story.happened, 600));
   if (!story.error_text.empty())
-    out += field("error", text::line(story.named_text.empty() ? story.error_text : story.named_text,
-                                     600));
+    out += field("error",
+                 text::line(story.named_text.empty() ? story.error_text : story.named_text, 600));
   for (size_t k = 0; k < item.causes.size() && k < 3; ++k)
     out += field(k == 0 ? "cause" : "or",
                  paint(fg(fmt::terminal_color::yellow), text::line(item.causes[k].words, 600)));
