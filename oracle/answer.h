@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "oracle/case.h"
@@ -12,11 +13,13 @@ struct Precision {
   DType accumulate = DType::f32;  ///< q·k, softmax sums and p·v
   DType p = DType::f32;           ///< the type in which p enters p·v
   double exp_ulps = 4;            ///< error of exp, in ulps of `accumulate`
+  std::optional<DType> scores;    ///< the type in which scores are stored; none: `accumulate`
   bool flush_subnormals = false;
   bool operator==(const Precision&) const = default;
 };
 
-/// What one step must give. Elements in the order of the case's layout; shape as `out`.
+/// What one step must give. Elements in the order of the case's layout; shape as `out`. All but
+/// `lengths` is empty for a step that brings no tokens.
 struct StepAnswer {
   Shape shape;
   std::vector<double> out;    ///< exact up to double rounding; NaN where NaN is the answer
@@ -25,10 +28,16 @@ struct StepAnswer {
 };
 
 struct Answer {
-  std::vector<StepAnswer> steps;  ///< one for a case without steps
+  std::vector<StepAnswer> steps;  ///< one for each step; one for a case without steps
 };
 
-/// The O(n²) double-precision answer. The bound's derivation: oracle/bounds.md.
+/// The O(n²) double-precision answer, by the letter of exact arithmetic: a hidden key contributes
+/// nothing, whatever it holds; a visible infinity or NaN in v gives what IEEE 754 gives for Σ p v,
+/// and a visible key whose score is NaN or +inf gives NaN. Rows that no real query stands for (a
+/// ragged step's tail) are unchecked. The bound's derivation: oracle/bounds.md.
 Answer answer(const Case& c, const Inputs& inputs, const Precision& precision);
+
+/// The same without bounds (StepAnswer::bound stays empty).
+Answer answer(const Case& c, const Inputs& inputs);
 
 }  // namespace attnfuzz

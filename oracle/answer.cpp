@@ -1,0 +1,234 @@
+#include "oracle/answer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "oracle/attention.h"
+#include "oracle/cache_model.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+
+/// Where the rows of a [batch, heads, len, dim] tensor lie, in either layout.
+class Rows {
+ public:
+  Rows(Layout layout, const Shape& shape)
+      : heads_first_(layout == Layout::bhsd),
+        heads_(shape[heads_first_ ? 1 : 2]),
+        len_(shape[heads_first_ ? 2 : 1]),
+        dim_(shape[3]) {}
+
+  /// Of element 0.
+  int64_t index(int64_t b, int64_t h, int64_t s) const {
+    return (heads_first_ ? (b * heads_ + h) * len_ + s : (b * len_ + s) * heads_ + h) * dim_;
+  }
+
+ private:
+  bool heads_first_;
+  int64_t heads_, len_, dim_;
+};
+
+/// A tensor read row by row.
+struct Source {
+  const Tensor* tensor;
+  Rows rows;
+
+  Source(Layout layout, const Tensor& of) : tensor(&of), rows(layout, of.shape) {}
+  void read(int64_t b, int64_t h, int64_t s, std::span<double> to) const {
+    decode(tensor->dtype, tensor->bytes.data() + rows.index(b, h, s) * info(tensor->dtype).bytes,
+           to);
+  }
+};
+
+/// The q, k and v that came with one step.
+struct StepRows {
+  Source q, k, v;
+};
+
+/// What one batch row's queries look at, and where they stand.
+struct RowView {
+  std::span<const Token> tokens;
+  int64_t first_key = 0;    ///< position of tokens[0]
+  int64_t first_query = 0;  ///< position of query 0
+  int64_t queries = 0;      ///< real ones
+};
+
+class Answerer {
+ public:
+  Answerer(const Case& c, const Inputs& inputs, const ErrorModel* model)
+      : c_(c), p_(c.problem), inputs_(inputs), model_(model), attention_(c.problem, model) {
+    if (p_.sinks) sinks_ = inputs.at("sinks").to_doubles();
+    if (p_.memory_kv > 0) {
+      mem_k_ = inputs.at("mem_k").to_doubles();
+      mem_v_ = inputs.at("mem_v").to_doubles();
+    }
+  }
+
+  Answer run() {
+    if (c_.cached()) {
+      run_steps();
+    } else {
+      run_plain();
+    }
+    return std::move(answer_);
+  }
+
+ private:
+  void run_plain() {
+    sources_.push_back(source(""));
+    std::vector<Token> tokens(static_cast<size_t>(p_.kv_len));
+    begin_step(p_.q_len);
+    for (int64_t b = 0; b < p_.batch; ++b) {
+      for (int64_t j = 0; j < p_.kv_len; ++j) {
+        tokens[static_cast<size_t>(j)] = {0, static_cast<int32_t>(b), j};
+      }
+      attend_row(0, b, {tokens, 0, query_position(p_, 0), p_.q_len});
+    }
+  }
+
+  void run_steps() {
+    CacheModel cache(c_);
+    cache_ = &cache;
+    for (size_t n = 0; n < c_.steps.size(); ++n) {
+      const Step& step = c_.steps[n];
+      cache.apply(n);
+      sources_.emplace_back();
+      if (step.has_tokens()) {
+        sources_.back() = source(fmt::format(".{}", n));
+        begin_step(step.q_len);
+        for (int64_t b = 0; b < p_.batch; ++b) {
+          attend_row(n, b,
+                     {cache.tokens(b), cache.first_position(b), cache.past_length(b),
+                      cache.new_tokens(b)});
+        }
+      } else {
+        answer_.steps.emplace_back();
+      }
+      answer_.steps.back().lengths = cache.lengths();
+    }
+  }
+
+  StepRows source(const std::string& suffix) const {
+    const auto rows = [&](const char* name) {
+      return Source(p_.layout, inputs_.at(name + suffix));
+    };
+    return {rows("q"), rows("k"), rows("v")};
+  }
+
+  /// What no real query overwrites stays unchecked.
+  void begin_step(int64_t q_len) {
+    StepAnswer& step = answer_.steps.emplace_back();
+    step.shape = shape_in(p_.layout, p_.batch, p_.num_heads, q_len, p_.head_dim_v);
+    step.out.assign(static_cast<size_t>(element_count(step.shape)), 0.0);
+    if (model_ != nullptr) step.bound.assign(step.out.size(), inf);
+  }
+
+  void attend_row(size_t step, int64_t b, const RowView& view) {
+    key_pos_.resize(view.tokens.size());
+    std::iota(key_pos_.begin(), key_pos_.end(), view.first_key);
+    for (int64_t g = 0; g < p_.num_kv_heads; ++g) {
+      gather(g, view);
+      for (int64_t h = 0; h < p_.num_heads; ++h) {
+        if (p_.kv_head(h) == g) attend_head(step, b, h, view);
+      }
+    }
+  }
+
+  void gather(int64_t g, const RowView& view) {
+    const auto dim = static_cast<size_t>(p_.head_dim), dim_v = static_cast<size_t>(p_.head_dim_v);
+    keys_.reset(p_.memory_kv + static_cast<int64_t>(view.tokens.size()), p_.head_dim, p_.head_dim_v,
+                model_ != nullptr);
+    for (int64_t j = 0; j < p_.memory_kv; ++j) {
+      const auto at = static_cast<size_t>(g * p_.memory_kv + j);
+      keys_.set(j, std::span(mem_k_).subspan(at * dim, dim),
+                std::span(mem_v_).subspan(at * dim_v, dim_v));
+    }
+    key_.resize(dim);
+    value_.resize(dim_v);
+    int64_t j = p_.memory_kv;
+    for (const Token& token : view.tokens) {
+      const StepRows& rows = *sources_[static_cast<size_t>(token.step)];
+      rows.k.read(token.row, g, token.i, key_);
+      rows.v.read(token.row, g, token.i, value_);
+      keys_.set(j++, key_, value_);
+    }
+  }
+
+  void attend_head(size_t step, int64_t b, int64_t h, const RowView& view) {
+    constexpr int64_t block = 64;
+    const auto stride = static_cast<size_t>(keys_.stride);
+    const double sink = p_.sinks ? sinks_[static_cast<size_t>(h)] : -inf;
+    const bool biased = p_.mask.adds_bias();
+    StepAnswer& to = answer_.steps.back();
+    const Rows rows(p_.layout, to.shape);
+    q_.resize(static_cast<size_t>(block * p_.head_dim));
+    for (int64_t begin = 0; begin < view.queries; begin += block) {
+      const int64_t end = std::min(view.queries, begin + block);
+      const auto count = static_cast<size_t>(end - begin);
+      visible_.assign(count * stride, 0);
+      if (biased) bias_.assign(count * stride, 0.0);
+      queries_.clear();
+      for (int64_t i = begin; i < end; ++i) {
+        const auto n = static_cast<size_t>(i - begin);
+        const auto dim = static_cast<size_t>(p_.head_dim);
+        const std::span<double> q = std::span(q_).subspan(n * dim, dim);
+        sources_[step]->q.read(b, h, i, q);
+        uint8_t* visible = visible_.data() + n * stride;
+        double* bias = biased ? bias_.data() + n * stride : nullptr;
+        mask(step, b, h, i, view, visible, bias);
+        const int64_t at = rows.index(b, h, i);
+        queries_.push_back({q.data(), to.out.data() + at,
+                            model_ == nullptr ? nullptr : to.bound.data() + at, visible, bias});
+      }
+      attention_.run(keys_, sink, queries_);
+    }
+  }
+
+  void mask(size_t step, int64_t b, int64_t h, int64_t i, const RowView& view, uint8_t* visible,
+            double* bias) const {
+    const auto memory = static_cast<size_t>(p_.memory_kv);
+    const std::span<uint8_t> seen(visible + memory, key_pos_.size());
+    std::fill_n(visible, memory + seen.size(), uint8_t{1});
+    const int64_t q_pos = view.first_query + i;
+    mask_row({p_, c_.data, b, h, i, q_pos, key_pos_, c_.cached() ? 0 : first_token(p_, b),
+              static_cast<int>(step)},
+             {seen, bias == nullptr ? std::span<double>()
+                                    : std::span<double>(bias + memory, seen.size())});
+    if (cache_ == nullptr) return;
+    const int64_t horizon = cache_->horizon(q_pos);
+    for (size_t j = 0; j < seen.size() && key_pos_[j] < horizon; ++j) seen[j] = 0;
+  }
+
+  const Case& c_;
+  const Problem& p_;
+  const Inputs& inputs_;
+  const ErrorModel* model_;
+  const CacheModel* cache_ = nullptr;
+  HeadAttention attention_;
+  Answer answer_;
+  std::vector<std::optional<StepRows>> sources_;  ///< by step
+  std::vector<double> sinks_, mem_k_, mem_v_;
+  HeadKeys keys_;
+  std::vector<double> key_, value_, q_, bias_;
+  std::vector<uint8_t> visible_;
+  std::vector<int64_t> key_pos_;
+  std::vector<Query> queries_;
+};
+
+}  // namespace
+
+Answer answer(const Case& c, const Inputs& inputs, const Precision& precision) {
+  const ErrorModel model(c.problem, precision);
+  return Answerer(c, inputs, &model).run();
+}
+
+Answer answer(const Case& c, const Inputs& inputs) {
+  return Answerer(c, inputs, nullptr).run();
+}
+
+}  // namespace attnfuzz

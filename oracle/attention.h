@@ -1,0 +1,81 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "oracle/bounds.h"
+#include "oracle/case.h"
+
+namespace attnfuzz {
+
+/// The keys and values of one batch row and key head, memory keys first, as doubles in the order
+/// that the products like. Rows are padded with zeros (see padded).
+class HeadKeys {
+ public:
+  /// An infinity or NaN in v, kept apart so that it can not spoil the sums of those who don't see
+  /// it. `v` holds 0 in its place.
+  struct Special {
+    int64_t j, d;
+    double value;
+  };
+
+  /// Room for `new_size` keys. Set each with set(). The absolute values are for bounds only.
+  void reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_dim_v, bool absolute);
+  void set(int64_t j, std::span<const double> k, std::span<const double> v);
+
+  int64_t size = 0, head_dim = 0, head_dim_v = 0;
+  int64_t stride = 0, stride_v = 0;  ///< padded(size), padded(head_dim_v)
+  std::vector<double> k, abs_k;      ///< [head_dim, stride]: transposed
+  std::vector<double> v, abs_v;      ///< [size, stride_v]
+  std::vector<double> largest_v;     ///< [stride_v] max |v|
+  double k_norm = 0;                 ///< largest finite ‖k‖₁
+  bool with_absolute = false;
+  std::vector<Special> specials;
+};
+
+/// One query and where its answer goes.
+struct Query {
+  const double* q;     ///< [head_dim]
+  double* out;         ///< [head_dim_v]
+  double* bound;       ///< [head_dim_v], nullptr: not wanted
+  uint8_t* visible;    ///< [keys.stride], memory keys included, 0 in the padding
+  const double* bias;  ///< [keys.stride], nullptr: none
+};
+
+/// O(n²) attention of some queries of one head over its keys, with the error bound. Keeps its
+/// buffers from call to call.
+class HeadAttention {
+ public:
+  HeadAttention(const Problem& problem, const ErrorModel* model);
+
+  void run(const HeadKeys& keys, double sink, std::span<const Query> queries);
+
+ private:
+  /// How the answer of a row comes about.
+  struct Row {
+    bool sums = false;     ///< by the formula; else `constant`
+    bool uniform = false;  ///< with all scores 0
+    double constant = 0;
+    bool unchecked = false;
+    double sum = 0;  ///< Σ p with the sink's
+    RowError error;
+  };
+
+  void tile(const HeadKeys& keys, double sink, std::span<const Query> queries);
+  Row plan(const HeadKeys& keys, double sink, const Query& query) const;
+  void find_range(const HeadKeys& keys, std::span<const Query> queries);
+  void multiply_keys(const HeadKeys& keys, std::span<const Query> queries);
+  void multiply_values(const HeadKeys& keys);
+  void scores(const Query& query, bool uniform, double* s) const;
+  void softmax(const HeadKeys& keys, double sink, const Query& query, size_t r);
+  void finish(const HeadKeys& keys, const Query& query, size_t r) const;
+  void add_specials(const HeadKeys& keys, const Query& query, size_t r) const;
+
+  const Problem& problem_;
+  const ErrorModel* model_;
+  std::vector<Row> rows_;
+  int64_t first_ = 0, width_ = 0;  ///< the range of keys that a tile looks at
+  std::vector<double> q_, abs_q_, s_, abs_s_, p_, w_, o_, abs_o_;
+};
+
+}  // namespace attnfuzz

@@ -1,0 +1,134 @@
+#include "oracle/bounds.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace attnfuzz {
+namespace {
+
+constexpr double inf = std::numeric_limits<double>::infinity();
+const double u_double = unit_roundoff(DType::f64);
+
+/// The largest error that comes with an underflow: half the spacing of subnormals (the whole, to be
+/// safe from double rounding), or all of the smallest normal number where those are flushed.
+double underflow(DType type, bool flush) {
+  return flush ? std::ldexp(1.0, info(type).min_exponent) : smallest_subnormal(type);
+}
+
+/// (1 + u)^k − 1
+double growth(double u, double k) {
+  return std::expm1(k * std::log1p(u));
+}
+
+bool rounds_bias(const Mask& mask) {
+  return std::any_of(mask.rules.begin(), mask.rules.end(), [](const RuleUse& use) {
+    return use.spec->adds_bias && use.spec->name != "bias";
+  });
+}
+
+/// The most often that a running maximum can rise after some key, when the keys come in tiles of
+/// any sizes, in splits or not, forwards or backwards: the longest chain of "next greater score".
+/// `stack` has room for all scores.
+int64_t longest_rise(const ScoreRow& row, int64_t first, int64_t step, double* stack) {
+  int64_t depth = 0, longest = 0;
+  for (int64_t k = 0, j = first; k < row.size; ++k, j += step) {
+    if (row.visible[j] == 0) continue;
+    const double score = row.score[j];
+    while (depth > 0 && stack[depth - 1] <= score) --depth;
+    stack[depth++] = score;
+    longest = std::max(longest, depth);
+  }
+  return longest;
+}
+
+}  // namespace
+
+ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
+    : u(unit_roundoff(precision.accumulate) + u_double),
+      u_scores(precision.scores ? unit_roundoff(*precision.scores) : 0),
+      u_p(precision.p == precision.accumulate ? 0 : unit_roundoff(precision.p)),
+      u_out(unit_roundoff(problem.dtype)),
+      exp(2 * precision.exp_ulps * unit_roundoff(precision.accumulate) + 8 * u_double),
+      dot(0),
+      softcap(problem.softcap > 0 ? problem.softcap * (exp + 8 * u) : 0),
+      bias(problem.mask.adds_bias() ? 8 * u : 0),
+      scale(std::max(1.0, std::abs(problem.scale_value()))),
+      tiny(underflow(precision.accumulate, precision.flush_subnormals)),
+      tiny_scores(precision.scores ? underflow(*precision.scores, false) : 0),
+      tiny_p(underflow(precision.p, precision.flush_subnormals)),
+      tiny_out(underflow(problem.dtype, precision.flush_subnormals)),
+      max_score(info(precision.accumulate).max_finite),
+      max_accumulated(info(precision.accumulate).max_finite),
+      max_out(info(problem.dtype).max_finite),
+      sure_p(4 * std::max(underflow(precision.accumulate, true), underflow(precision.p, true))),
+      head_dim(problem.head_dim) {
+  const double roundings = growth(u, static_cast<double>(head_dim) + 12);
+  dot = std::abs(problem.scale_value()) * (roundings + growth(u_scores, 3) * (1 + roundings));
+  if (precision.scores) max_score = std::min(max_score, info(*precision.scores).max_finite);
+  if (rounds_bias(problem.mask)) bias += unit_roundoff(problem.dtype);
+}
+
+RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
+  const double u = model.u;
+  int64_t seen = 0;
+  double largest = 0;
+  for (int64_t j = 0; j < row.size; ++j) {
+    seen += row.visible[j];
+    if (row.abs_dot[j] < inf) largest = std::max(largest, row.abs_dot[j]);
+  }
+  const auto n = static_cast<double>(seen);
+  const double chain = static_cast<double>(
+      std::max(longest_rise(row, 0, 1, w), longest_rise(row, row.size - 1, -1, w)));
+  const double rescales = std::min(n, 2 * chain + std::log2(n + 1) + 2);
+
+  RowError error;
+  error.relative = u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + 2 * model.u_p;
+  error.hull = std::expm1(2.5 * error.relative) + n * model.tiny_p;
+  error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
+  error.keys = n;
+  error.unchecked = largest * model.scale * (1 + model.dot) > model.max_score;
+
+  const double shared =
+      error.relative + 4 * u * std::log(n + 1) + model.softcap +
+      model.scale * (static_cast<double>(model.head_dim + 2) * model.tiny +
+                     2 * std::max(model.tiny, model.tiny_scores) * (row.q_norm + row.k_norm));
+  const double unit = row.sum * model.tiny_p + 4 * model.tiny;
+  const double of_score = 3 * (u + model.u_scores);
+  const double max = std::abs(row.max);
+  double total = 0;
+  for (int64_t j = 0; j < row.size; ++j) {
+    const double score = std::abs(row.score[j]);
+    double delta =
+        shared + model.dot * row.abs_dot[j] + of_score * score + 16 * u * std::max(score, max);
+    if (row.bias != nullptr) delta += model.bias * (std::abs(row.bias[j]) + 4);
+    // e^δ − 1 ≤ δ + δ² up to 1.79
+    const double error_of_p =
+        delta <= 1 ? row.p[j] * (delta + delta * delta) : std::exp(row.score[j] - row.max + delta);
+    w[j] = row.visible[j] != 0 ? error_of_p + unit : 0;
+    total += w[j];
+  }
+  if (row.sink > -inf) {
+    const double delta = shared + 16 * u * std::max(std::abs(row.sink), max);
+    total += std::exp(row.sink - row.max) * std::expm1(delta) + unit;
+  }
+  error.weights = total / row.sum;
+  return error;
+}
+
+double element_bound(const ErrorModel& model, const RowError& row, double out, double weighted,
+                     double largest) {
+  const double size = std::abs(out);
+  double bound = size + largest * (1 + row.hull);
+  if (row.weights < 0.5) {
+    bound = std::min(bound, (weighted + size * row.weights) / (1 - row.weights));
+  }
+  bound += row.tiny;
+  bound += model.u_out * (size + bound) + model.tiny_out;
+  bound *= 1 + 1e-6;
+  const bool holds = !row.unchecked && size + bound <= model.max_out &&
+                     row.keys * largest * (1 + row.hull) <= model.max_accumulated;
+  return holds ? bound : inf;
+}
+
+}  // namespace attnfuzz

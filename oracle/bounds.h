@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "oracle/answer.h"
+#include "oracle/case.h"
+
+namespace attnfuzz {
+
+/// The constants of the error bound, from the problem and the target's precision. Symbols as in
+/// oracle/bounds.md; a unit roundoff includes the oracle's own, 2^-53.
+struct ErrorModel {
+  double u, u_scores, u_p, u_out;  ///< unit roundoff of accumulator, stored scores, p, output
+  double exp;                      ///< relative error of exp
+  double dot;                      ///< error of a scaled score, relative to Σ|q||k|
+  double softcap;                  ///< absolute error of the softcap
+  double bias;                     ///< relative error of the bias as the target may have got it
+  double scale;                    ///< max(1, |scale|)
+  double tiny, tiny_scores, tiny_p, tiny_out;  ///< largest error of a result that underflows
+  double max_score, max_accumulated, max_out;  ///< larger values may overflow
+  double sure_p;  ///< a p (relative to Σ p) above it can not have underflowed
+  int64_t head_dim;
+
+  ErrorModel(const Problem& problem, const Precision& precision);
+};
+
+/// The scores of one query row. Arrays have `size` elements; where `visible` is 0, only abs_dot is
+/// looked at.
+struct ScoreRow {
+  int64_t size;
+  const uint8_t* visible;
+  const double* score;
+  const double* abs_dot;  ///< Σ|q||k|
+  const double* bias;     ///< what has been added to the score; nullptr: nothing
+  const double* p;        ///< exp(score − max)
+  double max, sum;        ///< of score (and sink), of p (and exp(sink − max))
+  double sink;            ///< −inf: none
+  double q_norm, k_norm;  ///< ‖q‖₁, and the largest ‖k‖₁
+};
+
+/// What is the same for all output elements of a row.
+struct RowError {
+  double relative = 0;  ///< ρ
+  double weights = 0;   ///< E = Σ w / Σ p
+  double hull = 0;      ///< how much larger than every |v| an output can be, relative
+  double tiny = 0;      ///< of p·v underflowing
+  double keys = 0;      ///< how many are seen
+  bool unchecked = false;
+};
+
+/// Bounds the error of each p: w[j], 0 for hidden keys.
+RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w);
+
+/// Bound of |target − out| for one element. `weighted` is Σ w|v| / Σ p, `largest` the row's
+/// max |v|.
+double element_bound(const ErrorModel& model, const RowError& row, double out, double weighted,
+                     double largest);
+
+}  // namespace attnfuzz

@@ -1,0 +1,51 @@
+#include "oracle/matrix.h"
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 finds "uninitialized" operands in its own AVX-512 headers (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <Eigen/Core>
+#include <algorithm>
+#include <limits>
+
+namespace attnfuzz {
+namespace {
+
+/// Below this many multiplications plain loops beat Eigen's packing.
+constexpr int64_t small = 1 << 15;
+
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Stride = Eigen::OuterStride<>;
+using In = Eigen::Map<const Matrix, 0, Stride>;
+using Out = Eigen::Map<Matrix, 0, Stride>;
+
+}  // namespace
+
+void multiply(int64_t m, int64_t k, int64_t n, const double* a, int64_t a_stride, const double* b,
+              int64_t b_stride, double* c, int64_t c_stride) {
+  if (m * k * n > small) {
+    Out(c, m, n, Stride(c_stride)).noalias() =
+        In(a, m, k, Stride(a_stride)) * In(b, k, n, Stride(b_stride));
+    return;
+  }
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; j += lane) {
+      double sum[lane] = {};
+      for (int64_t t = 0; t < k; ++t) {
+        const double factor = a[i * a_stride + t];
+        for (int64_t l = 0; l < lane; ++l) sum[l] += factor * b[t * b_stride + j + l];
+      }
+      std::copy_n(sum, lane, c + i * c_stride + j);
+    }
+  }
+}
+
+double exponentials(int64_t n, const double* s, double max, double* p) {
+  const Eigen::Map<const Eigen::ArrayXd> score(s, n);
+  Eigen::Map<Eigen::ArrayXd> to(p, n);
+  to = (score - max).exp();
+  for (int64_t j = 0; j < n; ++j) p[j] = s[j] > -std::numeric_limits<double>::infinity() ? p[j] : 0;
+  return to.sum();
+}
+
+}  // namespace attnfuzz
