@@ -1,0 +1,181 @@
+"""The input tensors of a case, the same bits as attnfuzz's own (oracle/inputs.cpp). Needs NumPy only.
+
+Everything above `inputs` stands on its own: a standalone repro copies what it uses. Every element comes from
+Philox 4x32-10 (Salmon et al., SC'11), keyed by the seed and counted by (tensor, batch, head, token, element).
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+ROLES = ("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out")
+LOW = 0xFFFFFFFF
+
+
+def philox(key: int, low: np.ndarray, high: int) -> list:
+    """The four words of each block; `low` is a uint64 array with at least one axis."""
+    c0, c1, c2, c3 = low & LOW, low >> 32, high & LOW, high >> 32
+    k0, k1 = key & LOW, key >> 32
+    for _ in range(10):
+        a, b = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (b >> 32) ^ c1 ^ k0, b & LOW, (a >> 32) ^ c3 ^ k1, a & LOW
+        k0, k1 = (k0 + 0x9E3779B9) & LOW, (k1 + 0xBB67AE85) & LOW
+    return [c0, c1, c2, c3]
+
+
+def random_bits(seed: int, role: str, step: int, b, h, s, d) -> np.ndarray:
+    """64 bits for each element; b, h, s, d are integer arrays that broadcast (np.ogrid)."""
+    index = np.asarray((b << 52) + (h << 40) + (s << 16) + d).astype(np.uint64)
+    words = philox(seed, index >> 1, ROLES.index(role) + 16 * step)
+    return np.where(index & 1, words[2] | words[3] << 32, words[0] | words[1] << 32)
+
+
+def normal(bits: np.ndarray) -> np.ndarray:
+    """Close to N(0, 1): the sum of four 16-bit uniforms, centred and scaled."""
+    total = sum((bits >> shift & 0xFFFF).astype(np.int64) for shift in (0, 16, 32, 48))
+    return (2 * total - 262140) * 1.3214498960651507e-05
+
+
+# dtype: (type of the array, stored mantissa bits, exponent of the smallest normal number, codes of infinity and NaN)
+RAW_TYPES = {"bf16": (np.uint16, 7, -126, 0x7F80, 0x7FC0), "e4m3": (np.uint8, 3, -6, 0x7F, 0x7F),
+             "e5m2": (np.uint8, 2, -14, 0x7C, 0x7E)}
+TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16}
+
+
+def encode(x: np.ndarray, dtype: str) -> np.ndarray:
+    """Rounds to nearest, ties to even. bf16 and the 8-bit floats, which NumPy lacks, as their raw bits."""
+    if dtype in TYPES:
+        with np.errstate(over="ignore"):
+            return x.astype(TYPES[dtype])
+    kind, mantissa, least, infinity, nan = RAW_TYPES[dtype]
+    size = np.where(np.isfinite(x), np.abs(x), 0)
+    exponent = np.where(size > 0, np.maximum(np.frexp(size)[1] - 1, least), least)
+    code = np.rint(np.ldexp(size, mantissa - exponent)) + (exponent - least) * 2.0**mantissa
+    code = np.where(np.isfinite(x), np.minimum(code, infinity), infinity)
+    code += np.signbit(x) * 2.0 ** (8 * np.dtype(kind).itemsize - 1)
+    return np.where(np.isnan(x), nan, code).astype(kind)
+
+
+def decode(array: np.ndarray, dtype: str) -> np.ndarray:
+    """The numbers that `encode`'s elements stand for."""
+    if dtype == "bf16":
+        with np.errstate(invalid="ignore"):  # signalling NaNs
+            return (array.astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    if dtype == "e5m2":
+        return (array.astype(np.uint16) << 8).view(np.float16).astype(np.float64)
+    if dtype == "e4m3":
+        bits = array.astype(np.uint16)
+        value = ((bits & 0x80) << 8 | (bits & 0x7F) << 7).view(np.float16).astype(np.float64) * 256
+        return np.where(bits & 0x7F == 0x7F, np.nan, value)
+    return array.astype(np.float64)
+
+
+def elements(data: dict, dtype: str, role: str, step: int, b, h, s, d, dim: int) -> np.ndarray:
+    """The elements of a tensor before rounding, by the case's distribution."""
+    bits = random_bits(data["seed"], role, step, b, h, s, d)
+    dist = "normal" if role in ("bias", "sinks") else data["dist"]
+    if dist == "constant":
+        x = np.full(bits.shape, 0.5)
+    elif dist == "one_hot":
+        x = np.where(np.broadcast_to(d == s % dim, bits.shape), 1.0, 0.0)
+    else:
+        least = {"f16": -14, "e4m3": -6, "e5m2": -14}.get(dtype, -126)
+        scale = {"large": 64.0 if role in ("v", "mem_v") else 8.0, "tiny": 2.0 ** (least - 2)}.get(dist, 1.0)
+        x = normal(bits) * scale
+    if data["nonfinite"] == "inf_value" and role == "v":
+        x = np.where(bits & 63 == 0, np.where(bits & 64, -np.inf, np.inf), x)
+    return x
+
+
+def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None]:
+    """Which keys each query sees and what is added to its scores (None: nothing), [batch, num_heads, q_len, kv_len]."""
+    batch, heads, q_len, kv_len = shape = [problem[size] for size in ("batch", "num_heads", "q_len", "kv_len")]
+    b, h, i, j = np.ogrid[:batch, :heads, :q_len, :kv_len]
+    rules = problem["mask"]["rules"]
+    pos = i if problem["mask"]["align"] == "top_left" else i + kv_len - q_len
+    left = [r["lens"] for r in rules if r["rule"] == "padding" and r["side"] == "left"]
+    first = kv_len - rows(left[0]) if left else 0
+    seen, bias = np.ones(shape, bool), None
+    for rule in rules:
+        name = rule["rule"]
+        axes = rule.get("shape", "")
+        at = (b if "b" in axes else b * 0, h if "h" in axes else h * 0, i, j)
+        if name == "causal":
+            seen &= j <= pos
+        elif name == "window":
+            seen &= (j >= pos - rule["left"]) & (j <= pos + rule["right"])
+        elif name == "chunk":
+            origin = first if rule["origin"] == "token" else 0
+            seen &= (pos - origin) // rule["size"] == (j - origin) // rule["size"]
+        elif name == "prefix":
+            seen &= j <= np.maximum(pos, rows(rule["lens"]) - 1)
+        elif name == "documents":
+            document = lambda at: np.searchsorted(np.cumsum(rule["lens"]), at, side="right") - (at < 0)
+            seen &= document(pos) == document(j)
+        elif name == "padding":
+            seen &= j >= kv_len - rows(rule["lens"]) if rule["side"] == "left" else j < rows(rule["lens"])
+        elif name == "boolean":
+            seen &= (random_bits(data["seed"], "mask", 0, *at) >> 32) * 100 >> 32 < rule["keep"]
+        elif name == "bias":
+            added = decode(encode(normal(random_bits(data["seed"], "bias", 0, *at)), problem["dtype"]), problem["dtype"])
+            bias = (np.zeros(shape) if bias is None else bias) + added
+        elif name == "alibi":
+            slope = np.array([exp2(-8.0 * (n + 1) / heads) for n in range(heads)])[None, :, None, None]
+            bias = (np.zeros(shape) if bias is None else bias) - slope * np.abs(pos - j)
+    return seen, bias
+
+
+# libm's, as in C++. Without it (before Python 3.11) f64 slopes may differ in the last bit.
+exp2 = getattr(math, "exp2", lambda x: 2.0**x)
+
+
+def rows(lens: list[int]) -> np.ndarray:
+    """One number for each batch row, as an axis of [batch, heads, q_len, kv_len]."""
+    return np.array(lens, np.int64)[:, None, None, None]
+
+
+def inputs(case: dict) -> dict[str, np.ndarray]:
+    """All inputs of a case by name, in its dtype and layout, as make_inputs() in oracle/inputs.h gives them."""
+    p, data = case["problem"], case["data"]
+    dtype, heads_first = p["dtype"], p["layout"] == "bhsd"
+    unreal_value = {"nan_padding": np.nan, "inf_padding": np.inf}.get(data["nonfinite"])
+
+    def tokens(role, step, heads, length, dim, unreal=None):
+        x = elements(data, dtype, role, step, *np.ogrid[: p["batch"], :heads, :length, :dim], dim)
+        if unreal is not None and unreal_value is not None and role != "q":
+            x = np.where(unreal, unreal_value, x)
+        return encode(x if heads_first else np.ascontiguousarray(x.swapaxes(1, 2)), dtype)
+
+    tensors = {}
+
+    def add(step, suffix, q_len, kv_len, unreal):
+        tensors["q" + suffix] = tokens("q", step, p["num_heads"], q_len, p["head_dim"])
+        tensors["k" + suffix] = tokens("k", step, p["num_kv_heads"], kv_len, p["head_dim"], unreal)
+        tensors["v" + suffix] = tokens("v", step, p["num_kv_heads"], kv_len, p["head_dim_v"], unreal)
+
+    for n, step in enumerate(case.get("steps", [])):
+        if "q_len" in step:
+            slot = np.arange(step["q_len"])[:, None]
+            add(n, f".{n}", step["q_len"], step["q_len"], slot >= rows(step["lens"]) if step.get("lens") else None)
+    if "cache" not in case:
+        slot = np.arange(p["kv_len"])[:, None]
+        unreal = None
+        for rule in p["mask"]["rules"]:
+            if rule["rule"] == "padding":
+                lens = rows(rule["lens"])
+                unreal = slot < p["kv_len"] - lens if rule["side"] == "left" else slot >= lens
+        add(0, "", p["q_len"], p["kv_len"], unreal)
+        if p["mask"]["rules"]:
+            seen, bias = dense_mask(p, data)
+            tensors["mask"] = encode(seen.astype(np.float64), dtype)
+            if bias is not None:
+                tensors["bias"] = encode(bias, dtype)
+    if p["sinks"]:
+        at = np.ogrid[:1, : p["num_heads"], :1, :1]
+        tensors["sinks"] = encode(elements(data, dtype, "sinks", 0, *at, 1).reshape(-1), dtype)
+    for role, dim in (("mem_k", p["head_dim"]), ("mem_v", p["head_dim_v"])):
+        if p["memory_kv"]:
+            at = np.ogrid[:1, : p["num_kv_heads"], : p["memory_kv"], :dim]
+            tensors[role] = encode(elements(data, dtype, role, 0, *at, dim)[0], dtype)
+    return tensors
