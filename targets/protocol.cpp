@@ -132,7 +132,8 @@ Description parse_hello(std::string_view line, const std::string& where) {
 
 std::vector<Description> parse_survey(std::string_view line, const std::string& where) {
   std::vector<Description> found;
-  for (const Json& entry : member(parse_first(line), "targets")) {
+  const Json message = parse_first(line);
+  for (const Json& entry : member(message, "targets")) {
     Description description;
     description.missing = value<std::string>(entry, "missing");
     try {

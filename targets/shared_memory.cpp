@@ -42,7 +42,8 @@ size_t SharedMemory::size() const {
 }
 
 std::byte* SharedMemory::reach(size_t size) {
-  if (data_ != nullptr && size <= mapped_) return data_;
+  size = std::max(size, size_t{1});  // nothing can be mapped with no length
+  if (size <= mapped_) return data_;
   const size_t wanted = std::max({size, 2 * mapped_, first_size});
   if (this->size() < size && ftruncate(fd_, static_cast<off_t>(wanted)) != 0)
     fail("growing shared memory");

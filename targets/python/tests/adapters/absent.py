@@ -1,0 +1,3 @@
+REQUIRES = ["no-such-distribution"]
+
+raise SystemExit("must not be run: a requirement is missing")
