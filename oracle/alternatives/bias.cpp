@@ -1,0 +1,118 @@
+// Additive biases: explicit ones and ALiBi.
+#include <cmath>
+#include <cstdlib>
+
+#include "oracle/alternatives/rewrite.h"
+
+namespace attnfuzz::alternative {
+namespace {
+
+void first_head(RowContext& context) {
+  context.h = 0;
+}
+void first_row(RowContext& context) {
+  context.b = 0;
+}
+void heads_and_rows_swapped(RowContext& context) {
+  std::swap(context.b, context.h);
+}
+
+double slope(int64_t h, int64_t heads) {
+  return std::exp2(-8.0 * static_cast<double>(h + 1) / static_cast<double>(heads));
+}
+double slope(const RowContext& context) {
+  return slope(context.h, context.problem.num_heads);
+}
+
+/// The slopes of Press et al.'s code: for a number of heads that is no power of two, those of the
+/// next lower power, then every other one of the next higher.
+double published_slope(const RowContext& context) {
+  int64_t power = 1;
+  while (power * 2 <= context.problem.num_heads) power *= 2;
+  return context.h < power ? slope(context.h, power) : slope(2 * (context.h - power), 2 * power);
+}
+double slope_from_zero(const RowContext& context) {
+  return slope(context.h - 1, context.problem.num_heads);
+}
+double slope_of_key_heads(const RowContext& context) {
+  return slope(context.problem.kv_head(context.h), context.problem.num_kv_heads);
+}
+double scaled_slope(const RowContext& context) {
+  return slope(context) * context.problem.scale_value();
+}
+double raised_slope(const RowContext& context) {
+  return -slope(context);
+}
+
+template <double (*slope_of)(const RowContext&)>
+void apply_slope(const RuleUse&, const RowContext& context, const MaskRow& row) {
+  const double factor = slope_of(context);
+  for (size_t j = 0; j < row.bias.size(); ++j) {
+    row.bias[j] -= factor * static_cast<double>(std::abs(context.q_pos - context.key_pos[j]));
+  }
+}
+
+/// slope · (key − query), which rewards keys after the query.
+void apply_signed(const RuleUse&, const RowContext& context, const MaskRow& row) {
+  const double factor = slope(context);
+  for (size_t j = 0; j < row.bias.size(); ++j) {
+    row.bias[j] += factor * static_cast<double>(context.key_pos[j] - context.q_pos);
+  }
+}
+
+template <auto apply>
+Rewritten alibi_by(Case c) {
+  static constexpr RuleSpec spec{.name = "other-alibi",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = true,
+                                 .adds_bias = true,
+                                 .apply = apply};
+  RuleUse* use = find(c, "alibi");
+  if (use == nullptr) return {};
+  *use = {&spec, {}};
+  return c;
+}
+
+Rewritten ordered(const Case& c, BiasOrder order) {
+  if (c.problem.softcap == 0 || !c.problem.mask.adds_bias()) return {};
+  return with(c, &Problem::bias_order, order);
+}
+
+constexpr Alternative table[] = {
+    {"bias-before-softcap", "the bias is added before the softcap, not after it",
+     [](const Case& c) { return ordered(c, BiasOrder::before_softcap); }},
+    {"bias-after-softcap", "the bias is added after the softcap, not before it",
+     [](const Case& c) { return ordered(c, BiasOrder::after_softcap); }},
+    {"bias-first-head", "the bias of the first head is used for all heads",
+     [](const Case& c) { return changed<first_head>(c, "bias"); }},
+    {"bias-first-row", "the bias of the first batch row is used for all rows",
+     [](const Case& c) { return changed<first_row>(c, "bias"); }},
+    {"bias-heads-as-rows", "the bias's batch and head axes are swapped",
+     [](const Case& c) { return changed<heads_and_rows_swapped>(c, "bias"); }},
+    {"alibi-published-slopes",
+     "ALiBi's slopes are those of its authors' code for a number of heads that is no power of two",
+     [](const Case& c) { return alibi_by<apply_slope<published_slope>>(c); }},
+    {"alibi-slopes-from-zero", "ALiBi's slopes begin with 1 (exponents counted from head 0)",
+     [](const Case& c) { return alibi_by<apply_slope<slope_from_zero>>(c); }},
+    {"alibi-slopes-of-kv-heads", "ALiBi's slopes are counted over key heads, not query heads",
+     [](const Case& c) { return alibi_by<apply_slope<slope_of_key_heads>>(c); }},
+    {"alibi-scaled", "ALiBi's bias is multiplied by the scale as well",
+     [](const Case& c) { return alibi_by<apply_slope<scaled_slope>>(c); }},
+    {"alibi-raised", "ALiBi's bias has the wrong sign",
+     [](const Case& c) { return alibi_by<apply_slope<raised_slope>>(c); }},
+    {"alibi-signed-distance", "ALiBi's distance is signed, so that later keys gain",
+     [](const Case& c) { return alibi_by<apply_signed>(c); }},
+    {"alibi-first-head", "ALiBi's slope of the first head is used for all heads",
+     [](const Case& c) { return changed<first_head>(c, "alibi"); }},
+    {"alibi-ignored", "ALiBi is not applied", [](const Case& c) { return without(c, "alibi"); }},
+    {"bias-ignored", "the bias is not added", [](const Case& c) { return without(c, "bias"); }},
+};
+
+}  // namespace
+
+std::span<const Alternative> bias() {
+  return table;
+}
+
+}  // namespace attnfuzz::alternative

@@ -1,0 +1,130 @@
+// What a cache holds, and where a step's queries stand in it.
+#include <limits>
+#include <numeric>
+
+#include "oracle/alternatives/rewrite.h"
+
+namespace attnfuzz::alternative {
+namespace {
+
+void past_ignored(RowContext& context) {
+  context.q_pos = context.i;
+}
+/// An offset that grows by num_heads with each step: a tensor's head axis taken for its token axis.
+void past_in_heads(RowContext& context) {
+  context.q_pos = context.i + context.step * context.problem.num_heads;
+}
+/// One position for all of a step's queries.
+void past_stale(RowContext& context) {
+  context.q_pos -= context.i;
+}
+
+void apply_newest_missing(const RuleUse&, const RowContext& context, const MaskRow& row) {
+  if (!context.key_pos.empty()) row.visible[context.key_pos.size() - 1] = 0;
+}
+void apply_oldest_missing(const RuleUse&, const RowContext& context, const MaskRow& row) {
+  if (!context.key_pos.empty()) row.visible[0] = 0;
+}
+/// Only the step's own tokens, as if nothing had been cached.
+void apply_past_missing(const RuleUse&, const RowContext& context, const MaskRow& row) {
+  const int64_t past = context.q_pos - context.i;
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    row.visible[j] &= static_cast<uint8_t>(context.key_pos[j] >= past);
+  }
+}
+
+template <auto apply>
+Rewritten hiding(Case c) {
+  static constexpr RuleSpec spec{.name = "hidden",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = false,
+                                 .adds_bias = false,
+                                 .apply = apply};
+  if (!c.cached()) return {};
+  c.problem.mask.rules.push_back({&spec, {}});
+  return c;
+}
+
+/// The case with `change` made to each of its steps; none where that changes nothing.
+template <class Make>
+Rewritten each_step(Case c, Make change) {
+  const std::vector<Step> before = c.steps;
+  for (Step& step : c.steps) change(step);
+  return c.steps == before ? Rewritten() : Rewritten(std::move(c));
+}
+
+Rewritten reorder_ignored(const Case& c) {
+  return each_step(c, [](Step& step) { std::iota(step.rows.begin(), step.rows.end(), 0); });
+}
+
+/// A crop that keeps everything.
+void keep_all(Step& step) {
+  step.op = StepOp::crop;
+  step.length = std::numeric_limits<int64_t>::max();
+}
+
+Rewritten op_ignored(const Case& c, StepOp op) {
+  return each_step(c, [op](Step& step) {
+    if (step.op == op) keep_all(step);
+  });
+}
+
+Rewritten lens_ignored(const Case& c) {
+  return each_step(c, [](Step& step) { step.lens.clear(); });
+}
+
+Rewritten capacity(Case c, int64_t by) {
+  if (!c.cached() || c.cache->kind != CacheKind::ring || c.cache->capacity + by < 1) return {};
+  c.cache->capacity += by;
+  return c;
+}
+
+Rewritten capacity_ignored(Case c) {
+  if (!c.cached() || c.cache->kind != CacheKind::ring) return {};
+  c.cache = Cache{};
+  return c;
+}
+
+template <Change change>
+Rewritten moved_queries(const Case& c) {
+  return c.cached() ? changed_positions<change>(c) : std::nullopt;
+}
+
+constexpr Alternative table[] = {
+    {"cache-offset-in-heads",
+     "a step's queries stand at num_heads · step (the head axis counted as the token axis)",
+     [](const Case& c) { return moved_queries<past_in_heads>(c); }},
+    {"cache-offset-zero", "a step's queries stand at the start of the cache, as if it were empty",
+     [](const Case& c) { return moved_queries<past_ignored>(c); }},
+    {"cache-offset-stale", "all queries of a step stand at the position of its first",
+     [](const Case& c) { return moved_queries<past_stale>(c); }},
+    {"cache-newest-missing", "the newest token is not seen by any query of its step",
+     [](const Case& c) { return hiding<apply_newest_missing>(c); }},
+    {"cache-oldest-missing", "the oldest cached token is not seen",
+     [](const Case& c) { return hiding<apply_oldest_missing>(c); }},
+    {"cache-past-ignored", "a step sees its own tokens alone, nothing of what was cached",
+     [](const Case& c) { return hiding<apply_past_missing>(c); }},
+    {"ring-capacity-plus-one", "the ring holds one token more",
+     [](const Case& c) { return capacity(c, 1); }},
+    {"ring-capacity-minus-one", "the ring holds one token less",
+     [](const Case& c) { return capacity(c, -1); }},
+    {"ring-capacity-ignored", "the ring forgets nothing",
+     [](const Case& c) { return capacity_ignored(c); }},
+    {"reorder-ignored", "the rows are not reordered",
+     [](const Case& c) { return reorder_ignored(c); }},
+    {"crop-ignored", "the cache is not cropped",
+     [](const Case& c) { return op_ignored(c, StepOp::crop); }},
+    {"reset-ignored", "the cache is not emptied",
+     [](const Case& c) { return op_ignored(c, StepOp::reset); }},
+    {"lens-ignored", "the padding at the end of a ragged step counts as tokens",
+     [](const Case& c) { return lens_ignored(c); }},
+};
+
+}  // namespace
+
+std::span<const Alternative> cache() {
+  return table;
+}
+
+}  // namespace attnfuzz::alternative

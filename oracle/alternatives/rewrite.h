@@ -1,0 +1,91 @@
+#pragma once
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "oracle/alternatives.h"
+#include "oracle/case.h"
+
+namespace attnfuzz::alternative {
+
+using Rewritten = std::optional<Case>;
+
+// The groups that make up the table: one file each.
+std::span<const Alternative> position();
+std::span<const Alternative> mask();
+std::span<const Alternative> bias();
+std::span<const Alternative> score();
+std::span<const Alternative> cache();
+
+/// The use of a rule by a case, nullptr if it does not use it.
+RuleUse* find(Case& c, std::string_view rule);
+
+/// The case without the rule; none if it does not use it.
+Rewritten without(Case c, std::string_view rule);
+
+/// The case with an integer of a rule moved by `by`; none if it would go below `min`.
+Rewritten moved(Case c, std::string_view rule, size_t param, int64_t by, int64_t min);
+
+/// The case with a rule's number for each batch row moved by `by`, kept within [0, kv_len].
+Rewritten moved_lens(Case c, std::string_view rule, size_t param, int64_t by);
+
+template <class T>
+Rewritten with(Case c, T Problem::*member, T value) {
+  if (c.problem.*member == value) return std::nullopt;
+  c.problem.*member = value;
+  return c;
+}
+
+/// A rule whose context another function has changed first. It keeps the inner rule by its place in
+/// rule_table(), before the inner rule's own values.
+using Change = void (*)(RowContext& context);
+RuleUse unwrap(const RuleUse& use);
+std::vector<ParamValue> wrap_values(const RuleUse& inner);
+
+template <Change change>
+void apply_changed(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  RowContext other = context;
+  change(other);
+  const RuleUse inner = unwrap(use);
+  inner.spec->apply(inner, other, row);
+}
+
+template <Change change>
+RuleUse wrap(const RuleUse& inner) {
+  static constexpr RuleSpec hides{.name = "changed",
+                                  .words = "",
+                                  .params = {},
+                                  .positional = true,
+                                  .adds_bias = false,
+                                  .apply = apply_changed<change>};
+  static constexpr RuleSpec adds{.name = "changed-bias",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = true,
+                                 .adds_bias = true,
+                                 .apply = apply_changed<change>};
+  return {inner.spec->adds_bias ? &adds : &hides, wrap_values(inner)};
+}
+
+/// The case with one rule wrapped; none if it does not use it.
+template <Change change>
+Rewritten changed(Case c, std::string_view rule) {
+  RuleUse* use = find(c, rule);
+  if (use == nullptr) return std::nullopt;
+  *use = wrap<change>(*use);
+  return c;
+}
+
+/// The case with all positional rules wrapped; none if it has none.
+template <Change change>
+Rewritten changed_positions(Case c) {
+  bool any = false;
+  for (RuleUse& use : c.problem.mask.rules) {
+    if (!use.spec->positional) continue;
+    use = wrap<change>(use);
+    any = true;
+  }
+  return any ? Rewritten(std::move(c)) : std::nullopt;
+}
+
+}  // namespace attnfuzz::alternative

@@ -1,0 +1,71 @@
+// Scale, softcap, sinks, memory keys and the heads' map.
+#include <cmath>
+
+#include "oracle/alternatives/rewrite.h"
+
+namespace attnfuzz::alternative {
+namespace {
+
+Rewritten scaled(Case c, double scale) {
+  if (scale == c.problem.scale_value()) return {};
+  c.problem.scale = scale;
+  return c;
+}
+
+double per_root(double size) {
+  return 1 / std::sqrt(size);
+}
+
+/// cap · tanh(q·k / cap) · scale is the softcap `cap · scale` of the scaled score.
+Rewritten softcap_before_scale(Case c) {
+  const double cap = c.problem.softcap * c.problem.scale_value();
+  if (c.problem.softcap == 0 || cap <= 0 || cap == c.problem.softcap) return {};
+  c.problem.softcap = cap;
+  return c;
+}
+
+Rewritten head_map(const Case& c, HeadMap map) {
+  const bool grouped = c.problem.num_kv_heads > 1 && c.problem.num_kv_heads < c.problem.num_heads;
+  return grouped ? with(c, &Problem::head_map, map) : std::nullopt;
+}
+
+constexpr Alternative table[] = {
+    {"head-map-interleaved", "query head h uses key head h mod num_kv_heads",
+     [](const Case& c) { return head_map(c, HeadMap::interleaved); }},
+    {"head-map-grouped", "query head h uses key head h / (num_heads / num_kv_heads)",
+     [](const Case& c) { return head_map(c, HeadMap::grouped); }},
+    {"scale-of-head-dim-v", "scores are scaled by 1/sqrt(head_dim_v)",
+     [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim_v))); }},
+    {"scale-of-hidden", "scores are scaled by 1/sqrt(num_heads · head_dim)",
+     [](const Case& c) {
+       return scaled(c, per_root(static_cast<double>(c.problem.num_heads * c.problem.head_dim)));
+     }},
+    {"scale-of-head-dim", "scores are scaled by 1/head_dim, without the root",
+     [](const Case& c) { return scaled(c, 1 / static_cast<double>(c.problem.head_dim)); }},
+    {"scale-twice", "the scale is applied twice",
+     [](const Case& c) { return scaled(c, c.problem.scale_value() * c.problem.scale_value()); }},
+    {"scale-root", "only the root of the scale is applied (to q or k alone)",
+     [](const Case& c) {
+       const double scale = c.problem.scale_value();
+       return scale > 0 ? scaled(c, std::sqrt(scale)) : std::nullopt;
+     }},
+    {"scale-missing", "scores are not scaled", [](const Case& c) { return scaled(c, 1); }},
+    {"scale-ignored", "the default scale, 1/sqrt(head_dim), is used instead of the case's",
+     [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim))); }},
+    {"softcap-before-scale", "the softcap is applied before the scale",
+     [](const Case& c) { return softcap_before_scale(c); }},
+    {"softcap-ignored", "the softcap is not applied",
+     [](const Case& c) { return with(c, &Problem::softcap, 0.0); }},
+    {"sinks-ignored", "the sinks are left out of the softmax",
+     [](const Case& c) { return with(c, &Problem::sinks, false); }},
+    {"memory-kv-ignored", "the memory keys and values are left out",
+     [](const Case& c) { return with(c, &Problem::memory_kv, int64_t{0}); }},
+};
+
+}  // namespace
+
+std::span<const Alternative> score() {
+  return table;
+}
+
+}  // namespace attnfuzz::alternative

@@ -1,0 +1,143 @@
+#include "oracle/alternatives.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <string>
+
+#include "oracle/answer.h"
+#include "oracle/case.h"
+
+namespace attnfuzz {
+namespace {
+
+RuleUse use(std::string_view name, std::vector<ParamValue> values = {}) {
+  return {find_rule(name), std::move(values)};
+}
+ParamValue list(std::vector<int64_t> values) {
+  return values;
+}
+
+Case sized(std::vector<RuleUse> rules) {
+  Case c;
+  c.problem = {.batch = 2,
+               .num_heads = 6,
+               .num_kv_heads = 3,
+               .q_len = 5,
+               .kv_len = 7,
+               .head_dim = 4,
+               .head_dim_v = 3,
+               .scale = 0.7,
+               .fully_masked = FullyMasked::uniform,
+               .mask = {Align::top_left, std::move(rules)}};
+  return c;
+}
+
+Case on_cache(Cache cache, std::vector<RuleUse> rules, std::vector<Step> steps) {
+  Case c = sized(std::move(rules));
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.cache = cache;
+  c.steps = std::move(steps);
+  return c;
+}
+
+/// Cases that between them use all that alternatives are about.
+std::vector<Case> examples() {
+  std::vector<Case> all{
+      sized({}),
+      sized({use("causal")}),
+      sized({use("window", {int64_t{2}, int64_t{1}})}),
+      sized({use("chunk", {int64_t{3}, int64_t{0}}), use("padding", {int64_t{0}, list({3, 5})})}),
+      sized({use("chunk", {int64_t{3}, int64_t{1}}), use("padding", {int64_t{0}, list({3, 5})})}),
+      sized({use("padding", {int64_t{1}, list({0, 5})})}),
+      sized({use("prefix", {list({2, 3})})}),
+      sized({use("documents", {list({2, 3, 2})})}),
+      sized({use("boolean", {int64_t{3}, int64_t{60}})}),
+      sized({use("alibi")}),
+      sized({use("bias", {int64_t{3}})}),
+  };
+  Case varied = sized({use("bias", {int64_t{0}})});
+  varied.problem.softcap = 0.8;
+  varied.problem.sinks = true;
+  varied.problem.memory_kv = 2;
+  varied.problem.head_map = HeadMap::interleaved;
+  all.push_back(varied);
+  varied.problem.bias_order = BiasOrder::before_softcap;
+  all.push_back(varied);
+  Case aligned = sized({use("causal")});
+  aligned.problem.mask.align = Align::bottom_right;
+  all.push_back(aligned);
+  Case hidden = sized({use("padding", {int64_t{0}, list({0, 5})})});
+  hidden.problem.fully_masked = FullyMasked::zero;
+  all.push_back(hidden);
+  all.push_back(on_cache({CacheKind::dynamic, 0, 0}, {use("causal")},
+                         {{StepOp::prefill, 4, {4, 2}, {}, 0},
+                          {StepOp::append, 3, {}, {}, 0},
+                          {StepOp::reorder, 0, {}, {1, 0}, 0},
+                          {StepOp::crop, 0, {}, {}, 3},
+                          {StepOp::decode, 1, {}, {}, 0},
+                          {StepOp::reset, 0, {}, {}, 0},
+                          {StepOp::prefill, 2, {}, {}, 0}}));
+  all.push_back(on_cache({CacheKind::ring, 3, 0}, {use("causal")},
+                         {{StepOp::prefill, 5, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}}));
+  return all;
+}
+
+/// Whether some element that both check is farther off than both bounds allow.
+bool differs(const Answer& one, const Answer& other) {
+  for (size_t n = 0; n < one.steps.size(); ++n) {
+    const StepAnswer &a = one.steps[n], &b = other.steps[n];
+    for (size_t k = 0; k < a.out.size(); ++k) {
+      const double allowed = a.bound[k] + b.bound[k];
+      if (std::isinf(allowed)) continue;
+      if (std::isnan(a.out[k]) != std::isnan(b.out[k])) return true;
+      if (std::abs(a.out[k] - b.out[k]) > allowed) return true;
+    }
+  }
+  return false;
+}
+
+TEST(Alternatives, EachAppliesToAnExampleAndShowsThere) {
+  std::set<std::string> shown;
+  for (const Case& c : examples()) {
+    ASSERT_NO_THROW(check(c));
+    const Inputs inputs = make_inputs(c);
+    const Answer truth = answer(c, inputs, Precision{});
+    for (const Alternative& alternative : alternatives()) {
+      const std::optional<Case> other = alternative.rewrite(c);
+      if (!other) continue;
+      EXPECT_FALSE(*other == c) << alternative.name << " on " << one_line(c);
+      const Answer meant = answer(*other, inputs, Precision{});
+      ASSERT_EQ(meant.steps.size(), truth.steps.size());
+      if (differs(truth, meant)) shown.emplace(alternative.name);
+    }
+  }
+  for (const Alternative& alternative : alternatives()) {
+    EXPECT_TRUE(shown.contains(std::string(alternative.name))) << alternative.name;
+  }
+}
+
+TEST(Alternatives, NamesAreUniqueAndWordsAreThere) {
+  std::set<std::string_view> names;
+  for (const Alternative& alternative : alternatives()) {
+    EXPECT_TRUE(names.insert(alternative.name).second) << alternative.name;
+    EXPECT_FALSE(alternative.words.empty());
+  }
+  EXPECT_GE(names.size(), 25u);
+}
+
+TEST(Alternatives, RewriteOfAPlainSquareCaseLeavesItsInputsAlone) {
+  Case c = sized({use("causal")});
+  c.problem.kv_len = c.problem.q_len;
+  for (const Alternative& alternative : alternatives()) {
+    const std::optional<Case> other = alternative.rewrite(c);
+    if (!other) continue;
+    EXPECT_NE(alternative.name, "align-bottom-right") << "means the same where q_len = kv_len";
+    EXPECT_EQ(other->data, c.data) << alternative.name;
+    EXPECT_EQ(other->problem.layout, c.problem.layout) << alternative.name;
+  }
+}
+
+}  // namespace
+}  // namespace attnfuzz
