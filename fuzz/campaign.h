@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "fuzz/generate.h"
 #include "fuzz/judge.h"
 #include "fuzz/shrink.h"
 #include "targets/target.h"
@@ -38,8 +39,9 @@ struct CampaignOptions {
 struct CampaignStats {
   uint64_t cases = 0, passed = 0, failed = 0, skipped = 0;
   double seconds = 0;
-  double worst_ratio = 0;                    ///< max |error| / bound among passing cases
-  std::map<std::string, uint64_t> features;  ///< how often each feature was covered
+  double worst_ratio = 0;                      ///< max |error| / bound among passing cases
+  std::map<std::string, uint64_t> features;    ///< how often each feature was covered
+  std::map<std::string, uint64_t> signatures;  ///< how many cases failed with each finding's
   bool interrupted = false;
 
   CampaignStats& operator+=(const CampaignStats& other);
@@ -51,7 +53,18 @@ struct CampaignEvents {
   std::function<void(const Finding&)> finding;         ///< at once, when it is shrunk
 };
 
-/// Shrinks finding.original on the target: fills `shrunk` and `last`.
+/// A case of a campaign, run and judged.
+struct Judged {
+  Case c;
+  Examination examination;
+};
+Judged judge_case(Target& target, const Generator& generator, uint64_t seed, uint64_t index);
+
+/// A finding that is not shrunk yet.
+Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged);
+
+/// Shrinks finding.original on the target: fills `shrunk`, `last` and `signature`, the shrunk
+/// case's, which may name fewer axes than the original's.
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries);
 
 /// Runs the shard's cases through one target. Each new signature is shrunk and announced once; the

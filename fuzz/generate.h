@@ -1,13 +1,31 @@
 #pragma once
+#include <memory>
+
 #include "fuzz/draw.h"
 #include "oracle/case.h"
 #include "targets/capabilities.h"
 
 namespace attnfuzz {
 
+class Claims;
+
 /// A valid case inside the capabilities (why_not() is empty). Sizes are biased to the edges (0, 1,
 /// 2, tile ± 1, odd, chunk ± 1 …) and distinct from each other where the capabilities let them, so
 /// that a swapped axis shows and each number in an error text names one axis.
+///
+/// A Generator reads the capabilities once. Throws InputError where no case can be found inside
+/// them, with the claim that stands against it.
+class Generator {
+ public:
+  explicit Generator(const Capabilities& capabilities);
+  ~Generator();
+  Case operator()(Draw& draw) const;
+
+ private:
+  std::unique_ptr<const Claims> claims_;
+};
+
+/// One case of such a Generator.
 Case generate(const Capabilities& capabilities, Draw& draw);
 
 }  // namespace attnfuzz

@@ -56,6 +56,7 @@ struct Examination {
   Verdict verdict;
   std::string signature;  ///< empty unless it failed: see fuzz/signature.h
 };
-Examination examine(Target& target, const Case& c);
+/// `run_twice` runs a passing case again and compares the bits (nondeterminism).
+Examination examine(Target& target, const Case& c, bool run_twice = false);
 
 }  // namespace attnfuzz

@@ -1,0 +1,108 @@
+#include "fuzz/campaign.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "fuzz/generate.h"
+#include "fuzz/known.h"
+
+namespace attnfuzz {
+namespace {
+
+/// Every so many cases one is run twice, to see whether the bits are the same.
+constexpr uint64_t run_twice_every = 16;
+
+}  // namespace
+
+CampaignStats& CampaignStats::operator+=(const CampaignStats& other) {
+  cases += other.cases;
+  passed += other.passed;
+  failed += other.failed;
+  skipped += other.skipped;
+  seconds = std::max(seconds, other.seconds);
+  worst_ratio = std::max(worst_ratio, other.worst_ratio);
+  for (const auto& [feature, count] : other.features) features[feature] += count;
+  for (const auto& [signature, count] : other.signatures) signatures[signature] += count;
+  interrupted |= other.interrupted;
+  return *this;
+}
+
+void CampaignStats::count(const Case& c, const Verdict& verdict) {
+  ++cases;
+  passed += verdict.kind == VerdictKind::pass;
+  failed += verdict.kind == VerdictKind::fail;
+  skipped += verdict.kind == VerdictKind::skip;
+  if (verdict.kind == VerdictKind::pass) worst_ratio = std::max(worst_ratio, verdict.worst_ratio);
+  for (const std::string& feature : attnfuzz::features(c)) ++features[feature];
+}
+
+Judged judge_case(Target& target, const Generator& generator, uint64_t seed, uint64_t index) {
+  Judged judged;
+  judged.c = generator(*seeded_draw(seed, index));
+  judged.examination = examine(target, judged.c, index % run_twice_every == 0);
+  return judged;
+}
+
+void shrink_finding(Target& target, Finding& finding, int64_t max_tries) {
+  const Capabilities& capabilities = target.info().capabilities;
+  const bool run_twice = finding.first.verdict.failure == FailureKind::nondeterminism;
+  FailureClass sought = classify(finding.original, finding.first.verdict);
+  finding.last = finding.first;
+  finding.shrunk = shrink(
+      finding.original,
+      [&](const Case& candidate) {
+        if (!capabilities.why_not(candidate).empty()) return false;
+        Examination examined = examine(target, candidate, run_twice);
+        if (!examined.verdict.failed()) return false;
+        FailureClass found = classify(candidate, examined.verdict);
+        if (!found.same_or_refines(sought)) return false;
+        sought = std::move(found);
+        finding.last = std::move(examined);
+        return true;
+      },
+      max_tries);
+  finding.signature = finding.last.signature;
+}
+
+Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged) {
+  Finding finding;
+  finding.target = target.name;
+  finding.version = target.version;
+  finding.seed = seed;
+  finding.index = index;
+  finding.signature = judged.examination.signature;
+  finding.original = finding.shrunk.c = std::move(judged.c);
+  finding.first = std::move(judged.examination);
+  finding.last = finding.first;
+  return finding;
+}
+
+CampaignStats run_campaign(Target& target, const CampaignOptions& options,
+                           const CampaignEvents& events) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  const Generator generator(target.info().capabilities);
+  KnownFailures known;
+  CampaignStats stats;
+  for (uint64_t index = options.shard; options.seconds > 0 || index < options.cases;
+       index += options.shards) {
+    stats.interrupted = options.interrupt != nullptr && *options.interrupt;
+    stats.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (stats.interrupted || (options.seconds > 0 && stats.seconds >= options.seconds)) break;
+    Judged judged = judge_case(target, generator, options.seed, index);
+    stats.count(judged.c, judged.examination.verdict);
+    if (judged.examination.verdict.failed() &&
+        !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),
+                     stats)) {
+      Finding finding = finding_of(target.info(), options.seed, index, std::move(judged));
+      shrink_finding(target, finding, options.max_shrink_tries);
+      if (known.add(finding, stats) && events.finding) events.finding(finding);
+    }
+    stats.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (events.progress) events.progress(stats);
+    if (options.stop_after > 0 && known.size() >= options.stop_after) break;
+  }
+  return stats;
+}
+
+}  // namespace attnfuzz

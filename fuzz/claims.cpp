@@ -1,0 +1,230 @@
+#include "fuzz/claims.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "oracle/mask.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr size_t none = static_cast<size_t>(-1);
+constexpr int percent_cached = 70;  // of a target that can do both
+
+/// "padding.side" of "padding.side:left"; empty without a colon.
+std::string_view prefix_of(std::string_view word) {
+  const size_t colon = word.find(':');
+  return colon == std::string_view::npos ? std::string_view() : word.substr(0, colon);
+}
+
+bool overlap(const SizeRange& a, const SizeRange& b) {
+  for (int64_t value = std::max(a.min, b.min); value <= std::min(a.max, b.max); ++value)
+    if (value % a.multiple_of == 0 && value % b.multiple_of == 0) return true;
+  return false;
+}
+
+/// Words that stand for what a case is anyhow; features() does not give them.
+constexpr std::string_view defaults[] = {"data:normal", "nonfinite:none", "head_map:grouped",
+                                         "bias_order:after_softcap"};
+/// Prefixes of words that come with others or are chosen for every case.
+constexpr std::string_view not_optional[] = {"dtype", "layout", "cache", "step", "fully_masked"};
+
+bool contains(std::span<const std::string_view> words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+}  // namespace
+
+size_t word_index(std::string_view word) {
+  const std::vector<std::string>& words = feature_words();
+  const auto at = std::lower_bound(words.begin(), words.end(), word);
+  if (at == words.end() || *at != word)
+    throw std::logic_error(fmt::format("'{}' is no feature word", word));
+  return static_cast<size_t>(at - words.begin());
+}
+
+Claims::Claims(const Capabilities& capabilities) : capabilities_(capabilities) {
+  read_sizes();
+  read_words();
+}
+
+void Claims::read_sizes() {
+  const std::span<const std::string_view> names = size_names();
+  const auto axis_of = [&](std::string_view name) {
+    return static_cast<size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+  };
+  for (size_t axis = 0; axis < axis_count; ++axis) {
+    const bool absent = axis >= static_cast<size_t>(Axis::memory_kv);
+    const auto named = capabilities_.sizes.find(std::string(names[axis]));
+    ranges_[axis] = named != capabilities_.sizes.end() ? named->second
+                    : absent                           ? SizeRange{0, 0, 1}
+                                                       : SizeRange{1, 1, 1};
+    same_as_[axis] = static_cast<Axis>(axis);
+  }
+  for (const auto& [name, tiles] : capabilities_.tiles) tiles_[axis_of(name)] = tiles;
+  for (const auto& [a, b] : capabilities_.equal) {
+    const Axis first = std::min(same_as_[axis_of(a)], same_as_[axis_of(b)]);
+    const Axis second = std::max(same_as_[axis_of(a)], same_as_[axis_of(b)]);
+    for (Axis& axis : same_as_)
+      if (axis == second) axis = first;
+    SizeRange& range = ranges_[static_cast<size_t>(first)];
+    const SizeRange& other = ranges_[static_cast<size_t>(second)];
+    range.min = std::max(range.min, other.min);
+    range.max = std::min(range.max, other.max);
+    range.multiple_of = std::max(range.multiple_of, other.multiple_of);
+  }
+}
+
+void Claims::need(std::string_view word, const std::vector<std::string>& one_of) {
+  OneOf& choices = needs_[word_index(word)].emplace_back();
+  for (const std::string& choice : one_of)
+    if (declared_[word_index(choice)]) choices.push_back(word_index(choice));
+}
+
+void Claims::read_words() {
+  const std::vector<std::string>& words = feature_words();
+  if (words.size() > Words().size()) throw std::logic_error("more feature words than Words holds");
+  needs_.resize(words.size());
+  group_of_.assign(words.size(), none);
+  std::map<std::string_view, size_t> groups;
+  const auto put_in_group = [&](size_t word, std::string_view name) {
+    const auto group = groups.try_emplace(name, groups_.size()).first->second;
+    if (group == groups_.size()) groups_.emplace_back();
+    group_of_[word] = group;
+    if (declared_[word]) groups_[group].push_back(word);
+  };
+  for (const std::string& word : capabilities_.features) declared_.set(word_index(word));
+  for (size_t k = 0; k < words.size(); ++k) {
+    const std::string_view prefix = prefix_of(words[k]);
+    if (words[k] == "gqa" || words[k] == "mqa") put_in_group(k, "gqa");
+    if (!prefix.empty() && prefix != "rule" && prefix != "step") put_in_group(k, prefix);
+    if (prefix == "step" || words[k] == "ragged") cached_only_.set(k);
+    if (prefix == "align" || words[k] == "cross" || words[k] == "longer_q") uncached_only_.set(k);
+    if (declared_[k] && !contains(defaults, words[k]) && !contains(not_optional, prefix))
+      optional_.push_back(k);
+  }
+
+  caches_ = groups_[groups["cache"]];
+  aligns_ = groups_[groups["align"]];
+  fully_masked_ = groups_[groups["fully_masked"]];
+  cross_ = word_index("cross");
+
+  std::vector<std::string> biased, positional;
+  for (const RuleSpec* rule : rule_table()) {
+    const std::string word = fmt::format("rule:{}", rule->name);
+    rules_.set(word_index(word));
+    if (!rule->on_cache) rules_off_cache_.set(word_index(word));
+    if (rule->adds_bias) biased.push_back(word);
+    if (rule->positional) {
+      positional.push_back(word);
+      positional_rules_.set(word_index(word));
+    }
+    for (const RuleParam& param : rule->params) {
+      if (param.choices.empty()) continue;
+      std::vector<std::string> choices;
+      for (const std::string_view choice : param.choices) {
+        choices.push_back(fmt::format("{}.{}:{}", rule->name, param.name, choice));
+        need(choices.back(), {word});
+      }
+      need(word, choices);
+    }
+  }
+  need("longer_q", {"cross"});
+  need("head_map:interleaved", {"gqa"});
+  need("bias_order:before_softcap", {"softcap"});
+  need("bias_order:before_softcap", biased);
+  need("nonfinite:nan_padding", {"rule:padding", "ragged"});
+  need("nonfinite:inf_padding", {"rule:padding", "ragged"});
+  need("ragged", {"step:prefill", "step:append"});
+  for (const std::string_view align : names_of<Align>) {
+    need(fmt::format("align:{}", align), {"cross"});
+    need(fmt::format("align:{}", align), positional);
+  }
+  for (const auto& [word, needed] : capabilities_.required) need(word, {needed});
+  for (const std::vector<std::string>& together : capabilities_.excludes) {
+    Words& all = excludes_.emplace_back();
+    for (const std::string& word : together) all.set(word_index(word));
+  }
+
+  for (const std::string_view prefix : {"dtype", "layout"})
+    always_.push_back(groups_[groups[prefix]]);
+  const auto always = [&](bool holds, std::initializer_list<std::string_view> one_of) {
+    if (!holds) return;
+    OneOf& choices = always_.emplace_back();
+    for (const std::string_view word : one_of)
+      if (declared_[word_index(word)]) choices.push_back(word_index(word));
+  };
+  always(!overlap(range(Axis::num_heads), range(Axis::num_kv_heads)), {"gqa", "mqa"});
+  always(!overlap(range(Axis::q_len), range(Axis::kv_len)) && caches_.empty(), {"cross"});
+  always(!overlap(range(Axis::head_dim), range(Axis::head_dim_v)), {"head_dim_v"});
+  always(range(Axis::memory_kv).min > 0, {"memory_kv"});
+}
+
+const SizeRange* Claims::param(std::string_view name) const {
+  const auto at = capabilities_.params.find(std::string(name));
+  return at == capabilities_.params.end() ? nullptr : &at->second;
+}
+
+bool Claims::may_be_fully_masked(const Words& words) const {
+  return std::any_of(fully_masked_.begin(), fully_masked_.end(),
+                     [&](size_t word) { return words[word]; });
+}
+
+bool Claims::allowed(const Words& words) const {
+  if ((words & ~declared_).any()) return false;
+  return std::none_of(excludes_.begin(), excludes_.end(),
+                      [&](const Words& all) { return (all & ~words).none(); });
+}
+
+bool Claims::add_one_of(Words& words, const OneOf& choices, Draw& draw) const {
+  for (const size_t word : choices)
+    if (words[word]) return true;
+  if (choices.empty()) return false;
+  // From a random start, the first that can be added.
+  const auto start = static_cast<size_t>(draw.between(0, static_cast<int64_t>(choices.size()) - 1));
+  for (size_t k = 0; k < choices.size(); ++k)
+    if (add(words, choices[(start + k) % choices.size()], draw)) return true;
+  return false;
+}
+
+/// Adds the word and all that it needs, or nothing.
+bool Claims::add(Words& words, size_t word, Draw& draw) const {
+  if (words[word]) return true;
+  const size_t group = group_of_[word];
+  if (group != none)
+    for (const size_t other : groups_[group])
+      if (words[other]) return false;
+  Words more = words;
+  more.set(word);
+  if (static_cast<int64_t>((more & rules_).count()) > capabilities_.max_rules) return false;
+  for (const OneOf& choices : needs_[word])
+    if (!add_one_of(more, choices, draw)) return false;
+  if (!allowed(more)) return false;
+  words = more;
+  return true;
+}
+
+Words Claims::draw_features(Draw& draw, int64_t most) const {
+  Words words;
+  const bool can_be_uncached = range(Axis::steps).min == 0;
+  const bool cached = !caches_.empty() && range(Axis::steps).max > 0 &&
+                      (!can_be_uncached || draw.chance(percent_cached));
+  if (cached) add_one_of(words, caches_, draw);
+  for (const OneOf& one_of : always_) add_one_of(words, one_of, draw);
+
+  constexpr int64_t counts[] = {0, 1, 1, 2, 2, 2, 2, 3, 3, 4, 6};
+  const int64_t count = std::min(most, draw.pick(std::span<const int64_t>(counts)));
+  const Words forbidden = cached ? uncached_only_ | rules_off_cache_ : cached_only_;
+  for (int64_t k = 0; k < count && !optional_.empty(); ++k) {
+    const size_t word = draw.pick(std::span<const size_t>(optional_));
+    Words more = words;
+    if (!forbidden[word] && add(more, word, draw) && (more & forbidden).none()) words = more;
+  }
+  if (words[cross_] && (words & positional_rules_).any()) add_one_of(words, aligns_, draw);
+  add_one_of(words, fully_masked_, draw);
+  return words;
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,81 @@
+#pragma once
+#include <array>
+#include <bitset>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fuzz/draw.h"
+#include "targets/capabilities.h"
+
+namespace attnfuzz {
+
+/// A set of feature words, by their places in feature_words().
+using Words = std::bitset<256>;
+
+/// A word's place. Throws std::logic_error for a word that is none.
+size_t word_index(std::string_view word);
+
+/// The sizes that capabilities can name, in the order of size_names().
+enum class Axis : uint8_t {
+  batch,
+  num_heads,
+  num_kv_heads,
+  q_len,
+  kv_len,
+  head_dim,
+  head_dim_v,
+  memory_kv,
+  steps,
+  capacity,
+  page_size
+};
+inline constexpr size_t axis_count = 11;
+
+/// A target's capabilities, made ready for drawing many cases.
+class Claims {
+ public:
+  explicit Claims(const Capabilities& capabilities);
+
+  /// A set of features for one case to use: one dtype, layout and kind of cache, and a few others,
+  /// most often two, so that features meet. Closed under what the target and the words themselves
+  /// need. `most`: how many others at most.
+  Words draw_features(Draw& draw, int64_t most) const;
+
+  bool declared(size_t word) const { return declared_[word]; }
+  const SizeRange& range(Axis axis) const { return ranges_[static_cast<size_t>(axis)]; }
+  const std::vector<int64_t>& tiles(Axis axis) const { return tiles_[static_cast<size_t>(axis)]; }
+  /// The first of the axes that the target wants equal to this one; itself, if none.
+  Axis same_as(Axis axis) const { return same_as_[static_cast<size_t>(axis)]; }
+  /// The limits of a rule's parameter ("window.left"), or none.
+  const SizeRange* param(std::string_view name) const;
+  /// The words say what a row that sees no key gives; without, the target claims no such rows.
+  bool may_be_fully_masked(const Words& words) const;
+  const Capabilities& capabilities() const { return capabilities_; }
+
+ private:
+  using OneOf = std::vector<size_t>;
+
+  void read_sizes();
+  void read_words();
+  void need(std::string_view word, const std::vector<std::string>& one_of);
+  bool add(Words& words, size_t word, Draw& draw) const;
+  bool add_one_of(Words& words, const OneOf& choices, Draw& draw) const;
+  bool allowed(const Words& words) const;
+
+  Capabilities capabilities_;
+  std::array<SizeRange, axis_count> ranges_;
+  std::array<std::vector<int64_t>, axis_count> tiles_;
+  std::array<Axis, axis_count> same_as_;
+  Words declared_, cached_only_, uncached_only_, rules_, positional_rules_, rules_off_cache_;
+  std::vector<OneOf> groups_;              ///< at most one word of each can be used
+  std::vector<std::vector<OneOf>> needs_;  ///< of each word: one of each of these
+  std::vector<size_t> group_of_;           ///< of each word, or none
+  std::vector<Words> excludes_;
+  std::vector<OneOf> always_;             ///< one of each of these is in every case
+  OneOf caches_, aligns_, fully_masked_;  ///< words of these groups
+  size_t cross_;
+  std::vector<size_t> optional_;  ///< words to choose from
+};
+
+}  // namespace attnfuzz

@@ -1,0 +1,167 @@
+#include "fuzz/draw_steps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace attnfuzz {
+namespace {
+
+constexpr int64_t usual_steps = 6;
+constexpr int percent_ragged_step = 70;  // of the steps of a ragged case
+
+template <class E>
+const auto& words_of(std::string_view prefix) {
+  static const auto all = [&] {
+    std::array<size_t, names_of<E>.size()> words{};
+    for (size_t k = 0; k < words.size(); ++k)
+      words[k] = word_index(fmt::format("{}:{}", prefix, names_of<E>[k]));
+    return words;
+  }();
+  return all;
+}
+
+/// Follows what the rows hold while steps are added.
+class StepDrawer {
+ public:
+  StepDrawer(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c)
+      : claims_(claims),
+        sizes_(sizes),
+        draw_(draw),
+        c_(c),
+        totals_(static_cast<size_t>(c.problem.batch), 0) {
+    static const size_t ragged = word_index("ragged"), empty = word_index("empty");
+    ragged_ = words[ragged];
+    empty_ = words[empty];
+    limit_ = std::min(claims.range(Axis::kv_len).max, int64_t{1} << 20);
+    const bool bounded = c.cache->kind == CacheKind::fixed || c.cache->kind == CacheKind::paged;
+    if (bounded) limit_ = std::min(limit_, c.cache->capacity);
+  }
+
+  void add_step() {
+    std::vector<StepOp> possible;
+    for (size_t k = 0; k < names_of<StepOp>.size(); ++k) {
+      const auto op = static_cast<StepOp>(k);
+      if (!claims_.declared(words_of<StepOp>("step")[k]) || !fits(op)) continue;
+      // New tokens are what shows an error: they come more often.
+      possible.insert(possible.end(), op <= StepOp::decode ? 2 : 1, op);
+    }
+    if (!possible.empty()) add(draw_.pick(std::span<const StepOp>(possible)));
+  }
+
+  /// Asks for an answer after what the last steps did, if they asked for none.
+  void finish() {
+    if (!c_.steps.empty() && c_.steps.back().has_tokens()) return;
+    for (const StepOp op : {StepOp::decode, StepOp::append, StepOp::prefill})
+      if (claims_.declared(words_of<StepOp>("step")[static_cast<size_t>(op)]) && fits(op))
+        return add(op);
+  }
+
+  int64_t most_tokens() const { return most_tokens_; }
+
+ private:
+  int64_t longest() const {
+    return totals_.empty() ? 0 : *std::max_element(totals_.begin(), totals_.end());
+  }
+  int64_t room() const { return limit_ - longest(); }
+
+  bool fits(StepOp op) const {
+    const SizeRange& q_len = claims_.range(Axis::q_len);
+    switch (op) {
+      case StepOp::prefill:
+        return longest() == 0 && room() >= std::max<int64_t>(q_len.min, 1);
+      case StepOp::append:
+        return filled_ && room() >= std::max<int64_t>(q_len.min, 1);
+      case StepOp::decode:
+        return filled_ && room() >= 1 && q_len.min <= 1;
+      case StepOp::crop:
+        return filled_ && longest() > 0 &&
+               (c_.cache->kind != CacheKind::ring || longest() <= c_.cache->capacity);
+      case StepOp::reorder:
+      case StepOp::reset:
+        return filled_;
+    }
+    return false;
+  }
+
+  void add(StepOp op) {
+    Step step;
+    step.op = op;
+    if (step.has_tokens()) draw_tokens(step);
+    if (op == StepOp::reorder) draw_rows(step);
+    if (op == StepOp::crop) step.length = draw_.between(0, longest());
+    const std::vector<int64_t> before = totals_;
+    for (size_t b = 0; b < totals_.size(); ++b) {
+      if (step.has_tokens()) totals_[b] += step.lens.empty() ? step.q_len : step.lens[b];
+      if (op == StepOp::reorder) totals_[b] = before[static_cast<size_t>(step.rows[b])];
+      if (op == StepOp::crop) totals_[b] = std::min(totals_[b], step.length);
+      if (op == StepOp::reset) totals_[b] = 0;
+    }
+    filled_ = op != StepOp::reset && (filled_ || op == StepOp::prefill);
+    most_tokens_ = std::max(most_tokens_, longest());
+    c_.steps.push_back(std::move(step));
+  }
+
+  void draw_tokens(Step& step) {
+    const SizeRange& range = claims_.range(Axis::q_len);
+    std::vector<int64_t> edges = claims_.tiles(Axis::q_len);
+    if (c_.cache->page_size > 0) edges.push_back(c_.cache->page_size);
+    if (c_.cache->capacity > 0) edges.push_back(c_.cache->capacity);
+    step.q_len = 1;
+    if (step.op != StepOp::decode) {
+      const int64_t least = std::max<int64_t>(range.min, 1);
+      const int64_t most = std::min(range.max, room());
+      step.q_len = sizes_.edgy(least, most, edges) / range.multiple_of * range.multiple_of;
+      step.q_len = std::max(step.q_len, least);
+      if (empty_ && range.min == 0 && draw_.chance(50)) step.q_len = 0;
+    }
+    if (!ragged_ || step.op == StepOp::decode || !draw_.chance(percent_ragged_step)) return;
+    for (size_t b = 0; b < totals_.size(); ++b) step.lens.push_back(draw_.between(0, step.q_len));
+    if (!step.lens.empty())  // some row is full, so q_len is a length of the step
+      step.lens[static_cast<size_t>(draw_.between(0, c_.problem.batch - 1))] = step.q_len;
+  }
+
+  void draw_rows(Step& step) {
+    for (size_t b = 0; b < totals_.size(); ++b)
+      step.rows.push_back(draw_.between(0, c_.problem.batch - 1));
+  }
+
+  const Claims& claims_;
+  SizeDrawer& sizes_;
+  Draw& draw_;
+  Case& c_;
+  std::vector<int64_t> totals_;
+  bool ragged_ = false, empty_ = false, filled_ = false;
+  int64_t limit_ = 0, most_tokens_ = 0;
+};
+
+void draw_cache(const Words& words, SizeDrawer& sizes, Case& c) {
+  c.cache.emplace();
+  for (size_t k = 0; k < names_of<CacheKind>.size(); ++k)
+    if (words[words_of<CacheKind>("cache")[k]]) c.cache->kind = static_cast<CacheKind>(k);
+  if (c.cache->kind == CacheKind::paged)
+    c.cache->page_size = sizes.axis(Axis::page_size, 1, sizes.left());
+  if (c.cache->kind != CacheKind::dynamic)
+    c.cache->capacity = sizes.axis(Axis::capacity, 1, sizes.left());
+}
+
+}  // namespace
+
+int64_t draw_steps(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw,
+                   Case& c) {
+  draw_cache(words, sizes, c);
+  StepDrawer drawer(claims, words, sizes, draw, c);
+  const SizeRange& range = claims.range(Axis::steps);
+  const int64_t least = std::max<int64_t>(1, range.min);
+  const int64_t count = draw.between(least, std::max(least, std::min(range.max, usual_steps)));
+  while (static_cast<int64_t>(c.steps.size()) < count) {
+    const size_t before = c.steps.size();
+    drawer.add_step();
+    if (c.steps.size() == before) break;  // nothing more fits
+  }
+  if (static_cast<int64_t>(c.steps.size()) < range.max) drawer.finish();
+  return drawer.most_tokens();
+}
+
+}  // namespace attnfuzz

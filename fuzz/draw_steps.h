@@ -1,0 +1,13 @@
+#pragma once
+#include "fuzz/claims.h"
+#include "fuzz/draw_sizes.h"
+#include "oracle/case.h"
+
+namespace attnfuzz {
+
+/// Draws the cache's kind and sizes and a sequence of steps that it can hold, of the operations
+/// that the target declares. Returns the most tokens that a row ever holds.
+int64_t draw_steps(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw,
+                   Case& c);
+
+}  // namespace attnfuzz

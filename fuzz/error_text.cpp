@@ -1,0 +1,93 @@
+#include "fuzz/error_text.h"
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+
+namespace attnfuzz {
+namespace {
+
+constexpr size_t max_text = 400;
+
+bool is_digit(char x) {
+  return x >= '0' && x <= '9';
+}
+bool is_letter(char x) {
+  return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_';
+}
+
+/// Words before a number that tells which one is meant, not how large it is.
+constexpr std::string_view selecting[] = {"dim",    "dimension", "axis",    "argument", "arg",
+                                          "number", "pos",       "signal",  "code",     "opset",
+                                          "input",  "output",    "position"};
+/// Words before a number that says nothing about the case.
+constexpr std::string_view numbering[] = {"line", "step", "seed", "pid", "offset", "address"};
+
+bool contains(std::span<const std::string_view> words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+/// The word that stands right before `offset`, over spaces, brackets and the like.
+std::string_view word_before(std::string_view text, size_t offset) {
+  size_t end = offset;
+  while (end > 0 && (text[end - 1] == ' ' || text[end - 1] == '#' || text[end - 1] == '=')) --end;
+  size_t begin = end;
+  while (begin > 0 && is_letter(text[begin - 1])) --begin;
+  return text.substr(begin, end - begin);
+}
+
+TextNumber::Role role_of(std::string_view text, size_t offset, size_t length) {
+  using Role = TextNumber::Role;
+  if (offset > 0 && text[offset - 1] == '-') return Role::constant;
+  if (offset > 1 && text[offset - 1] == ':' && is_letter(text[offset - 2])) return Role::noise;
+  constexpr size_t longest = 9;
+  if (length > longest) return Role::noise;
+  const std::string_view word = word_before(text, offset);
+  if (contains(selecting, word)) return Role::constant;
+  if (contains(numbering, word)) return Role::noise;
+  return Role::size;
+}
+
+/// The end of what starts with digits at `from`: "37", "2.6.0", "1e-05", "0x7f3a".
+size_t number_end(std::string_view text, size_t from) {
+  const auto at = [&](size_t k) { return k < text.size() ? text[k] : ' '; };
+  size_t end = from;
+  while (is_digit(at(end)) || is_letter(at(end)) || (at(end) == '.' && is_digit(at(end + 1))) ||
+         ((at(end) == '-' || at(end) == '+') && at(end - 1) == 'e' && is_digit(at(end + 1))))
+    ++end;
+  return end;
+}
+
+}  // namespace
+
+std::vector<TextNumber> numbers_in(std::string_view text) {
+  std::vector<TextNumber> found;
+  for (size_t k = 0; k < text.size();) {
+    if (is_letter(text[k])) {
+      while (k < text.size() && (is_letter(text[k]) || is_digit(text[k]))) ++k;
+      continue;
+    }
+    if (!is_digit(text[k])) {
+      ++k;
+      continue;
+    }
+    const size_t end = number_end(text, k);
+    const std::string_view digits = text.substr(k, end - k);
+    TextNumber number{k, end - k, 0, TextNumber::Role::noise};
+    if (std::all_of(digits.begin(), digits.end(), is_digit)) {
+      std::from_chars(digits.data(), digits.data() + digits.size(), number.value);
+      number.role = role_of(text, k, end - k);
+    }
+    found.push_back(number);
+    k = end;
+  }
+  return found;
+}
+
+std::string_view essence(std::string_view text) {
+  for (const std::string_view stack : {"\nException raised from", "\nframe #", "\n  File "})
+    text = text.substr(0, text.find(stack));
+  return text.substr(0, max_text);
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,219 @@
+#include "fuzz/generate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "fuzz/claims.h"
+#include "fuzz/draw_mask.h"
+#include "fuzz/draw_sizes.h"
+#include "fuzz/draw_steps.h"
+
+namespace attnfuzz {
+namespace {
+
+/// After so many tries a case is drawn with at most `features` optional features.
+struct Patience {
+  int tries;
+  int64_t features;
+};
+constexpr Patience patience[] = {{8, 6}, {16, 1}, {200, 0}};
+
+/// What a feature word that is one of an enumeration's sets.
+struct EnumOption {
+  std::string_view prefix;
+  std::span<const std::string_view> names;
+  void (*set)(Case&, size_t);
+};
+#define ATTNFUZZ_ENUM(prefix, E, member)                                         \
+  {                                                                              \
+    prefix, names_of<E>, [](Case& c, size_t k) { c.member = static_cast<E>(k); } \
+  }
+constexpr EnumOption enum_options[] = {
+    ATTNFUZZ_ENUM("dtype", DType, problem.dtype),
+    ATTNFUZZ_ENUM("layout", Layout, problem.layout),
+    ATTNFUZZ_ENUM("align", Align, problem.mask.align),
+    ATTNFUZZ_ENUM("head_map", HeadMap, problem.head_map),
+    ATTNFUZZ_ENUM("bias_order", BiasOrder, problem.bias_order),
+    ATTNFUZZ_ENUM("fully_masked", FullyMasked, problem.fully_masked),
+    ATTNFUZZ_ENUM("data", Distribution, data.dist),
+    ATTNFUZZ_ENUM("nonfinite", NonFinite, data.nonfinite),
+};
+#undef ATTNFUZZ_ENUM
+
+constexpr double scales[] = {1, 0.5, 0.125, 2, 0.3};
+constexpr double softcaps[] = {1, 2, 5, 30, 50};  // 30 and 50: Gemma 2
+
+/// What a feature word of its own sets.
+struct Toggle {
+  std::string_view word;
+  void (*set)(Case&, Draw&);
+};
+constexpr Toggle toggles[] = {
+    {"scale",
+     [](Case& c, Draw& draw) { c.problem.scale = draw.pick(std::span<const double>(scales)); }},
+    {"softcap",
+     [](Case& c, Draw& draw) { c.problem.softcap = draw.pick(std::span<const double>(softcaps)); }},
+    {"sinks", [](Case& c, Draw&) { c.problem.sinks = true; }},
+};
+
+/// The tables' words by their places, made once.
+struct Places {
+  std::vector<std::vector<size_t>> enums;
+  std::vector<size_t> toggles;
+  size_t gqa = word_index("gqa"), mqa = word_index("mqa"), cross = word_index("cross"),
+         longer_q = word_index("longer_q"), head_dim_v = word_index("head_dim_v"),
+         memory_kv = word_index("memory_kv"), empty = word_index("empty");
+  Words caches;
+
+  Places() {
+    for (const EnumOption& option : enum_options) {
+      std::vector<size_t>& words = enums.emplace_back();
+      for (const std::string_view name : option.names)
+        words.push_back(word_index(fmt::format("{}:{}", option.prefix, name)));
+    }
+    for (const Toggle& toggle : attnfuzz::toggles) toggles.push_back(word_index(toggle.word));
+    for (const std::string_view kind : names_of<CacheKind>)
+      caches.set(word_index(fmt::format("cache:{}", kind)));
+  }
+};
+
+const Places& places() {
+  static const Places all;
+  return all;
+}
+
+void set_options(const Words& words, Draw& draw, Case& c) {
+  for (size_t k = 0; k < std::size(enum_options); ++k)
+    for (size_t n = 0; n < places().enums[k].size(); ++n)
+      if (words[places().enums[k][n]]) enum_options[k].set(c, n);
+  for (size_t k = 0; k < std::size(toggles); ++k)
+    if (words[places().toggles[k]]) toggles[k].set(c, draw);
+}
+
+/// Another value than `other`, where the axis has one.
+int64_t other_than(int64_t other, Axis axis, SizeDrawer& sizes, const Claims& claims, Draw& draw) {
+  const SizeRange& range = claims.range(axis);
+  const bool up = other - range.multiple_of < std::max<int64_t>(range.min, 1) ||
+                  (draw.chance(50) && other + range.multiple_of <= range.max);
+  return up ? sizes.axis(axis, other + 1, 4 * other + 1) : sizes.axis(axis, 1, other - 1);
+}
+
+void draw_dims(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
+  Problem& p = c.problem;
+  const SizeRange& v = claims.range(Axis::head_dim_v);
+  const bool differ = words[places().head_dim_v];
+  p.head_dim = differ ? sizes.axis(Axis::head_dim, 1, sizes.left())
+                      : sizes.axis(Axis::head_dim, v.min, std::min(v.max, sizes.left()));
+  p.head_dim_v = differ ? other_than(p.head_dim, Axis::head_dim_v, sizes, claims, draw)
+                        : sizes.fixed(Axis::head_dim_v, p.head_dim);
+  sizes.spend(p.head_dim + p.head_dim_v);
+}
+
+void draw_lengths(const Claims& claims, const Words& words, SizeDrawer& sizes, Case& c) {
+  Problem& p = c.problem;
+  const SizeRange &q = claims.range(Axis::q_len), &kv = claims.range(Axis::kv_len);
+  const bool longer = words[places().longer_q], shorter = words[places().cross] && !longer;
+  if (longer || shorter) {
+    p.kv_len = sizes.axis(Axis::kv_len, std::max<int64_t>(1, q.min + (shorter ? 1 : 0)),
+                          longer ? std::min(sizes.left(), q.max - 1) : sizes.left());
+    sizes.spend(p.kv_len);
+    p.q_len = longer ? sizes.axis(Axis::q_len, p.kv_len + 1, p.kv_len + 1 + sizes.left())
+                     : sizes.axis(Axis::q_len, 1, std::min(p.kv_len - 1, sizes.left()));
+  } else {
+    int64_t most = std::min(q.max, kv.max);
+    while (most > 1 && most * most > sizes.left()) most /= 2;
+    p.q_len = sizes.axis(Axis::q_len, std::max<int64_t>(1, kv.min), most);
+    p.kv_len = sizes.fixed(Axis::kv_len, p.q_len);
+    sizes.spend(p.kv_len);
+  }
+  sizes.spend(p.q_len);
+}
+
+void draw_heads(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
+  Problem& p = c.problem;
+  const SizeRange& heads = claims.range(Axis::num_heads);
+  const bool gqa = words[places().gqa], mqa = words[places().mqa];
+  if (!gqa && !mqa) {
+    const SizeRange& kv = claims.range(Axis::num_kv_heads);
+    p.num_heads =
+        sizes.axis(Axis::num_heads, std::max<int64_t>(1, kv.min), std::min(kv.max, sizes.left()));
+    p.num_kv_heads = sizes.fixed(Axis::num_kv_heads, p.num_heads);
+  } else if (mqa) {
+    p.num_kv_heads = sizes.axis(Axis::num_kv_heads, 1, 1);
+    p.num_heads = sizes.axis(Axis::num_heads, 2, sizes.left());
+  } else {
+    p.num_kv_heads = sizes.axis(Axis::num_kv_heads, 2, std::min(heads.max / 2, sizes.left() / 2));
+    const int64_t most = std::min<int64_t>(4, heads.max / p.num_kv_heads);
+    p.num_heads =
+        sizes.fixed(Axis::num_heads, p.num_kv_heads * draw.between(2, std::max<int64_t>(2, most)));
+  }
+  sizes.spend(p.num_heads);
+}
+
+/// Sets a size, of those that the target lets be 0, to 0.
+void empty_a_size(const Claims& claims, Draw& draw, Case& c) {
+  struct Row {
+    Axis axis;
+    int64_t Problem::*member;
+  };
+  constexpr Row table[] = {{Axis::batch, &Problem::batch},
+                           {Axis::q_len, &Problem::q_len},
+                           {Axis::kv_len, &Problem::kv_len}};
+  const auto start = static_cast<size_t>(draw.between(0, 2));
+  for (size_t k = 0; k < std::size(table); ++k) {
+    const Row& row = table[(start + k) % std::size(table)];
+    if (claims.range(row.axis).min > 0 || (c.cached() && row.axis != Axis::batch)) continue;
+    c.problem.*row.member = 0;
+    return;
+  }
+}
+
+Case draw_case(const Claims& claims, const Words& words, Draw& draw) {
+  Case c;
+  Problem& p = c.problem;
+  SizeDrawer sizes(claims, draw);
+  set_options(words, draw, c);
+  const bool cached = (words & places().caches).any();
+  draw_dims(claims, words, sizes, draw, c);
+  if (!cached) draw_lengths(claims, words, sizes, c);
+  draw_heads(claims, words, sizes, draw, c);
+  p.batch = sizes.axis(Axis::batch, 1, sizes.left());
+  sizes.spend(p.batch);
+  if (words[places().memory_kv]) p.memory_kv = sizes.axis(Axis::memory_kv, 1, 64);
+  if (words[places().empty] && !cached) empty_a_size(claims, draw, c);
+  int64_t tokens = p.kv_len;
+  if (cached) {
+    p.q_len = p.kv_len = 0;
+    tokens = draw_steps(claims, words, sizes, draw, c);
+  }
+  draw_mask(claims, words, tokens, sizes, draw, c);
+  c.data.seed = draw.bits() >> 32;
+  return c;
+}
+
+}  // namespace
+
+Generator::Generator(const Capabilities& capabilities)
+    : claims_(std::make_unique<const Claims>(capabilities)) {}
+Generator::~Generator() = default;
+
+Case Generator::operator()(Draw& draw) const {
+  std::string why_not;
+  int tries = 0;
+  for (const Patience& stage : patience)
+    for (; tries < stage.tries; ++tries) {
+      Case c = draw_case(*claims_, claims_->draw_features(draw, stage.features), draw);
+      why_not = claims_->capabilities().why_not(c);
+      if (why_not.empty()) return c;
+    }
+  throw InputError(
+      "capabilities", "",
+      "expected claims that some case can meet; the plainest that were tried are out: " + why_not);
+}
+
+Case generate(const Capabilities& capabilities, Draw& draw) {
+  return Generator(capabilities)(draw);
+}
+
+}  // namespace attnfuzz

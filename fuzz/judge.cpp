@@ -1,0 +1,231 @@
+#include "fuzz/judge.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "fuzz/signature.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// |error| / bound of one element; +inf where one is finite and the other is not.
+double error_ratio(double got, double want, double bound) {
+  const double error = std::abs(got - want);
+  if (error <= bound) return bound > 0 && bound < infinity ? error / bound : 0;
+  if (bound == infinity) return 0;  // unchecked
+  if (std::isnan(want)) return std::isnan(got) ? 0 : infinity;
+  if (got == want) return 0;  // the same infinity
+  return error < infinity ? std::max(error / bound, 1 + unit_roundoff(DType::f64)) : infinity;
+}
+
+bool same_finiteness(double got, double want) {
+  if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want);
+  return std::isfinite(got) ? std::isfinite(want) : got == want;
+}
+
+using Elements = std::vector<std::vector<double>>;  // of each step
+
+Elements elements_of(const Outcome& outcome) {
+  Elements all;
+  for (const StepOutput& step : outcome.steps) all.push_back(step.out.to_doubles());
+  return all;
+}
+
+Verdict fail(FailureKind kind, std::string detail) {
+  Verdict verdict;
+  verdict.kind = VerdictKind::fail;
+  verdict.failure = kind;
+  verdict.detail = std::move(detail);
+  return verdict;
+}
+
+/// What a run that did not end well is called; the error's text is the detail.
+Verdict judge_status(const Outcome& outcome) {
+  struct Row {
+    Status status;
+    FailureKind kind;
+  };
+  static constexpr Row table[] = {{Status::error, FailureKind::error},
+                                  {Status::crash, FailureKind::crash},
+                                  {Status::timeout, FailureKind::timeout},
+                                  {Status::memory, FailureKind::memory}};
+  for (const Row& row : table)
+    if (row.status == outcome.status) return fail(row.kind, outcome.text);
+  Verdict verdict;
+  verdict.kind = VerdictKind::skip;
+  verdict.detail = outcome.text;
+  return verdict;
+}
+
+std::string at_step(const Case& c, size_t step) {
+  return c.cached() ? fmt::format("step {}: ", step) : std::string();
+}
+
+/// The first wrong shape, type, count or length; empty: none.
+std::string wrong_frame(const Case& c, const Answer& right, const Outcome& outcome) {
+  if (outcome.steps.size() != right.steps.size())
+    return fmt::format("{} steps' outputs, expected {}", outcome.steps.size(), right.steps.size());
+  for (size_t s = 0; s < right.steps.size(); ++s) {
+    const StepAnswer& want = right.steps[s];
+    const StepOutput& got = outcome.steps[s];
+    if (!want.shape.empty()) {
+      if (got.out.shape != want.shape)
+        return fmt::format("{}out has shape {}, expected {}", at_step(c, s),
+                           to_string(got.out.shape), to_string(want.shape));
+      if (got.out.dtype != c.problem.dtype)
+        return fmt::format("{}out is {}, expected {}", at_step(c, s), name(got.out.dtype),
+                           name(c.problem.dtype));
+    }
+    if (got.lengths.empty() || got.lengths == want.lengths) continue;
+    if (got.lengths.size() != want.lengths.size())
+      return fmt::format("{}lengths of {} rows, expected {}", at_step(c, s), got.lengths.size(),
+                         want.lengths.size());
+    for (size_t b = 0; b < want.lengths.size(); ++b)
+      if (got.lengths[b] != want.lengths[b])
+        return fmt::format("{}a row's cache holds {} tokens, expected {}", at_step(c, s),
+                           got.lengths[b], want.lengths[b]);
+  }
+  return {};
+}
+
+/// Logical coordinates of element `at` of a step's output.
+WorstElement locate(const Case& c, const Shape& shape, size_t step, size_t at) {
+  WorstElement w;
+  auto rest = static_cast<int64_t>(at);
+  int64_t index[4];
+  for (size_t axis = 4; axis-- > 0;) {
+    index[axis] = rest % shape[axis];
+    rest /= shape[axis];
+  }
+  const bool heads_first = c.problem.layout == Layout::bhsd;
+  w.step = static_cast<int64_t>(step);
+  w.b = index[0];
+  w.h = index[heads_first ? 1 : 2];
+  w.i = index[heads_first ? 2 : 1];
+  w.d = index[3];
+  return w;
+}
+
+std::string describe(const Case& c, const Verdict& verdict) {
+  const WorstElement& w = verdict.worst;
+  return fmt::format(
+      "{}{} of {} elements are wrong; out[b={}, h={}, i={}, d={}] is {:.9g}, not "
+      "{:.9g} ± {:.2g}",
+      at_step(c, static_cast<size_t>(w.step)), verdict.wrong, verdict.checked, w.b, w.h, w.i, w.d,
+      w.got, w.want, w.bound);
+}
+
+Verdict compare(const Case& c, const Answer& right, const Elements& got) {
+  Verdict verdict;
+  bool finiteness_differs = false;
+  for (size_t s = 0; s < right.steps.size(); ++s) {
+    const StepAnswer& want = right.steps[s];
+    for (size_t e = 0; e < want.out.size(); ++e) {
+      verdict.checked += want.bound[e] < infinity;
+      const double ratio = error_ratio(got[s][e], want.out[e], want.bound[e]);
+      const bool other_finiteness = ratio > 1 && !same_finiteness(got[s][e], want.out[e]);
+      verdict.wrong += ratio > 1;
+      if (ratio > verdict.worst_ratio || (other_finiteness && !finiteness_differs)) {
+        verdict.worst_ratio = ratio;
+        if (ratio > 1) {
+          verdict.worst = locate(c, want.shape, s, e);
+          verdict.worst.got = got[s][e];
+          verdict.worst.want = want.out[e];
+          verdict.worst.bound = want.bound[e];
+        }
+      }
+      finiteness_differs |= other_finiteness;
+    }
+  }
+  if (verdict.wrong == 0) return verdict;
+  verdict.kind = VerdictKind::fail;
+  verdict.failure = finiteness_differs ? FailureKind::nan : FailureKind::mismatch;
+  verdict.detail = describe(c, verdict);
+  return verdict;
+}
+
+/// The output is within the bounds of `meant`, and `meant` says something on each wrong element.
+bool has_meaning(const Answer& right, const Answer& meant, const Elements& got) {
+  if (meant.steps.size() != right.steps.size()) return false;
+  for (size_t s = 0; s < right.steps.size(); ++s) {
+    const StepAnswer& want = right.steps[s];
+    const StepAnswer& other = meant.steps[s];
+    if (other.shape != want.shape) return false;
+    for (size_t e = 0; e < want.out.size(); ++e) {
+      if (error_ratio(got[s][e], other.out[e], other.bound[e]) > 1) return false;
+      if (other.bound[e] == infinity && error_ratio(got[s][e], want.out[e], want.bound[e]) > 1)
+        return false;
+    }
+  }
+  return true;
+}
+
+void explain(const Case& c, const Inputs& inputs, const Precision& precision, const Answer& right,
+             const Elements& got, Verdict& verdict) {
+  for (const Alternative& alternative : alternatives())
+    if (const std::optional<Case> other = alternative.rewrite(c))
+      if (has_meaning(right, answer(*other, inputs, precision), got))
+        verdict.fits.push_back(&alternative);
+  if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
+    verdict.failure = FailureKind::ignored;
+}
+
+Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
+                      const Precision& precision, const Outcome& outcome) {
+  if (outcome.status != Status::ok) return judge_status(outcome);
+  if (std::string wrong = wrong_frame(c, right, outcome); !wrong.empty())
+    return fail(FailureKind::shape, std::move(wrong));
+  const Elements got = elements_of(outcome);
+  Verdict verdict = compare(c, right, got);
+  if (verdict.failed()) explain(c, inputs, precision, right, got, verdict);
+  return verdict;
+}
+
+/// Where two runs on the same input differ in a checked element; empty: nowhere.
+std::string difference(const Case& c, const Answer& right, const Outcome& first,
+                       const Outcome& second) {
+  if (second.status != Status::ok)
+    return fmt::format("a second run of the same case: {}: {}", name(second.status), second.text);
+  if (std::string wrong = wrong_frame(c, right, second); !wrong.empty())
+    return "a second run of the same case: " + wrong;
+  const Elements a = elements_of(first), b = elements_of(second);
+  for (size_t s = 0; s < right.steps.size(); ++s)
+    for (size_t e = 0; e < right.steps[s].out.size(); ++e)
+      if (right.steps[s].bound[e] < infinity && a[s][e] != b[s][e] &&
+          !(std::isnan(a[s][e]) && std::isnan(b[s][e]))) {
+        const WorstElement w = locate(c, right.steps[s].shape, s, e);
+        return fmt::format("{}out[b={}, h={}, i={}, d={}] is {:.9g} in one run, {:.9g} in the next",
+                           at_step(c, s), w.b, w.h, w.i, w.d, a[s][e], b[s][e]);
+      }
+  return {};
+}
+
+}  // namespace
+
+Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
+              const Outcome& outcome) {
+  return judge_against(outcome.status == Status::ok ? answer(c, inputs, precision) : Answer{}, c,
+                       inputs, precision, outcome);
+}
+
+Examination examine(Target& target, const Case& c, bool run_twice) {
+  const TargetInfo& about = target.info();
+  const Precision precision = about.capabilities.precision_of(c.problem.dtype);
+  const Inputs inputs = make_inputs(c);
+  Examination done;
+  done.outcome = target.run(c, inputs);
+  const Answer right = done.outcome.status == Status::ok ? answer(c, inputs, precision) : Answer{};
+  done.verdict = judge_against(right, c, inputs, precision, done.outcome);
+  if (run_twice && done.verdict.kind == VerdictKind::pass) {
+    std::string differs = difference(c, right, done.outcome, target.run(c, inputs));
+    if (!differs.empty()) done.verdict = fail(FailureKind::nondeterminism, std::move(differs));
+  }
+  if (done.verdict.failed()) done.signature = signature(about.name, c, done.verdict);
+  return done;
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fuzz/campaign.h"
+#include "fuzz/signature.h"
+
+namespace attnfuzz {
+
+/// The failures that a campaign has shrunk so far. What it says depends on the order of the
+/// failures alone: campaigns feed it in the order of their cases.
+class KnownFailures {
+ public:
+  /// Counts the case to a failure that is known already, and says whether it was one.
+  bool count(std::string_view original_signature, const FailureClass& original,
+             CampaignStats& stats);
+  /// Takes a shrunk failure; false if shrinking led to a known one.
+  bool add(const Finding& finding, CampaignStats& stats);
+  size_t size() const { return failures_.size(); }
+
+ private:
+  struct Failure {
+    std::string signature;
+    FailureClass shrunk;
+  };
+  std::vector<Failure> failures_;
+  std::map<std::string, std::string, std::less<>> seen_;  ///< signature before → after shrinking
+};
+
+}  // namespace attnfuzz

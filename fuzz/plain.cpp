@@ -1,0 +1,42 @@
+#include "fuzz/plain.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr uint64_t of_option = 64, of_value = 8;
+
+/// A line of the table for a member whose plainest value is one constant.
+#define ATTNFUZZ_PLAIN(words, member, plain, weight)                                             \
+  {                                                                                              \
+    words, [](const Case& c) { return c.member == (plain); }, [](Case& c) { c.member = plain; }, \
+        weight                                                                                   \
+  }
+
+constexpr PlainOption table[] = {
+    ATTNFUZZ_PLAIN("finite data", data.nonfinite, NonFinite::none, of_option),
+    ATTNFUZZ_PLAIN("softcap off", problem.softcap, 0, of_option),
+    ATTNFUZZ_PLAIN("no sinks", problem.sinks, false, of_option),
+    ATTNFUZZ_PLAIN("scale default", problem.scale, std::nullopt, of_option),
+    ATTNFUZZ_PLAIN("head_map grouped", problem.head_map, HeadMap::grouped, of_option),
+    ATTNFUZZ_PLAIN("bias after softcap", problem.bias_order, BiasOrder::after_softcap, of_option),
+    ATTNFUZZ_PLAIN("fully masked rows zero", problem.fully_masked, FullyMasked::zero, of_option),
+    ATTNFUZZ_PLAIN("align top_left", problem.mask.align, Align::top_left, of_option),
+    ATTNFUZZ_PLAIN("layout bhsd", problem.layout, Layout::bhsd, of_option),
+    ATTNFUZZ_PLAIN("dtype f32", problem.dtype, DType::f32, of_option),
+    ATTNFUZZ_PLAIN("normal data", data.dist, Distribution::normal, of_option),
+    {"softcap 1", [](const Case& c) { return c.problem.softcap == 0 || c.problem.softcap == 1; },
+     [](Case& c) { c.problem.softcap = 1; }, of_value},
+    {"scale 1", [](const Case& c) { return !c.problem.scale || *c.problem.scale == 1; },
+     [](Case& c) { c.problem.scale = 1; }, of_value},
+    ATTNFUZZ_PLAIN("seed 0", data.seed, uint64_t{0}, of_value),
+};
+
+#undef ATTNFUZZ_PLAIN
+
+}  // namespace
+
+std::span<const PlainOption> plain_options() {
+  return table;
+}
+
+}  // namespace attnfuzz
