@@ -2,58 +2,64 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 namespace attnfuzz {
 
 using torch_like::Array;
 
-namespace {
-
-/// One query row: out[dim_v] from q[dim], k [kv_len, dim], v [kv_len, dim_v], mask[kv_len].
-struct Row {
-  const float *q, *k, *v, *mask;
-  float* out;
-};
-
-void attend_row(const Row& row, int64_t kv_len, int64_t dim, int64_t dim_v, float scale,
-                std::vector<float>& p) {
-  float most = -std::numeric_limits<float>::infinity();
-  for (int64_t j = 0; j < kv_len; ++j) {
-    float dot = 0;
-    for (int64_t d = 0; d < dim; ++d) dot += row.q[d] * row.k[j * dim + d];
-    const float score = scale * dot + row.mask[j];
-    p[static_cast<size_t>(j)] = score;
-    most = std::max(most, score);
-  }
-  if (most == -std::numeric_limits<float>::infinity()) return;
-  float sum = 0;
-  for (int64_t j = 0; j < kv_len; ++j)
-    sum += p[static_cast<size_t>(j)] = std::exp(p[static_cast<size_t>(j)] - most);
-  for (int64_t j = 0; j < kv_len; ++j) {
-    const float weight = p[static_cast<size_t>(j)];
-    for (int64_t d = 0; d < dim_v; ++d) row.out[d] += weight * row.v[j * dim_v + d];
-  }
-  for (int64_t d = 0; d < dim_v; ++d) row.out[d] /= sum;
+Array scores(const Array& q, const Array& k, double scale) {
+  const int64_t q_len = q.size(2), kv_len = k.size(2), dim = q.size(3);
+  Array s({q.size(0), q.size(1), q_len, kv_len});
+  auto at = s.values.begin();
+  for (int64_t row = 0; row < q.size(0) * q.size(1) * q_len; ++row)
+    for (int64_t j = 0; j < kv_len; ++j) {
+      const float* x = q.values.data() + row * dim;
+      const float* y = k.values.data() + (row / q_len * kv_len + j) * dim;
+      float dot = 0;
+      for (int64_t d = 0; d < dim; ++d) dot += x[d] * y[d];
+      *at++ = static_cast<float>(scale) * dot;
+    }
+  return s;
 }
 
-}  // namespace
+Array softmax(Array s) {
+  const int64_t kv_len = s.size(-1);
+  for (auto row = s.values.begin(); row != s.values.end(); row += kv_len) {
+    const float most = *std::max_element(row, row + kv_len);
+    float total = 0;
+    for (auto x = row; x != row + kv_len; ++x) total += * x = std::exp(*x - most);
+    for (auto x = row; x != row + kv_len; ++x) *x /= total;
+  }
+  return s;
+}
 
-Array attend(const Array& q, const Array& k, const Array& v, const Array& mask, double scale) {
-  const int64_t batch = q.size(0), heads = q.size(1), q_len = q.size(2), dim = q.size(3);
-  const int64_t kv_len = k.size(2), dim_v = v.size(3);
-  const Array full = torch_like::expand(mask, {batch, heads, q_len, kv_len});
-  Array out({batch, heads, q_len, dim_v});
-  std::vector<float> p(static_cast<size_t>(kv_len));
-  for (int64_t bh = 0; bh < batch * heads; ++bh)
-    for (int64_t i = 0; i < q_len; ++i) {
-      const int64_t at = bh * q_len + i;
-      attend_row({q.values.data() + at * dim, k.values.data() + bh * kv_len * dim,
-                  v.values.data() + bh * kv_len * dim_v, full.values.data() + at * kv_len,
-                  out.values.data() + at * dim_v},
-                 kv_len, dim, dim_v, static_cast<float>(scale), p);
+Array safe_softmax(Array s) {
+  const int64_t kv_len = s.size(-1);
+  std::vector<int64_t> empty;
+  for (int64_t row = 0; row < static_cast<int64_t>(s.values.size()); row += kv_len)
+    if (std::all_of(s.values.begin() + row, s.values.begin() + row + kv_len,
+                    [](float x) { return x == minus_infinity; }))
+      empty.push_back(row);
+  Array p = softmax(std::move(s));
+  for (const int64_t row : empty) std::fill_n(p.values.begin() + row, kv_len, 0.0F);
+  return p;
+}
+
+Array weigh(const Array& p, const Array& v) {
+  const int64_t q_len = p.size(2), kv_len = p.size(3), dim = v.size(3);
+  Array out({p.size(0), p.size(1), q_len, dim});
+  for (int64_t row = 0; row < p.size(0) * p.size(1) * q_len; ++row)
+    for (int64_t j = 0; j < kv_len; ++j) {
+      const float weight = p.values[static_cast<size_t>(row * kv_len + j)];
+      const float* from = v.values.data() + (row / q_len * kv_len + j) * dim;
+      float* to = out.values.data() + row * dim;
+      for (int64_t d = 0; d < dim; ++d) to[d] += weight * from[d];
     }
   return out;
+}
+
+Array attend(const Array& q, const Array& k, const Array& v, const Array& mask, double scale) {
+  return weigh(safe_softmax(sum(scores(q, k, scale), mask)), v);
 }
 
 Array visible(int64_t q_len, int64_t kv_len, const Reach& reach) {
@@ -69,13 +75,17 @@ Array visible(int64_t q_len, int64_t kv_len, const Reach& reach) {
   return mask;
 }
 
-Array additive(Array visible, float hidden) {
-  for (float& x : visible.values) x = x != 0 ? 0.0F : hidden;
-  return visible;
+Array additive(Array seen, float hidden) {
+  for (float& x : seen.values) x = x != 0 ? 0.0F : hidden;
+  return seen;
 }
 
 Array both(const Array& a, const Array& b) {
   return torch_like::elementwise(a, b, [](float x, float y) { return x * y; });
+}
+
+Array sum(const Array& a, const Array& b) {
+  return torch_like::elementwise(a, b, [](float x, float y) { return x + y; });
 }
 
 }  // namespace attnfuzz

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <limits>
-
 namespace attnfuzz {
 
 using torch_like::Array;
@@ -35,7 +33,7 @@ Array flex_attention(const Array& q, const Array& k, const Array& v, const Block
                   "mask to the upper left corner, which does not work for all "
                   "mask_mods!"));
   const Array seen = both(mask.real, visible(q_len, kv_len, mask.reach));
-  return attend(q, k, v, additive(seen, -std::numeric_limits<float>::infinity()), scale);
+  return attend(q, k, v, additive(seen, minus_infinity), scale);
 }
 
 }  // namespace attnfuzz

@@ -2,15 +2,17 @@
 ///
 /// Where: flash-linear-attention before release 0.1, fla/layers/gla.py,
 /// GatedLinearAttention.forward (and the same line in abc, delta_net, gated_deltanet, gsa, hgrn2,
-/// multiscale_retention and simple_gla), at commit 659a08a3 and up to 81ec24f1's parent. Reported:
-/// https://github.com/fla-org/flash-linear-attention/issues/126. Fixed: commit 81ec24f1, 19 January
-/// 2025.
+/// multiscale_retention and simple_gla), at commit 659a08a3 and up to 81ec24f1's parent.
+///
+/// Reported: https://github.com/fla-org/flash-linear-attention/issues/126.
+///
+/// Fixed: commit 81ec24f1, 19 January 2025.
 ///
 /// What the package did. The layer tells its cache how many tokens a forward pass brought:
 /// past_key_values.update(…, offset=q.shape[2]). While q was head-first, [batch, heads, tokens,
-/// dim], axis 2 was the tokens. The layers were then moved to the sequence-first layout,
-/// [batch, tokens, heads, dim] ("b t (h d) -> b t h d"); the line stayed as it was, and axis 2 is
-/// now the number of heads.
+/// dim], axis 2 was the tokens. The layers were then moved to the sequence-first layout, [batch,
+/// tokens, heads, dim] ("b t (h d) -> b t h d"); the line stayed as it was, and axis 2 is now the
+/// number of heads.
 ///
 /// Symptom. get_seq_length() grows by num_heads at each step, whatever was fed: a prompt of 19
 /// tokens in a model with 4 heads is reported as 4, and each decoded token adds 4 more. The

@@ -29,6 +29,11 @@ void KvCache::update(const Array& k, const Array& v, int64_t offset) {
   seen_tokens_ += offset;
 }
 
+void KvCache::reorder(const std::vector<int64_t>& rows) {
+  keys_ = torch_like::index_select(keys_, 0, rows);
+  values_ = torch_like::index_select(values_, 0, rows);
+}
+
 std::optional<int64_t> KvCache::max_cache_shape() const {
   return cache_.kind == CacheKind::dynamic ? std::nullopt : std::optional(cache_.capacity);
 }

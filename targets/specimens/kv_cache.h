@@ -16,6 +16,9 @@ class KvCache {
   /// Takes in k and v, [batch, num_kv_heads, tokens, dim], and counts `offset` tokens.
   void update(const torch_like::Array& k, const torch_like::Array& v, int64_t offset);
 
+  /// Row b becomes a copy of row rows[b].
+  void reorder(const std::vector<int64_t>& rows);
+
   /// All that is cached; fixed: the whole buffer, zeros where nothing was written.
   const torch_like::Array& keys() const { return keys_; }
   const torch_like::Array& values() const { return values_; }

@@ -2,7 +2,9 @@
 ///
 /// Where: Hugging Face Transformers 4.51.0 and 4.51.1, models/llama4/modeling_llama4.py,
 /// Llama4TextModel._update_causal_mask, on the eager and the sdpa path.
+///
 /// Reported: https://github.com/huggingface/transformers/issues/37351 and /issues/37322.
+///
 /// Fixed: 4.51.2.
 ///
 /// What the package did. Llama 4 has layers with full attention and layers with "chunked"
@@ -38,25 +40,20 @@ namespace attnfuzz {
 namespace {
 
 using torch_like::Array;
-using torch_like::unsqueeze;
 
 void run(Form form, const Case& c, const Inputs& inputs, std::vector<StepOutput>& steps) {
   const Problem& p = c.problem;
   std::optional<int64_t> chunk = rule_integer(p, "chunk", "size");
   if (chunk && p.kv_len <= *chunk) chunk.reset();
-  const bool causal = p.mask.find("causal") != nullptr;
 
-  Array mask = visible(p.q_len, p.kv_len, {.causal = causal, .chunk = chunk});
-  const Array padding = attention_mask_2d(p);
+  Array mask = visible(p.q_len, p.kv_len, {.causal = is_causal(p), .chunk = chunk});
   if (chunk && form == Form::buggy)
-    mask = both(mask, padding);
+    mask = both(mask, attention_mask_2d(p));
   else
-    mask = both(mask, unsqueeze(unsqueeze(padding, 1), 1));
+    mask = both(mask, attention_mask_4d(p));
 
-  const Array out = attend(heads_first(inputs.at("q"), p.layout),
-                           repeat_kv(heads_first(inputs.at("k"), p.layout), p),
-                           repeat_kv(heads_first(inputs.at("v"), p.layout), p),
-                           additive(std::move(mask), lowest_score), p.scale_value());
+  const auto [q, k, v] = heads_of(p, inputs);
+  const Array out = attend(q, k, v, additive(std::move(mask), lowest_score), p.scale_value());
   steps.push_back({to_output(out, p.layout), {}});
 }
 

@@ -3,7 +3,9 @@
 /// Where: Hugging Face Transformers between 4.51.0 and 4.51.1 (main at commit 8bbcdf54, on which it
 /// was reported), models/llama4/modeling_llama4.py, Llama4TextModel._update_causal_mask, on the
 /// flex_attention path, with PyTorch 2.6.0.
+///
 /// Reported: https://github.com/huggingface/transformers/issues/37351.
+///
 /// Fixed: 4.51.1 for calls without a cache (pull request 37353).
 ///
 /// What the package did. FlexAttention wants a block mask made for the very lengths that it is used
@@ -22,6 +24,8 @@
 ///
 /// Fix. Without a cache the mask's key length is the keys' own. (In 4.51.0 itself the block mask
 /// was made for batch 1, which the same series of fixes made the true batch.)
+#include <algorithm>
+
 #include "targets/specimens/flex.h"
 #include "targets/specimens/specimen.h"
 
@@ -33,16 +37,14 @@ using torch_like::Array;
 void run(Form form, const Case& c, const Inputs& inputs, std::vector<StepOutput>& steps) {
   const Problem& p = c.problem;
   const std::optional<int64_t> chunk = rule_integer(p, "chunk", "size");
-  const bool causal = p.mask.find("causal") != nullptr;
 
   int64_t key_length = p.kv_len;
   if (chunk && form == Form::buggy) key_length = std::max(p.q_len, *chunk);
 
   const BlockMask mask = make_flex_block_mask(attention_mask_2d(p), p.q_len, key_length,
-                                              {.causal = causal, .chunk = chunk});
-  const Array out = flex_attention(
-      heads_first(inputs.at("q"), p.layout), repeat_kv(heads_first(inputs.at("k"), p.layout), p),
-      repeat_kv(heads_first(inputs.at("v"), p.layout), p), mask, p.scale_value());
+                                              {.causal = is_causal(p), .chunk = chunk});
+  const auto [q, k, v] = heads_of(p, inputs);
+  const Array out = flex_attention(q, k, v, mask, p.scale_value());
   steps.push_back({to_output(out, p.layout), {}});
 }
 

@@ -3,7 +3,9 @@
 /// Where: Hugging Face Transformers 4.51.0, models/llama4/modeling_llama4.py,
 /// Llama4TextModel._update_causal_mask, with integrations/flex_attention.py,
 /// make_flex_block_causal_mask.
+///
 /// Reported: https://github.com/huggingface/transformers/issues/37323 and /issues/37352.
+///
 /// Fixed: 4.51.1 (pull requests 37353, 37327): the cache's limit, or else the sequence's length;
 /// and Llama 4 got a cache of its own with a limit.
 ///
@@ -41,9 +43,9 @@ void run(Form form, const Case& c, const Inputs& inputs, std::vector<StepOutput>
     std::optional<int64_t> key_length = cache.max_cache_shape();
     if (!key_length && form == Form::fixed) key_length = cache.keys().size(2);
 
-    const BlockMask mask = make_flex_block_mask(
-        Array({p.batch, cache.seen_tokens()}, 1), q.size(2), key_length,
-        {.first_query = cache.first_of_last(), .causal = p.mask.find("causal") != nullptr});
+    const BlockMask mask =
+        make_flex_block_mask(Array({p.batch, cache.seen_tokens()}, 1), q.size(2), key_length,
+                             {.first_query = cache.first_of_last(), .causal = is_causal(p)});
     const Array out = flex_attention(q, repeat_kv(cache.keys(), p), repeat_kv(cache.values(), p),
                                      mask, p.scale_value());
     steps.push_back({to_output(out, p.layout),

@@ -1,12 +1,14 @@
 /// sdpa-window-ignored: a sliding window that is configured, warned about and left out.
 ///
-/// Where: Hugging Face Transformers, models/qwen2/modeling_qwen2.py with
-/// attn_implementation="sdpa" (the default), as used by LLaMA-Factory: 4.37 to 4.40 made the eager
-/// path's mask with the window and sdpa's without; 4.42 to 4.45 and 4.48 made none with it. The
-/// releases between (4.46, 4.47) and from 4.49 on do fold it in, under the same warning.
+/// Where: Hugging Face Transformers, models/qwen2/modeling_qwen2.py with attn_implementation="sdpa"
+/// (the default), as used by LLaMA-Factory: 4.37 to 4.40 made the eager path's mask with the window
+/// and sdpa's without; 4.42 to 4.45 and 4.48 made none with it. The releases between (4.46, 4.47)
+/// and from 4.49 on do fold it in, under the same warning.
+///
 /// Reported: https://github.com/hiyouga/LlamaFactory/issues/7063 and /issues/7096, and in the
-/// issues of many projects on top of Qwen2. Fixed: as a work-around `flash_attn: fa2`; in the
-/// package, a mask that has the window.
+/// issues of many projects on top of Qwen2.
+///
+/// Fixed: as a work-around `flash_attn: fa2`; in the package, a mask that has the window.
 ///
 /// What the package did. PyTorch's scaled_dot_product_attention has no window parameter; a window
 /// must be in the mask. The decoder layer's constructor compared the configuration with the chosen
@@ -26,19 +28,15 @@ namespace attnfuzz {
 namespace {
 
 using torch_like::Array;
-using torch_like::unsqueeze;
 
 void run(Form form, const Case& c, const Inputs& inputs, std::vector<StepOutput>& steps) {
   const Problem& p = c.problem;
-  Reach reach{.causal = p.mask.find("causal") != nullptr};
+  Reach reach{.causal = is_causal(p)};
   if (form == Form::fixed) reach.left = rule_integer(p, "window", "left");
 
-  const Array mask =
-      both(visible(p.q_len, p.kv_len, reach), unsqueeze(unsqueeze(attention_mask_2d(p), 1), 1));
-  const Array out = attend(heads_first(inputs.at("q"), p.layout),
-                           repeat_kv(heads_first(inputs.at("k"), p.layout), p),
-                           repeat_kv(heads_first(inputs.at("v"), p.layout), p),
-                           additive(mask, lowest_score), p.scale_value());
+  const Array mask = both(visible(p.q_len, p.kv_len, reach), attention_mask_4d(p));
+  const auto [q, k, v] = heads_of(p, inputs);
+  const Array out = attend(q, k, v, additive(mask, lowest_score), p.scale_value());
   steps.push_back({to_output(out, p.layout), {}});
 }
 

@@ -44,6 +44,12 @@ std::unique_ptr<Target> open_specimen(const Specimen& specimen, Form form) {
   return std::make_unique<SpecimenTarget>(specimen, form);
 }
 
+Heads heads_of(const Problem& problem, const Inputs& inputs) {
+  return {heads_first(inputs.at("q"), problem.layout),
+          repeat_kv(heads_first(inputs.at("k"), problem.layout), problem),
+          repeat_kv(heads_first(inputs.at("v"), problem.layout), problem)};
+}
+
 Array heads_first(const Tensor& tensor, Layout layout) {
   Array a;
   a.shape = tensor.shape;
@@ -76,6 +82,20 @@ Array attention_mask_2d(const Problem& problem) {
     std::fill_n(left ? row : row + real, problem.kv_len - real, 0.0F);
   }
   return mask;
+}
+
+Array attention_mask_4d(const Problem& problem) {
+  return torch_like::unsqueeze(torch_like::unsqueeze(attention_mask_2d(problem), 1), 1);
+}
+
+Array dense_mask_4d(const Problem& problem, const Inputs& inputs) {
+  const Tensor* mask = inputs.find("mask");
+  if (mask) return heads_first(*mask, Layout::bhsd);
+  return Array({problem.batch, problem.num_heads, problem.q_len, problem.kv_len}, 1);
+}
+
+bool is_causal(const Problem& problem) {
+  return problem.mask.find("causal") != nullptr;
 }
 
 std::optional<int64_t> rule_integer(const Problem& problem, std::string_view rule,

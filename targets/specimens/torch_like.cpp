@@ -171,6 +171,11 @@ Array repeat(const Array& a, int64_t axis, int64_t times) {
   return gather(a, axis, size * times, [size](int64_t i) { return i % size; });
 }
 
+Array index_select(const Array& a, int64_t axis, const std::vector<int64_t>& indices) {
+  return gather(a, axis, static_cast<int64_t>(indices.size()),
+                [&](int64_t i) { return indices[static_cast<size_t>(i)]; });
+}
+
 Array slice(const Array& a, int64_t axis, int64_t begin, int64_t end) {
   const Range range = clamp(begin, end, a.size(axis));
   return gather(a, axis, range.end - range.begin, [&](int64_t i) { return range.begin + i; });

@@ -53,6 +53,9 @@ Array transpose(const Array& a, int64_t first, int64_t second);
 Array repeat_interleave(const Array& a, int64_t axis, int64_t times);
 Array repeat(const Array& a, int64_t axis, int64_t times);
 
+/// torch.Tensor.index_select: slice i of the result is slice indices[i] of a.
+Array index_select(const Array& a, int64_t axis, const std::vector<int64_t>& indices);
+
 /// a[…, begin:end, …] on `axis`, with Python's clamping of the ends.
 Array slice(const Array& a, int64_t axis, int64_t begin, int64_t end);
 

@@ -105,6 +105,7 @@ TEST(TorchLike, SlicesClampTheirEnds) {
 TEST(TorchLike, RepeatsAndTransposes) {
   EXPECT_EQ(repeat_interleave(counted({2, 1}), 0, 2).values, (std::vector<float>{0, 0, 1, 1}));
   EXPECT_EQ(repeat(counted({2, 1}), 0, 2).values, (std::vector<float>{0, 1, 0, 1}));
+  EXPECT_EQ(index_select(counted({3, 1}), 0, {2, 2, 0}).values, (std::vector<float>{2, 2, 0}));
   const Array turned = transpose(counted({1, 2, 3, 2}), 1, 2);
   EXPECT_EQ(turned.shape, (Shape{1, 3, 2, 2}));
   EXPECT_EQ(turned.values, (std::vector<float>{0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11}));

@@ -3,7 +3,9 @@
 ///
 /// Where: lucidrains' x-transformers, x_transformers.py (class Attention) and attend.py (class
 /// Attend). Plain path: 1.27.7 and earlier. Flash path (attn_flash=True): also 1.27.8.
+///
 /// Reported: https://github.com/lucidrains/x-transformers/issues/228, 16 January 2024.
+///
 /// Fixed: 1.27.8 (commit 029ec31) the first half, 1.27.9 (commit b297919) the second.
 ///
 /// What the package did. attn_num_mem_kv adds learned keys and values before those of the input
@@ -69,8 +71,7 @@ void run_layer(const Release& release, const Case& c, const Inputs& inputs,
   v = one_head && release.expands_as_q ? torch_like::expand(v, q.shape) : repeat_kv(v, p);
 
   const Array mask =
-      visible(p.q_len, k.size(2),
-              {.first_query = k.size(2) - p.q_len, .causal = p.mask.find("causal") != nullptr});
+      visible(p.q_len, k.size(2), {.first_query = k.size(2) - p.q_len, .causal = is_causal(p)});
   const Array out = attend(q, k, v, additive(mask, lowest_score), p.scale_value());
   steps.push_back({to_output(out, p.layout), {}});
 }
