@@ -1,13 +1,13 @@
 /// flash-window-off-by-one: one key too many in the window.
 ///
-/// Where: Hugging Face Transformers up to 4.53, modeling_flash_attention_utils.py; also Megatron
+/// Where: Hugging Face Transformers up to 4.55, modeling_flash_attention_utils.py; also Megatron
 /// Bridge, ZML, MLX-LM and ONNX Runtime's GroupQueryAttention.
 ///
 /// Reported: https://github.com/huggingface/transformers/issues/39408 and /issues/29623,
 /// https://github.com/NVIDIA-NeMo/Megatron-Bridge/pull/2656,
 /// https://github.com/microsoft/onnxruntime/pull/25927.
 ///
-/// Fixed: the caller passes sliding_window − 1.
+/// Fixed: 4.56, whose caller passes sliding_window − 1.
 ///
 /// What the package did. A model's sliding_window of W means W keys, the query's own among them.
 /// FlashAttention's window_size=(left, right) counts the keys before the query: i − left … i +
@@ -56,7 +56,7 @@ extern const Specimen flash_window_off_by_one;
 const Specimen flash_window_off_by_one = {
     .name = "flash-window-off-by-one",
     .about = "the window holds one key more than sliding_window says",
-    .source = "transformers 4.53.0",
+    .source = "transformers 4.55.0",
     .capabilities = capabilities,
     .run = run};
 

@@ -3,8 +3,8 @@
 /// Where: the ONNX standard's Attention operator (opsets 23 and 24): the function body in
 /// onnx/defs/nn/defs.cc, which runtimes without a kernel of their own expand and run.
 ///
-/// Reported, with a correction: https://github.com/onnx/onnx/pull/7274. The same slip, for one commit, in
-/// axlearn: https://github.com/apple/axlearn/pull/842; and in jax-js:
+/// Reported, with a correction: https://github.com/onnx/onnx/pull/7274. The same slip, for one
+/// commit, in axlearn: https://github.com/apple/axlearn/pull/842; and in jax-js:
 /// https://github.com/ekzhang/jax-js/pull/180.
 ///
 /// What it did. With fewer key heads than query heads the keys and values are multiplied up to the
