@@ -1,0 +1,251 @@
+#include "oracle/case.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "oracle/random_case.h"
+
+namespace attnfuzz {
+namespace {
+
+using Lens = std::vector<int64_t>;
+
+Case plain() {
+  Case c;
+  Problem& p = c.problem;
+  p.batch = 2;
+  p.num_heads = 6;
+  p.num_kv_heads = 3;
+  p.q_len = 4;
+  p.kv_len = 5;
+  p.head_dim = p.head_dim_v = 8;
+  return c;
+}
+
+Case cached(CacheKind kind = CacheKind::dynamic) {
+  Case c = plain();
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.problem.mask.rules = {{find_rule("causal"), {}}};
+  c.cache = Cache{kind, kind == CacheKind::dynamic ? 0 : 8, kind == CacheKind::paged ? 4 : 0};
+  c.steps = {{StepOp::prefill, 5, {5, 3}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}};
+  return c;
+}
+
+/// The complaint about a case, empty if there is none.
+std::string complaint(const Case& c) {
+  try {
+    check(c, "x.json");
+    return "";
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
+/// One thing wrong with a case, and the path and words of the complaint.
+struct Wrong {
+  const char* complaint;
+  Case base;
+  void (*spoil)(Case&);
+};
+
+void use(Case& c, std::string_view rule, std::vector<ParamValue> values) {
+  c.problem.mask.rules.push_back({find_rule(rule), std::move(values)});
+}
+
+const Wrong wrongs[] = {
+    {"/problem/batch: expected an integer from 0 to 4096, found -1", plain(),
+     [](Case& c) { c.problem.batch = -1; }},
+    {"/problem/q_len: expected an integer from 0 to 16777216, found -3", plain(),
+     [](Case& c) { c.problem.q_len = -3; }},
+    {"/problem/head_dim: expected an integer from 1 to 65536, found 0", plain(),
+     [](Case& c) { c.problem.head_dim = 0; }},
+    {"/problem/head_dim_v: expected an integer from 1 to 65536, found 65537", plain(),
+     [](Case& c) { c.problem.head_dim_v = 65537; }},
+    {"/problem/memory_kv: expected an integer", plain(), [](Case& c) { c.problem.memory_kv = -1; }},
+    {"/problem/num_kv_heads: expected a divisor of num_heads 6, found 4", plain(),
+     [](Case& c) { c.problem.num_kv_heads = 4; }},
+    {"/problem/num_kv_heads: expected at least 1 key head for 6 query heads", plain(),
+     [](Case& c) { c.problem.num_kv_heads = 0; }},
+    {"/problem/scale: expected a finite number or null", plain(),
+     [](Case& c) { c.problem.scale = std::numeric_limits<double>::infinity(); }},
+    {"/problem/softcap: expected 0 (off) or a positive finite number, found -1", plain(),
+     [](Case& c) { c.problem.softcap = -1; }},
+    {"/problem: expected at most", plain(),
+     [](Case& c) { c.problem.q_len = c.problem.head_dim = c.problem.batch = 4096; }},
+    {"/problem/kv_len: expected at most 65536 with the rule \"bias\"", plain(),
+     [](Case& c) {
+       c.problem.kv_len = 65537;
+       use(c, "bias", {int64_t{0}});
+     }},
+    {"/problem/mask/rules/0: expected a mask rule", plain(),
+     [](Case& c) { c.problem.mask.rules.push_back({}); }},
+    {"/problem/mask/rules/1: expected each rule at most once, found \"causal\"", plain(),
+     [](Case& c) {
+       use(c, "causal", {});
+       use(c, "causal", {});
+     }},
+    {"/problem/mask/rules/0: expected 2 parameters for \"window\"", plain(),
+     [](Case& c) { use(c, "window", {}); }},
+    {"/problem/mask/rules/0/left: expected an integer from 0 to 2147483647, found -1", plain(),
+     [](Case& c) {
+       use(c, "window", {int64_t{-1}, int64_t{0}});
+     }},
+    {"/problem/mask/rules/0/left: expected one integer", plain(),
+     [](Case& c) {
+       use(c, "window", {Lens{1}, int64_t{0}});
+     }},
+    {"/problem/mask/rules/0/size: expected an integer from 1", plain(),
+     [](Case& c) {
+       use(c, "chunk", {int64_t{0}, int64_t{0}});
+     }},
+    {"/problem/mask/rules/0/origin: expected an integer from 0 to 1, found 2", plain(),
+     [](Case& c) {
+       use(c, "chunk", {int64_t{1}, int64_t{2}});
+     }},
+    {"/problem/mask/rules/0/keep: expected an integer from 0 to 100, found 101", plain(),
+     [](Case& c) {
+       use(c, "boolean", {int64_t{0}, int64_t{101}});
+     }},
+    {"/problem/mask/rules/0/lens: expected a list of integers", plain(),
+     [](Case& c) { use(c, "prefix", {int64_t{1}}); }},
+    {"/problem/mask/rules/0/lens: expected one integer for each of the 2 batch rows, found 1",
+     plain(), [](Case& c) { use(c, "prefix", {Lens{1}}); }},
+    {"/problem/mask/rules/0/lens/1: expected an integer from 0 to 5, found 6", plain(),
+     [](Case& c) {
+       use(c, "padding", {int64_t{0}, Lens{1, 6}});
+     }},
+    {"/problem/mask/rules/0/lens: expected lengths that sum to kv_len 5, found 4", plain(),
+     [](Case& c) {
+       use(c, "documents", {Lens{1, 3}});
+     }},
+    {"/problem/mask/rules/0/lens/0: expected an integer from 1 to 5, found 0", plain(),
+     [](Case& c) {
+       use(c, "documents", {Lens{0, 5}});
+     }},
+    {"/steps: expected no steps without a cache", plain(), [](Case& c) { c.steps.resize(1); }},
+    {"/problem/q_len: expected none with a cache", cached(), [](Case& c) { c.problem.q_len = 1; }},
+    {"/problem/kv_len: expected none with a cache", cached(),
+     [](Case& c) { c.problem.kv_len = 1; }},
+    {"/problem/mask/rules/1: expected a rule that has a meaning over a cache, found \"padding\"",
+     cached(),
+     [](Case& c) {
+       use(c, "padding", {int64_t{0}, Lens{0, 0}});
+     }},
+    {"/cache/capacity: expected 0 for a dynamic cache", cached(),
+     [](Case& c) { c.cache->capacity = 1; }},
+    {"/cache/capacity: expected an integer from 1", cached(CacheKind::ring),
+     [](Case& c) { c.cache->capacity = 0; }},
+    {"/cache/page_size: expected an integer from 1", cached(CacheKind::paged),
+     [](Case& c) { c.cache->page_size = 0; }},
+    {"/cache/page_size: expected 0 unless", cached(CacheKind::fixed),
+     [](Case& c) { c.cache->page_size = 2; }},
+    {"/steps: expected at least one step", cached(), [](Case& c) { c.steps.clear(); }},
+    {"/steps/0/op: expected a prefill before \"decode\"", cached(),
+     [](Case& c) { c.steps.erase(c.steps.begin()); }},
+    {"/steps/1/op: expected a prefill before \"append\"", cached(),
+     [](Case& c) {
+       c.steps[0] = {StepOp::reset, 0, {}, {}, 0};
+       c.steps[1] = {StepOp::append, 1, {}, {}, 0};
+     }},
+    {"/steps/1/op: expected \"append\" here", cached(),
+     [](Case& c) { c.steps[1].op = StepOp::prefill; }},
+    {"/steps/1/q_len: expected 1 for \"decode\", found 2", cached(),
+     [](Case& c) { c.steps[1].q_len = 2; }},
+    {"/steps/0/q_len: expected an integer from 0", cached(),
+     [](Case& c) { c.steps[0].q_len = -1; }},
+    {"/steps/0/lens: expected one integer for each of the 2 batch rows, found 3", cached(),
+     [](Case& c) {
+       c.steps[0].lens = {1, 2, 3};
+     }},
+    {"/steps/0/lens/1: expected an integer from 0 to 5, found 6", cached(),
+     [](Case& c) {
+       c.steps[0].lens = {1, 6};
+     }},
+    {"/steps/0: expected at most 8 tokens in a row of the cache, found 9 in row 0",
+     cached(CacheKind::fixed),
+     [](Case& c) {
+       c.steps[0] = {StepOp::prefill, 9, {}, {}, 0};
+     }},
+    {"/steps/1: expected at most 8 tokens in a row of the cache, found 9 in row 1",
+     cached(CacheKind::paged),
+     [](Case& c) {
+       c.steps[0] = {StepOp::prefill, 8, {2, 8}, {}, 0};
+     }},
+    {"/steps/1/rows: expected one integer for each of the 2 batch rows, found 0", cached(),
+     [](Case& c) {
+       c.steps[1] = {StepOp::reorder, 0, {}, {}, 0};
+     }},
+    {"/steps/1/rows/0: expected an integer from 0 to 1, found 2", cached(),
+     [](Case& c) {
+       c.steps[1] = {StepOp::reorder, 0, {}, {2, 0}, 0};
+     }},
+    {"/steps/1/length: expected an integer from 0 to 5, found 6", cached(),
+     [](Case& c) {
+       c.steps[1] = {StepOp::crop, 0, {}, {}, 6};
+     }},
+    {"/steps/1/op: expected no crop once a ring of 4 has dropped tokens", cached(CacheKind::ring),
+     [](Case& c) {
+       c.cache->capacity = 4;
+       c.steps[1] = {StepOp::crop, 0, {}, {}, 2};
+     }},
+    {"/steps/1/rows: expected none for \"decode\"", cached(),
+     [](Case& c) {
+       c.steps[1].rows = {0, 1};
+     }},
+    {"/steps/1/length: expected none for \"decode\"", cached(),
+     [](Case& c) { c.steps[1].length = 1; }},
+    {"/steps/1/q_len: expected none for \"reset\"", cached(),
+     [](Case& c) {
+       c.steps[1] = {StepOp::reset, 1, {}, {}, 0};
+     }},
+    {"/steps/1/lens: expected none for \"reset\"", cached(),
+     [](Case& c) {
+       c.steps[1] = {StepOp::reset, 0, {1, 1}, {}, 0};
+     }},
+};
+
+TEST(Check, NamesThePathAndWhatWasExpected) {
+  for (const Wrong& wrong : wrongs) {
+    ASSERT_EQ(complaint(wrong.base), "");
+    Case c = wrong.base;
+    wrong.spoil(c);
+    EXPECT_TRUE(complaint(c).starts_with(std::string("x.json: ") + wrong.complaint))
+        << "expected: " << wrong.complaint << "\nfound:    " << complaint(c);
+  }
+}
+
+TEST(Check, LetsValidCasesPass) {
+  EXPECT_TRUE(rc::check([] { RC_ASSERT(complaint(testing::random_case()) == ""); }));
+}
+
+TEST(Check, RowsGrowShrinkAndMoveWithTheSteps) {
+  Case c = cached(CacheKind::fixed);  // rows of 6 and 4 after the two steps
+  c.steps.push_back({StepOp::reorder, 0, {}, {1, 1}, 0});
+  c.steps.push_back({StepOp::append, 4, {}, {}, 0});
+  EXPECT_EQ(complaint(c), "");
+  c.steps.push_back({StepOp::crop, 0, {}, {}, 7});
+  c.steps.push_back({StepOp::decode, 1, {}, {}, 0});
+  EXPECT_EQ(complaint(c), "");
+  c.steps.push_back({StepOp::reset, 0, {}, {}, 0});
+  c.steps.push_back({StepOp::prefill, 8, {}, {}, 0});
+  EXPECT_EQ(complaint(c), "");
+}
+
+TEST(Problem, ScaleAndHeads) {
+  Problem p = plain().problem;
+  p.head_dim = 16;
+  EXPECT_EQ(p.scale_value(), 0.25);
+  p.scale = 3;
+  EXPECT_EQ(p.scale_value(), 3);
+  EXPECT_EQ(p.kv_head(5), 2);
+  EXPECT_EQ(p.kv_head(1), 0);
+  p.head_map = HeadMap::interleaved;
+  EXPECT_EQ(p.kv_head(5), 2);
+  EXPECT_EQ(p.kv_head(1), 1);
+}
+
+}  // namespace
+}  // namespace attnfuzz

@@ -1,0 +1,106 @@
+#pragma once
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "oracle/case.h"
+
+// Valid cases for property tests; call inside rc::check.
+namespace attnfuzz::testing {
+
+inline int64_t between(int64_t lo, int64_t hi) {
+  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<int64_t>(lo, hi + 1));
+}
+
+template <class E>
+E any_of() {
+  return static_cast<E>(between(0, static_cast<int64_t>(names_of<E>.size()) - 1));
+}
+
+inline std::vector<int64_t> list_between(int64_t size, int64_t lo, int64_t hi) {
+  std::vector<int64_t> list(static_cast<size_t>(size));
+  for (int64_t& value : list) value = between(lo, hi);
+  return list;
+}
+
+/// Positive integers that sum to `total`.
+inline std::vector<int64_t> parts_of(int64_t total) {
+  std::vector<int64_t> parts;
+  for (; total > 0; total -= parts.back()) parts.push_back(between(1, total));
+  return parts;
+}
+
+inline ParamValue random_value(const RuleParam& param, const Problem& p, bool cached) {
+  const int64_t most = cached ? 9 : p.kv_len;
+  switch (param.kind) {
+    case RuleParam::Kind::integer:
+      return between(param.min, std::min<int64_t>(param.max, 101));
+    case RuleParam::Kind::choice:
+      return between(0, static_cast<int64_t>(param.choices.size()) - 1);
+    case RuleParam::Kind::per_batch:
+      return list_between(p.batch, param.min, most);
+    case RuleParam::Kind::lengths:
+      break;
+  }
+  return parts_of(p.kv_len);
+}
+
+inline Mask random_mask(const Problem& p, bool cached) {
+  Mask mask;
+  mask.align = any_of<Align>();
+  for (const RuleSpec* spec : rule_table()) {
+    if ((cached && !spec->on_cache) || between(0, 3) != 0) continue;
+    RuleUse use{spec, {}};
+    for (const RuleParam& param : spec->params) {
+      use.values.push_back(random_value(param, p, cached));
+    }
+    mask.rules.push_back(std::move(use));
+  }
+  return mask;
+}
+
+inline void add_steps(Case& c) {
+  c.cache = Cache{any_of<CacheKind>(), 0, 0};
+  if (c.cache->kind != CacheKind::dynamic) c.cache->capacity = 40;
+  if (c.cache->kind == CacheKind::paged) c.cache->page_size = between(1, 9);
+  const int64_t batch = c.problem.batch;
+  const int64_t count = between(1, 6);
+  for (int64_t n = 0; n < count; ++n) {
+    Step step;
+    const bool empty = n == 0 || c.steps.back().op == StepOp::reset;
+    step.op = empty ? StepOp::prefill : static_cast<StepOp>(between(1, 5));
+    if (step.has_tokens()) step.q_len = step.op == StepOp::decode ? 1 : between(0, 6);
+    if (step.has_tokens() && between(0, 1) == 1) step.lens = list_between(batch, 0, step.q_len);
+    if (step.op == StepOp::reorder && batch > 0) step.rows = list_between(batch, 0, batch - 1);
+    c.steps.push_back(std::move(step));
+  }
+}
+
+inline Case random_case(bool cached = between(0, 2) == 0) {
+  Case c;
+  Problem& p = c.problem;
+  p.batch = between(0, 3);
+  p.num_kv_heads = between(1, 3);
+  p.num_heads = p.num_kv_heads * between(0, 3);
+  p.q_len = cached ? 0 : between(0, 8);
+  p.kv_len = cached ? 0 : between(0, 9);
+  p.head_dim = between(1, 7);
+  p.head_dim_v = between(1, 7);
+  p.dtype = any_of<DType>();
+  p.layout = any_of<Layout>();
+  if (between(0, 1) == 1) p.scale = static_cast<double>(between(-64, 64)) / 37;
+  if (between(0, 1) == 1) p.softcap = static_cast<double>(between(0, 500)) / 10;
+  p.sinks = between(0, 1) == 1;
+  p.memory_kv = between(0, 3);
+  p.head_map = any_of<HeadMap>();
+  p.bias_order = any_of<BiasOrder>();
+  p.fully_masked = any_of<FullyMasked>();
+  p.mask = random_mask(p, cached);
+  c.data = {*rc::gen::arbitrary<uint64_t>(), any_of<Distribution>(), any_of<NonFinite>()};
+  if (cached) add_steps(c);
+  return c;
+}
+
+}  // namespace attnfuzz::testing
