@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "oracle/mask.h"
+#include "oracle/strict_json.h"
 #include "oracle/suggest.h"
 #include "targets/capabilities.h"
 
@@ -32,7 +33,7 @@ struct Node {
     if (!json.is_object()) reject("expected " + expected);
     std::vector<std::pair<std::string, Node>> nodes;
     for (const auto& [key, value] : json.items())
-      nodes.emplace_back(key, Node{value, path + "/" + key, where});
+      nodes.emplace_back(key, Node{value, path + pointer_part(key), where});
     return nodes;
   }
   std::string word(std::span<const std::string> known, const std::string& what) const {
@@ -161,6 +162,8 @@ Precision read_precision(const Node& node, DType dtype) {
       precision.accumulate = read_dtype(value);
     } else if (key == "p") {
       precision.p = read_dtype(value);
+    } else if (key == "scores") {
+      precision.scores = read_dtype(value);
     } else if (key == "exp_ulps") {
       if (!value.json.is_number() || !(value.json.get<double>() >= 0))
         value.reject("expected a number of at least 0");
@@ -169,7 +172,7 @@ Precision read_precision(const Node& node, DType dtype) {
       if (!value.json.is_boolean()) value.reject("expected true or false");
       precision.flush_subnormals = value.json.get<bool>();
     } else {
-      value.reject("expected accumulate, p, exp_ulps or flush_subnormals");
+      value.reject("expected accumulate, p, scores, exp_ulps or flush_subnormals");
     }
   }
   return precision;
@@ -233,32 +236,12 @@ constexpr Key keys[] = {
     {"max_rules", [](const Node& n, Capabilities& c) { c.max_rules = n.integer(0); }},
 };
 
-/// nlohmann's parser keeps the last of several equal keys; here they are an error.
-Json parse_strictly(std::string_view text, const std::string& where) {
-  std::vector<std::vector<std::string>> open;
-  const auto callback = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) open.emplace_back();
-    if (event == Json::parse_event_t::object_end) open.pop_back();
-    if (event == Json::parse_event_t::key) {
-      const auto key = parsed.get<std::string>();
-      if (std::find(open.back().begin(), open.back().end(), key) != open.back().end())
-        throw InputError(where, "capabilities", fmt::format("'{}' is given twice", key));
-      open.back().push_back(key);
-    }
-    return true;
-  };
-  try {
-    return Json::parse(text, callback);
-  } catch (const Json::exception& e) {
-    throw InputError(where, "capabilities", fmt::format("expected JSON: {}", e.what()));
-  }
-}
-
 }  // namespace
 
 Capabilities parse_capabilities(std::string_view json, const std::string& where) {
-  const Json parsed = parse_strictly(json, where);
-  const Node root{parsed, "capabilities", where};
+  const std::string place = where + " capabilities";
+  const Json parsed = parse_json(json, place);
+  const Node root{parsed, "", place};
   Capabilities capabilities;
   std::vector<std::string> known;
   for (const Key& key : keys) known.emplace_back(key.name);

@@ -17,7 +17,7 @@ constexpr std::string_view text = R"({
                "step:crop", "step:reorder", "longer_q", "dtype:f32"],
   "excludes": [["softcap", "rule:window"]],
   "requires": [["rule:window", "rule:causal"]],
-  "precision": {"bf16": {"p": "bf16", "exp_ulps": 16}},
+  "precision": {"bf16": {"p": "bf16", "scores": "bf16", "exp_ulps": 16}},
   "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 5]}, "max_rules": 2
 })";
 
@@ -49,7 +49,8 @@ TEST(Capabilities, ReadsAndWrites) {
 
 TEST(Capabilities, PrecisionFillsWhatIsNotSaid) {
   const Capabilities c = read();
-  EXPECT_EQ(c.precision_of(DType::bf16), (Precision{DType::f32, DType::bf16, 16, false}));
+  EXPECT_EQ(c.precision_of(DType::bf16),
+            (Precision{DType::f32, DType::bf16, 16, DType::bf16, false}));
   EXPECT_EQ(c.precision_of(DType::f32).accumulate, DType::f32);
   EXPECT_EQ(c.precision_of(DType::f64).accumulate, DType::f64);
   EXPECT_EQ(c.precision_of(DType::f64).p, DType::f64);
@@ -123,41 +124,41 @@ TEST_P(CapabilitiesErrors, NameThePlace) {
 INSTANTIATE_TEST_SUITE_P(
     , CapabilitiesErrors,
     testing::Values(
-        Wrong{"{", "t.so:a: capabilities: expected JSON"},
-        Wrong{"[]", "t.so:a: capabilities: expected an object"},
-        Wrong{"{}", "t.so:a: capabilities: expected \"features\""},
+        Wrong{"{", "t.so:a capabilities: expected JSON"},
+        Wrong{"[]", "t.so:a capabilities: expected an object"},
+        Wrong{"{}", "t.so:a capabilities: expected \"features\""},
         Wrong{R"({"features": ["layout:bhsd"]})",
-              "t.so:a: capabilities/features: expected at least one dtype:…"},
+              "t.so:a capabilities: /features: expected at least one dtype:…"},
         Wrong{R"({"features": ["dtype:f32", "rule:casual"]})",
-              "t.so:a: capabilities/features/1: expected a feature, not 'rule:casual'; did you "
+              "t.so:a capabilities: /features/1: expected a feature, not 'rule:casual'; did you "
               "mean 'rule:causal'?"},
         Wrong{R"({"size": {}, )" DTYPE "}",
-              "t.so:a: capabilities/size: expected a key of capabilities, not 'size'; did you "
+              "t.so:a capabilities: /size: expected a key of capabilities, not 'size'; did you "
               "mean 'sizes'?"},
         Wrong{R"({"max_rules": 1, "max_rules": 2, )" DTYPE "}",
-              "t.so:a: capabilities: 'max_rules' is given twice"},
+              "t.so:a capabilities: /max_rules: expected each key once"},
         Wrong{R"({"sizes": {"heads": [1, 2]}, )" DTYPE "}",
-              "t.so:a: capabilities/sizes/heads: expected a size, not 'heads'"},
+              "t.so:a capabilities: /sizes/heads: expected a size, not 'heads'"},
         Wrong{R"({"sizes": {"batch": [2, 1]}, )" DTYPE "}",
-              "t.so:a: capabilities/sizes/batch/1: expected an integer of at least 2"},
+              "t.so:a capabilities: /sizes/batch/1: expected an integer of at least 2"},
         Wrong{R"({"sizes": {"batch": [9, 15, 16]}, )" DTYPE "}",
-              "t.so:a: capabilities/sizes/batch: expected a multiple of 16 in [9, 15]"},
+              "t.so:a capabilities: /sizes/batch: expected a multiple of 16 in [9, 15]"},
         Wrong{R"({"sizes": {"batch": 1}, )" DTYPE "}",
-              "t.so:a: capabilities/sizes/batch: expected [min, max] or [min, max, multiple_of]"},
+              "t.so:a capabilities: /sizes/batch: expected [min, max] or [min, max, multiple_of]"},
         Wrong{R"({"equal": [["q_len"]], )" DTYPE "}",
-              "t.so:a: capabilities/equal/0: expected a pair"},
+              "t.so:a capabilities: /equal/0: expected a pair"},
         Wrong{R"({"excludes": [[]], )" DTYPE "}",
-              "t.so:a: capabilities/excludes/0: expected at least one feature"},
+              "t.so:a capabilities: /excludes/0: expected at least one feature"},
         Wrong{R"({"precision": {"f32": {"accumulate": "f31"}}, )" DTYPE "}",
-              "t.so:a: capabilities/precision/f32/accumulate: expected a dtype, not 'f31'"},
+              "t.so:a capabilities: /precision/f32/accumulate: expected a dtype, not 'f31'"},
         Wrong{R"({"precision": {"f32": {"exp_ulps": -1}}, )" DTYPE "}",
-              "t.so:a: capabilities/precision/f32/exp_ulps: expected a number of at least 0"},
+              "t.so:a capabilities: /precision/f32/exp_ulps: expected a number of at least 0"},
         Wrong{R"({"params": {"window.size": [1, 2]}, )" DTYPE "}",
-              "t.so:a: capabilities/params/window.size: expected a rule's parameter"},
+              "t.so:a capabilities: /params/window.size: expected a rule's parameter"},
         Wrong{R"({"tiles": {"kv_len": [0]}, )" DTYPE "}",
-              "t.so:a: capabilities/tiles/kv_len/0: expected an integer of at least 1"},
+              "t.so:a capabilities: /tiles/kv_len/0: expected an integer of at least 1"},
         Wrong{R"({"max_rules": 1.5, )" DTYPE "}",
-              "t.so:a: capabilities/max_rules: expected an integer of at least 0"}));
+              "t.so:a capabilities: /max_rules: expected an integer of at least 0"}));
 
 }  // namespace
 }  // namespace attnfuzz

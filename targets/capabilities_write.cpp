@@ -22,6 +22,7 @@ Json precisions(const std::map<DType, Precision>& from) {
     Json& entry = out[std::string(name(dtype))];
     entry["accumulate"] = name(precision.accumulate);
     entry["p"] = name(precision.p);
+    if (precision.scores) entry["scores"] = name(*precision.scores);
     entry["exp_ulps"] = precision.exp_ulps;
     entry["flush_subnormals"] = precision.flush_subnormals;
   }

@@ -14,6 +14,8 @@ namespace {
 
 constexpr BuiltinTarget cpu_targets[] = {
     {"cpu:naive", open_cpu_naive},
+    {"cpu:tiled", open_cpu_tiled},
+    {"cpu:split-kv", open_cpu_split_kv},
 };
 
 }  // namespace

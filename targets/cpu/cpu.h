@@ -8,4 +8,10 @@ namespace attnfuzz {
 /// Plain loops over whole rows: the simplest thing that is right.
 std::unique_ptr<Target> open_cpu_naive();
 
+/// Online softmax over tiles of queries and keys, with the tiles that a mask hides skipped.
+std::unique_ptr<Target> open_cpu_tiled();
+
+/// For few queries: the keys in parts, merged by log-sum-exp.
+std::unique_ptr<Target> open_cpu_split_kv();
+
 }  // namespace attnfuzz

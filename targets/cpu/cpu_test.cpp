@@ -1,0 +1,195 @@
+// Every CPU target against the oracle's answer and bound, on pseudo-random cases inside what it
+// claims.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "oracle/answer.h"
+#include "oracle/inputs.h"
+#include "targets/target.h"
+
+namespace attnfuzz {
+namespace {
+
+/// Cases of all kinds; those that are impossible or that a target does not claim are passed over.
+class RandomCases {
+ public:
+  explicit RandomCases(uint32_t seed) : random_(seed) {}
+
+  Case next(const Capabilities& can) {
+    for (;;) {
+      Case c = can.sizes.contains("steps") ? cached(can) : plain(can);
+      try {
+        check(c);
+      } catch (const InputError&) {
+        continue;
+      }
+      if (can.why_not(c).empty()) return c;
+    }
+  }
+
+ private:
+  int64_t upto(int64_t max) {
+    return static_cast<int64_t>(random_() % (static_cast<uint64_t>(max) + 1));
+  }
+  bool once_in(int64_t n) { return upto(n - 1) == 0; }
+  template <class E>
+  E any_of() {
+    return static_cast<E>(upto(static_cast<int64_t>(names_of<E>.size()) - 1));
+  }
+  int64_t size() { return once_in(4) ? upto(150) : upto(20); }
+
+  void fill_problem(Problem& p, const Capabilities& can) {
+    p.batch = 1 + upto(2);
+    p.num_kv_heads = 1 + upto(2);
+    p.num_heads = p.num_kv_heads * (1 + upto(2));
+    p.head_dim = 1 + upto(20);
+    p.head_dim_v = once_in(2) ? p.head_dim : 1 + upto(20);
+    do p.dtype = any_of<DType>();
+    while (!can.has(fmt::format("dtype:{}", name(p.dtype))));
+    p.layout = any_of<Layout>();
+    if (once_in(4)) p.scale = 0.25 * static_cast<double>(upto(4));
+    if (once_in(4)) p.softcap = 1 + static_cast<double>(upto(20));
+    p.sinks = once_in(4);
+    if (once_in(4)) p.memory_kv = 1 + upto(3);
+    p.head_map = any_of<HeadMap>();
+    p.bias_order = any_of<BiasOrder>();
+    p.fully_masked = any_of<FullyMasked>();
+  }
+
+  ParamValue value(const RuleParam& param, const Problem& p) {
+    using Kind = RuleParam::Kind;
+    const bool percent = param.name == "keep";
+    if (param.kind == Kind::integer) return param.min + (percent ? 20 + upto(80) : size());
+    if (param.kind == Kind::choice) return upto(static_cast<int64_t>(param.choices.size()) - 1);
+    std::vector<int64_t> list;
+    const int64_t most = p.kv_len > 0 ? p.kv_len : 10;
+    if (param.kind == Kind::per_batch)
+      for (int64_t b = 0; b < p.batch; ++b) list.push_back(upto(most));
+    else
+      for (int64_t left = p.kv_len; left > 0; left -= list.back())
+        list.push_back(1 + upto(left - 1));
+    return list;
+  }
+
+  void add_rules(Problem& p) {
+    for (int64_t n = upto(3); n > 0; --n) {
+      const RuleSpec* spec =
+          rule_table()[static_cast<size_t>(upto(static_cast<int64_t>(rule_table().size()) - 1))];
+      if (p.mask.find(spec->name)) continue;
+      RuleUse use{spec, {}};
+      for (const RuleParam& param : spec->params) use.values.push_back(value(param, p));
+      p.mask.rules.push_back(use);
+    }
+  }
+
+  void fill_data(Data& data) {
+    data.seed = random_();
+    if (once_in(3)) data.dist = any_of<Distribution>();
+    if (once_in(3)) data.nonfinite = any_of<NonFinite>();
+  }
+
+  Case plain(const Capabilities& can) {
+    Case c;
+    fill_problem(c.problem, can);
+    c.problem.kv_len = size();
+    c.problem.q_len = once_in(2) ? c.problem.kv_len : size();
+    c.problem.mask.align = any_of<Align>();
+    add_rules(c.problem);
+    fill_data(c.data);
+    return c;
+  }
+
+  Case cached(const Capabilities& can) {
+    Case c;
+    Problem& p = c.problem;
+    fill_problem(p, can);
+    p.q_len = p.kv_len = 0;
+    add_rules(p);
+    fill_data(c.data);
+    c.cache = Cache{any_of<CacheKind>(), 0, 0};
+    if (c.cache->kind != CacheKind::dynamic) c.cache->capacity = 1 + upto(60);
+    if (c.cache->kind == CacheKind::paged) c.cache->page_size = 1 + upto(16);
+    for (int64_t n = 1 + upto(6); n > 0; --n) {
+      Step step;
+      step.op = c.steps.empty() ? StepOp::prefill : any_of<StepOp>();
+      if (step.has_tokens()) step.q_len = step.op == StepOp::decode ? 1 : upto(20);
+      if (step.op == StepOp::crop) step.length = upto(20);
+      for (int64_t b = 0; b < p.batch; ++b) {
+        if (step.op == StepOp::reorder) step.rows.push_back(upto(p.batch - 1));
+        if (step.has_tokens() && n % 2 == 0) step.lens.push_back(upto(step.q_len));
+      }
+      c.steps.push_back(step);
+    }
+    return c;
+  }
+
+  std::mt19937 random_;
+};
+
+/// What is wrong with a step's output; empty if nothing.
+std::string wrong(const StepOutput& got, const StepAnswer& want) {
+  if (!want.lengths.empty() && got.lengths != want.lengths)
+    return fmt::format("lengths {} instead of {}", to_string(got.lengths), to_string(want.lengths));
+  if (want.shape.empty()) return {};
+  if (got.out.shape != want.shape) return "shape " + to_string(got.out.shape);
+  const std::vector<double> out = got.out.to_doubles();
+  for (size_t k = 0; k < out.size(); ++k) {
+    if (std::isinf(want.bound[k])) continue;
+    const bool good = std::isfinite(want.out[k]) ? std::abs(out[k] - want.out[k]) <= want.bound[k]
+                      : std::isnan(want.out[k])  ? std::isnan(out[k])
+                                                 : out[k] == want.out[k];
+    if (!good)
+      return fmt::format("element {}: {} instead of {} ± {}", k, out[k], want.out[k],
+                         want.bound[k]);
+  }
+  return {};
+}
+
+class CpuTargets : public testing::TestWithParam<std::string> {};
+
+TEST_P(CpuTargets, StayWithinTheOraclesBound) {
+  const auto target = open_target(GetParam());
+  const Capabilities& can = target->info().capabilities;
+  RandomCases cases(20240229);
+  for (int n = 0; n < 2000; ++n) {
+    const Case c = cases.next(can);
+    const Inputs inputs = make_inputs(c);
+    const Answer want = answer(c, inputs, can.precision_of(c.problem.dtype));
+    const Outcome got = target->run(c, inputs);
+    ASSERT_EQ(got.status, Status::ok) << got.text << "\n" << one_line(c);
+    ASSERT_EQ(got.steps.size(), want.steps.size()) << one_line(c);
+    for (size_t s = 0; s < want.steps.size(); ++s)
+      ASSERT_EQ(wrong(got.steps[s], want.steps[s]), "") << one_line(c) << "\nstep " << s;
+  }
+}
+
+TEST_P(CpuTargets, DeclineWhatTheyDoNotClaim) {
+  const auto target = open_target(GetParam());
+  Case c;
+  c.problem.dtype = DType::e4m3;
+  const Outcome outcome = target->run(c, make_inputs(c));
+  EXPECT_EQ(outcome.status, Status::declined);
+  EXPECT_FALSE(outcome.text.empty());
+}
+
+std::vector<std::string> cpu_targets() {
+  std::vector<std::string> names;
+  for (const BuiltinTarget& target : builtin_targets())
+    if (target.name.starts_with("cpu:")) names.emplace_back(target.name);
+  return names;
+}
+
+std::string test_name(const testing::TestParamInfo<std::string>& info) {
+  std::string name = info.param.substr(4);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(, CpuTargets, testing::ValuesIn(cpu_targets()), test_name);
+
+}  // namespace
+}  // namespace attnfuzz
