@@ -87,13 +87,13 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
   error.hull = std::expm1(2.5 * error.relative) + n * model.tiny_p;
   error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
   error.keys = n;
-  error.unchecked = largest * model.scale * (1 + model.dot) > model.max_score;
+  error.unchecked = 2 * largest * model.scale * (1 + model.dot) > model.max_score;
 
   const double shared =
-      error.relative + 4 * u * std::log(n + 1) + model.softcap +
+      error.relative + 16 * u * std::log(n + 1) + model.softcap +
       model.scale * (static_cast<double>(model.head_dim + 2) * model.tiny +
                      2 * std::max(model.tiny, model.tiny_scores) * (row.q_norm + row.k_norm));
-  const double unit = row.sum * model.tiny_p + 4 * model.tiny;
+  const double unit = row.sum * model.tiny_p + 4 * model.tiny + 0x1p-1021;
   const double of_score = 3 * (u + model.u_scores);
   const double max = std::abs(row.max);
   double total = 0;
@@ -127,7 +127,7 @@ double element_bound(const ErrorModel& model, const RowError& row, double out, d
   bound += model.u_out * (size + bound) + model.tiny_out;
   bound *= 1 + 1e-6;
   const bool holds = !row.unchecked && size + bound <= model.max_out &&
-                     row.keys * largest * (1 + row.hull) <= model.max_accumulated;
+                     row.keys * std::max(1.0, largest) * (1 + row.hull) <= model.max_accumulated;
   return holds ? bound : inf;
 }
 
