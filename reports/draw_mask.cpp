@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "oracle/cache_model.h"
 #include "reports/show.h"
 
 namespace attnfuzz {
@@ -67,42 +68,30 @@ Grid whole_mask(const Case& c, int64_t b, int64_t h) {
   return grid;
 }
 
-/// What step s asks of row b, whose cache holds `before` tokens of which the first have gone where
-/// it is a ring.
-Grid step_mask(const Case& c, int64_t b, int64_t h, int step, int64_t before, int64_t real) {
-  const int64_t total = before + real;
-  const bool ring = c.cache->kind == CacheKind::ring && c.cache->capacity > 0;
-  const int64_t first = ring ? std::max<int64_t>(0, total - c.cache->capacity) : 0;
-  Grid grid{before, first, total - first, {}};
-  std::vector<int64_t> key_pos(static_cast<size_t>(grid.keys));
+/// What the step just done asks of row b.
+Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheModel& cache) {
+  const int64_t past = cache.past_length(b), first = cache.first_position(b);
+  std::vector<int64_t> key_pos(cache.tokens(b).size());
   std::iota(key_pos.begin(), key_pos.end(), first);
-  for (int64_t i = 0; i < real; ++i) {
+  Grid grid{past, first, static_cast<int64_t>(key_pos.size()), {}};
+  for (int64_t i = 0; i < cache.new_tokens(b); ++i) {
     std::vector<uint8_t> visible(key_pos.size(), 1);
-    std::vector<double> bias(key_pos.size(), 0);
-    mask_row({c.problem, c.data, b, h, i, before + i, key_pos, 0, step}, {visible, bias});
+    mask_row({c.problem, c.data, b, h, i, past + i, key_pos, 0, step}, {visible, {}});
+    for (size_t j = 0; j < visible.size(); ++j)
+      visible[j] &= static_cast<uint8_t>(key_pos[j] >= cache.horizon(past + i));
     grid.rows.push_back(std::move(visible));
   }
   return grid;
 }
 
 std::string step_masks(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width) {
-  std::vector<int64_t> held(static_cast<size_t>(c.problem.batch), 0);
+  CacheModel cache(c);
   std::string out;
   for (size_t s = 0; s < c.steps.size(); ++s) {
-    const Step& step = c.steps[s];
-    const auto real = [&](size_t row) { return step.lens.empty() ? step.q_len : step.lens[row]; };
-    if (step.has_tokens()) {
-      const auto row = static_cast<size_t>(b);
-      out += fmt::format("step {} ({})\n", s + 1, name(step.op));
-      out += draw(step_mask(c, b, h, static_cast<int>(s), held[row], real(row)), unicode, width);
-    }
-    const std::vector<int64_t> before = held;
-    for (size_t row = 0; row < held.size(); ++row) {
-      if (step.has_tokens()) held[row] += real(row);
-      if (step.op == StepOp::reorder) held[row] = before[static_cast<size_t>(step.rows[row])];
-      if (step.op == StepOp::crop) held[row] = std::min(held[row], step.length);
-      if (step.op == StepOp::reset) held[row] = 0;
-    }
+    cache.apply(s);
+    if (!c.steps[s].has_tokens()) continue;
+    out += fmt::format("step {} ({})\n", s + 1, name(c.steps[s].op));
+    out += draw(step_mask(c, b, h, static_cast<int>(s), cache), unicode, width);
   }
   return out;
 }

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "oracle/answer.h"
+#include "oracle/cache_model.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
@@ -99,12 +99,11 @@ std::string timeline(const Case& c) {
     words += fmt::format(", capacity {}", text::count(cache.capacity, "token"));
   if (cache.page_size > 0) words += fmt::format(", pages of {}", cache.page_size);
   words += ". Steps:\n";
-  const Answer expected = answer(c, make_inputs(c), Precision{});
+  CacheModel model(c);
   for (size_t s = 0; s < c.steps.size(); ++s) {
-    words += fmt::format("  {}. {}", s + 1, step_text(c.steps[s]));
-    if (s < expected.steps.size() && !expected.steps[s].lengths.empty())
-      words += fmt::format(" → lengths [{}]", fmt::join(expected.steps[s].lengths, ", "));
-    words += '\n';
+    model.apply(s);
+    words += fmt::format("  {}. {} → lengths [{}]\n", s + 1, step_text(c.steps[s]),
+                         fmt::join(model.lengths(), ", "));
   }
   return words;
 }

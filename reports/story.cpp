@@ -41,8 +41,7 @@ const KindWords& words_of(FailureKind kind) {
 
 std::string worst_words(const Finding& finding) {
   const Verdict& v = finding.last.verdict;
-  if (v.wrong == 0 || (v.failure != FailureKind::mismatch && v.failure != FailureKind::nan))
-    return "";
+  if (v.wrong == 0) return "";
   const WorstElement& w = v.worst;
   const std::string step =
       finding.shrunk.c.cached() ? fmt::format("step {}, ", w.step + 1) : std::string();
@@ -75,8 +74,11 @@ Story tell(const Report::Item& item) {
   Story story;
   story.title = fmt::format("{} {} on {}", target, words.does, one_line(f.shrunk.c));
   story.happened = fmt::format("{} {} {}.", target, text::line(f.version), words.does);
-  if (!v.detail.empty()) story.happened += " " + text::sentence(text::line(v.detail, 400));
-  story.happened += worst_words(f);
+  const std::string worst = worst_words(f);
+  if (!worst.empty())
+    story.happened += worst;
+  else if (v.detail != f.last.outcome.text)  // an error's text stands apart
+    story.happened += " " + text::sentence(text::line(v.detail, 400));
   story.expected = text::sentence(words.expected);
   story.error_text = text::clean(f.last.outcome.text);
   story.named_text = annotate(story.error_text, f.shrunk.c);

@@ -9,7 +9,7 @@ struct KindOf {
 };
 /// The first word that the name contains decides; products come first.
 constexpr KindOf kKinds[] = {
-    {"·", AxisKind::tokens},          {"*", AxisKind::tokens},
+    {"+", AxisKind::with_memory},          {"*", AxisKind::tokens},
     {"tokens", AxisKind::tokens},     {"hidden", AxisKind::tokens},
     {"kv_heads", AxisKind::kv_heads}, {"heads", AxisKind::heads},
     {"group", AxisKind::heads},       {"head_dim", AxisKind::dim},
@@ -73,6 +73,8 @@ constexpr AxisPair kPairs[] = {
     {"head-dim-axis", K::dim, K::q_len,
      "the head size ({a}) stands where the length ({b}) is expected: a transpose is missing or one "
      "too many"},
+    {"memory-keys", K::with_memory, K::kv_len,
+     "the memory keys are counted on one side ({a}) and not on the other ({b})"},
     {"hidden", K::tokens, K::tokens,
      "a flattened axis is {a} on one side and {b} on the other: it was flattened over other axes, "
      "or for the query heads where the key heads were meant"},

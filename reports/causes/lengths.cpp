@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "oracle/cache_model.h"
 #include "reports/causes/causes.h"
 #include "reports/text.h"
 
@@ -62,25 +63,27 @@ constexpr LengthEntry kTable[] = {
      }},
 };
 
-/// A row whose length is wrong for the first time.
 struct WrongLength {
   size_t step;
   int64_t b, before, got, want;
 };
 
+/// The rows that are wrong at the first step where any is.
 std::vector<WrongLength> wrong_lengths(const Finding& finding) {
   const Case& c = finding.shrunk.c;
   std::vector<WrongLength> wrong;
   if (!c.cached()) return wrong;
-  const Answer expected = answer(c, make_inputs(c), Precision{});
-  const auto& steps = finding.last.outcome.steps;
-  for (size_t s = 0; s < std::min(steps.size(), expected.steps.size()) && wrong.empty(); ++s) {
-    const auto& got = steps[s].lengths;
-    const auto& want = expected.steps[s].lengths;
+  CacheModel model(c);
+  std::vector<int64_t> before(static_cast<size_t>(c.problem.batch), 0);
+  const std::vector<StepOutput>& steps = finding.last.outcome.steps;
+  for (size_t s = 0; s < std::min(steps.size(), c.steps.size()) && wrong.empty(); ++s) {
+    model.apply(s);
+    const std::vector<int64_t> want = model.lengths();
+    const std::vector<int64_t>& got = steps[s].lengths;
     for (size_t b = 0; b < std::min(got.size(), want.size()); ++b)
       if (got[b] != want[b])
-        wrong.push_back({s, static_cast<int64_t>(b), s == 0 ? 0 : expected.steps[s - 1].lengths[b],
-                         got[b], want[b]});
+        wrong.push_back({s, static_cast<int64_t>(b), before[b], got[b], want[b]});
+    before = want;
   }
   return wrong;
 }
@@ -101,7 +104,7 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
     return fmt::format("step {} ({})", each.step + 1, name(c.steps[each.step].op));
   };
   std::vector<Cause> causes;
-  if (wrong.empty() || wrong.front().step >= c.steps.size()) return causes;
+  if (wrong.empty()) return causes;
   const WrongLength& w = wrong.front();
   const Growth g = growth(c, w);
   for (const LengthEntry& row : kTable) {

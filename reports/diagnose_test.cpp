@@ -1,0 +1,140 @@
+#include "reports/diagnose.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "reports/sample_findings.h"
+
+namespace attnfuzz {
+namespace {
+
+using samples::small_case;
+
+TEST(Diagnose, MaskMadeAlongTheWrongAxis) {
+  const auto causes = diagnose(samples::error_finding(small_case(), samples::kMaskAxisText));
+  ASSERT_EQ(causes.size(), 1u);
+  EXPECT_EQ(causes[0].name, "mask-axis");
+  EXPECT_EQ(causes[0].words,
+            "Two tensors are combined elementwise though axis 0 is q_len=8 in the first and batch=2 "
+            "in the second: tensor a (q_len=8) must match tensor b (batch=2). Likely, a mask made "
+            "along the query axis (q_len=8) is combined with a tensor whose first axis is batch "
+            "(batch=2): the mask was given or indexed without its batch axis.");
+}
+
+TEST(Diagnose, WindowIgnored) {
+  const Case c = samples::window_case();
+  Case meant = c;
+  meant.problem.mask.rules.pop_back();
+  const auto causes = diagnose(samples::as_if(c, meant));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0].name, "window-ignored");
+  EXPECT_EQ(causes[0].words.rfind("The output equals what you get if ", 0), 0u) << causes[0].words;
+}
+
+TEST(Diagnose, SeveralMeaningsAreSaidSo) {
+  Finding f = samples::mismatch_finding(small_case(), [](auto...) { return true; });
+  ASSERT_GE(alternatives().size(), 3u);
+  const Alternative* all[] = {&alternatives()[0], &alternatives()[1], &alternatives()[2]};
+  f.last.verdict.fits = {all[0], all[1], all[2]};
+  f.first.verdict.fits = {all[1]};
+  auto causes = diagnose(f);
+  ASSERT_EQ(causes.size(), 3u);
+  EXPECT_EQ(causes[0].name, all[1]->name);  // the one that the original case has too
+  EXPECT_NE(causes[0].words.find("fits 3 meanings"), std::string::npos) << causes[0].words;
+  EXPECT_NE(causes[1].words.find("also equals"), std::string::npos) << causes[1].words;
+  f.first.verdict.fits.clear();
+  EXPECT_NE(diagnose(f)[0].words.find("3 meanings give"), std::string::npos);
+}
+
+TEST(Diagnose, OffsetFromTheHeadAxis) {
+  const Case c = samples::cached_case();
+  Outcome outcome = samples::right_outcome(c);
+  outcome.steps[0].lengths = {4, 4};  // num_heads, where q_len is 7
+  outcome.steps[1].lengths = {8, 8};
+  const auto causes = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0].name, "length-heads");
+  EXPECT_EQ(causes[0].words,
+            "In step 1 (prefill), the cache grew by num_heads=4 instead of q_len=7 tokens: the "
+            "offset is taken from the head axis.");
+}
+
+TEST(Diagnose, OtherLengths) {
+  const Case c = samples::cached_case();
+  const auto cause = [&](std::vector<int64_t> after_prefill, std::vector<int64_t> after_decode) {
+    Outcome outcome = samples::right_outcome(c);
+    outcome.steps[0].lengths = std::move(after_prefill);
+    outcome.steps[1].lengths = std::move(after_decode);
+    return diagnose(samples::finding(c, outcome)).at(0);
+  };
+  EXPECT_EQ(cause({14, 14}, {15, 15}).name, "length-batch");  // batch·q_len = 2·q_len: both said
+  EXPECT_EQ(cause({7, 7}, {7, 7}).name, "length-stale");
+  EXPECT_EQ(cause({7, 7}, {1, 1}).name, "length-replaced");
+  EXPECT_EQ(cause({7, 6}, {8, 8}).name, "length");
+  EXPECT_EQ(cause({7, 6}, {8, 8}).words,
+            "In step 1 (prefill), row 1 reports 6 tokens where 7 are cached.");
+}
+
+std::set<std::string> names(const std::vector<Cause>& causes) {
+  std::set<std::string> all;
+  for (const Cause& cause : causes) all.insert(cause.name);
+  return all;
+}
+
+TEST(Diagnose, WhereTheErrorLies) {
+  const auto located = [](auto wrong) {
+    Finding f = samples::mismatch_finding(small_case(), wrong);
+    f.last.verdict.fits.clear();
+    return diagnose(f);
+  };
+  const auto head = located([](auto, auto h, auto, auto) { return h == 2; });
+  EXPECT_EQ(head.back().words, "256 of 1024 elements are wrong: head 2 of 4.");
+  const auto rows = located([](auto b, auto, auto i, auto) { return b == 1 && i >= 4; });
+  EXPECT_TRUE(names(rows).count("tile-start"));
+  EXPECT_EQ(rows.back().words, "256 of 1024 elements are wrong: batch row 1 of 2 and query 4 and after.");
+  const auto everywhere = located([](auto...) { return true; });
+  EXPECT_EQ(everywhere.back().words,
+            "1024 of 1024 elements are wrong, in every batch row, head and query.");
+}
+
+TEST(Diagnose, PartialTile) {
+  Case c = small_case();
+  c.problem.q_len = 19;
+  Finding f =
+      samples::mismatch_finding(c, [](auto, auto, auto i, auto) { return i >= 16; });
+  f.last.verdict.fits.clear();
+  const auto causes = diagnose(f);
+  EXPECT_EQ(causes.at(0).name, "partial-tile");
+  EXPECT_EQ(causes[0].words,
+            "Along query only the last, partial tile is wrong (16 to 18, if tiles are 16): its "
+            "bound check or padding.");
+}
+
+TEST(Diagnose, RowsWithPadding) {
+  const Case c = small_case(
+      R"({"align":"top_left","rules":[{"rule":"padding","side":"right","lens":[11,6]}]})");
+  Finding f = samples::mismatch_finding(c, [](auto b, auto...) { return b == 1; });
+  f.last.verdict.fits.clear();
+  const auto causes = diagnose(f);
+  EXPECT_EQ(causes.at(0).words, "The wrong rows are exactly those of batch rows with padding.");
+}
+
+TEST(Diagnose, ACrashHasACauseToo) {
+  const auto causes =
+      diagnose(samples::finding(small_case(), Outcome{Status::crash, "killed by signal 11", {}}));
+  ASSERT_EQ(causes.size(), 1u);
+  EXPECT_EQ(causes[0].name, "process-died");
+}
+
+TEST(Diagnose, TheTableNamesEveryCauseOnce) {
+  const auto table = cause_table();
+  EXPECT_GT(table.size(), 60u);
+  for (const CauseEntry& entry : table) {
+    EXPECT_FALSE(entry.name.empty());
+    EXPECT_FALSE(entry.words.empty()) << entry.name;
+  }
+}
+
+}  // namespace
+}  // namespace attnfuzz

@@ -1,0 +1,78 @@
+#include "reports/item_json.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "reports/sample_findings.h"
+
+namespace attnfuzz {
+namespace {
+
+void expect_same(const Examination& a, const Examination& b) {
+  EXPECT_EQ(a.signature, b.signature);
+  EXPECT_EQ(a.verdict.kind, b.verdict.kind);
+  EXPECT_EQ(a.verdict.failure, b.verdict.failure);
+  EXPECT_EQ(a.verdict.detail, b.verdict.detail);
+  EXPECT_EQ(a.verdict.wrong, b.verdict.wrong);
+  EXPECT_EQ(a.verdict.checked, b.verdict.checked);
+  EXPECT_EQ(a.verdict.worst_ratio, b.verdict.worst_ratio);
+  EXPECT_EQ(a.verdict.worst.i, b.verdict.worst.i);
+  EXPECT_EQ(a.verdict.worst.got, b.verdict.worst.got);
+  EXPECT_EQ(a.verdict.fits, b.verdict.fits);
+  EXPECT_EQ(a.outcome.status, b.outcome.status);
+  EXPECT_EQ(a.outcome.text, b.outcome.text);
+}
+
+TEST(ItemJson, RoundTrip) {
+  Finding f = samples::mismatch_finding(samples::window_case(),
+                                        [](auto, auto, auto i, auto) { return i > 2; });
+  f.seed = std::numeric_limits<uint64_t>::max();
+  f.corpus = "corpus/x/y.case.json";
+  f.count = 3;
+  f.last.verdict.worst.got = std::numeric_limits<double>::infinity();
+  f.last.verdict.worst_ratio = std::numeric_limits<double>::infinity();
+  f.last.verdict.fits = {&alternatives()[0]};
+  const Report::Item item = samples::item(f);
+  const std::string json = item_to_json(item);
+  const Report::Item back = item_from_json(json, "test");
+  EXPECT_EQ(item_to_json(back), json);
+  EXPECT_EQ(back.finding.target, f.target);
+  EXPECT_EQ(back.finding.seed, f.seed);
+  EXPECT_EQ(back.finding.index, f.index);
+  EXPECT_EQ(back.finding.corpus, f.corpus);
+  EXPECT_EQ(back.finding.original, f.original);
+  EXPECT_EQ(back.finding.shrunk.c, f.shrunk.c);
+  EXPECT_EQ(back.finding.shrunk.history, f.shrunk.history);
+  EXPECT_EQ(back.finding.shrunk.minimal, f.shrunk.minimal);
+  expect_same(back.finding.first, f.first);
+  expect_same(back.finding.last, f.last);
+  ASSERT_EQ(back.finding.last.outcome.steps.size(), 1u);
+  EXPECT_EQ(back.finding.last.outcome.steps[0].out.bytes, f.last.outcome.steps[0].out.bytes);
+  EXPECT_TRUE(back.finding.first.outcome.steps.empty());
+  EXPECT_EQ(back.first_seen, item.first_seen);
+  EXPECT_EQ(back.environment, item.environment);
+  ASSERT_EQ(back.causes.size(), item.causes.size());
+  EXPECT_EQ(back.causes[0].words, item.causes[0].words);
+}
+
+TEST(ItemJson, HostileTextBecomesPlain) {
+  const Finding f = samples::error_finding(samples::small_case(), "a\x1b[31mb\xFF\x01 \"]]>\n");
+  const Report::Item back = item_from_json(item_to_json(samples::item(f)), "test");
+  EXPECT_EQ(back.finding.last.outcome.text, "ab\uFFFD\\x01 \"]]>\n");
+}
+
+TEST(ItemJson, WhatIsNotAFindingIsNamed) {
+  for (const char* json : {"", "{", "[]", "{}", R"({"attnfuzz_finding":2})",
+                           R"({"attnfuzz_finding":1,"target":3})"}) {
+    try {
+      item_from_json(json, "some.sqlite");
+      FAIL() << json;
+    } catch (const InputError& error) {
+      EXPECT_EQ(std::string(error.what()).rfind("some.sqlite", 0), 0u) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace attnfuzz

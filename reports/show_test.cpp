@@ -1,0 +1,87 @@
+#include "reports/show.h"
+
+#include <gtest/gtest.h>
+
+#include "reports/sample_findings.h"
+
+namespace attnfuzz {
+namespace {
+
+TEST(Show, CaseInWords) {
+  EXPECT_EQ(describe(samples::window_case()),
+            "Attention over 2 sequences with 4 query heads on 2 key heads (grouped), 8 queries on "
+            "11 keys, head size 16, f32, layout bhsd.\n"
+            "A query sees a key if all of these hold:\n"
+            "  - causal: the key is not after the query\n"
+            "  - window(left=3, right=0): the key is at most `left` tokens before and `right` "
+            "tokens after the query\n"
+            "The last query stands at the last key, query 0 at key 3 (bottom_right).\n"
+            "Scores are scaled by 1/sqrt(16).\n"
+            "A row that sees no key gives zeros.\n"
+            "Data: normal, seed 7.\n");
+}
+
+TEST(Show, StepsWithLengths) {
+  Case c = samples::cached_case();
+  c.steps[0].lens = {5, 7};
+  c.steps.push_back({StepOp::reorder, 0, {}, {1, 1}, 0});
+  const std::string words = describe(c);
+  EXPECT_NE(words.find("Cache: dynamic. Steps:\n"
+                       "  1. prefill 7 tokens, of which real [5, 7] → lengths [5, 7]\n"
+                       "  2. decode 1 token → lengths [6, 8]\n"
+                       "  3. reorder to rows [1, 1] → lengths [8, 8]\n"),
+            std::string::npos)
+      << words;
+}
+
+TEST(Show, Mask) {
+  EXPECT_EQ(draw_mask(samples::window_case(), 0, 0, false),
+            "  key 0    5    10\n"
+            "   q0 ####.......\n"
+            "   q1 .####......\n"
+            "   q2 ..####.....\n"
+            "   q3 ...####....\n"
+            "   q4 ....####...\n"
+            "   q5 .....####..\n"
+            "   q6 ......####.\n"
+            "   q7 .......####\n");
+  EXPECT_NE(draw_mask(samples::window_case(), 1, 3, true).find("   q0 ████·······\n"),
+            std::string::npos);
+}
+
+TEST(Show, LongMaskHasAnEllipsis) {
+  Case c = samples::window_case();
+  c.problem.q_len = 200;
+  c.problem.kv_len = 300;
+  const std::string drawn = draw_mask(c, 0, 0, false, 60);
+  size_t lines = 0, start = 0;
+  for (size_t end = drawn.find('\n'); end != drawn.npos; end = drawn.find('\n', start)) {
+    EXPECT_LE(end - start, 62u);
+    start = end + 1;
+    ++lines;
+  }
+  EXPECT_LE(lines, 50u);
+  EXPECT_NE(drawn.find('~'), std::string::npos);
+  EXPECT_NE(drawn.find(" q199 "), std::string::npos);
+}
+
+TEST(Show, CachedMaskIsDrawnStepByStep) {
+  Case c = samples::cached_case();
+  c.steps[0].q_len = 2;
+  EXPECT_EQ(draw_mask(c, 0, 0, false),
+            "step 1 (prefill)\n"
+            "  key 0 \n"
+            "   q0 #.\n"
+            "   q1 ##\n"
+            "step 2 (decode)\n"
+            "  key 0  \n"
+            "   q2 ###\n");
+}
+
+TEST(Show, NoSuchRow) {
+  EXPECT_THROW(draw_mask(samples::small_case(), 2, 0, false), InputError);
+  EXPECT_THROW(draw_mask(samples::small_case(), 0, 4, false), InputError);
+}
+
+}  // namespace
+}  // namespace attnfuzz
