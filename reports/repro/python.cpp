@@ -1,0 +1,160 @@
+#include "reports/repro/python.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "reports/repro/python_arrays.h"
+#include "reports/text.h"
+
+namespace attnfuzz {
+namespace {
+
+/// The bound as |error| ≤ factor · Σ p|v| + floor, so that a script can work it out: the smallest
+/// such numbers that are nowhere tighter than the oracle's own.
+struct SimpleBound {
+  double factor = 0, floor = 0;
+};
+
+SimpleBound simple_bound(const Case& c, const Inputs& inputs, const Precision& precision) {
+  Inputs absolute;
+  for (const auto& [name, tensor] : inputs.all()) {
+    if (name != "v" && name != "mem_v") {
+      absolute.add(name, tensor);
+      continue;
+    }
+    std::vector<double> values = tensor.to_doubles();
+    for (double& value : values) value = std::isfinite(value) ? std::abs(value) : 0;
+    absolute.add(name, Tensor::from_doubles(tensor.dtype, tensor.shape, values));
+  }
+  const StepAnswer right = answer(c, inputs, precision).steps.at(0);
+  const std::vector<double> weight = answer(c, absolute).steps.at(0).out;
+  SimpleBound simple;
+  for (size_t n = 0; n < right.bound.size(); ++n) {
+    if (!std::isfinite(right.bound[n]) || !std::isfinite(right.out[n])) continue;
+    if (weight[n] > 0 && right.bound[n] / weight[n] < 1)
+      simple.factor = std::max(simple.factor, right.bound[n] / weight[n]);
+    else
+      simple.floor = std::max(simple.floor, right.bound[n]);
+  }
+  return simple;
+}
+
+/// A tensor's name in the script and its role.
+struct Named {
+  std::string_view name;
+  Role role;
+};
+constexpr Named kTensors[] = {{"q", Role::q},         {"k", Role::k},         {"v", Role::v},
+                              {"bias", Role::bias},   {"sinks", Role::sinks}, {"mem_k", Role::mem_k},
+                              {"mem_v", Role::mem_v}};
+
+std::string arrays(const Case& c, const Inputs& inputs) {
+  std::string out;
+  for (const Named& each : kTensors)
+    if (const Tensor* tensor = inputs.find(each.name)) {
+      const bool in_layout = each.name.size() == 1;
+      out += fmt::format(
+          "{} = {}\n", each.name,
+          python::array(in_layout ? python::logical(*tensor, c.problem.layout) : *tensor, c,
+                        each.role));
+    }
+  if (!c.problem.mask.rules.empty())
+    out += fmt::format("# Which keys (columns) a query (row) sees.\nmask = {}\n",
+                       python::mask(dense_mask(c.problem, c.data)));
+  return out;
+}
+
+constexpr std::string_view kEmptyRow[] = {
+    "    p = np.where(total == 0, 0, p / total)\n",  // zero
+    "    p = p / total\n",                           // nan
+    "    p = np.where(total == 0, 1 / p.shape[-1], p / total)\n",
+    "    p = p / total\n",  // any: not compared
+};
+
+/// The reference in float64, with the lines that the case needs.
+std::string reference(const Case& c, const SimpleBound& bound) {
+  const Problem& p = c.problem;
+  const bool masked = !p.mask.rules.empty(), biased = p.mask.adds_bias();
+  const bool bias_first = biased && p.bias_order == BiasOrder::before_softcap;
+  const bool nonfinite = c.data.nonfinite != NonFinite::none;
+  std::string out = "def reference():\n";
+  out += "    Q, K, V = (x.astype(np.float64) for x in (q, k, v))\n";
+  if (p.memory_kv > 0)
+    out += "    K, V = (np.concatenate([np.broadcast_to(m, (len(x), *m.shape)), x], 2) for m, x in "
+           "((mem_k, K), (mem_v, V)))\n";
+  if (p.num_heads != p.num_kv_heads && p.num_kv_heads > 0) {
+    const int64_t group = p.num_heads / p.num_kv_heads;
+    out += p.head_map == HeadMap::grouped
+               ? fmt::format("    K, V = (np.repeat(x, {}, 1) for x in (K, V))\n", group)
+               : fmt::format("    K, V = (np.tile(x, (1, {}, 1, 1)) for x in (K, V))\n", group);
+  }
+  out += fmt::format("    s = Q @ K.swapaxes(2, 3) * {}\n", text::number(p.scale_value()));
+  const std::string memory = p.memory_kv > 0 ? std::to_string(p.memory_kv) : "";
+  if (bias_first) out += fmt::format("    s[..., {}:] += bias\n", memory);
+  if (p.softcap > 0)
+    out += fmt::format("    s = {0} * np.tanh(s / {0})\n", text::number(p.softcap));
+  if (biased && !bias_first) out += fmt::format("    s[..., {}:] += bias\n", memory);
+  if (masked)
+    out += fmt::format("    seen = np.ones(s.shape, bool)\n    seen[..., {}:] = mask\n    s = "
+                       "np.where(seen, s, -np.inf)\n",
+                       memory);
+  out += "    top = s.max(-1, keepdims=True, initial=-1e300)\n";
+  if (p.sinks) out += "    top = np.maximum(top, sinks.astype(np.float64)[:, None, None])\n";
+  out += "    p = np.exp(s - top)\n    total = p.sum(-1, keepdims=True)\n";
+  if (p.sinks) out += "    total = total + np.exp(sinks.astype(np.float64)[:, None, None] - top)\n";
+  out += kEmptyRow[static_cast<size_t>(p.fully_masked)];
+  if (nonfinite)  // a key that is not seen adds nothing, whatever it holds
+    out += fmt::format("    out = np.where({}, p[..., None] * V[:, :, None], 0).sum(3)\n",
+                       masked ? "seen[..., None]" : "True");
+  else
+    out += "    out = p @ V\n";
+  out += fmt::format("    allowed = {:.3g} * (p @ np.abs(np.nan_to_num(V, posinf=0, neginf=0))){}\n",
+                     bound.factor * 1.001,
+                     bound.floor > 0 ? fmt::format(" + {:.3g}", bound.floor * 1.001) : "");
+  if (p.fully_masked == FullyMasked::any && masked)
+    out += "    allowed = np.where(seen.any(-1, keepdims=True), allowed, np.inf)\n";
+  return out + "    return out, allowed\n\n";
+}
+
+constexpr std::string_view kCompare = R"(np.seterr(all="ignore")
+got, (want, allowed) = target(), reference()
+if got.shape != want.shape:
+    sys.exit(f"out has shape {got.shape}, should be {want.shape}")
+got = got.astype(np.float64)
+error = np.abs(got - want)
+wrong = ~((error <= allowed) | (got == want) | np.isnan(got) & np.isnan(want) | np.isinf(allowed))
+if not wrong.any():
+    print(f"right: all {wrong.size} elements are within their bound")
+    sys.exit(0)
+far = np.where(wrong, np.where(np.isnan(error), np.inf, error / allowed), -1)
+at = tuple(int(n) for n in np.unravel_index(far.argmax(), far.shape))
+print(f"out{list(at)} is {got[at]:.9g}, should be {want[at]:.9g} +- {allowed[at]:.2g}")
+print(f"{wrong.sum()} of {wrong.size} elements are wrong")
+sys.exit(1)
+)";
+
+}  // namespace
+
+Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
+  const DType dtype = c.problem.dtype;
+  if (c.cached() || dtype == DType::e4m3 || dtype == DType::e5m2) return {};
+  const Inputs inputs = make_inputs(c);
+  const SimpleBound bound = simple_bound(c, inputs, target.capabilities.precision_of(dtype));
+  const std::string tensors = arrays(c, inputs);
+  const bool generated = tensors.find("normal(") != tensors.npos;
+  const bool encoded = tensors.find("base64.") != tensors.npos;
+  std::string script = fmt::format(
+      "#!/usr/bin/env python3\n\"\"\"{} {}: {}\n\nExits 1 while it is wrong here, 0 once it is "
+      "fixed. Needs {} and numpy. Found by attnfuzz.\n\"\"\"\n{}import sys\n\nimport numpy as "
+      "np\n{}\n",
+      text::line(target.name), text::line(target.version), one_line(c), call.needs,
+      encoded ? "import base64\n" : "", call.imports);
+  if (generated) script += python::normal_function(c.data.seed);
+  script += "# [batch, heads, len, dim]\n" + tensors + "\n";
+  script += "def target():\n" + call.body + "\n";
+  script += reference(c, bound);
+  return {"repro.py", script + std::string(kCompare)};
+}
+
+}  // namespace attnfuzz

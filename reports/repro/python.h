@@ -1,0 +1,22 @@
+#pragma once
+#include <string>
+
+#include "reports/report.h"
+
+namespace attnfuzz {
+
+/// How a package is called: the lines that differ from package to package.
+struct PythonCall {
+  std::string imports;  ///< "import torch\n"
+  /// The body of `def target():`, indented. Uses the arrays q, k, v [batch, heads, len, dim] and
+  /// where the case has them mask (boolean, broadcasts to [batch, heads, q_len, kv_len]), bias,
+  /// sinks, mem_k, mem_v; returns out [batch, heads, q_len, head_dim_v] as a NumPy array.
+  std::string body;
+  std::string needs;  ///< "torch"
+};
+
+/// A script with the inputs, the call, a reference in float64 and the comparison. Empty for a case
+/// that such a script cannot hold (a cache, 8-bit floats).
+Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call);
+
+}  // namespace attnfuzz

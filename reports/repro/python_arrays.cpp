@@ -1,0 +1,140 @@
+#include "reports/repro/python_arrays.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace attnfuzz::python {
+namespace {
+
+constexpr int64_t kMostLiterals = 64;
+
+/// bf16, which NumPy lacks, is held in float32; its values are exact there.
+std::string_view numpy_type(DType dtype) {
+  return dtype == DType::f64 ? "np.float64" : dtype == DType::f16 ? "np.float16" : "np.float32";
+}
+
+std::string shape_text(const Shape& shape) { return fmt::format("{}", fmt::join(shape, ", ")); }
+
+/// The shortest text that reads back as the same element.
+std::string literal(double value) {
+  if (std::isnan(value)) return "np.nan";
+  if (std::isinf(value)) return value < 0 ? "-np.inf" : "np.inf";
+  const auto narrow = static_cast<float>(value);
+  const std::string text = fmt::format("{}", narrow);
+  if (narrow == value && static_cast<float>(std::stod(text)) == narrow) return text;
+  return fmt::format("{}", value);
+}
+
+std::string base64(const std::vector<std::byte>& bytes) {
+  constexpr std::string_view digits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    uint32_t three = 0;
+    for (size_t k = 0; k < 3; ++k)
+      three = three << 8 | (at + k < bytes.size() ? std::to_integer<uint32_t>(bytes[at + k]) : 0);
+    for (size_t k = 0; k < 4; ++k)
+      out += at + k <= bytes.size() ? digits[three >> (18 - 6 * k) & 63] : '=';
+  }
+  return out;
+}
+
+/// Whether (and times what) normal() of the script gives the tensor.
+std::optional<double> normal_scale(const Case& c, Role role) {
+  const DType dtype = c.problem.dtype;
+  if (role != Role::q && role != Role::k && role != Role::v) return std::nullopt;
+  if (c.data.nonfinite != NonFinite::none || dtype == DType::bf16) return std::nullopt;
+  if (c.data.dist == Distribution::normal) return 1;
+  if (c.data.dist == Distribution::large) return role == Role::v ? 64 : 8;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string array(const Tensor& tensor, const Case& c, Role role) {
+  const std::vector<double> values = tensor.to_doubles();
+  const std::string_view type = numpy_type(tensor.dtype);
+  const std::string shape = shape_text(tensor.shape);
+  const bool same = std::all_of(values.begin(), values.end(),
+                                [&](double value) { return value == values.front(); });
+  if (!values.empty() && same)
+    return fmt::format("np.full(({},), {}, {})", shape, literal(values.front()), type);
+  if (tensor.size() <= kMostLiterals) {
+    std::vector<std::string> literals;
+    for (const double value : values) literals.push_back(literal(value));
+    return fmt::format("np.array([{}], {}).reshape({})", fmt::join(literals, ", "), type, shape);
+  }
+  if (const auto scale = normal_scale(c, role)) {
+    const std::string times = *scale == 1 ? "" : fmt::format(" * {}", *scale);
+    return fmt::format("(normal({}, {}){}).astype({})", tensor_number(role, 0), shape, times, type);
+  }
+  const Tensor held = tensor.dtype == DType::bf16
+                          ? Tensor::from_doubles(DType::f32, tensor.shape, values)
+                          : tensor;
+  return fmt::format("np.frombuffer(base64.b64decode(\"{}\"), {}).reshape({})", base64(held.bytes),
+                     type, shape);
+}
+
+std::string mask(const DenseMask& mask) {
+  const auto at = [&](int64_t b, int64_t h) {
+    return mask.visible.begin() + (b * mask.heads + h) * mask.q_len * mask.kv_len;
+  };
+  const int64_t size = mask.q_len * mask.kv_len;
+  bool same_heads = true, same_rows = true;
+  for (int64_t b = 0; b < mask.batch; ++b)
+    for (int64_t h = 0; h < mask.heads; ++h) {
+      same_heads = same_heads && std::equal(at(b, h), at(b, h) + size, at(b, 0));
+      same_rows = same_rows && std::equal(at(b, h), at(b, h) + size, at(0, h));
+    }
+  const int64_t batch = same_rows ? 1 : mask.batch, heads = same_heads ? 1 : mask.heads;
+  std::string rows;
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t h = 0; h < heads; ++h)
+      for (int64_t i = 0; i < mask.q_len; ++i) {
+        rows += rows.empty() ? "" : " ";
+        for (int64_t j = 0; j < mask.kv_len; ++j) rows += at(b, h)[i * mask.kv_len + j] ? '1' : '0';
+      }
+  return fmt::format("np.array([c == \"1\" for c in \"{}\".replace(\" \", \"\")]).reshape({}, {}, "
+                     "{}, {})",
+                     rows, batch, heads, mask.q_len, mask.kv_len);
+}
+
+std::string normal_function(uint64_t seed) {
+  return fmt::format(R"(def normal(tensor, *shape):
+    """Philox 4x32-10, counted by (tensor, b, h, s, d); four 16-bit uniforms make a normal number."""
+    b, h, s, d = np.indices(shape, np.uint64)
+    at, low = b << 52 | h << 40 | s << 16 | d, 0xFFFFFFFF
+    c0, c1, c2, c3 = at >> 1 & low, at >> 33, tensor, 0
+    k0, k1 = {} & low, {} >> 32
+    for _ in range(10):
+        x, y = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = y >> 32 ^ c1 ^ k0, y & low, x >> 32 ^ c3 ^ k1, x & low
+        k0, k1 = (k0 + 0x9E3779B9) & low, (k1 + 0xBB67AE85) & low
+    bits = np.where(at & 1, c2 | c3 << 32, c0 | c1 << 32)
+    total = sum((bits >> n & 0xFFFF).astype(np.int64) for n in (0, 16, 32, 48))
+    return (2 * total - 262140) * 1.3214498960651507e-05
+
+)",
+                     seed, seed);
+}
+
+Tensor logical(const Tensor& tensor, Layout layout) {
+  if (layout == Layout::bhsd) return tensor;
+  const int64_t batch = tensor.shape[0], len = tensor.shape[1], heads = tensor.shape[2];
+  const auto vector_bytes = static_cast<size_t>(tensor.shape[3] * info(tensor.dtype).bytes);
+  Tensor out(tensor.dtype, {batch, heads, len, tensor.shape[3]});
+  if (out.bytes.empty()) return out;
+  for (int64_t b = 0; b < batch; ++b)
+    for (int64_t s = 0; s < len; ++s)
+      for (int64_t h = 0; h < heads; ++h)
+        std::memcpy(out.bytes.data() + static_cast<size_t>((b * heads + h) * len + s) * vector_bytes,
+                    tensor.bytes.data() + static_cast<size_t>((b * len + s) * heads + h) * vector_bytes,
+                    vector_bytes);
+  return out;
+}
+
+}  // namespace attnfuzz::python

@@ -1,0 +1,22 @@
+#pragma once
+#include <string>
+
+#include "oracle/inputs.h"
+
+/// Tensors as NumPy expressions.
+namespace attnfuzz::python {
+
+/// "np.array([…], np.float32).reshape(2, 4)" where it is small, the repro's normal() where that
+/// gives the same bits, else the raw bytes. `tensor` lies in logical order.
+std::string array(const Tensor& tensor, const Case& c, Role role);
+
+/// A boolean mask as rows of 0 and 1; axes along which it does not change have size 1.
+std::string mask(const DenseMask& mask);
+
+/// The definition of normal(): Philox in NumPy, the same bits as oracle/philox.h.
+std::string normal_function(uint64_t seed);
+
+/// [batch, heads, len, dim] from the case's layout.
+Tensor logical(const Tensor& tensor, Layout layout);
+
+}  // namespace attnfuzz::python
