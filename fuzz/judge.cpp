@@ -217,6 +217,7 @@ Examination examine(Target& target, const Case& c, bool run_twice) {
   const Precision precision = about.capabilities.precision_of(c.problem.dtype);
   const Inputs inputs = make_inputs(c);
   Examination done;
+  done.precision = precision;
   done.outcome = target.run(c, inputs);
   const Answer right = done.outcome.status == Status::ok ? answer(c, inputs, precision) : Answer{};
   done.verdict = judge_against(right, c, inputs, precision, done.outcome);

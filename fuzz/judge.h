@@ -55,6 +55,7 @@ struct Examination {
   Outcome outcome;
   Verdict verdict;
   std::string signature;  ///< empty unless it failed: see fuzz/signature.h
+  Precision precision;    ///< the target's, by which it was judged
 };
 /// `run_twice` runs a passing case again and compares the bits (nondeterminism).
 Examination examine(Target& target, const Case& c, bool run_twice = false);

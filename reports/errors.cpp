@@ -33,29 +33,18 @@ std::vector<ElementError> element_errors(const Case& c, const Examination& exami
   std::vector<ElementError> errors;
   const std::vector<StepOutput>& outputs = examination.outcome.steps;
   if (outputs.empty()) return errors;
-  const Answer expected =
-      answer(c, make_inputs(c),
-             c.problem.dtype == DType::f64 ? Precision{DType::f64, DType::f64} : Precision{});
-  const WorstElement& worst = examination.verdict.worst;
-  double widen = 1;
+  const Answer expected = answer(c, make_inputs(c), examination.precision);
   for (size_t s = 0; s < std::min(outputs.size(), expected.steps.size()); ++s) {
     const StepAnswer& want = expected.steps[s];
     if (outputs[s].out.shape != want.shape || want.shape.size() != 4) continue;
     const std::vector<double> got = outputs[s].out.to_doubles();
-    for_each_element(
-        want.shape, c.problem.layout, [&](size_t n, int64_t b, int64_t h, int64_t i, int64_t d) {
-          if (std::isinf(want.bound[n])) return;
-          const auto step = static_cast<int64_t>(s);
-          const ElementError e{
-              step, b, h, i, d, got[n], want.out[n], ratio(got[n], want.out[n], want.bound[n])};
-          const bool is_worst =
-              step == worst.step && b == worst.b && h == worst.h && i == worst.i && d == worst.d;
-          if (is_worst && want.bound[n] > 0 && std::isfinite(worst.bound))
-            widen = std::max(widen, worst.bound / want.bound[n]);
-          errors.push_back(e);
-        });
+    for_each_element(want.shape, c.problem.layout,
+                     [&](size_t n, int64_t b, int64_t h, int64_t i, int64_t d) {
+                       if (std::isinf(want.bound[n])) return;
+                       errors.push_back({static_cast<int64_t>(s), b, h, i, d, got[n], want.out[n],
+                                         ratio(got[n], want.out[n], want.bound[n])});
+                     });
   }
-  for (ElementError& e : errors) e.ratio /= widen;
   return errors;
 }
 

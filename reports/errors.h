@@ -15,8 +15,7 @@ struct ElementError {
 };
 
 /// A target's output held against the oracle's answer, element by element. Unchecked elements and
-/// steps with another shape are left out. The bounds are those of the default precision, scaled to
-/// agree with the verdict's where the target's own were wider.
+/// steps with another shape are left out.
 std::vector<ElementError> element_errors(const Case& c, const Examination& examination);
 
 /// The keys that a query sees (memory keys not counted), for a case without a cache.

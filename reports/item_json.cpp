@@ -116,15 +116,33 @@ Verdict to_verdict(const Json& json) {
   return v;
 }
 
+Json precision_json(const Precision& p) {
+  Json json{{"accumulate", name(p.accumulate)}, {"p", name(p.p)}, {"exp_ulps", p.exp_ulps}};
+  if (p.scores) json["scores"] = name(*p.scores);
+  json["flush_subnormals"] = p.flush_subnormals;
+  return json;
+}
+
+Precision to_precision(const Json& json) {
+  Precision p;
+  p.accumulate = to_enum<DType>(json.at("accumulate"));
+  p.p = to_enum<DType>(json.at("p"));
+  p.exp_ulps = json.at("exp_ulps").get<double>();
+  if (json.contains("scores")) p.scores = to_enum<DType>(json.at("scores"));
+  p.flush_subnormals = json.at("flush_subnormals").get<bool>();
+  return p;
+}
+
 Json examination_json(const Examination& e, bool with_outputs) {
   return {{"signature", e.signature},
           {"verdict", verdict_json(e.verdict)},
-          {"outcome", outcome_json(e.outcome, with_outputs)}};
+          {"outcome", outcome_json(e.outcome, with_outputs)},
+          {"precision", precision_json(e.precision)}};
 }
 
 Examination to_examination(const Json& json) {
   return {to_outcome(json.at("outcome")), to_verdict(json.at("verdict")),
-          json.at("signature").get<std::string>()};
+          json.at("signature").get<std::string>(), to_precision(json.at("precision"))};
 }
 
 Case to_case(const Json& json, const std::string& where) {

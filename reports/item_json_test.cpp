@@ -22,6 +22,7 @@ void expect_same(const Examination& a, const Examination& b) {
   EXPECT_EQ(a.verdict.fits, b.verdict.fits);
   EXPECT_EQ(a.outcome.status, b.outcome.status);
   EXPECT_EQ(a.outcome.text, b.outcome.text);
+  EXPECT_EQ(a.precision, b.precision);
 }
 
 TEST(ItemJson, RoundTrip) {
@@ -30,6 +31,8 @@ TEST(ItemJson, RoundTrip) {
   f.seed = std::numeric_limits<uint64_t>::max();
   f.corpus = "corpus/x/y.case.json";
   f.count = 3;
+  f.first.precision.scores = DType::f16;
+  f.last.precision.flush_subnormals = true;
   f.last.verdict.worst.got = std::numeric_limits<double>::infinity();
   f.last.verdict.worst_ratio = std::numeric_limits<double>::infinity();
   f.last.verdict.fits = {&alternatives()[0]};
@@ -63,8 +66,8 @@ TEST(ItemJson, HostileTextBecomesPlain) {
 }
 
 TEST(ItemJson, WhatIsNotAFindingIsNamed) {
-  for (const char* json : {"", "{", "[]", "{}", R"({"attnfuzz_finding":2})",
-                           R"({"attnfuzz_finding":1,"target":3})"}) {
+  for (const char* json :
+       {"", "{", "[]", "{}", R"({"attnfuzz_finding":2})", R"({"attnfuzz_finding":1,"target":3})"}) {
     try {
       item_from_json(json, "some.sqlite");
       FAIL() << json;

@@ -43,6 +43,7 @@ void write_finding(Report::Item& item, const std::filesystem::path& dir) {
   TargetInfo target;
   target.name = f.target;
   target.version = f.version;
+  target.capabilities.precision[f.shrunk.c.problem.dtype] = f.last.precision;
   const Repro repro = make_repro(f.shrunk.c, target);
   item.repro = repro.file_name;
   if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);

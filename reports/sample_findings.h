@@ -32,7 +32,7 @@ inline Case cached_case() {
     "sinks":false,"memory_kv":0,"head_map":"grouped","bias_order":"after_softcap",
     "fully_masked":"zero","mask":{"align":"top_left","rules":[{"rule":"causal"}]}},
     "data":{"seed":7,"dist":"normal","nonfinite":"none"},
-    "cache":{"kind":"dynamic","capacity":0,"page_size":0},
+    "cache":{"kind":"dynamic"},
     "steps":[{"op":"prefill","q_len":7},{"op":"decode","q_len":1}]})",
                     "sample")
       .c;

@@ -23,8 +23,8 @@ class StoreTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(dir_); }
 
   static Report::Item item(const std::string& signature, const std::string& seen) {
-    Report::Item item = samples::item(
-        samples::error_finding(samples::small_case(), samples::kMaskAxisText));
+    Report::Item item =
+        samples::item(samples::error_finding(samples::small_case(), samples::kMaskAxisText));
     item.finding.signature = signature;
     item.first_seen = item.last_seen = seen;
     return item;
@@ -106,7 +106,9 @@ TEST_F(StoreTest, DamagedRowsAreNamed) {
   expect_input_error(file_);
 }
 
-TEST_F(StoreTest, AFolderIsNoStore) { expect_input_error(dir_); }
+TEST_F(StoreTest, AFolderIsNoStore) {
+  expect_input_error(dir_);
+}
 
 TEST_F(StoreTest, AKillLosesNothingThatWasAdded) {
   const pid_t child = fork();

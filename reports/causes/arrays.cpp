@@ -11,6 +11,9 @@ constexpr TextPattern kPatterns[] = {
     {"broadcast", "Incompatible shapes for broadcasting: {one:s} and {two:s}",
      "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
      "axis differs and neither is 1."},
+    {"broadcast", "Incompatible shapes for broadcasting: {one:s} and requested shape {two:s}",
+     "An array of shape ({one}) is to be broadcast to ({two}): counted from the right, some axis "
+     "differs and is not 1."},
     {"broadcast", "got incompatible shapes for broadcasting: {one:s}, {two:s}",
      "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
      "axis differs and neither is 1."},

@@ -9,7 +9,7 @@ struct KindOf {
 };
 /// The first word that the name contains decides; products come first.
 constexpr KindOf kKinds[] = {
-    {"+", AxisKind::with_memory},          {"*", AxisKind::tokens},
+    {"+", AxisKind::with_memory},     {"*", AxisKind::tokens},
     {"tokens", AxisKind::tokens},     {"hidden", AxisKind::tokens},
     {"kv_heads", AxisKind::kv_heads}, {"heads", AxisKind::heads},
     {"group", AxisKind::heads},       {"head_dim", AxisKind::dim},

@@ -31,7 +31,18 @@ extern const std::span<const TextPattern> pytorch_patterns, onnxruntime_patterns
     gpu_patterns;
 
 /// What kind of axis a size is.
-enum class AxisKind { other, batch, heads, kv_heads, q_len, kv_len, dim, limit, tokens, with_memory };
+enum class AxisKind {
+  other,
+  batch,
+  heads,
+  kv_heads,
+  q_len,
+  kv_len,
+  dim,
+  limit,
+  tokens,
+  with_memory
+};
 AxisKind axis_kind(std::string_view axis);
 
 /// Two axes that meet in an error text, and the mistake that makes them meet.

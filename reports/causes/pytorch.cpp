@@ -20,7 +20,7 @@ constexpr TextPattern kPatterns[] = {
     {"expand",
      "expanded size of the tensor ({a}) must match the existing size ({b}) at "
      "non-singleton dimension {dim}",
-     "A tensor whose axis {dim:n} is {b} is to be expanded to {a}.{hint}"},
+     "A tensor that has {b} on axis {dim:n} is to be expanded to {a}.{hint}"},
     {"block-mask",
      "block_mask was created for block_mask.shape={mask:s} but got q_len={a} and "
      "kv_len={b}",

@@ -20,16 +20,17 @@ struct Named {
 
 using NamedCaptures = std::map<std::string, std::vector<Named>, std::less<>>;
 
-NamedCaptures name_captures(const Captures& captures, std::string_view text, const Case& c) {
-  const std::vector<NamedNumber> numbers = name_numbers(text, c);
+/// A pattern's captures are sizes by where they stand, also in texts whose numbers run into each
+/// other ("10x64").
+NamedCaptures name_captures(const Captures& captures, const Case& c) {
+  const std::vector<NamedSize> sizes = named_sizes(c);
   NamedCaptures named;
   for (const auto& [key, list] : captures)
     for (const Captured& captured : list) {
-      const auto at = std::find_if(numbers.begin(), numbers.end(), [&](const NamedNumber& n) {
-        return n.offset == captured.offset;
-      });
-      named[key].push_back(
-          {captured.value, at == numbers.end() ? std::vector<std::string>{} : at->names});
+      Named each{captured.value, {}};
+      for (const NamedSize& size : sizes)
+        if (size.value == captured.value) each.names.push_back(size.name);
+      named[key].push_back(std::move(each));
     }
   return named;
 }
@@ -83,10 +84,11 @@ std::string fill(std::string_view words, const NamedCaptures& captures) {
 std::optional<Cause> explain(const TextPattern& row, std::string_view text, const Case& c) {
   const auto captures = match_text(row.pattern, text);
   if (!captures) return std::nullopt;
-  const NamedCaptures named = name_captures(*captures, text, c);
+  const NamedCaptures named = name_captures(*captures, c);
   Cause cause{std::string(row.name), fill(row.words, named)};
   std::string hint;
-  if (const auto a = named.find("a"), b = named.find("b"); a != named.end() && b != named.end()) {
+  if (const auto a = named.find("a"), b = named.find("b");
+      row.words.find("{hint}") != row.words.npos && a != named.end() && b != named.end()) {
     const Meeting meeting = meet(a->second.front(), b->second.front());
     if (meeting.pair) {
       hint = replaced(std::string(meeting.pair->words), "{a}", meeting.a);

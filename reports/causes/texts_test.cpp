@@ -28,8 +28,7 @@ TEST(MatchText, NumbersShapesAndGaps) {
 
 TEST(MatchText, AnyTextIsSafe) {
   EXPECT_TRUE(rc::check([](const std::string& text) {
-    for (const auto& table :
-         {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
+    for (const auto& table : {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
       for (const TextPattern& row : table) match_text(row.pattern, text);
   }));
 }
@@ -55,9 +54,11 @@ struct Example {
 const Example kExamples[] = {
     {"The size of tensor a (5) must match the size of tensor b (2) at non-singleton dimension 0",
      "mask-axis", "tensor a (q_len=5) must match tensor b (batch=2)"},
-    {"The size of tensor a (8192) must match the size of tensor b (11) at non-singleton dimension 3",
+    {"The size of tensor a (8192) must match the size of tensor b (11) at non-singleton dimension "
+     "3",
      "mask-limit", "chunk, window or capacity is used where the present length is needed"},
-    {"block_mask was created for block_mask.shape=(2, 1, 5, 8192) but got q_len=5 and kv_len=11. As "
+    {"block_mask was created for block_mask.shape=(2, 1, 5, 8192) but got q_len=5 and kv_len=11. "
+     "As "
      "the block mask was created for a larger length than you're using it for",
      "block-mask", "the call has q_len=5 queries and kv_len=11 keys"},
     {"TypeError: pad(): argument 'pad' failed to unpack the object at pos 2 with error \"type must "
@@ -65,11 +66,12 @@ const Example kExamples[] = {
      "unbounded-cache", "grows without a limit"},
     {"Sizes of tensors must match except in dimension 2. Expected size 4 but got size 1 for tensor "
      "number 1 in the list.",
-     "kv-heads", "made for all query heads (num_heads=4) meets a tensor with the key heads "
-                 "(num_kv_heads=1)"},
+     "kv-heads",
+     "made for all query heads (num_heads=4) meets a tensor with the key heads "
+     "(num_kv_heads=1)"},
     {"The expanded size of the tensor (5) must match the existing size (8) at non-singleton "
      "dimension 2.  Target sizes: [2, 4, 5, 8].  Tensor sizes: [2, 1, 8]",
-     "expand", "axis 2 is 8 is to be expanded to q_len=5"},
+     "expand", "axis 2 is to be expanded to q_len=5"},
     {"mat1 and mat2 shapes cannot be multiplied (10x64 and 16x64)", "matmul-shapes",
      "gets hidden=64 features"},
     {"expected m1 and m2 to have the same dtype, but got: float != c10::BFloat16", "dtype-mix",
@@ -94,8 +96,8 @@ TEST(CausesFromText, KnownTexts) {
     const auto causes = causes_from_text(example.text, text_case());
     ASSERT_FALSE(causes.empty()) << example.text;
     EXPECT_EQ(causes[0].name, example.name) << example.text;
-    EXPECT_NE(causes[0].words.find(example.says), std::string::npos)
-        << example.text << "\n" << causes[0].words;
+    EXPECT_NE(causes[0].words.find(example.says), std::string::npos) << example.text << "\n"
+                                                                     << causes[0].words;
     EXPECT_EQ(causes[0].words.find('{'), std::string::npos) << causes[0].words;
   }
 }

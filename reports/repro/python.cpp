@@ -45,8 +45,8 @@ struct Named {
   std::string_view name;
   Role role;
 };
-constexpr Named kTensors[] = {{"q", Role::q},         {"k", Role::k},         {"v", Role::v},
-                              {"bias", Role::bias},   {"sinks", Role::sinks}, {"mem_k", Role::mem_k},
+constexpr Named kTensors[] = {{"q", Role::q},        {"k", Role::k},         {"v", Role::v},
+                              {"bias", Role::bias},  {"sinks", Role::sinks}, {"mem_k", Role::mem_k},
                               {"mem_v", Role::mem_v}};
 
 std::string arrays(const Case& c, const Inputs& inputs) {
@@ -65,11 +65,16 @@ std::string arrays(const Case& c, const Inputs& inputs) {
   return out;
 }
 
-constexpr std::string_view kEmptyRow[] = {
-    "    p = np.where(total == 0, 0, p / total)\n",  // zero
-    "    p = p / total\n",                           // nan
-    "    p = np.where(total == 0, 1 / p.shape[-1], p / total)\n",
-    "    p = p / total\n",  // any: not compared
+/// What makes p of a row that sees no key, and its output where p cannot say it.
+struct EmptyRow {
+  std::string_view p, out;
+};
+constexpr EmptyRow kEmptyRows[] = {
+    {"    p = p / np.where(total == 0, 1, total)\n", ""},  // zero
+    {"    p = p / np.where(total == 0, 1, total)\n",
+     "    out = np.where(total == 0, np.nan, out)\n"},
+    {"    p = np.where(total == 0, 1 / max(1, p.shape[-1]), p / total)\n", ""},  // uniform
+    {"    p = p / np.where(total == 0, 1, total)\n", ""},  // any: not compared
 };
 
 /// The reference in float64, with the lines that the case needs.
@@ -81,8 +86,9 @@ std::string reference(const Case& c, const SimpleBound& bound) {
   std::string out = "def reference():\n";
   out += "    Q, K, V = (x.astype(np.float64) for x in (q, k, v))\n";
   if (p.memory_kv > 0)
-    out += "    K, V = (np.concatenate([np.broadcast_to(m, (len(x), *m.shape)), x], 2) for m, x in "
-           "((mem_k, K), (mem_v, V)))\n";
+    out +=
+        "    K, V = (np.concatenate([np.broadcast_to(m, (len(x), *m.shape)), x], 2) for m, x in "
+        "((mem_k, K), (mem_v, V)))\n";
   if (p.num_heads != p.num_kv_heads && p.num_kv_heads > 0) {
     const int64_t group = p.num_heads / p.num_kv_heads;
     out += p.head_map == HeadMap::grouped
@@ -96,22 +102,25 @@ std::string reference(const Case& c, const SimpleBound& bound) {
     out += fmt::format("    s = {0} * np.tanh(s / {0})\n", text::number(p.softcap));
   if (biased && !bias_first) out += fmt::format("    s[..., {}:] += bias\n", memory);
   if (masked)
-    out += fmt::format("    seen = np.ones(s.shape, bool)\n    seen[..., {}:] = mask\n    s = "
-                       "np.where(seen, s, -np.inf)\n",
-                       memory);
+    out += fmt::format(
+        "    seen = np.ones(s.shape, bool)\n    seen[..., {}:] = mask\n    s = "
+        "np.where(seen, s, -np.inf)\n",
+        memory);
   out += "    top = s.max(-1, keepdims=True, initial=-1e300)\n";
   if (p.sinks) out += "    top = np.maximum(top, sinks.astype(np.float64)[:, None, None])\n";
   out += "    p = np.exp(s - top)\n    total = p.sum(-1, keepdims=True)\n";
   if (p.sinks) out += "    total = total + np.exp(sinks.astype(np.float64)[:, None, None] - top)\n";
-  out += kEmptyRow[static_cast<size_t>(p.fully_masked)];
+  const EmptyRow& empty = kEmptyRows[static_cast<size_t>(p.fully_masked)];
+  out += empty.p;
   if (nonfinite)  // a key that is not seen adds nothing, whatever it holds
     out += fmt::format("    out = np.where({}, p[..., None] * V[:, :, None], 0).sum(3)\n",
                        masked ? "seen[..., None]" : "True");
   else
     out += "    out = p @ V\n";
-  out += fmt::format("    allowed = {:.3g} * (p @ np.abs(np.nan_to_num(V, posinf=0, neginf=0))){}\n",
-                     bound.factor * 1.001,
-                     bound.floor > 0 ? fmt::format(" + {:.3g}", bound.floor * 1.001) : "");
+  out += empty.out;
+  out += fmt::format(
+      "    allowed = {:.3g} * (p @ np.abs(np.nan_to_num(V, posinf=0, neginf=0))){}\n",
+      bound.factor * 1.001, bound.floor > 0 ? fmt::format(" + {:.3g}", bound.floor * 1.001) : "");
   if (p.fully_masked == FullyMasked::any && masked)
     out += "    allowed = np.where(seen.any(-1, keepdims=True), allowed, np.inf)\n";
   return out + "    return out, allowed\n\n";

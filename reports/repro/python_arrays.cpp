@@ -17,7 +17,9 @@ std::string_view numpy_type(DType dtype) {
   return dtype == DType::f64 ? "np.float64" : dtype == DType::f16 ? "np.float16" : "np.float32";
 }
 
-std::string shape_text(const Shape& shape) { return fmt::format("{}", fmt::join(shape, ", ")); }
+std::string shape_text(const Shape& shape) {
+  return fmt::format("{}", fmt::join(shape, ", "));
+}
 
 /// The shortest text that reads back as the same element.
 std::string literal(double value) {
@@ -72,9 +74,8 @@ std::string array(const Tensor& tensor, const Case& c, Role role) {
     const std::string times = *scale == 1 ? "" : fmt::format(" * {}", *scale);
     return fmt::format("(normal({}, {}){}).astype({})", tensor_number(role, 0), shape, times, type);
   }
-  const Tensor held = tensor.dtype == DType::bf16
-                          ? Tensor::from_doubles(DType::f32, tensor.shape, values)
-                          : tensor;
+  const Tensor held =
+      tensor.dtype == DType::bf16 ? Tensor::from_doubles(DType::f32, tensor.shape, values) : tensor;
   return fmt::format("np.frombuffer(base64.b64decode(\"{}\"), {}).reshape({})", base64(held.bytes),
                      type, shape);
 }
@@ -98,9 +99,10 @@ std::string mask(const DenseMask& mask) {
         rows += rows.empty() ? "" : " ";
         for (int64_t j = 0; j < mask.kv_len; ++j) rows += at(b, h)[i * mask.kv_len + j] ? '1' : '0';
       }
-  return fmt::format("np.array([c == \"1\" for c in \"{}\".replace(\" \", \"\")]).reshape({}, {}, "
-                     "{}, {})",
-                     rows, batch, heads, mask.q_len, mask.kv_len);
+  return fmt::format(
+      "np.array([c == \"1\" for c in \"{}\".replace(\" \", \"\")]).reshape({}, {}, "
+      "{}, {})",
+      rows, batch, heads, mask.q_len, mask.kv_len);
 }
 
 std::string normal_function(uint64_t seed) {
@@ -131,9 +133,10 @@ Tensor logical(const Tensor& tensor, Layout layout) {
   for (int64_t b = 0; b < batch; ++b)
     for (int64_t s = 0; s < len; ++s)
       for (int64_t h = 0; h < heads; ++h)
-        std::memcpy(out.bytes.data() + static_cast<size_t>((b * heads + h) * len + s) * vector_bytes,
-                    tensor.bytes.data() + static_cast<size_t>((b * len + s) * heads + h) * vector_bytes,
-                    vector_bytes);
+        std::memcpy(
+            out.bytes.data() + static_cast<size_t>((b * heads + h) * len + s) * vector_bytes,
+            tensor.bytes.data() + static_cast<size_t>((b * len + s) * heads + h) * vector_bytes,
+            vector_bytes);
   return out;
 }
 
