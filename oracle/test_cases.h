@@ -17,8 +17,9 @@ inline ParamValue list(std::vector<int64_t> values) {
   return values;
 }
 
+/// Uniform, however far RapidCheck has got with growing its cases.
 inline int64_t arbitrary(int64_t first, int64_t last) {
-  return *rc::gen::inRange<int64_t>(first, last + 1);
+  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<int64_t>(first, last + 1));
 }
 inline bool flip() {
   return arbitrary(0, 1) == 1;
