@@ -61,6 +61,19 @@ TEST(Plugin, ExampleComputesCausalAttentionOfGroupedHeads) {
                   inputs.at("v").as<float>()[(b * 3 * 2 + h / 2) * 2 + d]);
 }
 
+TEST(Plugin, TheHeaderIsPlainC) {
+  Case c = plain(3);
+  c.problem.head_dim_v = 2;
+  const Inputs inputs = make_inputs(c);
+  const auto target = open_plugin(plugin("c_plugin"));
+  EXPECT_EQ(target->info().capabilities.why_not(c), "");
+  const Outcome outcome = target->run(c, inputs);
+  ASSERT_EQ(outcome.status, Status::ok) << outcome.text;
+  const std::vector<double> v = inputs.at("v").to_doubles();
+  EXPECT_EQ(outcome.steps.at(0).out.to_doubles(),
+            (std::vector<double>{v[0], v[1], v[0], v[1], v[0], v[1]}));
+}
+
 TEST(Plugin, DamageIsAnError) {
   const std::string file = plugin("bad_none");
   EXPECT_EQ(run(file + ":writes_past_end", plain()).text, "out was written past its end");

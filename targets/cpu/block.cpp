@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "targets/cpu/vector_exp.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -124,11 +126,7 @@ void Block<T>::weigh(size_t r, const KeySegment& segment, int64_t first, KeyRang
     all.setZero();
     return;
   }
-  // Eigen's exp need not give 0 for −infinity.
-  if (masked)
-    scores = (scores == hidden).select(Accumulator{0}, (scores - max).exp());
-  else
-    scores = (scores - max).exp();
+  exp_below(std::span(scores.data(), static_cast<size_t>(scores.size())), max);
   all.head(seen.begin - first).setZero();
   all.tail(first + count - seen.end).setZero();
   if (max != running.max) {

@@ -18,10 +18,10 @@ std::string block_capabilities(std::string_view sizes, std::string_view tiles) {
       "fully_masked:zero", "fully_masked:nan", "fully_masked:any", "empty", "data:normal",
       "data:large", "data:constant", "data:one_hot", "data:tiny", "nonfinite:nan_padding",
       "nonfinite:inf_padding"],
-    "precision": {{"f32": {{"accumulate": "f32", "p": "f32", "exp_ulps": 4}},
-                   "f16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 4}},
-                   "bf16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 4}},
-                   "f64": {{"accumulate": "f64", "p": "f64", "exp_ulps": 4}}}}
+    "precision": {{"f32": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
+                   "f16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
+                   "bf16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
+                   "f64": {{"accumulate": "f64", "p": "f64", "exp_ulps": 2}}}}
   }})",
                      sizes, tiles);
 }

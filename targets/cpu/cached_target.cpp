@@ -116,10 +116,10 @@ std::string cache_capabilities(std::string_view cache_features, std::string_view
       "data:large", "data:constant", "data:one_hot", "data:tiny", "nonfinite:nan_padding",
       "nonfinite:inf_padding", "step:prefill", "step:append", "step:decode", "step:reorder",
       "step:crop", "step:reset", "ragged"],
-    "precision": {{"f32": {{"accumulate": "f32", "p": "f32", "exp_ulps": 4}},
-                   "f16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 4}},
-                   "bf16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 4}},
-                   "f64": {{"accumulate": "f64", "p": "f64", "exp_ulps": 4}}}}
+    "precision": {{"f32": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
+                   "f16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
+                   "bf16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
+                   "f64": {{"accumulate": "f64", "p": "f64", "exp_ulps": 2}}}}
   }})",
                      cache_sizes, cache_features);
 }
