@@ -83,7 +83,7 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
   const double rescales = std::min(n, 2 * chain + std::log2(n + 1) + 2);
 
   RowError error;
-  error.relative = u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + 2 * model.u_p;
+  error.relative = u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + model.u_p;
   error.hull = std::expm1(2.5 * error.relative) + n * model.tiny_p;
   error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
   error.keys = n;
