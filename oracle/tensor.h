@@ -21,7 +21,8 @@ struct Tensor {
 
   Tensor() = default;
   Tensor(DType dtype, Shape shape);  ///< zeros
-  int64_t size() const { return element_count(shape); }
+  /// The elements held: none before a shape is given.
+  int64_t size() const { return static_cast<int64_t>(bytes.size()) / info(dtype).bytes; }
   template <class T>
   T* as() {
     return reinterpret_cast<T*>(bytes.data());
