@@ -46,40 +46,56 @@ struct Recipe {
         scale(scale_of(dist, role, dtype)),
         infinities(data.nonfinite == NonFinite::inf_value && role == Role::v) {}
 
-  bool needs_bits() const {
-    return infinities || (dist != Distribution::constant && dist != Distribution::one_hot);
-  }
-
-  double value(uint64_t bits, int64_t s, int64_t d, int64_t dim) const {
-    // Bit 6 is the infinity's sign; the six bits below it are all zero once in 64 elements.
-    if (infinities && (bits & 63) == 0) {
-      return (bits & 64) != 0 ? -std::numeric_limits<double>::infinity()
-                              : std::numeric_limits<double>::infinity();
-    }
-    switch (dist) {
-      case Distribution::constant:
-        return 0.5;
-      case Distribution::one_hot:
-        return d == s % dim ? 1 : 0;
-      default:
-        return normal_from_bits(bits) * scale;
-    }
-  }
-
   /// Elements 0 … row.size() − 1 of a token.
   void fill(int64_t b, int64_t h, int64_t s, std::span<double> row) const {
-    const auto dim = static_cast<int64_t>(row.size());
     const uint64_t index = element_index(static_cast<uint64_t>(b), static_cast<uint64_t>(h),
                                          static_cast<uint64_t>(s), 0);
-    const bool bits = needs_bits();
-    for (int64_t d = 0; d < dim; d += 2) {
-      const Philox block =
-          bits ? philox4x32(seed, (index + static_cast<uint64_t>(d)) >> 1, tensor) : Philox{};
-      row[static_cast<size_t>(d)] = value(block.v[0] | uint64_t{block.v[1]} << 32, s, d, dim);
-      if (d + 1 < dim) {
-        row[static_cast<size_t>(d + 1)] =
-            value(block.v[2] | uint64_t{block.v[3]} << 32, s, d + 1, dim);
+    if (dist == Distribution::constant) {
+      std::fill(row.begin(), row.end(), 0.5);
+    } else if (dist == Distribution::one_hot) {
+      std::fill(row.begin(), row.end(), 0.0);
+      if (!row.empty()) row[static_cast<size_t>(s) % row.size()] = 1;
+    } else {
+      each_bits(index, row.size(),
+                [&](size_t d, uint64_t bits) { row[d] = normal_from_bits(bits) * scale; });
+    }
+    if (!infinities) return;
+    each_bits(index, row.size(), [&](size_t d, uint64_t bits) {
+      if (is_infinite(bits)) row[d] = infinity_from_bits(bits);
+    });
+  }
+
+  /// One element of a token: what fill() puts at d of dim.
+  double value(uint64_t bits, int64_t s, int64_t d, int64_t dim) const {
+    if (infinities && is_infinite(bits)) return infinity_from_bits(bits);
+    if (dist == Distribution::constant) return 0.5;
+    if (dist == Distribution::one_hot) return d == s % dim ? 1 : 0;
+    return normal_from_bits(bits) * scale;
+  }
+
+ private:
+  /// True for one element in 64.
+  static bool is_infinite(uint64_t bits) { return (bits & 63) == 0; }
+  static double infinity_from_bits(uint64_t bits) {
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    return (bits & 64) != 0 ? -infinity : infinity;
+  }
+
+  /// Calls use(d, element_bits(seed, tensor, index + d)) for d < count; index is even. In batches
+  /// of independent blocks, for the sake of vector units.
+  template <class Use>
+  void each_bits(uint64_t index, size_t count, Use use) const {
+    constexpr size_t batch = 16;
+    uint64_t bits[2 * batch];
+    for (size_t begin = 0; begin < count; begin += 2 * batch) {
+      const size_t used = std::min(2 * batch, count - begin);
+      const size_t blocks = (used + 1) / 2;
+      for (size_t k = 0; k < blocks; ++k) {
+        const Philox block = philox4x32(seed, (index + begin) / 2 + k, tensor);
+        bits[2 * k] = block.v[0] | uint64_t{block.v[1]} << 32;
+        bits[2 * k + 1] = block.v[2] | uint64_t{block.v[3]} << 32;
       }
+      for (size_t k = 0; k < used; ++k) use(begin + k, bits[k]);
     }
   }
 };
