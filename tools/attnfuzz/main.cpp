@@ -1,3 +1,71 @@
-int main() {
-  return 0;
+// attnfuzz's command line: one table of subcommands, one place that turns errors into exit codes.
+#include <fmt/format.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include "oracle/error.h"
+#include "tools/attnfuzz/command.h"
+
+namespace {
+
+using namespace attnfuzz::cli;
+
+constexpr Command commands[] = {
+    {"targets", "List what can be tested here, with versions and what each supports", add_targets},
+    {"run", "Fuzz targets: replay the corpus, then make up cases, shrink and report failures",
+     add_run},
+    {"replay", "Rerun case files and judge them", add_replay},
+    {"shrink", "Reduce a failing case to the smallest one that fails the same way", add_shrink},
+    {"show", "Tell a case in words and draw its mask", add_show},
+    {"report", "Write reports from a run's folder again, in any format", add_report},
+    {"repro", "Write a program that shows the bug with nothing but the package under test",
+     add_repro},
+    {"causes", "List the causes that diagnosis knows", add_causes},
+    {"worker", "Serve one target over a pipe (attnfuzz starts these itself)", add_worker, true},
+};
+
+constexpr const char* footer =
+    "Exit codes: 0 nothing found, 1 findings, 2 wrong usage or input, 3 attnfuzz itself failed.\n"
+    "First steps:\n"
+    "  attnfuzz targets\n"
+    "  attnfuzz run -t specimen:llama4-chunked-eager --seed 1\n"
+    "  attnfuzz run -t ./libmy_attention.so --time 60s\n";
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "attnfuzz finds wrong attention: it fuzzes attention and KV-cache implementations "
+      "against a double-precision oracle, shrinks each failure and names its cause.",
+      "attnfuzz"};
+  app.set_version_flag("--version", "attnfuzz " ATTNFUZZ_VERSION);
+  app.require_subcommand(1);
+  app.footer(footer);
+  int exit_code = nothing_found;
+  for (const Command& command : commands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.help);
+    if (command.hidden) sub->group("");
+    command.add(*sub, exit_code);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? nothing_found : bad_input;
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return run(argc, argv);
+  } catch (const attnfuzz::InputError& error) {
+    fmt::print(stderr, "attnfuzz: {}\n", error.what());
+    return bad_input;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "attnfuzz: internal failure: {}\n", error.what());
+    return own_failure;
+  }
 }

@@ -1,0 +1,31 @@
+#include <fmt/format.h>
+
+#include "oracle/case_io.h"
+#include "reports/report.h"
+#include "targets/target.h"
+#include "tools/attnfuzz/command.h"
+
+namespace attnfuzz::cli {
+
+void add_repro(CLI::App& app, int& exit_code) {
+  struct Options {
+    std::string file, target, out;
+  };
+  const auto options = std::make_shared<Options>();
+  app.add_option("case", options->file, "The failing case")->required();
+  app.add_option("-t,--target", options->target, "The target it fails on")->required();
+  app.add_option("-o,--out", options->out, "File to write (default: stdout)");
+  app.callback([options, &exit_code] {
+    const CaseFile file = read_case(options->file);
+    const Repro repro = make_repro(file.c, open_target(options->target)->info());
+    if (repro.text.empty())
+      throw InputError(options->target, "", "expected a target that a repro can be written for");
+    if (options->out.empty())
+      fmt::print("{}", repro.text);
+    else
+      write_text(options->out, repro.text);
+    exit_code = nothing_found;
+  });
+}
+
+}  // namespace attnfuzz::cli

@@ -1,0 +1,134 @@
+#include <fmt/format.h>
+
+#include "fuzz/jobs.h"
+#include "oracle/case_io.h"
+#include "targets/target.h"
+#include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/progress.h"
+#include "tools/attnfuzz/session.h"
+
+namespace attnfuzz::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Options {
+  std::vector<std::string> targets, formats = {"md", "json", "html", "junit", "sarif"};
+  std::string time, shard = "1/1", corpus, out = "attnfuzz-out";
+  CampaignOptions campaign;
+  int jobs = 1;
+  bool no_corpus = false, quiet = false;
+};
+
+void parse_shard(const std::string& text, CampaignOptions& campaign) {
+  unsigned long long index = 0, count = 0;
+  int used = 0;
+  if (std::sscanf(text.c_str(), "%llu/%llu%n", &index, &count, &used) != 2 ||
+      static_cast<size_t>(used) != text.size() || index < 1 || index > count)
+    throw InputError("--shard", "", "expected i/n with 1 ≤ i ≤ n, found \"" + text + "\"");
+  campaign.shard = index - 1;
+  campaign.shards = count;
+}
+
+/// The corpus cases that the target claims, judged first; each failing signature becomes a finding.
+void replay_corpus(Target& target, const Options& options, Session& session, CampaignStats& stats) {
+  uint64_t at = 0;
+  for (const fs::path& file : corpus_files(options.corpus)) {
+    const CaseFile corpus_case = read_case(file.string());
+    if (!target.info().capabilities.why_not(corpus_case.c).empty()) continue;
+    if (at++ % options.campaign.shards != options.campaign.shard) continue;
+    if (interrupt_flag()) return;
+    Examination exam = examine(target, corpus_case.c);
+    stats.count(corpus_case.c, exam.verdict);
+    if (!exam.verdict.failed()) continue;
+    const auto known = std::find_if(session.report.items.begin(), session.report.items.end(),
+                                    [&](const Report::Item& item) {
+                                      return item.finding.target == target.info().name &&
+                                             item.finding.signature == exam.signature;
+                                    });
+    if (known != session.report.items.end()) {
+      ++known->finding.count;
+      continue;
+    }
+    Finding finding =
+        make_finding(target, corpus_case.c, std::move(exam), options.campaign.max_shrink_tries);
+    finding.corpus = fs::relative(file, options.corpus).string();
+    session.add(finding, target.info());
+  }
+}
+
+int run_all(Options& options) {
+  std::vector<std::unique_ptr<Target>> targets;
+  for (const std::string& name : options.targets) targets.push_back(open_target(name));
+  parse_shard(options.shard, options.campaign);
+  if (!options.time.empty()) options.campaign.seconds = parse_duration(options.time, "--time");
+  options.campaign.interrupt = &interrupt_flag();
+  if (options.corpus.empty()) options.corpus = (home() / "corpus").string();
+
+  Session session(options.out, options.quiet);
+  session.report.options = options.campaign;
+  for (const auto& target : targets) {
+    const TargetInfo& info = target->info();
+    CampaignStats total;
+    if (!options.no_corpus) replay_corpus(*target, options, session, total);
+    Progress progress(info.name, options.quiet);
+    CampaignEvents events;
+    events.progress = [&](const CampaignStats& stats) { progress.update(stats); };
+    events.finding = [&](const Finding& finding) {
+      progress.clear();
+      progress.found();
+      session.add(finding, info);
+    };
+    total += run_campaign_jobs(*target, options.campaign, options.jobs, events);
+    progress.clear();
+    session.report.targets.emplace_back(info.name, total);
+    if (!options.quiet)
+      fmt::print(
+          "{} {}: {} cases in {:.1f} s ({:.0f} cases/s), {} passed, {} failed, {} declined\n",
+          info.name, info.version, total.cases, total.seconds,
+          static_cast<double>(total.cases) / std::max(total.seconds, 1e-9), total.passed,
+          total.failed, total.skipped);
+    if (interrupt_flag()) break;
+  }
+  session.write(options.formats);
+  if (!options.quiet)
+    fmt::print("{} finding{}; reports in {}\n", session.report.items.size(),
+               session.report.items.size() == 1 ? "" : "s", options.out);
+  return session.report.items.empty() ? nothing_found : findings;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  const auto o = std::make_shared<Options>();
+  app.add_option("-t,--target", o->targets,
+                 "What to test: a name from `attnfuzz targets`, or a plug-in's path; repeatable")
+      ->required();
+  app.add_option("--cases", o->campaign.cases, "How many cases for each target")
+      ->capture_default_str();
+  app.add_option("--time", o->time, "A time for each target instead: 60s, 5m, 2h")
+      ->excludes("--cases");
+  app.add_option("--seed", o->campaign.seed, "The same seed gives the same campaign")
+      ->capture_default_str();
+  app.add_option("-j,--jobs", o->jobs, "Processes to use; the findings do not depend on it")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--shard", o->shard, "Run part i of n only: i/n with 1 ≤ i ≤ n")
+      ->capture_default_str();
+  app.add_option("-o,--out", o->out, "Folder for the findings and reports")->capture_default_str();
+  app.add_option("--format", o->formats, "Reports to write besides summary.json")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--corpus", o->corpus,
+                 "Folder of cases to replay first (default: the shipped one)");
+  app.add_flag("--no-corpus", o->no_corpus, "Do not replay the corpus");
+  app.add_option("--stop-after", o->campaign.stop_after, "Stop a target at this many findings");
+  app.add_option("--max-shrink-tries", o->campaign.max_shrink_tries,
+                 "Runs that shrinking one finding may cost")
+      ->capture_default_str();
+  app.add_flag("-q,--quiet", o->quiet, "Print nothing but errors");
+  app.callback([o, &exit_code] { exit_code = run_all(*o); });
+}
+
+}  // namespace attnfuzz::cli

@@ -1,0 +1,52 @@
+#include <fmt/format.h>
+
+#include "oracle/case_io.h"
+#include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/progress.h"
+#include "tools/attnfuzz/session.h"
+
+namespace attnfuzz::cli {
+namespace {
+
+struct Options {
+  std::string file, target, out;
+  int64_t max_tries = 20000;
+};
+
+int shrink_file(const Options& options) {
+  const CaseFile file = read_case(options.file);
+  const std::unique_ptr<Target> target = open_target(options.target);
+  const std::string outside = target->info().capabilities.why_not(file.c);
+  if (!outside.empty())
+    throw InputError(options.file, "",
+                     "expected a case that " + options.target + " claims: " + outside);
+  Examination exam = examine(*target, file.c);
+  if (!exam.verdict.failed()) {
+    fmt::print(stderr, "{} passes on {}: nothing to shrink\n", options.file, options.target);
+    return nothing_found;
+  }
+  const Finding finding = make_finding(*target, file.c, std::move(exam), options.max_tries);
+  for (const std::string& step : finding.shrunk.history) fmt::print(stderr, "  {}\n", step);
+  fmt::print(stderr, "{} → {} ({} tries{})\n", one_line(finding.original),
+             one_line(finding.shrunk.c), finding.shrunk.tried,
+             finding.shrunk.minimal ? ", 1-minimal" : "; not yet minimal");
+  const std::string text = write_case(finding.shrunk.c);
+  if (options.out.empty())
+    fmt::print("{}", text);
+  else
+    write_text(options.out, text);
+  return findings;
+}
+
+}  // namespace
+
+void add_shrink(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("case", options->file, "The failing case")->required();
+  app.add_option("-t,--target", options->target, "The target it fails on")->required();
+  app.add_option("-o,--out", options->out, "File for the shrunk case (default: stdout)");
+  app.add_option("--max-tries", options->max_tries, "Runs that it may cost")->capture_default_str();
+  app.callback([options, &exit_code] { exit_code = shrink_file(*options); });
+}
+
+}  // namespace attnfuzz::cli

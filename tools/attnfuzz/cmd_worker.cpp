@@ -1,0 +1,13 @@
+#include "targets/remote.h"
+#include "targets/target.h"
+#include "tools/attnfuzz/command.h"
+
+namespace attnfuzz::cli {
+
+void add_worker(CLI::App& app, int& exit_code) {
+  const auto target = std::make_shared<std::string>();
+  app.add_option("target", *target, "A built-in target or a plug-in's path")->required();
+  app.callback([target, &exit_code] { exit_code = serve_worker(*target); });
+}
+
+}  // namespace attnfuzz::cli

@@ -1,0 +1,59 @@
+#include "tools/attnfuzz/command.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "oracle/error.h"
+
+namespace attnfuzz::cli {
+
+namespace fs = std::filesystem;
+
+fs::path home() {
+  const char* set = std::getenv("ATTNFUZZ_HOME");
+  return set != nullptr && *set != '\0' ? fs::path(set) : fs::path(ATTNFUZZ_SOURCE_DIR);
+}
+
+double parse_duration(const std::string& text, const std::string& flag) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string_view unit(rest, static_cast<size_t>(end - rest));
+  const double factor = unit.empty() || unit == "s"    ? 1
+                        : unit == "ms"                 ? 1e-3
+                        : unit == "m" || unit == "min" ? 60
+                        : unit == "h"                  ? 3600
+                                                       : 0;
+  if (error != std::errc{} || factor == 0 || !(value > 0) || value * factor > 1e9)
+    throw InputError(flag, "", "expected a duration such as 60s, 5m or 2h, found \"" + text + "\"");
+  return value * factor;
+}
+
+std::vector<fs::path> corpus_files(const fs::path& dir) {
+  std::vector<fs::path> files;
+  if (!fs::is_directory(dir)) return files;
+  for (const auto& entry : fs::recursive_directory_iterator(dir))
+    if (entry.is_regular_file() && entry.path().string().ends_with(".case.json"))
+      files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string read_text(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  if (!in || fs::is_directory(file) || !(text << in.rdbuf()))
+    throw InputError(file.string(), "", "expected a readable file");
+  return text.str();
+}
+
+void write_text(const fs::path& file, const std::string& text) {
+  std::ofstream out(file, std::ios::binary);
+  if (!(out << text) || !out.flush())
+    throw InputError(file.string(), "", "expected a place that can be written to");
+}
+
+}  // namespace attnfuzz::cli

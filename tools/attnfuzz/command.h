@@ -1,0 +1,44 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace attnfuzz::cli {
+
+/// Exit codes: the command line's contract with CI.
+enum Exit : int { nothing_found = 0, findings = 1, bad_input = 2, own_failure = 3 };
+
+/// A subcommand: one file cmd_<name>.cpp and one line in the table of main.cpp. `add` declares its
+/// options on `app`; its callback sets `exit_code`.
+struct Command {
+  const char* name;
+  const char* help;
+  void (*add)(CLI::App& app, int& exit_code);
+  bool hidden = false;
+};
+
+void add_targets(CLI::App& app, int& exit_code);
+void add_run(CLI::App& app, int& exit_code);
+void add_replay(CLI::App& app, int& exit_code);
+void add_shrink(CLI::App& app, int& exit_code);
+void add_show(CLI::App& app, int& exit_code);
+void add_report(CLI::App& app, int& exit_code);
+void add_repro(CLI::App& app, int& exit_code);
+void add_causes(CLI::App& app, int& exit_code);
+void add_worker(CLI::App& app, int& exit_code);
+
+/// The folder that holds corpus/ and targets/python: $ATTNFUZZ_HOME, else the source tree.
+std::filesystem::path home();
+
+/// "60s", "5m", "2h" or plain seconds; throws InputError naming `flag`.
+double parse_duration(const std::string& text, const std::string& flag);
+
+/// The case files below `dir`, sorted by path; empty if there is no such folder.
+std::vector<std::filesystem::path> corpus_files(const std::filesystem::path& dir);
+
+/// The file's whole text; throws InputError if it can't be read.
+std::string read_text(const std::filesystem::path& file);
+void write_text(const std::filesystem::path& file, const std::string& text);
+
+}  // namespace attnfuzz::cli

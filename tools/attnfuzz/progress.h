@@ -1,0 +1,36 @@
+#pragma once
+#include <chrono>
+#include <string>
+
+#include "fuzz/campaign.h"
+
+namespace attnfuzz::cli {
+
+/// Shows how a campaign goes, on stderr: a line that rewrites itself on a terminal, a line every
+/// ten seconds elsewhere, nothing with --quiet.
+class Progress {
+ public:
+  Progress(std::string target, bool quiet);
+  ~Progress() { clear(); }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void update(const CampaignStats& stats);  ///< cheap: looks at the clock and mostly returns
+  void found() { ++findings_; }
+  void clear();  ///< before anything else is printed
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string target_;
+  bool quiet_, terminal_, shown_ = false;
+  int findings_ = 0;
+  Clock::time_point start_, next_;
+};
+
+/// Whether to colour what goes to stdout: a terminal, and NO_COLOR not set.
+bool use_colour();
+
+/// Ctrl-C and SIGTERM ask a campaign to stop after the case at hand; a second one ends at once.
+const std::atomic<bool>& interrupt_flag();
+
+}  // namespace attnfuzz::cli

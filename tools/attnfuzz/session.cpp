@@ -1,0 +1,68 @@
+#include "tools/attnfuzz/session.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "oracle/case_io.h"
+#include "reports/environment.h"
+#include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/progress.h"
+
+namespace attnfuzz::cli {
+
+namespace fs = std::filesystem;
+
+Session::Session(fs::path out, bool quiet) : out_(std::move(out)), quiet_(quiet) {
+  report.version = ATTNFUZZ_VERSION;
+  report.environment = environment();
+  if (out_.empty()) return;
+  std::error_code error;
+  fs::create_directories(out_ / "findings", error);
+  if (error)
+    throw InputError(out_.string(), "", "expected a folder that can be made: " + error.message());
+  store_ = std::make_unique<Store>(out_ / "findings.sqlite");
+}
+
+void Session::add(const Finding& finding, const TargetInfo& target) {
+  const std::string now = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
+  Report::Item item{finding, diagnose(finding), now, now, ""};
+  if (!out_.empty()) {
+    const fs::path dir = out_ / "findings" / finding.signature;
+    fs::create_directories(dir);
+    write_text(dir / "case.json", write_case(finding.shrunk.c));
+    const Repro repro = make_repro(finding.shrunk.c, target);
+    if (!repro.text.empty()) write_text(dir / repro.file_name, repro.text);
+    item.repro = repro.file_name;
+    write_text(dir / "report.md", finding_markdown(item));
+    store_->add(item);
+  }
+  if (!quiet_) {
+    fmt::print("{}", finding_terminal(item, use_colour()));
+    if (!out_.empty())
+      fmt::print("  report: {}\n\n",
+                 (out_ / "findings" / finding.signature / "report.md").string());
+    std::fflush(stdout);
+  }
+  report.items.push_back(std::move(item));
+}
+
+void Session::write(std::span<const std::string> formats) {
+  if (!out_.empty()) write_report(report, out_, formats);
+}
+
+Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries) {
+  Finding finding;
+  finding.target = target.info().name;
+  finding.version = target.info().version;
+  finding.signature = first.signature;
+  finding.original = c;
+  finding.shrunk.c = c;
+  finding.last = first;
+  finding.first = std::move(first);
+  if (max_shrink_tries > 0) shrink_finding(target, finding, max_shrink_tries);
+  return finding;
+}
+
+}  // namespace attnfuzz::cli

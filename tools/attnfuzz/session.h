@@ -1,0 +1,34 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fuzz/campaign.h"
+#include "reports/report.h"
+#include "reports/store.h"
+
+namespace attnfuzz::cli {
+
+/// What `run`, `replay` and `shrink` share: findings are diagnosed, stored, printed and written out
+/// the moment they come, so that nothing is lost whatever happens next.
+class Session {
+ public:
+  /// `out` empty: nothing is written to disk.
+  Session(std::filesystem::path out, bool quiet);
+
+  void add(const Finding& finding, const TargetInfo& target);
+  /// Writes summary.json, the findings' folders and `formats` under the out folder.
+  void write(std::span<const std::string> formats);
+
+  Report report;
+
+ private:
+  std::filesystem::path out_;
+  bool quiet_;
+  std::unique_ptr<Store> store_;
+};
+
+/// The examination of one case as a finding: shrunk when `max_shrink_tries` > 0.
+Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries);
+
+}  // namespace attnfuzz::cli

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Cases per second of `attnfuzz run` on one core, in process and through the Python worker, beside a
+# Hypothesis + PyTorch loop that does the same check; and the oracle's GFLOP/s beside PyTorch's
+# float64 math SDPA. Ratios within this one run: `tools/bench/throughput.sh [CASES]`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cases=${1:-2000}
+
+tools/install.sh --test --torch
+.venv/bin/python -m pip install --quiet --disable-pip-version-check hypothesis
+cmake --preset release -DATTNFUZZ_BENCH=ON > /dev/null
+cmake --build --preset release --target attnfuzz oracle_gflops
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+fuzz() { # TARGET CASES: prints cases/s
+  build/release/attnfuzz run -t "$1" --cases "$2" --seed 1 --no-corpus --quiet --out "$out/$1" \
+    --max-shrink-tries 0 || [ $? = 1 ]
+  .venv/bin/python -c 'import json, sys
+t = json.load(open(sys.argv[1] + "/summary.json"))["targets"][0]
+print(t["cases"] / t["seconds"])' "$out/$1"
+}
+# The peer uses a plain environment: no processor overrides for OpenBLAS or MKL.
+python=(env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .venv/bin/python)
+build/release/attnfuzz targets --json > "$out/targets.json"
+
+in_process=$(taskset -c 0 bash -c "$(declare -f fuzz); out=$out fuzz cpu:naive $((cases * 20))")
+worker=$(taskset -c 0 bash -c "$(declare -f fuzz); out=$out fuzz torch:sdpa-math $((cases * 5))")
+hypothesis=$(taskset -c 0 "${python[@]}" tools/bench/hypothesis_loop.py "$out/targets.json" "$cases")
+oracle=$(taskset -c 0 build/release/tools/bench/oracle_gflops 512 1024 2048)
+torch=$(taskset -c 0 "${python[@]}" tools/bench/torch_math_gflops.py 512 1024 2048)
+
+.venv/bin/python - "$in_process" "$worker" "$hypothesis" "$oracle" "$torch" <<'PY'
+import json, sys
+in_process, worker = map(float, sys.argv[1:3])
+hypothesis, oracle, torch = map(json.loads, sys.argv[3:6])
+peer = hypothesis["cases_per_second"]
+print("| cases per second, one core | cases/s | × Hypothesis | aim |")
+print("|---|---|---|---|")
+print(f"| attnfuzz run, in process (cpu:naive) | {in_process:.0f} | {in_process / peer:.1f} | 20 |")
+print(f"| attnfuzz run, Python worker (torch:sdpa-math) | {worker:.0f} | {worker / peer:.1f} | 5 |")
+print(f"| Hypothesis + PyTorch loop (math SDPA) | {peer:.0f} | 1 | |")
+print()
+print("| float64, one thread, 4 heads, d = 128 | oracle GFLOP/s | PyTorch math GFLOP/s | ratio |")
+print("|---|---|---|---|")
+for length, rate in oracle.items():
+    print(f"| L = {length} | {rate:.1f} | {torch[length]:.1f} | {rate / torch[length]:.2f} |")
+PY

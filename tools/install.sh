@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what attnfuzz needs on a Debian 12 machine: compilers and libraries from Debian, and a
+# virtual environment .venv with the Python side. Does nothing where all is there already.
+#   tools/install.sh            build tools, libraries, ONNX Runtime
+#   tools/install.sh --test     and what the tests need (clang, linters, pytest)
+#   tools/install.sh --torch    and PyTorch's CPU build
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(g++ cmake ninja-build git libeigen3-dev librapidcheck-dev libcli11-dev libfmt-dev libspdlog-dev
+          nlohmann-json3-dev libsqlite3-dev libdlpack-dev libgtest-dev)
+requirements=(targets/python/requirements.txt)
+torch=0
+for option in "$@"; do
+  case "$option" in
+    --test)
+      packages+=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev)
+      requirements+=(targets/python/requirements-test.txt) ;;
+    --torch) torch=1 ;;
+    *) echo "tools/install.sh: expected --test or --torch, found $option" >&2; exit 2 ;;
+  esac
+done
+command -v python3 > /dev/null && python3 -c 'import venv, ensurepip' 2> /dev/null ||
+  packages+=(python3 python3-venv python3-dev)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}\n' "$package" 2> /dev/null | grep -qx installed ||
+    missing+=("$package")
+done
+if ((${#missing[@]})); then
+  as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  echo "Installing from Debian: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
+    "${missing[@]}" > /dev/null
+fi
+
+[ -x .venv/bin/python ] || python3 -m venv .venv
+for file in "${requirements[@]}"; do
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file"
+done
+if ((torch)) && ! .venv/bin/python -c 'import torch' 2> /dev/null; then
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    -r targets/python/requirements-torch.txt
+fi
