@@ -33,15 +33,18 @@ std::span<const BuiltinTarget> builtin_targets() {
   return all;
 }
 
+bool is_python_name(std::string_view name) {
+  static constexpr std::string_view builtin_families[] = {"cpu:", "specimen:", "fixed:"};
+  return !is_plugin_name(name) && name.find(':') != std::string_view::npos &&
+         std::none_of(std::begin(builtin_families), std::end(builtin_families),
+                      [&](std::string_view family) { return name.starts_with(family); });
+}
+
 std::unique_ptr<Target> open_target(const std::string& name) {
   for (const BuiltinTarget& target : builtin_targets())
     if (target.name == name) return target.open();
   if (is_plugin_name(name)) return open_plugin(name);
-  static constexpr std::string_view builtin_families[] = {"cpu:", "specimen:", "fixed:"};
-  const bool builtin =
-      std::any_of(std::begin(builtin_families), std::end(builtin_families),
-                  [&](std::string_view family) { return name.starts_with(family); });
-  if (!builtin && name.find(':') != std::string::npos) return open_python_target(name);
+  if (is_python_name(name)) return open_python_target(name);
   std::vector<std::string> known;
   for (const BuiltinTarget& target : builtin_targets()) known.emplace_back(target.name);
   throw InputError(name, "",

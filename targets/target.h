@@ -35,6 +35,9 @@ struct BuiltinTarget {
 };
 std::span<const BuiltinTarget> builtin_targets();
 
+/// Whether a target's name is a Python one: "package:name", where package is no built-in family.
+bool is_python_name(std::string_view name);
+
 /// Opens "cpu:tiled", "specimen:NAME", "fixed:NAME", a plug-in by path ("./libmine.so"), or a
 /// Python target "package:name" through a worker. Throws InputError for a name that is none of
 /// these.

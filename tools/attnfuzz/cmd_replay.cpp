@@ -4,11 +4,13 @@
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/session.h"
+#include "tools/attnfuzz/target_options.h"
 
 namespace attnfuzz::cli {
 namespace {
 
 struct Options {
+  TargetOptions open;
   std::vector<std::string> files, targets;
 };
 
@@ -29,7 +31,7 @@ int replay(const Options& options) {
   for (const std::string& path : options.files) {
     const CaseFile file = read_case(path);
     for (const std::string& name : targets_for(options, file, path)) {
-      const std::unique_ptr<Target> target = open_target(name);
+      const std::unique_ptr<Target> target = options.open.open(name);
       const std::string outside = target->info().capabilities.why_not(file.c);
       if (!outside.empty()) {
         fmt::print("skip  {} on {}: outside what it claims: {}\n", path, name, outside);
@@ -61,6 +63,7 @@ void add_replay(CLI::App& app, int& exit_code) {
       ->required();
   app.add_option("-t,--target", options->targets,
                  "Targets to run them on (default: those that the file expects a verdict for)");
+  options->open.add(app);
   app.callback([options, &exit_code] { exit_code = replay(*options); });
 }
 

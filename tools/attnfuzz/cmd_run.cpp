@@ -2,10 +2,12 @@
 
 #include "fuzz/jobs.h"
 #include "oracle/case_io.h"
+#include "targets/remote.h"
 #include "targets/target.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/session.h"
+#include "tools/attnfuzz/target_options.h"
 
 namespace attnfuzz::cli {
 
@@ -14,6 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Options {
+  TargetOptions open;
   std::vector<std::string> targets, formats = {"md", "json", "html", "junit", "sarif"};
   std::string time, shard = "1/1", corpus, out = "attnfuzz-out";
   CampaignOptions campaign;
@@ -60,11 +63,11 @@ void replay_corpus(Target& target, const Options& options, Session& session, Cam
 
 int run_all(Options& options) {
   std::vector<std::unique_ptr<Target>> targets;
-  for (const std::string& name : options.targets) targets.push_back(open_target(name));
+  for (const std::string& name : options.targets) targets.push_back(options.open.open(name));
   parse_shard(options.shard, options.campaign);
   if (!options.time.empty()) options.campaign.seconds = parse_duration(options.time, "--time");
   options.campaign.interrupt = &interrupt_flag();
-  if (options.corpus.empty()) options.corpus = (home() / "corpus").string();
+  if (options.corpus.empty()) options.corpus = attnfuzz_home() + "/corpus";
 
   Session session(options.out, options.quiet);
   session.report.options = options.campaign;
@@ -128,6 +131,7 @@ void add_run(CLI::App& app, int& exit_code) {
                  "Runs that shrinking one finding may cost")
       ->capture_default_str();
   app.add_flag("-q,--quiet", o->quiet, "Print nothing but errors");
+  o->open.add(app);
   app.callback([o, &exit_code] { exit_code = run_all(*o); });
 }
 

@@ -4,18 +4,20 @@
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/session.h"
+#include "tools/attnfuzz/target_options.h"
 
 namespace attnfuzz::cli {
 namespace {
 
 struct Options {
+  TargetOptions open;
   std::string file, target, out;
   int64_t max_tries = 20000;
 };
 
 int shrink_file(const Options& options) {
   const CaseFile file = read_case(options.file);
-  const std::unique_ptr<Target> target = open_target(options.target);
+  const std::unique_ptr<Target> target = options.open.open(options.target);
   const std::string outside = target->info().capabilities.why_not(file.c);
   if (!outside.empty())
     throw InputError(options.file, "",
@@ -46,6 +48,7 @@ void add_shrink(CLI::App& app, int& exit_code) {
   app.add_option("-t,--target", options->target, "The target it fails on")->required();
   app.add_option("-o,--out", options->out, "File for the shrunk case (default: stdout)");
   app.add_option("--max-tries", options->max_tries, "Runs that it may cost")->capture_default_str();
+  options->open.add(app);
   app.callback([options, &exit_code] { exit_code = shrink_file(*options); });
 }
 

@@ -32,14 +32,7 @@ nlohmann::ordered_json to_json(const Row& row) {
     json["missing"] = row.missing;
     return json;
   }
-  const Capabilities& can = row.info.capabilities;
-  for (const auto& [axis, range] : can.sizes)
-    json["sizes"][axis] = {range.min, range.max, range.multiple_of};
-  json["features"] = can.features;
-  for (const auto& [dtype, precision] : can.precision)
-    json["precision"][std::string(name(dtype))] = {{"accumulate", name(precision.accumulate)},
-                                                   {"p", name(precision.p)},
-                                                   {"exp_ulps", precision.exp_ulps}};
+  json["capabilities"] = nlohmann::ordered_json::parse(write_capabilities(row.info.capabilities));
   return json;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -11,11 +10,6 @@
 namespace attnfuzz::cli {
 
 namespace fs = std::filesystem;
-
-fs::path home() {
-  const char* set = std::getenv("ATTNFUZZ_HOME");
-  return set != nullptr && *set != '\0' ? fs::path(set) : fs::path(ATTNFUZZ_SOURCE_DIR);
-}
 
 double parse_duration(const std::string& text, const std::string& flag) {
   double value = 0;

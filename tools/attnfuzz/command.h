@@ -28,9 +28,6 @@ void add_repro(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);
 void add_worker(CLI::App& app, int& exit_code);
 
-/// The folder that holds corpus/ and targets/python: $ATTNFUZZ_HOME, else the source tree.
-std::filesystem::path home();
-
 /// "60s", "5m", "2h" or plain seconds; throws InputError naming `flag`.
 double parse_duration(const std::string& text, const std::string& flag);
 

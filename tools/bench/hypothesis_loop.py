@@ -16,13 +16,14 @@ from torch.nn.functional import scaled_dot_product_attention as sdpa
 
 torch.set_num_threads(1)
 with open(sys.argv[1]) as file:
-    sizes = next(t for t in json.load(file) if t["name"] == "torch:sdpa-math")["sizes"]
+    sizes = next(t for t in json.load(file) if t["name"] == "torch:sdpa-math")
+sizes = sizes["capabilities"]["sizes"]
 cases = int(sys.argv[2])
 count = 0
 
 
 def axis(name):
-    low, high, step = sizes[name]
+    low, high, step = (sizes[name] + [1])[:3]
     return st.integers(max(low, 1) // step or 1, high // step).map(lambda n: n * step)
 
 

@@ -1,0 +1,22 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "targets/target.h"
+
+namespace attnfuzz::cli {
+
+/// How targets are opened: the flags that run, replay and shrink share.
+struct TargetOptions {
+  bool isolate = false, in_process = false;
+  std::string timeout = "20s";
+  uint64_t memory = uint64_t{4} << 30;
+
+  void add(CLI::App& app);
+  /// Built-in targets in process, plug-ins in a worker process (unless --in-process), Python ones
+  /// always in a worker. Throws InputError for a name that is no target.
+  std::unique_ptr<Target> open(const std::string& name) const;
+};
+
+}  // namespace attnfuzz::cli
