@@ -25,7 +25,7 @@ void add_report(CLI::App& app, int& exit_code) {
                        "expected the folder of a run (with findings.sqlite in it)");
     Report report;
     report.version = ATTNFUZZ_VERSION;
-    report.environment = environment();
+    report.environment = environment_text();
     report.items = Store(store_file).items();
     write_report(report, options->dir, options->formats);
     fmt::print("{} findings written to {}\n", report.items.size(), options->dir);

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 Session::Session(fs::path out, bool quiet) : out_(std::move(out)), quiet_(quiet) {
   report.version = ATTNFUZZ_VERSION;
-  report.environment = environment();
+  report.environment = environment_text();
   if (out_.empty()) return;
   std::error_code error;
   fs::create_directories(out_ / "findings", error);
@@ -27,7 +27,7 @@ Session::Session(fs::path out, bool quiet) : out_(std::move(out)), quiet_(quiet)
 
 void Session::add(const Finding& finding, const TargetInfo& target) {
   const std::string now = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
-  Report::Item item{finding, diagnose(finding), now, now, ""};
+  Report::Item item{finding, diagnose(finding), now, now, "", report.environment};
   if (!out_.empty()) {
     const fs::path dir = out_ / "findings" / finding.signature;
     fs::create_directories(dir);
