@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "fuzz/jobs.h"
+#include "fuzz/campaign.h"
 #include "oracle/case_io.h"
 #include "targets/remote.h"
 #include "targets/target.h"
@@ -83,7 +83,7 @@ int run_all(Options& options) {
       progress.found();
       session.add(finding, info);
     };
-    total += run_campaign_jobs(*target, options.campaign, options.jobs, events);
+    total += run_campaign(*target, options.campaign, events);
     progress.clear();
     session.report.targets.emplace_back(info.name, total);
     if (!options.quiet)
