@@ -190,7 +190,7 @@ void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& quer
     row.constant = nan;
     return;
   }
-  row.sum = exponentials(width_, s, max, p) + std::exp(sink - max);
+  row.sum = exponentials(width_, s, max, p) + (sink > -inf ? std::exp(sink - max) : 0);
   if (model_ == nullptr) return;
   double q_norm = 0;
   for (int64_t d = 0; d < keys.head_dim; ++d) q_norm += std::abs(query.q[d]);
@@ -201,7 +201,7 @@ void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& quer
                         w_.data() + at);
 }
 
-void HeadAttention::finish(const HeadKeys& keys, const Query& query, size_t r) const {
+void HeadAttention::finish(const HeadKeys& keys, const Query& query, size_t r) {
   const Row& row = rows_[r];
   if (!row.sums) {
     std::fill_n(query.out, keys.head_dim_v, row.constant);
@@ -213,11 +213,10 @@ void HeadAttention::finish(const HeadKeys& keys, const Query& query, size_t r) c
   for (int64_t d = 0; d < keys.head_dim_v; ++d)
     query.out[d] = o_[at + static_cast<size_t>(d)] * per_sum;
   if (model_ != nullptr) {
-    for (int64_t d = 0; d < keys.head_dim_v; ++d) {
-      query.bound[d] = element_bound(*model_, row.error, query.out[d],
-                                     abs_o_[at + static_cast<size_t>(d)] * per_sum,
-                                     keys.largest_v[static_cast<size_t>(d)]);
-    }
+    double* weighted = abs_o_.data() + at;
+    for (int64_t d = 0; d < keys.head_dim_v; ++d) weighted[d] *= per_sum;
+    element_bounds(*model_, row.error, keys.head_dim_v, query.out, weighted, keys.largest_v.data(),
+                   query.bound);
   }
   if (!keys.specials.empty()) add_specials(keys, query, r);
 }

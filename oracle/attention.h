@@ -68,7 +68,7 @@ class HeadAttention {
   void multiply_values(const HeadKeys& keys);
   void scores(const Query& query, bool uniform, double* s) const;
   void softmax(const HeadKeys& keys, double sink, const Query& query, size_t r);
-  void finish(const HeadKeys& keys, const Query& query, size_t r) const;
+  void finish(const HeadKeys& keys, const Query& query, size_t r);
   void add_specials(const HeadKeys& keys, const Query& query, size_t r) const;
 
   const Problem& problem_;

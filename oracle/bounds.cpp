@@ -16,6 +16,11 @@ double underflow(DType type, bool flush) {
   return flush ? std::ldexp(1.0, info(type).min_exponent) : smallest_subnormal(type);
 }
 
+/// e^x − 1, or a little more.
+double exponential_growth(double x) {
+  return x <= 1 ? x + x * x : std::expm1(x);
+}
+
 /// (1 + u)^k − 1
 double growth(double u, double k) {
   return std::expm1(k * std::log1p(u));
@@ -78,57 +83,71 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
     if (row.abs_dot[j] < inf) largest = std::max(largest, row.abs_dot[j]);
   }
   const auto n = static_cast<double>(seen);
+  const double log_keys = std::log(n + 1);
   const double chain = static_cast<double>(
       std::max(longest_rise(row, 0, 1, w), longest_rise(row, row.size - 1, -1, w)));
-  const double rescales = std::min(n, 2 * chain + std::log2(n + 1) + 2);
+  const double rescales = std::min(n, 2 * chain + 1.5 * log_keys + 2);
 
   RowError error;
   error.relative = u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + model.u_p;
-  error.hull = std::expm1(2.5 * error.relative) + n * model.tiny_p;
+  error.hull = exponential_growth(2.5 * error.relative) + n * model.tiny_p;
   error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
   error.keys = n;
   error.unchecked = 2 * largest * model.scale * (1 + model.dot) > model.max_score;
 
   const double shared =
-      error.relative + 16 * u * std::log(n + 1) + model.softcap +
+      error.relative + 16 * u * log_keys + model.softcap +
       model.scale * (static_cast<double>(model.head_dim + 2) * model.tiny +
                      2 * std::max(model.tiny, model.tiny_scores) * (row.q_norm + row.k_norm));
   const double unit = row.sum * model.tiny_p + 4 * model.tiny + 0x1p-1021;
   const double of_score = 3 * (u + model.u_scores);
   const double max = std::abs(row.max);
-  double total = 0;
+  double total = 0, widest = 0;
   for (int64_t j = 0; j < row.size; ++j) {
     const double score = std::abs(row.score[j]);
-    double delta =
-        shared + model.dot * row.abs_dot[j] + of_score * score + 16 * u * std::max(score, max);
+    double delta = shared + model.dot * row.abs_dot[j] + of_score * score +
+                   16 * u * (score > max ? score : max);
     if (row.bias != nullptr) delta += model.bias * (std::abs(row.bias[j]) + 4);
-    // e^δ − 1 ≤ δ + δ² up to 1.79
-    const double error_of_p =
-        delta <= 1 ? row.p[j] * (delta + delta * delta) : std::exp(row.score[j] - row.max + delta);
-    w[j] = row.visible[j] != 0 ? error_of_p + unit : 0;
+    delta = row.visible[j] != 0 ? delta : 0;
+    widest = delta > widest ? delta : widest;
+    w[j] = delta;
+  }
+  if (widest <= 1) {
+    for (int64_t j = 0; j < row.size; ++j) w[j] = row.p[j] * (w[j] + w[j] * w[j]);
+  } else {
+    for (int64_t j = 0; j < row.size; ++j) {
+      if (row.visible[j] != 0) w[j] = std::exp(row.score[j] - row.max + w[j]);
+    }
+  }
+  for (int64_t j = 0; j < row.size; ++j) {
+    w[j] = row.visible[j] != 0 ? w[j] + unit : 0;
     total += w[j];
   }
   if (row.sink > -inf) {
     const double delta = shared + 16 * u * std::max(std::abs(row.sink), max);
-    total += std::exp(row.sink - row.max) * std::expm1(delta) + unit;
+    total += std::exp(row.sink - row.max) * exponential_growth(delta) + unit;
   }
   error.weights = total / row.sum;
   return error;
 }
 
-double element_bound(const ErrorModel& model, const RowError& row, double out, double weighted,
-                     double largest) {
-  const double size = std::abs(out);
-  double bound = size + largest * (1 + row.hull);
-  if (row.weights < 0.5) {
-    bound = std::min(bound, (weighted + size * row.weights) / (1 - row.weights));
+void element_bounds(const ErrorModel& model, const RowError& row, int64_t size, const double* out,
+                    const double* weighted, const double* largest, double* bound) {
+  const bool quotient = row.weights < 0.5;
+  const double per_rest = quotient ? 1 / (1 - row.weights) : inf;
+  const double hull = 1 + row.hull;
+  const double keys = row.unchecked ? inf : row.keys * hull;
+  for (int64_t d = 0; d < size; ++d) {
+    const double value = std::abs(out[d]);
+    const double as_quotient = (weighted[d] + value * row.weights) * per_rest;
+    const double as_mean = value + largest[d] * hull;
+    double error = (as_quotient < as_mean ? as_quotient : as_mean) + row.tiny;
+    error += model.u_out * (value + error) + model.tiny_out;
+    error *= 1 + 1e-6;
+    const bool holds = (value + error <= model.max_out) &
+                       (keys * (largest[d] > 1 ? largest[d] : 1) <= model.max_accumulated);
+    bound[d] = holds ? error : inf;
   }
-  bound += row.tiny;
-  bound += model.u_out * (size + bound) + model.tiny_out;
-  bound *= 1 + 1e-6;
-  const bool holds = !row.unchecked && size + bound <= model.max_out &&
-                     row.keys * std::max(1.0, largest) * (1 + row.hull) <= model.max_accumulated;
-  return holds ? bound : inf;
 }
 
 }  // namespace attnfuzz

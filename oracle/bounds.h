@@ -51,9 +51,9 @@ struct RowError {
 /// Bounds the error of each p: w[j], 0 for hidden keys.
 RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w);
 
-/// Bound of |target − out| for one element. `weighted` is Σ w|v| / Σ p, `largest` the row's
-/// max |v|.
-double element_bound(const ErrorModel& model, const RowError& row, double out, double weighted,
-                     double largest);
+/// Bounds |target − out| for `size` elements. `weighted` is Σ w|v| / Σ p, `largest` the largest |v|
+/// that the element may be made of.
+void element_bounds(const ErrorModel& model, const RowError& row, int64_t size, const double* out,
+                    const double* weighted, const double* largest, double* bound);
 
 }  // namespace attnfuzz

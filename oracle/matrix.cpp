@@ -52,9 +52,10 @@ double exponentials(int64_t n, const double* s, double max, double* p) {
   Lane sum = Lane::Zero();
   for (int64_t j = 0; j < n; j += lane) {
     const Lane x = Eigen::Map<const Lane>(s + j) - max;
-    const Lane e = (x >= smallest_exponent).select(x.exp(), 0.0);
-    Eigen::Map<Lane>(p + j) = e;
-    sum += e;
+    const Lane e = x.exp();
+    const Lane kept = (x >= smallest_exponent).select(e, 0.0);
+    Eigen::Map<Lane>(p + j) = kept;
+    sum += kept;
   }
   return sum.sum();
 }
