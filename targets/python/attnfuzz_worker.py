@@ -41,6 +41,15 @@ def additive(case: dict, tensors: dict, dtype=np.float32) -> np.ndarray | None:
     return (values if seen is None else np.where(seen, values, -np.inf)).astype(dtype)
 
 
+def broadcastable(mask: np.ndarray) -> np.ndarray:
+    """[batch, heads, …] with a size of 1 where all of the axis are equal, as packages let callers give it."""
+    for axis in (0, 1):
+        first = mask.take([0], axis)
+        if mask.shape[axis] > 1 and (mask == first).all():
+            mask = first
+    return mask
+
+
 def widen(array: np.ndarray, dtype: str) -> np.ndarray:
     """Values as float32 (float64 stays): a bf16 array's raw bits become the numbers they stand for."""
     if dtype == "bf16":

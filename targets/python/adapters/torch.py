@@ -1,0 +1,84 @@
+"""PyTorch's torch.nn.functional.scaled_dot_product_attention on the CPU, one target for each backend.
+
+What is claimed is what its docstring says (PyTorch 2.13): is_causal is aligned to the upper left and excludes attn_mask;
+attn_mask is boolean (True takes part) or of the query's type and added; the scale is free; 1/sqrt(E) by default. Further:
+- A row that sees no key gives zeros (torch._safe_softmax, pytorch/pytorch#131863).
+- The flash kernel asks for head_dim_v = head_dim and lengths other than 0 (use_flash_attention_cpp).
+- The math backend keeps all intermediates of f16 and bf16 in f32 (docstring); flash rounds p to the inputs' type.
+"""
+from __future__ import annotations
+
+import importlib.metadata
+
+import numpy as np
+from attnfuzz_worker import additive, broadcastable, only_rules, to_layout, visible
+
+REQUIRES = ["torch", "numpy"]
+
+RULES = ["causal", "window", "chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi"]
+FEATURES = [
+    "dtype:f64", "dtype:f32", "dtype:f16", "dtype:bf16", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q",
+    "scale", "fully_masked:zero", "align:top_left", "align:bottom_right", "chunk.origin:slot", "chunk.origin:token",
+    "padding.side:left", "padding.side:right", "data:large", "data:constant", "data:one_hot", "data:tiny",
+    *(f"rule:{name}" for name in RULES),
+    *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk")),
+]
+SIZES = {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 70],
+         "head_dim": [1, 64], "head_dim_v": [1, 64]}
+LOW_PRECISION = ("f16", "bf16")
+
+
+class Sdpa:
+    """scaled_dot_product_attention held to one backend."""
+
+    def __init__(self, name: str, backend: str, about: str, features: list[str], equal: list, precision: dict):
+        self.name, self.backend, self.about = name, backend, about
+        self.version = importlib.metadata.version("torch")
+        self.capabilities = {"sizes": SIZES, "equal": equal, "features": features, "precision": precision,
+                             "tiles": {"q_len": [32, 64], "kv_len": [16, 64], "head_dim": [16, 32]}}
+
+    def load(self) -> None:
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        torch.set_num_threads(1)
+        self.torch, self.choose, self.kind = torch, sdpa_kernel, getattr(SDPBackend, self.backend)
+
+    def tensor(self, array: np.ndarray, dtype: str):
+        tensor = self.torch.from_numpy(array)
+        return tensor.view(self.torch.bfloat16) if dtype == "bf16" else tensor
+
+    def mask(self, case: dict, tensors: dict) -> dict:
+        """is_causal where it can say the whole mask, else attn_mask."""
+        p = case["problem"]
+        if not p["mask"]["rules"]:
+            return {}
+        if only_rules(case, "causal") and (p["q_len"] == p["kv_len"] or p["mask"]["align"] == "top_left"):
+            return {"is_causal": True}
+        if "bias" not in tensors:
+            return {"attn_mask": self.torch.from_numpy(broadcastable(visible(tensors)))}
+        wide = np.float64 if p["dtype"] == "f64" else np.float32
+        mask = self.torch.from_numpy(broadcastable(additive(case, tensors, wide)))
+        return {"attn_mask": mask.to(self.tensor(tensors["q"], p["dtype"]).dtype)}
+
+    def run(self, case: dict, tensors: dict) -> list[dict]:
+        p = case["problem"]
+        q, k, v = (self.tensor(to_layout(case, tensors[name], "bhsd"), p["dtype"]) for name in "qkv")
+        with self.torch.inference_mode(), self.choose([self.kind]):
+            out = self.torch.nn.functional.scaled_dot_product_attention(
+                q, k, v, scale=p["scale"], enable_gqa=p["num_heads"] != p["num_kv_heads"], **self.mask(case, tensors))
+        out = out.contiguous()
+        out = (out.view(self.torch.int16) if p["dtype"] == "bf16" else out).numpy()
+        return [{"out": to_layout(case, out.view(np.uint16) if p["dtype"] == "bf16" else out, "bhsd")}]
+
+
+def targets() -> list:
+    math = {name: {"accumulate": "f32", "p": "f32"} for name in LOW_PRECISION}
+    flash = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in LOW_PRECISION} | {
+        "f32": {"exp_ulps": 20}}
+    return [
+        Sdpa("torch:sdpa-math", "MATH", "scaled_dot_product_attention, the composed backend", FEATURES + ["head_dim_v"],
+             [], math),
+        Sdpa("torch:sdpa-flash", "FLASH_ATTENTION", "scaled_dot_product_attention, the CPU's flash kernel", FEATURES,
+             [["head_dim", "head_dim_v"]], flash),
+    ]
