@@ -23,7 +23,8 @@ Tensor::Tensor(DType type, Shape sizes)
       bytes(static_cast<size_t>(element_count(shape) * info(type).bytes)) {}
 
 std::vector<double> Tensor::to_doubles() const {
-  std::vector<double> values(static_cast<size_t>(size()));
+  // A tensor that was never given has the shape of a scalar, and no element.
+  std::vector<double> values(bytes.empty() ? 0 : static_cast<size_t>(size()));
   decode(dtype, bytes.data(), values);
   return values;
 }

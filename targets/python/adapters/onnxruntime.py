@@ -31,6 +31,7 @@ DENSE = ["rule:causal", "rule:window", "rule:chunk", "rule:prefix", "rule:docume
          "rule:bias", "rule:alibi", "chunk.origin:slot", "chunk.origin:token", "padding.side:left", "padding.side:right",
          "align:top_left", "align:bottom_right", "cross", "longer_q", "boolean.shape:qk", "boolean.shape:bqk",
          *(f"bias.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk"))]
+GQA_CACHES = ["dynamic", "fixed", "ring"]
 TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16}
 ONLY_UNCACHED = ["chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi"]
 
@@ -274,16 +275,15 @@ class Buffers:
 
 class GroupQueryAttention(Operator):
     name, about = "onnxruntime:GroupQueryAttention", "com.microsoft GroupQueryAttention"
-    kinds = ("dynamic", "fixed", "ring")
     capabilities = {
         "sizes": SIZES | {"head_dim": [8, 64, 8], "head_dim_v": [8, 64, 8], "capacity": [0, 70]},
         "equal": [["head_dim", "head_dim_v"]],
         "features": ["dtype:f32", "dtype:f16", "gqa", "mqa", "scale", "softcap", "sinks", "rule:causal", "rule:window",
                      "rule:bias", "rule:alibi", *(f"bias.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk")), *DATA,
                      *DYNAMIC, "cache:fixed", "cache:ring", "ragged"],
-        "excludes": [[f"rule:{name}", f"cache:{kind}"] for name in ("bias", "alibi") for kind in kinds] + [
+        "excludes": [[f"rule:{name}", f"cache:{kind}"] for name in ("bias", "alibi") for kind in GQA_CACHES] + [
             ["cache:ring", "step:crop"]],
-        "requires": [["rule:window", "rule:causal"], *([f"cache:{kind}", "rule:causal"] for kind in kinds)],
+        "requires": [["rule:window", "rule:causal"], *([f"cache:{kind}", "rule:causal"] for kind in GQA_CACHES)],
     }
 
     def operator(self, case: dict, q, k, v, past_k, past_v, total, bound, query_seqlens, bias=None, sinks=None):
