@@ -137,7 +137,8 @@ class MultiHeadAttention(Operator):
     capabilities = {
         "sizes": SIZES, "equal": [["num_heads", "num_kv_heads"]],
         "features": ["dtype:f32", "scale", "head_dim_v", "fully_masked:any", *DENSE, *DATA, *DYNAMIC],
-        "excludes": [[f"rule:{name}", "cache:dynamic"] for name in ONLY_UNCACHED + ["window"]],
+        "excludes": [[f"rule:{name}", "cache:dynamic"] for name in ONLY_UNCACHED + ["window"]] + [
+            ["head_dim_v", "cache:dynamic"]],  # past_value's last size is head_size
     }
 
     def padding(self, case: dict, tensors: dict):
@@ -254,6 +255,8 @@ class Buffers:
         total = self.tokens + real
         ragged = (real != new).any() or (new > 1 and len(real) > 1 and self.tokens.any())
         bound = int((self.tokens + new).max() if ragged else total.max())
+        if ragged and not total.all():
+            raise Declined("query_seqlens asks for at least one token in each row's cache: T >= 1")
         if ragged and self.kind == "fixed" and bound > self.size:
             raise Declined("query_seqlens asks for room for the whole padded chunk: past + q_len <= capacity")
         seqlens = real.astype(np.int32) if ragged else None
