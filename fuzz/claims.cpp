@@ -31,6 +31,15 @@ constexpr std::string_view defaults[] = {"data:normal", "nonfinite:none", "head_
 /// Prefixes of words that come with others or are chosen for every case.
 constexpr std::string_view not_optional[] = {"dtype", "layout", "cache", "step", "fully_masked"};
 
+/// How often a case uses what makes its axes differ, and the commonest rule, in percent: before and
+/// beside the optional features that are drawn evenly.
+struct Usual {
+  std::string_view word;
+  int percent;
+};
+constexpr Usual usual[] = {{"cross", 45}, {"longer_q", 12},   {"gqa", 35},
+                           {"mqa", 10},   {"head_dim_v", 30}, {"rule:causal", 30}};
+
 bool contains(std::span<const std::string_view> words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
@@ -102,7 +111,9 @@ void Claims::read_words() {
     if (!prefix.empty() && prefix != "rule" && prefix != "step") put_in_group(k, prefix);
     if (prefix == "step" || words[k] == "ragged") cached_only_.set(k);
     if (prefix == "align" || words[k] == "cross" || words[k] == "longer_q") uncached_only_.set(k);
-    if (declared_[k] && !contains(defaults, words[k]) && !contains(not_optional, prefix))
+    const bool is_choice = prefix.find('.') != std::string_view::npos;  // comes with its rule
+    if (declared_[k] && !is_choice && !contains(defaults, words[k]) &&
+        !contains(not_optional, prefix))
       optional_.push_back(k);
   }
 
@@ -110,6 +121,9 @@ void Claims::read_words() {
   aligns_ = groups_[groups["align"]];
   fully_masked_ = groups_[groups["fully_masked"]];
   cross_ = word_index("cross");
+
+  for (const auto& [word, percent] : usual)
+    if (declared_[word_index(word)]) usual_.emplace_back(word_index(word), percent);
 
   std::vector<std::string> biased, positional;
   for (const RuleSpec* rule : rule_table()) {
@@ -214,14 +228,18 @@ Words Claims::draw_features(Draw& draw, int64_t most) const {
   if (cached) add_one_of(words, caches_, draw);
   for (const OneOf& one_of : always_) add_one_of(words, one_of, draw);
 
-  constexpr int64_t counts[] = {0, 1, 1, 2, 2, 2, 2, 3, 3, 4, 6};
-  const int64_t count = std::min(most, draw.pick(std::span<const int64_t>(counts)));
   const Words forbidden = cached ? uncached_only_ | rules_off_cache_ : cached_only_;
-  for (int64_t k = 0; k < count && !optional_.empty(); ++k) {
-    const size_t word = draw.pick(std::span<const size_t>(optional_));
+  const auto try_add = [&](size_t word) {
     Words more = words;
     if (!forbidden[word] && add(more, word, draw) && (more & forbidden).none()) words = more;
-  }
+  };
+  if (most > 0)
+    for (const auto& [word, percent] : usual_)
+      if (draw.chance(percent)) try_add(word);
+  constexpr int64_t counts[] = {0, 1, 1, 2, 2, 2, 2, 3, 3, 4, 6};
+  const int64_t count = std::min(most, draw.pick(std::span<const int64_t>(counts)));
+  for (int64_t k = 0; k < count && !optional_.empty(); ++k)
+    try_add(draw.pick(std::span<const size_t>(optional_)));
   if (words[cross_] && (words & positional_rules_).any()) add_one_of(words, aligns_, draw);
   add_one_of(words, fully_masked_, draw);
   return words;

@@ -75,7 +75,8 @@ class Claims {
   std::vector<OneOf> always_;             ///< one of each of these is in every case
   OneOf caches_, aligns_, fully_masked_;  ///< words of these groups
   size_t cross_;
-  std::vector<size_t> optional_;  ///< words to choose from
+  std::vector<size_t> optional_;               ///< words to choose from
+  std::vector<std::pair<size_t, int>> usual_;  ///< words that come often, with their percentage
 };
 
 }  // namespace attnfuzz

@@ -8,10 +8,11 @@ namespace {
 /// How large a case is: most are tiny, since bugs of shape and mask show there and they are cheap.
 struct Style {
   int percent;
-  int64_t largest;  ///< sizes go up to here
-  int64_t work;     ///< multiplications for scores and outputs
+  int64_t largest;      ///< sizes go up to here,
+  int64_t largest_log;  ///< powers of two up to this one
+  int64_t work;         ///< multiplications for scores and outputs
 };
-constexpr Style styles[] = {{62, 9, 1 << 14}, {32, 40, 1 << 17}, {6, 300, 1 << 21}};
+constexpr Style styles[] = {{70, 9, 4, 1 << 13}, {26, 40, 6, 1 << 16}, {4, 300, 8, 1 << 20}};
 constexpr int percent_distinct = 80;
 constexpr int tries_for_distinct = 8;
 
@@ -28,6 +29,7 @@ SizeDrawer::SizeDrawer(const Claims& claims, Draw& draw)
     : claims_(claims), draw_(draw), distinct_(draw.chance(percent_distinct)) {
   const Style& style = draw_style(draw);
   largest_ = style.largest;
+  largest_log_ = style.largest_log;
   left_ = style.work;
   used_.reserve(axis_count);
 }
@@ -54,7 +56,7 @@ int64_t SizeDrawer::candidate(int64_t min, int64_t max, const std::vector<int64_
       }
       return draw_.between(min, small_max) | 1;
     case 6: {
-      const int64_t power = int64_t{1} << draw_.between(1, 6);
+      const int64_t power = int64_t{1} << draw_.between(1, largest_log_);
       return power + draw_.between(-1, 1);
     }
     default:

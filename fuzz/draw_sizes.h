@@ -32,8 +32,8 @@ class SizeDrawer {
   const Claims& claims_;
   Draw& draw_;
   bool distinct_;
-  int64_t largest_;  ///< what sizes stay below, edges aside
-  int64_t left_;     ///< multiplications
+  int64_t largest_, largest_log_;  ///< what sizes stay below, and powers of two, tiles aside
+  int64_t left_;                   ///< multiplications
   std::array<std::optional<int64_t>, axis_count> drawn_;
   std::vector<int64_t> used_;
 };
