@@ -43,27 +43,6 @@ Judged judge_case(Target& target, const Generator& generator, uint64_t seed, uin
   return judged;
 }
 
-void shrink_finding(Target& target, Finding& finding, int64_t max_tries) {
-  const Capabilities& capabilities = target.info().capabilities;
-  const bool run_twice = finding.first.verdict.failure == FailureKind::nondeterminism;
-  FailureClass sought = classify(finding.original, finding.first.verdict);
-  finding.last = finding.first;
-  finding.shrunk = shrink(
-      finding.original,
-      [&](const Case& candidate) {
-        if (!capabilities.why_not(candidate).empty()) return false;
-        Examination examined = examine(target, candidate, run_twice);
-        if (!examined.verdict.failed()) return false;
-        FailureClass found = classify(candidate, examined.verdict);
-        if (!found.same_or_refines(sought)) return false;
-        sought = std::move(found);
-        finding.last = std::move(examined);
-        return true;
-      },
-      max_tries);
-  finding.signature = finding.last.signature;
-}
-
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged) {
   Finding finding;
   finding.target = target.name;

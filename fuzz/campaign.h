@@ -9,6 +9,7 @@
 #include "fuzz/generate.h"
 #include "fuzz/judge.h"
 #include "fuzz/shrink.h"
+#include "fuzz/signature.h"
 #include "targets/target.h"
 
 namespace attnfuzz {
@@ -21,8 +22,9 @@ struct Finding {
   Case original;
   Examination first;  ///< of the original
   Shrunk shrunk;
-  Examination last;   ///< of the shrunk case
-  int64_t count = 1;  ///< cases of this campaign with this signature
+  Examination last;      ///< of the shrunk case
+  FailureClass learned;  ///< what the cases tried on the way tell: for annotate()
+  int64_t count = 1;     ///< cases of this campaign with this signature
 };
 
 struct CampaignOptions {
@@ -63,8 +65,8 @@ Judged judge_case(Target& target, const Generator& generator, uint64_t seed, uin
 /// A finding that is not shrunk yet.
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged);
 
-/// Shrinks finding.original on the target: fills `shrunk`, `last` and `signature`, the shrunk
-/// case's, which may name fewer axes than the original's.
+/// Shrinks finding.original on the target: fills `shrunk`, `last`, `learned` and `signature`, which
+/// is that of `learned`.
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries);
 
 /// Runs the shard's cases through one target. Each new signature is shrunk and announced once; the

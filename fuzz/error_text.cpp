@@ -7,8 +7,6 @@
 namespace attnfuzz {
 namespace {
 
-constexpr size_t max_text = 400;
-
 bool is_digit(char x) {
   return x >= '0' && x <= '9';
 }
@@ -87,7 +85,7 @@ std::vector<TextNumber> numbers_in(std::string_view text) {
 std::string_view essence(std::string_view text) {
   for (const std::string_view stack : {"\nException raised from", "\nframe #", "\n  File "})
     text = text.substr(0, text.find(stack));
-  return text.substr(0, max_text);
+  return text;
 }
 
 }  // namespace attnfuzz

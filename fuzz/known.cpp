@@ -4,30 +4,31 @@
 
 namespace attnfuzz {
 
+const KnownFailures::Failure* KnownFailures::find(const FailureClass& failure) const {
+  const auto known = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& entry) {
+    return entry.learned.covers(failure);
+  });
+  return known == failures_.end() ? nullptr : &*known;
+}
+
 bool KnownFailures::count(std::string_view original_signature, const FailureClass& original,
                           CampaignStats& stats) {
   const auto seen = seen_.find(original_signature);
-  if (seen != seen_.end()) {
-    ++stats.signatures[seen->second];
-    return true;
-  }
-  const auto known = std::find_if(failures_.begin(), failures_.end(), [&](const Failure& failure) {
-    return failure.shrunk.covers(original);
-  });
-  if (known == failures_.end()) return false;
-  ++stats.signatures[known->signature];
+  const Failure* known = seen == seen_.end() ? find(original) : nullptr;
+  if (seen == seen_.end() && known == nullptr) return false;
+  ++stats.signatures[known != nullptr ? known->signature : seen->second];
   return true;
 }
 
 bool KnownFailures::add(const Finding& finding, CampaignStats& stats) {
-  seen_.try_emplace(finding.first.signature, finding.signature);
-  const bool known = std::any_of(failures_.begin(), failures_.end(), [&](const Failure& failure) {
-    return failure.signature == finding.signature;
-  });
-  if (!known)
-    failures_.push_back({finding.signature, classify(finding.shrunk.c, finding.last.verdict)});
-  ++stats.signatures[finding.signature];
-  return !known;
+  const Failure* known = find(finding.learned);
+  for (const Failure& entry : failures_)
+    if (entry.signature == finding.signature) known = &entry;
+  const std::string& signature = known != nullptr ? known->signature : finding.signature;
+  seen_.try_emplace(finding.first.signature, signature);
+  ++stats.signatures[signature];
+  if (known == nullptr) failures_.push_back({signature, finding.learned});
+  return known == nullptr;
 }
 
 }  // namespace attnfuzz

@@ -23,8 +23,10 @@ class KnownFailures {
  private:
   struct Failure {
     std::string signature;
-    FailureClass shrunk;
+    FailureClass learned;
   };
+  const Failure* find(const FailureClass& failure) const;
+
   std::vector<Failure> failures_;
   std::map<std::string, std::string, std::less<>> seen_;  ///< signature before → after shrinking
 };

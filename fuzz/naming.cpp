@@ -15,31 +15,23 @@ class Namer {
  public:
   explicit Namer(std::vector<NamedSize>& to) : to_(to) {}
 
-  void axis(std::string_view name, int64_t value) {
+  void axis(std::string_view name, int64_t value, bool alias = false) {
     for (const NamedSize& known : to_)
       if (known.value == value && known.name == name) return;
-    to_.push_back({std::string(name), value});
+    to_.push_back({std::string(name), value, alias});
   }
 
   /// An option that is there only where it is not 0.
-  void option(std::string_view name, int64_t value) {
-    if (value > 0) axis(name, value);
+  void option(std::string_view name, int64_t value, bool alias = false) {
+    if (value > 0) axis(name, value, alias);
   }
 
-  /// A product of axes. With a factor of 1 it is no other number than the rest of it, which has a
-  /// name already.
-  void product(std::string_view name, std::initializer_list<int64_t> factors) {
-    int64_t value = 1;
-    for (const int64_t factor : factors) {
-      if (factor <= 1) return;
-      value *= factor;
-    }
-    axis(name, value);
+  /// A product of two axes: with a factor of 1 it is the other one.
+  void product(std::string_view name, int64_t a, int64_t b) {
+    option(name, a * b, a == 1 || b == 1);
   }
 
-  void sum(std::string_view name, int64_t a, int64_t b) {
-    if (a > 0 && b > 0) axis(name, a + b);
-  }
+  void sum(std::string_view name, int64_t a, int64_t b) { option(name, a + b, a == 0 || b == 0); }
 
  private:
   std::vector<NamedSize>& to_;
@@ -67,7 +59,7 @@ void name_steps(const Case& c, Namer& namer) {
   const std::vector<std::vector<int64_t>> totals = totals_after(c);
   for (size_t s = 0; s < totals.size(); ++s)
     for (size_t b = 0; b < totals[s].size(); ++b) {
-      namer.option("total_len", totals[s][b]);
+      namer.option("total_len", totals[s][b], s == 0);
       if (s > 0) namer.option("past_len", totals[s - 1][b]);
     }
   if (c.cache->page_size > 0)
@@ -79,16 +71,16 @@ void name_steps(const Case& c, Namer& namer) {
 void name_products(const Case& c, Namer& namer) {
   const Problem& p = c.problem;
   const int64_t group = p.num_kv_heads > 0 ? p.num_heads / p.num_kv_heads : 0;
-  if (group > 1 && p.num_kv_heads > 1) namer.axis("group", group);
-  namer.product("hidden", {p.num_heads, p.head_dim});
-  namer.product("kv_hidden", {p.num_kv_heads, p.head_dim});
-  namer.product("hidden_v", {p.num_heads, p.head_dim_v});
-  namer.product("batch*num_heads", {p.batch, p.num_heads});
-  namer.product("batch*num_kv_heads", {p.batch, p.num_kv_heads});
-  namer.product("tokens", {p.batch, p.q_len});
-  namer.product("kv_tokens", {p.batch, p.kv_len});
+  namer.option("group", group, p.num_kv_heads == 1);
+  namer.product("hidden", p.num_heads, p.head_dim);
+  namer.product("kv_hidden", p.num_kv_heads, p.head_dim);
+  namer.product("hidden_v", p.num_heads, p.head_dim_v);
+  namer.product("batch*num_heads", p.batch, p.num_heads);
+  namer.product("batch*num_kv_heads", p.batch, p.num_kv_heads);
+  namer.product("tokens", p.batch, p.q_len);
+  namer.product("kv_tokens", p.batch, p.kv_len);
   namer.sum("memory_kv+kv_len", p.memory_kv, p.kv_len);
-  for (const Step& step : c.steps) namer.product("tokens", {p.batch, step.q_len});
+  for (const Step& step : c.steps) namer.product("tokens", p.batch, step.q_len);
 }
 
 }  // namespace
@@ -130,23 +122,33 @@ std::vector<NamedSize> named_sizes(const Case& c) {
   return all;
 }
 
-std::vector<NamedNumber> name_numbers(std::string_view text, const Case& c) {
+std::vector<NamedNumber> name_numbers(std::string_view text, const Case& c,
+                                      const FailureClass* learned) {
   const std::vector<NamedSize> sizes = named_sizes(c);
   std::vector<NamedNumber> named;
+  size_t reading = 0;
   for (const TextNumber& number : numbers_in(text)) {
     if (number.role != TextNumber::Role::size) continue;
+    const NumberReading* known = learned != nullptr && reading < learned->numbers.size()
+                                     ? &learned->numbers[reading++]
+                                     : nullptr;
     NamedNumber found{number.offset, number.length, number.value, {}};
-    for (const NamedSize& size : sizes)
-      if (size.value == number.value) found.names.push_back(size.name);
+    for (const NamedSize& size : sizes) {
+      if (size.value != number.value) continue;
+      const bool possible = known == nullptr ? !size.alias
+                                             : std::find(known->names.begin(), known->names.end(),
+                                                         size.name) != known->names.end();
+      if (possible) found.names.push_back(size.name);
+    }
     if (!found.names.empty()) named.push_back(std::move(found));
   }
   return named;
 }
 
-std::string annotate(std::string_view text, const Case& c) {
+std::string annotate(std::string_view text, const Case& c, const FailureClass* learned) {
   std::string annotated;
   size_t from = 0;
-  for (const NamedNumber& number : name_numbers(text, c)) {
+  for (const NamedNumber& number : name_numbers(text, c, learned)) {
     annotated += text.substr(from, number.offset - from);
     annotated += number.names.front() + "=";
     annotated += text.substr(number.offset, number.length);

@@ -10,6 +10,9 @@
 namespace attnfuzz {
 namespace {
 
+/// Longer texts are cut, with the numbers in what is cut off.
+constexpr size_t max_text = 400;
+
 /// Failures of the output's values: they have no error text.
 bool is_of_values(FailureKind kind) {
   return kind == FailureKind::mismatch || kind == FailureKind::ignored || kind == FailureKind::nan;
@@ -29,11 +32,21 @@ bool among(const std::vector<std::string>& few, const std::vector<std::string>& 
   return std::includes(many.begin(), many.end(), few.begin(), few.end());
 }
 
-/// The axes that `number` can stand for are among the other's. A number that names none may be a
-/// constant of the package: then it is the same number.
-bool number_narrows(const FailureClass& a, const FailureClass& b, size_t k) {
-  if (a.names[k].empty()) return b.names[k].empty() || a.values[k] == b.values[k];
-  return among(a.names[k], b.names[k]);
+bool share_one(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::any_of(a.begin(), a.end(), [&](const std::string& x) {
+    return std::find(b.begin(), b.end(), x) != b.end();
+  });
+}
+
+bool can_be_same(const NumberReading& a, const NumberReading& b) {
+  return a.is_open() || b.is_open() || share_one(a.names, b.names) ||
+         (a.constant && a.constant == b.constant);
+}
+
+/// A smaller case's number. What is no axis may change: it is made from sizes without a name.
+bool admits_number(const NumberReading& known, const NumberReading& smaller) {
+  if (known.names.empty()) return true;
+  return can_be_same(known, smaller) && smaller.ambiguity <= std::max<size_t>(1, known.ambiguity);
 }
 
 bool is_unexplained(const FailureClass& failure) {
@@ -46,6 +59,7 @@ void read_text(FailureClass& failure, std::string_view text, const Case& c) {
   size_t from = 0;
   for (const TextNumber& number : numbers_in(text)) {
     if (number.role == TextNumber::Role::constant) continue;
+    if (failure.text.size() + number.offset - from > max_text) break;
     failure.text += text.substr(from, number.offset - from);
     from = number.offset + number.length;
     if (number.role == TextNumber::Role::noise) {
@@ -53,21 +67,23 @@ void read_text(FailureClass& failure, std::string_view text, const Case& c) {
       continue;
     }
     failure.text += "{}";
-    failure.values.push_back(number.value);
-    std::vector<std::string>& names = failure.names.emplace_back();
-    for (const NamedSize& size : sizes)
-      if (size.value == number.value) names.push_back(size.name);
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
+    NumberReading& reading = failure.numbers.emplace_back();
+    reading.constant = number.value;
+    for (const NamedSize& size : sizes) {
+      if (size.value != number.value) continue;
+      reading.names.push_back(size.name);
+      reading.ambiguity += !size.alias;
+    }
   }
   failure.text += text.substr(from);
+  failure.text.resize(std::min(failure.text.size(), max_text));
 }
 
 /// What is hashed into a signature.
 std::string identity(std::string_view target, const FailureClass& failure) {
   std::string text = fmt::format("{}\n{}\n{}\n", target, name(failure.kind), failure.text);
-  for (const std::vector<std::string>& names : failure.names)
-    text += fmt::format("{}\n", fmt::join(names, "|"));
+  for (const NumberReading& number : failure.numbers)
+    text += number.names.empty() ? "#\n" : number.names.front() + "\n";
   if (is_of_values(failure.kind)) text += fmt::format("{}\n", fmt::join(failure.meanings, "|"));
   if (is_unexplained(failure)) text += fmt::format("{}\n", fmt::join(failure.features, "|"));
   return text;
@@ -95,20 +111,50 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
   return failure;
 }
 
-bool FailureClass::same_or_refines(const FailureClass& other) const {
-  if (family(kind) != family(other.kind)) return false;
-  if (is_unexplained(other)) return !meanings.empty() || among(features, other.features);
-  if (is_unexplained(*this) || !among(meanings, other.meanings)) return false;
-  if (text != other.text || names.size() != other.names.size()) return false;
-  for (size_t k = 0; k < names.size(); ++k)
-    if (!number_narrows(*this, other, k)) return false;
-  return true;
+bool FailureClass::covers(const FailureClass& other) const {
+  if (family(kind) != family(other.kind) || text != other.text) return false;
+  if (is_unexplained(*this) || is_unexplained(other))
+    return is_unexplained(*this) && is_unexplained(other) && among(features, other.features);
+  if (is_of_values(kind)) return share_one(meanings, other.meanings);
+  return std::equal(numbers.begin(), numbers.end(), other.numbers.begin(), other.numbers.end(),
+                    can_be_same);
 }
 
-bool FailureClass::covers(const FailureClass& other) const {
-  if (is_unexplained(*this) || is_unexplained(other))
-    return is_unexplained(*this) && is_unexplained(other) && same_or_refines(other);
-  return same_or_refines(other) || other.same_or_refines(*this);
+bool FailureClass::admits(const FailureClass& smaller) const {
+  if (family(kind) != family(smaller.kind) || text != smaller.text) return false;
+  if (is_unexplained(*this)) return !smaller.meanings.empty() || among(smaller.features, features);
+  if (is_of_values(kind)) return !is_unexplained(smaller) && among(smaller.meanings, meanings);
+  return std::equal(numbers.begin(), numbers.end(), smaller.numbers.begin(), smaller.numbers.end(),
+                    admits_number);
+}
+
+bool FailureClass::is_ambiguous() const {
+  return meanings.size() > 1 ||
+         std::any_of(numbers.begin(), numbers.end(), [](const NumberReading& number) {
+           return number.names.size() + number.constant.has_value() > 1;
+         });
+}
+
+void FailureClass::narrow(const FailureClass& other) {
+  std::erase_if(meanings, [&](const std::string& meaning) {
+    return std::find(other.meanings.begin(), other.meanings.end(), meaning) == other.meanings.end();
+  });
+  for (size_t k = 0; k < numbers.size(); ++k) {
+    NumberReading& number = numbers[k];
+    const NumberReading& seen = other.numbers[k];
+    std::erase_if(number.names, [&](const std::string& axis) {
+      return std::find(seen.names.begin(), seen.names.end(), axis) == seen.names.end();
+    });
+    if (number.constant != seen.constant) number.constant.reset();
+  }
+}
+
+void FailureClass::follow(const FailureClass& smaller) {
+  if (meanings.empty()) meanings = smaller.meanings;
+  narrow(smaller);
+  kind = smaller.kind;
+  features = smaller.features;
+  for (size_t k = 0; k < numbers.size(); ++k) numbers[k].ambiguity = smaller.numbers[k].ambiguity;
 }
 
 std::string signature(std::string_view target, const FailureClass& failure) {

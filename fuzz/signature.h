@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,11 +15,14 @@ namespace attnfuzz {
 struct NamedSize {
   std::string name;
   int64_t value;
+  bool alias = false;  ///< here the same as one of the sizes it is made of ("tokens" of batch 1)
 };
 std::vector<NamedSize> named_sizes(const Case& c);
 
 /// Tokens that each row of a cached case holds after each step (a ring: has seen).
 std::vector<std::vector<int64_t>> totals_after(const Case& c);
+
+struct FailureClass;
 
 /// A number in an error text and the axes that it can stand for, likeliest first.
 struct NamedNumber {
@@ -26,31 +30,51 @@ struct NamedNumber {
   int64_t value;
   std::vector<std::string> names;
 };
-std::vector<NamedNumber> name_numbers(std::string_view text, const Case& c);
+/// `learned`: what is known of a failure with this text from other cases (Finding::learned).
+std::vector<NamedNumber> name_numbers(std::string_view text, const Case& c,
+                                      const FailureClass* learned = nullptr);
 
 /// "The size of tensor a (q_len=8) must match the size of tensor b (batch=2) at … dimension 0".
-std::string annotate(std::string_view text, const Case& c);
+std::string annotate(std::string_view text, const Case& c, const FailureClass* learned = nullptr);
 
-/// A failure apart from the sizes of the case at hand. A number in an error text can stand for more
-/// axes than the one that is meant (here batch and num_heads are both 2), and an output can have
-/// more meanings than one; both are kept as sets that hold the truth and that a better case
-/// narrows.
+/// What a number in an error text can stand for, as far as the failures seen so far tell: one of
+/// these axes, or always this number. Neither: it is made from the sizes in a way that has no name.
+struct NumberReading {
+  std::vector<std::string> names;  ///< likeliest first, aliases too
+  std::optional<int64_t> constant;
+  size_t ambiguity = 0;  ///< in the case last seen: how many names, aliases not counted
+
+  bool is_open() const { return names.empty() && !constant; }
+};
+
+/// A failure apart from the sizes of the case that shows it. One case can't tell which axis a
+/// number stands for when two have that size, nor which meaning an output has that fits two; a
+/// class holds all that are possible, and other cases that fail the same way narrow it.
 struct FailureClass {
   FailureKind kind = FailureKind::mismatch;
-  std::string text;             ///< error, shape, crash …: the text with "{}" for each number
-  std::vector<int64_t> values;  ///< of the numbers
-  std::vector<std::vector<std::string>> names;  ///< of the numbers: the axes, sorted; or none
-  std::vector<std::string> meanings;            ///< mismatch, nan, ignored: names of Verdict::fits
-  std::vector<std::string> features;            ///< the case's, but for dtype and layout
+  std::string text;                    ///< error, shape, crash: with "{}" for each number
+  std::vector<NumberReading> numbers;  ///< of the text
+  std::vector<std::string> meanings;   ///< mismatch, nan, ignored: names of Verdict::fits
+  std::vector<std::string> features;   ///< the case's, but for dtype and layout
 
-  /// The same failure as `other`, as far as both can tell, and no less certain: each number's axes
-  /// (each output's meanings; of an unexplained mismatch the features) are among the other's. The
-  /// shrinker takes such cases alone, so axes stay distinct for as long as it matters.
-  bool same_or_refines(const FailureClass& other) const;
-  /// `other` need not be shrunk to know that it is this (shrunk) failure.
+  /// `other`, seen on one case, can be the same failure: same kind and text, each number and the
+  /// meanings can be the same. Of mismatches that nothing explains: other uses all the features.
   bool covers(const FailureClass& other) const;
+  /// The same, for a smaller case while shrinking: a number that was no axis may change, meanings
+  /// and features get fewer (a mismatch may become explained), and no number gets more ambiguous,
+  /// so that axes stay distinct for as long as it matters.
+  bool admits(const FailureClass& smaller) const;
+  /// Keeps what `other` allows too.
+  void narrow(const FailureClass& other);
+  /// Goes on from a smaller case that it admits.
+  void follow(const FailureClass& smaller);
+  /// Whether other cases could tell more.
+  bool is_ambiguous() const;
 };
 FailureClass classify(const Case& c, const Verdict& verdict);
+
+/// Cases like c with one size raised, on which the same failure tells more about its numbers.
+std::vector<Case> probes(const Case& c);
 
 /// What makes two failures the same: target, kind, and the error text with its numbers replaced by
 /// the axes they name (or the meaning that the output has, or the features that it takes). Short,

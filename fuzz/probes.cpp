@@ -1,0 +1,119 @@
+#include <algorithm>
+
+#include "fuzz/signature.h"
+
+namespace attnfuzz {
+namespace {
+
+/// Gives row-wise lists the length of a larger batch: more rows like the last.
+void add_rows(Case& c, int64_t count) {
+  const auto extend = [&](std::vector<int64_t>& list) {
+    if (!list.empty()) list.insert(list.end(), static_cast<size_t>(count), list.back());
+  };
+  c.problem.batch += count;
+  for (RuleUse& use : c.problem.mask.rules)
+    for (size_t k = 0; k < use.values.size(); ++k)
+      if (use.spec->params[k].kind == RuleParam::Kind::per_batch)
+        extend(std::get<std::vector<int64_t>>(use.values[k]));
+  for (Step& step : c.steps) {
+    extend(step.lens);
+    extend(step.rows);
+  }
+}
+
+void add_keys(Case& c, int64_t count) {
+  c.problem.kv_len += count;
+  for (RuleUse& use : c.problem.mask.rules)
+    for (size_t k = 0; k < use.values.size(); ++k)
+      if (use.spec->params[k].kind == RuleParam::Kind::lengths) {
+        auto& lengths = std::get<std::vector<int64_t>>(use.values[k]);
+        if (lengths.empty())
+          lengths.push_back(count);
+        else
+          lengths.back() += count;
+      }
+}
+
+void add_key_heads(Case& c, int64_t count) {
+  const int64_t group = c.problem.num_heads / std::max<int64_t>(1, c.problem.num_kv_heads);
+  c.problem.num_kv_heads += count;
+  c.problem.num_heads = c.problem.num_kv_heads * group;
+}
+
+/// Raises the size by `count`; leaves the case as it is where it has no such size.
+using Raise = void (*)(Case&, int64_t count);
+constexpr Raise table[] = {
+    add_rows,
+    add_key_heads,
+    [](Case& c, int64_t count) { c.problem.num_heads += count * c.problem.num_kv_heads; },
+    [](Case& c, int64_t count) {
+      if (!c.cached()) c.problem.q_len += count;
+    },
+    [](Case& c, int64_t count) {
+      if (!c.cached()) add_keys(c, count);
+    },
+    [](Case& c, int64_t count) {
+      if (c.cached()) return;
+      c.problem.q_len += count;
+      add_keys(c, count);
+    },
+    [](Case& c, int64_t count) { c.problem.head_dim += count; },
+    [](Case& c, int64_t count) { c.problem.head_dim_v += count; },
+    [](Case& c, int64_t count) {
+      c.problem.head_dim += count;
+      c.problem.head_dim_v += count;
+    },
+    [](Case& c, int64_t count) {
+      if (c.problem.memory_kv > 0) c.problem.memory_kv += count;
+    },
+    [](Case& c, int64_t count) {
+      if (c.cached() && c.cache->capacity > 0) c.cache->capacity += count;
+    },
+    [](Case& c, int64_t count) {
+      if (c.cached() && c.cache->page_size > 0) c.cache->page_size += count;
+    },
+};
+
+void keep_valid(std::vector<Case>& probes, const Case& c, Case probe) {
+  if (probe == c) return;
+  try {
+    check(probe);
+  } catch (const InputError&) {
+    return;
+  }
+  probes.push_back(std::move(probe));
+}
+
+/// By 1, 2 and a multiple of 8: targets may want even sizes, or multiples.
+constexpr int64_t counts[] = {1, 2, 8};
+
+}  // namespace
+
+std::vector<Case> probes(const Case& c) {
+  std::vector<Case> near;
+  for (const int64_t count : counts) {
+    for (const Raise raise : table) {
+      Case probe = c;
+      raise(probe, count);
+      keep_valid(near, c, std::move(probe));
+    }
+    for (size_t s = 0; s < c.steps.size(); ++s) {
+      if (!c.steps[s].has_tokens() || c.steps[s].op == StepOp::decode) continue;
+      Case probe = c;
+      probe.steps[s].q_len += count;
+      keep_valid(near, c, std::move(probe));
+    }
+    for (size_t k = 0; k < c.problem.mask.rules.size(); ++k) {
+      const RuleSpec& rule = *c.problem.mask.rules[k].spec;
+      for (size_t n = 0; n < rule.params.size(); ++n) {
+        if (rule.params[n].kind != RuleParam::Kind::integer) continue;
+        Case probe = c;
+        std::get<int64_t>(probe.problem.mask.rules[k].values[n]) += count;
+        keep_valid(near, c, std::move(probe));
+      }
+    }
+  }
+  return near;
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,63 @@
+#include "fuzz/campaign.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr int probe_rounds = 3;
+
+/// Runs cases in search of one failure.
+class Search {
+ public:
+  Search(Target& target, bool run_twice) : target_(target), run_twice_(run_twice) {}
+
+  /// The failure of a case that the target claims; none if it passes.
+  std::optional<FailureClass> run(const Case& c) {
+    if (!target_.info().capabilities.why_not(c).empty()) return {};
+    last_ = examine(target_, c, run_twice_);
+    if (!last_.verdict.failed()) return {};
+    return classify(c, last_.verdict);
+  }
+
+  /// Narrows what is known of c's failure by cases near c that fail the same way.
+  void learn(const Case& c, FailureClass& known) {
+    if (!known.is_ambiguous()) return;
+    std::vector<Case> near = probes(c);
+    for (Reduction& reduction : reductions(c)) near.push_back(std::move(reduction.c));
+    for (int round = 0; round < probe_rounds && known.is_ambiguous(); ++round)
+      for (const Case& probe : near)
+        if (const std::optional<FailureClass> found = run(probe); found && known.covers(*found))
+          known.narrow(*found);
+  }
+
+  Examination& last() { return last_; }
+
+ private:
+  Target& target_;
+  bool run_twice_;
+  Examination last_;
+};
+
+}  // namespace
+
+void shrink_finding(Target& target, Finding& finding, int64_t max_tries) {
+  Search search(target, finding.first.verdict.failure == FailureKind::nondeterminism);
+  FailureClass sought = classify(finding.original, finding.first.verdict);
+  search.learn(finding.original, sought);
+  finding.last = finding.first;
+  finding.shrunk = shrink(
+      finding.original,
+      [&](const Case& candidate) {
+        const std::optional<FailureClass> found = search.run(candidate);
+        if (!found || !sought.admits(*found)) return false;
+        sought.follow(*found);
+        finding.last = std::move(search.last());
+        return true;
+      },
+      max_tries);
+  // From here on the shrunk case alone, so that the signature does not depend on the original.
+  finding.learned = classify(finding.shrunk.c, finding.last.verdict);
+  search.learn(finding.shrunk.c, finding.learned);
+  finding.signature = signature(target.info().name, finding.learned);
+}
+
+}  // namespace attnfuzz
