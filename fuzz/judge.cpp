@@ -27,11 +27,12 @@ bool same_finiteness(double got, double want) {
   return std::isfinite(got) ? std::isfinite(want) : got == want;
 }
 
-using Elements = std::vector<std::vector<double>>;  // of each step
+using Elements = std::vector<std::vector<double>>;  // of each step; none where none are asked for
 
-Elements elements_of(const Outcome& outcome) {
-  Elements all;
-  for (const StepOutput& step : outcome.steps) all.push_back(step.out.to_doubles());
+Elements elements_of(const Answer& right, const Outcome& outcome) {
+  Elements all(right.steps.size());
+  for (size_t s = 0; s < all.size(); ++s)
+    if (!right.steps[s].out.empty()) all[s] = outcome.steps[s].out.to_doubles();
   return all;
 }
 
@@ -179,7 +180,7 @@ Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
   if (outcome.status != Status::ok) return judge_status(outcome);
   if (std::string wrong = wrong_frame(c, right, outcome); !wrong.empty())
     return fail(FailureKind::shape, std::move(wrong));
-  const Elements got = elements_of(outcome);
+  const Elements got = elements_of(right, outcome);
   Verdict verdict = compare(c, right, got);
   if (verdict.failed()) explain(c, inputs, precision, right, got, verdict);
   return verdict;
@@ -192,7 +193,7 @@ std::string difference(const Case& c, const Answer& right, const Outcome& first,
     return fmt::format("a second run of the same case: {}: {}", name(second.status), second.text);
   if (std::string wrong = wrong_frame(c, right, second); !wrong.empty())
     return "a second run of the same case: " + wrong;
-  const Elements a = elements_of(first), b = elements_of(second);
+  const Elements a = elements_of(right, first), b = elements_of(right, second);
   for (size_t s = 0; s < right.steps.size(); ++s)
     for (size_t e = 0; e < right.steps[s].out.size(); ++e)
       if (right.steps[s].bound[e] < infinity && a[s][e] != b[s][e] &&
