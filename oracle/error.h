@@ -9,6 +9,7 @@ namespace attnfuzz {
 /// ("/problem/batch").
 class InputError : public std::runtime_error {
  public:
+  explicit InputError(const std::string& what) : std::runtime_error(what) {}
   InputError(const std::string& where, const std::string& path, const std::string& expected)
       : std::runtime_error(where + (path.empty() ? "" : ": " + path) + ": " + expected) {}
 };

@@ -1,0 +1,321 @@
+#include "fuzz/jobs.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <new>
+#include <system_error>
+
+#include "fuzz/child.h"
+#include "fuzz/forked_target.h"
+#include "fuzz/known.h"
+#include "fuzz/wire.h"
+
+namespace attnfuzz {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr double report_seconds = 0.1;  ///< a process tells how far it is
+constexpr double hang_seconds = 120;    ///< a case in process that takes longer is killed
+constexpr double case_seconds = 30;     ///< the same, when it runs alone
+
+/// Memory that all processes see: the case that each has at hand.
+class Board {
+ public:
+  explicit Board(size_t jobs) : bytes_((jobs + 1) * sizeof(Cell)) {
+    void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+      throw std::system_error(errno, std::generic_category(), "can't share memory");
+    cells_ = static_cast<Cell*>(memory);
+    for (size_t k = 0; k <= jobs; ++k) new (cells_ + k) Cell(0);
+  }
+  ~Board() { munmap(cells_, bytes_); }
+  Board(const Board&) = delete;
+  Board& operator=(const Board&) = delete;
+
+  std::atomic<uint64_t>& at_hand(size_t job) { return cells_[job + 1]; }
+  bool stopped() const { return cells_[0] != 0; }
+  void stop() { cells_[0] = 1; }
+
+ private:
+  using Cell = std::atomic<uint64_t>;
+  size_t bytes_;
+  Cell* cells_;
+};
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Runs `work`; what it throws is sent instead.
+template <class Work>
+void send_trouble(const Child::Send& send, const Work& work) {
+  try {
+    work();
+  } catch (const InputError& error) {
+    send(wire::pack(wire::Trouble{true, error.what()}));
+  } catch (const std::exception& error) {
+    send(wire::pack(wire::Trouble{false, error.what()}));
+  }
+}
+
+/// A process that runs every stride-th case.
+struct Job {
+  std::unique_ptr<Child> child;
+  uint64_t next = 0;  ///< its cases before this one are done
+  bool done = false;
+  uint64_t seen_at_hand = 0;
+  Clock::time_point seen = Clock::now();  ///< when the case at hand last changed
+};
+
+/// A failing case that waits for its turn. Of a crash no more is known than the case.
+struct Waiting {
+  bool crashed = false;
+  wire::Failure failure;
+};
+
+class Jobs {
+ public:
+  Jobs(const OpenTarget& open, const CampaignOptions& options, size_t jobs,
+       const CampaignEvents& events)
+      : open_(open),
+        options_(options),
+        events_(events),
+        stride_(options.shards * jobs),
+        board_(jobs),
+        jobs_(jobs) {
+    for (size_t k = 0; k < jobs; ++k) start(k, options.shard + k * options.shards);
+  }
+
+  CampaignStats run() {
+    while (!finished()) {
+      if (options_.interrupt != nullptr && *options_.interrupt) interrupt();
+      wait();
+      for (size_t k = 0; k < jobs_.size(); ++k) receive(k);
+      receive_shrinking();
+      decide();
+      stats_.seconds = seconds_since(start_);
+      if (events_.progress) events_.progress(stats_);
+    }
+    stats_.seconds = seconds_since(start_);
+    return stats_;
+  }
+
+ private:
+  bool finished() const {
+    return waiting_.empty() && !shrinker_ &&
+           std::all_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.done; });
+  }
+
+  void interrupt() {
+    stats_.interrupted = true;
+    board_.stop();
+  }
+
+  void start(size_t k, uint64_t from) {
+    Job& job = jobs_[k];
+    job.next = from;
+    board_.at_hand(k) = from;
+    job.seen = Clock::now();
+    job.child = std::make_unique<Child>([this, k, from](const Child::Send& send) {
+      send_trouble(send, [&] { run_cases(k, from, send); });
+    });
+  }
+
+  /// In the child: cases from, from + stride, …
+  void run_cases(size_t k, uint64_t from, const Child::Send& send) {
+    const std::unique_ptr<Target> target = open_();
+    const Generator generator(target->info().capabilities);
+    wire::Progress progress;
+    Clock::time_point reported = Clock::now();
+    uint64_t index = from;
+    const auto report = [&](bool last) {
+      progress.next = index;
+      progress.last = last;
+      send(wire::pack(progress));
+      progress = {};
+      reported = Clock::now();
+    };
+    for (; options_.seconds > 0 || index < options_.cases; index += stride_) {
+      if (board_.stopped() || (options_.seconds > 0 && seconds_since(start_) >= options_.seconds))
+        break;
+      if (seconds_since(reported) >= report_seconds) report(false);
+      board_.at_hand(k) = index;
+      const Judged judged = judge_case(*target, generator, options_.seed, index);
+      progress.stats.count(judged.c, judged.examination.verdict);
+      if (!judged.examination.verdict.failed()) continue;
+      send(wire::pack(wire::Failure{index, judged.examination.signature,
+                                    classify(judged.c, judged.examination.verdict)}));
+    }
+    report(true);
+  }
+
+  void wait() {
+    std::vector<Child*> children;
+    for (const Job& job : jobs_)
+      if (!job.done) children.push_back(job.child.get());
+    if (shrinker_) children.push_back(shrinker_.get());
+    constexpr int milliseconds = 100;
+    Child::await(children, milliseconds);
+  }
+
+  void receive(size_t k) {
+    Job& job = jobs_[k];
+    if (job.done) return;
+    job.child->receive();
+    while (const auto message = job.child->next()) {
+      if (wire::kind_of(*message) == wire::Kind::failure) {
+        auto failure = wire::unpack<wire::Failure>(*message);
+        const uint64_t index = failure.index;
+        waiting_[index] = {false, std::move(failure)};
+      } else if (wire::kind_of(*message) == wire::Kind::progress) {
+        const auto progress = wire::unpack<wire::Progress>(*message);
+        stats_ += progress.stats;
+        job.next = progress.next;
+        job.done = progress.last;
+      } else {
+        rethrow(wire::unpack<wire::Trouble>(*message));
+      }
+    }
+    if (job.done) return;
+    kill_if_hanging(k);
+    if (job.child->ended()) crashed(k);
+  }
+
+  void kill_if_hanging(size_t k) {
+    Job& job = jobs_[k];
+    const uint64_t at_hand = board_.at_hand(k);
+    if (at_hand != job.seen_at_hand) {
+      job.seen_at_hand = at_hand;
+      job.seen = Clock::now();
+    } else if (seconds_since(job.seen) > hang_seconds) {
+      job.child->kill();
+      job.seen = Clock::now();
+    }
+  }
+
+  /// The process died on the case at hand: another one goes on behind it. The cases since its last
+  /// report are counted again, without their failures, which have been sent.
+  void crashed(size_t k) {
+    const uint64_t index = board_.at_hand(k);
+    waiting_[index] = {true, {index, {}, {}}};
+    recount(jobs_[k].next, index);
+    start(k, index + stride_);
+  }
+
+  /// Cases [from, to) that a process ran and had no time to report.
+  void recount(uint64_t from, uint64_t to) {
+    for (uint64_t index = from; index < to; index += stride_) {
+      const auto failure = waiting_.find(index);
+      ++stats_.cases;
+      ++(failure == waiting_.end() ? stats_.passed : stats_.failed);
+    }
+  }
+
+  [[noreturn]] static void rethrow(const wire::Trouble& trouble) {
+    if (trouble.bad_input) throw InputError(trouble.text);
+    throw std::runtime_error(trouble.text);
+  }
+
+  /// Takes failures in the order of their cases, as far as all cases before are done.
+  void decide() {
+    uint64_t done = UINT64_MAX;
+    for (const Job& job : jobs_)
+      if (!job.done) done = std::min(done, job.next);
+    while (!shrinker_ && !waiting_.empty() && waiting_.begin()->first < done) {
+      const Waiting& first = waiting_.begin()->second;
+      const bool enough = options_.stop_after > 0 && known_.size() >= options_.stop_after;
+      if (enough) board_.stop();
+      const bool settled =
+          enough ||
+          (!first.crashed && known_.count(first.failure.signature, first.failure.failure, stats_));
+      if (settled)
+        waiting_.erase(waiting_.begin());
+      else
+        start_shrinking(first.crashed);
+    }
+  }
+
+  void start_shrinking(bool alone) {
+    const uint64_t index = waiting_.begin()->first;
+    shrinking_alone_ = alone;
+    shrinker_ = std::make_unique<Child>([this, index, alone](const Child::Send& send) {
+      send_trouble(send, [&] { send(wire::pack(shrink_case(index, alone))); });
+    });
+  }
+
+  /// In a child. Where the case has killed a process, each run has one of its own.
+  wire::Shrinking shrink_case(uint64_t index, bool alone) {
+    std::unique_ptr<Target> target = open_();
+    if (alone) target = std::make_unique<ForkedTarget>(std::move(target), case_seconds);
+    wire::Shrinking result;
+    Judged judged =
+        judge_case(*target, Generator(target->info().capabilities), options_.seed, index);
+    if (!judged.examination.verdict.failed()) differs_from_before(*target, judged);
+    const FailureClass failure = classify(judged.c, judged.examination.verdict);
+    CampaignStats ignored;
+    result.known = known_.count(judged.examination.signature, failure, ignored);
+    result.finding = finding_of(target->info(), options_.seed, index, std::move(judged));
+    if (!result.known) shrink_finding(*target, result.finding, options_.max_shrink_tries);
+    return result;
+  }
+
+  /// The case failed in its campaign's process and passes in this one.
+  static void differs_from_before(const Target& target, Judged& judged) {
+    Examination& examination = judged.examination;
+    examination.verdict.kind = VerdictKind::fail;
+    examination.verdict.failure = FailureKind::nondeterminism;
+    examination.verdict.detail = "the case failed in one run and passed in the next";
+    examination.signature = signature(target.info().name, judged.c, examination.verdict);
+  }
+
+  void receive_shrinking() {
+    if (!shrinker_) return;
+    shrinker_->receive();
+    if (const auto message = shrinker_->next()) {
+      if (wire::kind_of(*message) == wire::Kind::trouble)
+        rethrow(wire::unpack<wire::Trouble>(*message));
+      settle(wire::unpack<wire::Shrinking>(*message));
+    } else if (shrinker_->ended()) {
+      shrinker_.reset();
+      if (shrinking_alone_) throw std::runtime_error("a process that shrinks a case died");
+      start_shrinking(true);
+    }
+  }
+
+  void settle(const wire::Shrinking& result) {
+    const Finding& finding = result.finding;
+    if (waiting_.begin()->second.crashed) stats_.count(finding.original, finding.first.verdict);
+    if (result.known)
+      known_.count(finding.first.signature, classify(finding.original, finding.first.verdict),
+                   stats_);
+    else if (known_.add(finding, stats_) && events_.finding)
+      events_.finding(finding);
+    waiting_.erase(waiting_.begin());
+    shrinker_.reset();
+  }
+
+  const OpenTarget& open_;
+  const CampaignOptions& options_;
+  const CampaignEvents& events_;
+  const Clock::time_point start_ = Clock::now();
+  uint64_t stride_;
+  Board board_;
+  std::vector<Job> jobs_;
+  std::map<uint64_t, Waiting> waiting_;  ///< by the case's index
+  std::unique_ptr<Child> shrinker_;      ///< of the first that waits
+  bool shrinking_alone_ = false;
+  KnownFailures known_;
+  CampaignStats stats_;
+};
+
+}  // namespace
+
+CampaignStats run_campaign_jobs(const OpenTarget& open, const CampaignOptions& options, int jobs,
+                                const CampaignEvents& events) {
+  return Jobs(open, options, static_cast<size_t>(std::max(1, jobs)), events).run();
+}
+
+}  // namespace attnfuzz

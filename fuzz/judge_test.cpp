@@ -1,0 +1,176 @@
+#include "fuzz/judge.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "fuzz/generate.h"
+#include "fuzz/testing.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr Precision precision;
+
+Case plain_case() {
+  Case c;
+  c.problem.batch = 2;
+  c.problem.num_heads = c.problem.num_kv_heads = 3;
+  c.problem.q_len = 4;
+  c.problem.kv_len = 5;
+  c.problem.head_dim = c.problem.head_dim_v = 6;
+  return c;
+}
+
+Outcome right_outcome(const Case& c) {
+  const Answer right = answer(c, make_inputs(c), precision);
+  Outcome outcome;
+  for (const StepAnswer& step : right.steps)
+    outcome.steps.push_back(
+        {Tensor::from_doubles(c.problem.dtype, step.shape, step.out), step.lengths});
+  return outcome;
+}
+
+Verdict judged(const Case& c, const Outcome& outcome) {
+  return judge(c, make_inputs(c), precision, outcome);
+}
+
+TEST(Judge, TheAnswerPasses) {
+  const Case c = plain_case();
+  const Verdict verdict = judged(c, right_outcome(c));
+  EXPECT_EQ(verdict.kind, VerdictKind::pass) << verdict.detail;
+  EXPECT_EQ(verdict.checked, 2 * 3 * 4 * 6);
+  EXPECT_LE(verdict.worst_ratio, 1);
+}
+
+TEST(Judge, StatusHasAKind) {
+  const Case c = plain_case();
+  constexpr std::pair<Status, FailureKind> table[] = {{Status::error, FailureKind::error},
+                                                      {Status::crash, FailureKind::crash},
+                                                      {Status::timeout, FailureKind::timeout},
+                                                      {Status::memory, FailureKind::memory}};
+  for (const auto& [status, kind] : table) {
+    const Verdict verdict = judged(c, {status, "why", {}});
+    EXPECT_TRUE(verdict.failed());
+    EXPECT_EQ(verdict.failure, kind);
+    EXPECT_EQ(verdict.detail, "why");
+  }
+  EXPECT_EQ(judged(c, {Status::declined, "documented", {}}).kind, VerdictKind::skip);
+}
+
+TEST(Judge, FindsTheWorstElementInBothLayouts) {
+  for (const Layout layout : {Layout::bhsd, Layout::bshd}) {
+    Case c = plain_case();
+    c.problem.layout = layout;
+    Outcome outcome = right_outcome(c);
+    // Element b=1, h=2, i=3, d=4.
+    const int64_t at =
+        layout == Layout::bhsd ? ((1 * 3 + 2) * 4 + 3) * 6 + 4 : ((1 * 4 + 3) * 3 + 2) * 6 + 4;
+    outcome.steps[0].out.as<float>()[at] += 1;
+    outcome.steps[0].out.as<float>()[0] += 0.5F;
+    const Verdict verdict = judged(c, outcome);
+    ASSERT_TRUE(verdict.failed());
+    EXPECT_EQ(verdict.failure, FailureKind::mismatch);
+    EXPECT_EQ(verdict.wrong, 2);
+    EXPECT_EQ(verdict.worst.b, 1);
+    EXPECT_EQ(verdict.worst.h, 2);
+    EXPECT_EQ(verdict.worst.i, 3);
+    EXPECT_EQ(verdict.worst.d, 4);
+    EXPECT_NEAR(verdict.worst.got - verdict.worst.want, 1, 1e-6);
+  }
+}
+
+TEST(Judge, OtherFinitenessIsNan) {
+  const Case c = plain_case();
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    Outcome outcome = right_outcome(c);
+    outcome.steps[0].out.as<float>()[0] += 1;
+    outcome.steps[0].out.as<float>()[7] = value;
+    const Verdict verdict = judged(c, outcome);
+    EXPECT_EQ(verdict.failure, FailureKind::nan);
+    EXPECT_FALSE(std::isfinite(verdict.worst.got));
+  }
+}
+
+TEST(Judge, NanWhereNanIsTheAnswer) {
+  Case c = plain_case();
+  c.problem.kv_len = 0;
+  c.problem.fully_masked = FullyMasked::nan;
+  Outcome outcome = right_outcome(c);
+  EXPECT_EQ(judged(c, outcome).kind, VerdictKind::pass);
+  outcome.steps[0].out.as<float>()[3] = 0;
+  EXPECT_EQ(judged(c, outcome).failure, FailureKind::nan);
+  c.problem.fully_masked = FullyMasked::any;
+  EXPECT_EQ(judged(c, outcome).kind, VerdictKind::pass);
+}
+
+TEST(Judge, ShapeTypeAndStepsAreChecked) {
+  const Case c = plain_case();
+  Outcome swapped = right_outcome(c);
+  swapped.steps[0].out.shape = {2, 4, 3, 6};
+  EXPECT_EQ(judged(c, swapped).failure, FailureKind::shape);
+  EXPECT_EQ(judged(c, swapped).detail, "out has shape [2, 4, 3, 6], expected [2, 3, 4, 6]");
+  Outcome wide = right_outcome(c);
+  wide.steps[0].out = Tensor(DType::f64, {2, 3, 4, 6});
+  EXPECT_EQ(judged(c, wide).detail, "out is f64, expected f32");
+  EXPECT_EQ(judged(c, {}).failure, FailureKind::shape);
+}
+
+TEST(Judge, CacheLengthsAreChecked) {
+  Case c = plain_case();
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.cache.emplace();
+  c.steps = {{.op = StepOp::prefill, .q_len = 3, .lens = {}, .rows = {}, .length = 0},
+             {.op = StepOp::decode, .q_len = 1, .lens = {}, .rows = {}, .length = 0}};
+  Outcome outcome = right_outcome(c);
+  EXPECT_EQ(judged(c, outcome).kind, VerdictKind::pass) << judged(c, outcome).detail;
+  outcome.steps[1].lengths = {4, 6};
+  EXPECT_EQ(judged(c, outcome).detail, "step 1: a row's cache holds 6 tokens, expected 4");
+  outcome.steps[1].lengths.clear();  // it does not say
+  EXPECT_EQ(judged(c, outcome).kind, VerdictKind::pass);
+}
+
+TEST(Judge, NamesTheMeaningThatTheOutputHas) {
+  Case c = plain_case();
+  c.problem.mask.rules = {{find_rule("causal"), {}},
+                          {find_rule("window"), {int64_t{1}, int64_t{0}}}};
+  c.problem.q_len = c.problem.kv_len = 5;
+  Case without = c;
+  without.problem.mask.rules.pop_back();
+  const Verdict verdict = judged(c, right_outcome(without));
+  ASSERT_TRUE(verdict.failed());
+  EXPECT_EQ(verdict.failure, FailureKind::ignored);
+  std::vector<std::string_view> fits;
+  for (const Alternative* fit : verdict.fits) fits.push_back(fit->name);
+  EXPECT_NE(std::find(fits.begin(), fits.end(), "window-ignored"), fits.end());
+}
+
+TEST(Examine, SeesThatTwoRunsDiffer) {
+  int runs = 0;
+  const auto naive = open_target("cpu:naive");
+  testing::FunctionTarget target(
+      R"({"features": ["dtype:f32", "layout:bhsd"]})", [&](const Case& c, const Inputs& inputs) {
+        Outcome outcome = naive->run(c, inputs);
+        outcome.steps[0].out.as<uint32_t>()[0] ^= static_cast<uint32_t>(runs++ & 1);  // an ulp
+        return outcome;
+      });
+  EXPECT_EQ(examine(target, {}).verdict.kind, VerdictKind::pass);
+  EXPECT_EQ(examine(target, {}, true).verdict.failure, FailureKind::nondeterminism);
+}
+
+/// The longer campaign is tools/nightly's.
+TEST(Examine, NoFalseAlarmOnTheNaiveTarget) {
+  const auto target = open_target("cpu:naive");
+  const Generator generator(target->info().capabilities);
+  for (uint64_t index = 0; index < 3000; ++index) {
+    const Case c = generator(*seeded_draw(20, index));
+    const Examination examined = examine(*target, c);
+    EXPECT_EQ(examined.verdict.kind, VerdictKind::pass)
+        << index << ": " << one_line(c) << ": " << examined.verdict.detail;
+  }
+}
+
+}  // namespace
+}  // namespace attnfuzz

@@ -1,0 +1,121 @@
+#include "fuzz/shrink.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include "fuzz/arbitrary.h"
+#include "fuzz/campaign.h"
+#include "fuzz/testing.h"
+
+namespace attnfuzz {
+namespace {
+
+/// Claims all that the case format has.
+Capabilities everything() {
+  Capabilities all = open_target("cpu:naive")->info().capabilities;
+  all.features = feature_words();
+  all.sizes["steps"] = {0, 6, 1};
+  all.sizes["capacity"] = {0, 64, 1};
+  all.sizes["page_size"] = {0, 16, 1};
+  return all;
+}
+
+TEST(Reductions, AreValidAndLighter) {
+  EXPECT_TRUE(rc::check([] {
+    const Case c = *arbitrary_case(everything());
+    RC_LOG() << one_line(c) << "\n";
+    for (const Reduction& reduction : reductions(c)) {
+      RC_LOG() << reduction.words << "\n";
+      check(reduction.c);
+      RC_ASSERT(weight(reduction.c) < weight(c));
+    }
+  }));
+}
+
+TEST(Shrink, EverythingFailsGivesThePlainestCase) {
+  EXPECT_TRUE(rc::check([] {
+    const Case c = *arbitrary_case(everything());
+    const Shrunk shrunk = shrink(c, [](const Case&) { return true; });
+    RC_LOG() << one_line(c) << " → " << one_line(shrunk.c) << "\n";
+    RC_ASSERT(shrunk.minimal);
+    RC_ASSERT(reductions(shrunk.c).empty());
+    RC_ASSERT(shrunk.c.problem.mask.rules.empty());
+    RC_ASSERT(shrunk.c.problem.head_dim == 1);
+    RC_ASSERT(shrunk.c.data == Data{});
+  }));
+}
+
+/// A case that needs three things, each of which has a least form.
+TEST(Shrink, IsMinimalAndDeterministic) {
+  const auto fails = [](const Case& c) {
+    return c.problem.kv_len >= 3 && c.problem.num_heads >= 2 && c.problem.softcap > 0;
+  };
+  EXPECT_TRUE(rc::check([&] {
+    Case c = *arbitrary_case(open_target("cpu:naive")->info().capabilities);
+    c.problem.softcap = 2;
+    RC_PRE(fails(c));
+    const Shrunk shrunk = shrink(c, fails), again = shrink(c, fails);
+    RC_ASSERT(shrunk.c == again.c);
+    RC_ASSERT(shrunk.history == again.history);
+    RC_ASSERT(shrunk.minimal);
+    RC_ASSERT(fails(shrunk.c));
+    for (const Reduction& reduction : reductions(shrunk.c)) RC_ASSERT(!fails(reduction.c));
+    RC_ASSERT(shrunk.c.problem.kv_len == 3);
+    RC_ASSERT(shrunk.c.problem.q_len <= 1);  // 0 where it was
+    RC_ASSERT(shrunk.c.problem.num_heads == 2);
+    RC_ASSERT(shrunk.c.problem.softcap == 1);
+  }));
+}
+
+TEST(Shrink, StopsAtItsBudget) {
+  Case c;
+  c.problem.q_len = c.problem.kv_len = 1000;
+  const Shrunk shrunk = shrink(
+      c, [](const Case&) { return false; }, 3);
+  EXPECT_EQ(shrunk.tried, 3);
+  EXPECT_FALSE(shrunk.minimal);
+  EXPECT_EQ(shrunk.c, c);
+}
+
+TEST(ShrinkFinding, KeepsTheNamedAxesApart) {
+  // The mask is made for the batch where q_len is meant.
+  const auto target = testing::failing([](const Case& c) {
+    const Problem& p = c.problem;
+    if (p.mask.find("window") == nullptr || p.batch == 1 || p.batch == p.q_len)
+      return std::string();
+    return "The size of tensor a (" + std::to_string(p.q_len) +
+           ") must match the size of tensor b (" + std::to_string(p.batch) +
+           ") at non-singleton dimension 0";
+  });
+  CampaignOptions options;
+  options.cases = 400;
+  std::vector<Finding> findings;
+  const CampaignStats stats =
+      run_campaign(*target, options, {{}, [&](const Finding& f) { findings.push_back(f); }});
+  ASSERT_EQ(findings.size(), 1U);
+  const Finding& f = findings[0];
+  EXPECT_EQ(stats.failed, stats.signatures.at(f.signature));
+  EXPECT_TRUE(f.shrunk.minimal);
+  EXPECT_EQ(f.shrunk.c.problem.head_dim, 1);
+  EXPECT_EQ(f.shrunk.c.problem.mask.rules.size(), 1U);
+  const std::string words = annotate(f.last.verdict.detail, f.shrunk.c, &f.learned);
+  EXPECT_NE(words.find("tensor a (q_len="), std::string::npos) << words;
+  EXPECT_NE(words.find("tensor b (batch="), std::string::npos) << words;
+}
+
+TEST(ShrinkFinding, StaysInsideTheClaims) {
+  const auto target = testing::failing(
+      [](const Case& c) { return c.problem.num_heads > 2 ? "too many heads" : std::string(); });
+  CampaignOptions options;
+  options.cases = 30;
+  int found = 0;
+  run_campaign(*target, options, {{}, [&](const Finding& f) {
+                                    ++found;
+                                    EXPECT_EQ(target->info().capabilities.why_not(f.shrunk.c), "");
+                                    EXPECT_LE(f.shrunk.c.problem.num_heads, 4);
+                                  }});
+  EXPECT_EQ(found, 1);
+}
+
+}  // namespace
+}  // namespace attnfuzz

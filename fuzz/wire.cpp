@@ -1,0 +1,247 @@
+#include "fuzz/wire.h"
+
+#include <cstring>
+#include <stdexcept>
+#include <type_traits>
+
+#include "oracle/case_io.h"
+
+namespace attnfuzz::wire {
+namespace {
+
+class Writer {
+ public:
+  explicit Writer(Kind kind) : bytes_(1, static_cast<char>(kind)) {}
+  void raw(const void* from, size_t size) { bytes_.append(static_cast<const char*>(from), size); }
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  std::string bytes_;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view message) : left_(message.substr(1)) {}
+  void raw(void* to, size_t size) {
+    if (size > left_.size()) throw std::runtime_error("a message between processes is cut short");
+    if (size > 0) std::memcpy(to, left_.data(), size);
+    left_.remove_prefix(size);
+  }
+
+ private:
+  std::string_view left_;
+};
+
+// One description of each type serves both ways: put(Writer, x) and put(Reader, x).
+
+template <class T>
+concept Plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::byte>;
+
+template <Plain T>
+void put(Writer& w, T& x) {
+  w.raw(&x, sizeof x);
+}
+template <Plain T>
+void put(Reader& r, T& x) {
+  r.raw(&x, sizeof x);
+}
+
+/// A container's size; on reading the container gets it.
+template <class C>
+void put_size(Writer& w, C& x) {
+  uint64_t size = x.size();
+  put(w, size);
+}
+template <class C>
+void put_size(Reader& r, C& x) {
+  uint64_t size = 0;
+  put(r, size);
+  x.resize(size);
+}
+
+template <class Ar>
+void put(Ar& ar, std::string& x) {
+  put_size(ar, x);
+  ar.raw(x.data(), x.size());
+}
+
+template <class Ar, class... Ts>
+requires(sizeof...(Ts) > 1) void put(Ar& ar, Ts&... xs);
+template <class Ar>
+void put(Ar& ar, StepOutput& x);
+template <class Ar>
+void put(Ar& ar, NumberReading& x);
+void put(Writer& w, const Alternative*& x);
+void put(Reader& r, const Alternative*& x);
+
+template <class Ar, class T>
+void put(Ar& ar, std::vector<T>& x) {
+  put_size(ar, x);
+  if constexpr (Plain<T>) {
+    ar.raw(x.data(), x.size() * sizeof(T));
+  } else {
+    for (T& element : x) put(ar, element);
+  }
+}
+
+void put(Writer& w, std::optional<int64_t>& x) {
+  bool has = x.has_value();
+  put(w, has);
+  if (has) put(w, *x);
+}
+void put(Reader& r, std::optional<int64_t>& x) {
+  bool has = false;
+  put(r, has);
+  if (has) put(r, x.emplace());
+}
+
+using Counts = std::map<std::string, uint64_t>;
+void put(Writer& w, Counts& x) {
+  put_size(w, x);
+  for (auto& [key, count] : x) {
+    std::string word = key;
+    put(w, word);
+    put(w, count);
+  }
+}
+void put(Reader& r, Counts& x) {
+  uint64_t size = 0;
+  for (put(r, size); size > 0; --size) {
+    std::string word;
+    put(r, word);
+    put(r, x[word]);
+  }
+}
+
+void put(Writer& w, const Alternative*& x) {
+  std::string word(x->name);
+  put(w, word);
+}
+void put(Reader& r, const Alternative*& x) {
+  std::string word;
+  put(r, word);
+  for (const Alternative& alternative : alternatives())
+    if (alternative.name == word) x = &alternative;
+}
+
+void put(Writer& w, Case& x) {
+  std::string text = write_case(x);
+  put(w, text);
+}
+void put(Reader& r, Case& x) {
+  std::string text;
+  put(r, text);
+  x = parse_case(text, "case from another process").c;
+}
+
+template <class Ar>
+void put(Ar& ar, StepOutput& x) {
+  put(ar, x.out.dtype, x.out.shape, x.out.bytes, x.lengths);
+}
+template <class Ar>
+void put(Ar& ar, Outcome& x) {
+  put(ar, x.status, x.text, x.steps);
+}
+template <class Ar>
+void put(Ar& ar, WorstElement& x) {
+  put(ar, x.step, x.b, x.h, x.i, x.d, x.got, x.want, x.bound);
+}
+template <class Ar>
+void put(Ar& ar, Verdict& x) {
+  put(ar, x.kind, x.failure, x.detail, x.wrong, x.checked, x.worst_ratio, x.fits);
+  put(ar, x.worst);
+}
+template <class Ar>
+void put(Ar& ar, Examination& x) {
+  put(ar, x.outcome);
+  put(ar, x.verdict);
+  put(ar, x.signature);
+}
+template <class Ar>
+void put(Ar& ar, NumberReading& x) {
+  put(ar, x.names, x.constant, x.ambiguity);
+}
+template <class Ar>
+void put(Ar& ar, FailureClass& x) {
+  put(ar, x.kind, x.text, x.numbers, x.meanings, x.features);
+}
+template <class Ar>
+void put(Ar& ar, CampaignStats& x) {
+  put(ar, x.cases, x.passed, x.failed, x.skipped, x.seconds, x.worst_ratio, x.features,
+      x.signatures, x.interrupted);
+}
+template <class Ar>
+void put(Ar& ar, Finding& x) {
+  put(ar, x.target, x.version, x.signature, x.seed, x.index, x.count);
+  put(ar, x.original);
+  put(ar, x.first);
+  put(ar, x.shrunk.c);
+  put(ar, x.shrunk.history, x.shrunk.tried, x.shrunk.minimal);
+  put(ar, x.last);
+  put(ar, x.learned);
+}
+
+template <class Ar>
+void put(Ar& ar, Progress& x) {
+  put(ar, x.next, x.last);
+  put(ar, x.stats);
+}
+template <class Ar>
+void put(Ar& ar, Failure& x) {
+  put(ar, x.index, x.signature);
+  put(ar, x.failure);
+}
+template <class Ar>
+void put(Ar& ar, Shrinking& x) {
+  put(ar, x.known);
+  put(ar, x.finding);
+}
+template <class Ar>
+void put(Ar& ar, Trouble& x) {
+  put(ar, x.bad_input, x.text);
+}
+
+template <class Ar, class... Ts>
+requires(sizeof...(Ts) > 1) void put(Ar& ar, Ts&... xs) {
+  (put(ar, xs), ...);
+}
+
+template <class T>
+std::string packed(Kind kind, T x) {
+  Writer writer(kind);
+  put(writer, x);
+  return writer.take();
+}
+
+}  // namespace
+
+std::string pack(const Progress& x) {
+  return packed(Kind::progress, x);
+}
+std::string pack(const Failure& x) {
+  return packed(Kind::failure, x);
+}
+std::string pack(const Shrinking& x) {
+  return packed(Kind::shrinking, x);
+}
+std::string pack(const Trouble& x) {
+  return packed(Kind::trouble, x);
+}
+std::string pack(const Outcome& x) {
+  return packed(Kind::outcome, x);
+}
+
+template <class T>
+T unpack(std::string_view message) {
+  Reader reader(message);
+  T x;
+  put(reader, x);
+  return x;
+}
+template Progress unpack<Progress>(std::string_view);
+template Failure unpack<Failure>(std::string_view);
+template Shrinking unpack<Shrinking>(std::string_view);
+template Trouble unpack<Trouble>(std::string_view);
+template Outcome unpack<Outcome>(std::string_view);
+
+}  // namespace attnfuzz::wire
