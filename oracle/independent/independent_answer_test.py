@@ -1,0 +1,154 @@
+"""The C++ oracle gives what a NumPy implementation written apart from it gives."""
+import json
+import os
+import random
+import subprocess
+
+import numpy as np
+
+import independent_answer
+
+DTYPES = ["f64", "f32", "f16", "bf16", "e4m3", "e5m2"]
+
+
+def random_problem(draw):
+    kv_heads = draw.randint(1, 3)
+    return {"batch": draw.randint(1, 3), "num_heads": kv_heads * draw.randint(1, 3), "num_kv_heads": kv_heads,
+            "q_len": draw.randint(0, 9), "kv_len": draw.randint(0, 14), "head_dim": draw.randint(1, 12),
+            "head_dim_v": draw.randint(1, 12), "dtype": draw.choice(DTYPES), "layout": draw.choice(["bhsd", "bshd"]),
+            "scale": draw.choice([None, 0.25, -0.5, 2]), "softcap": draw.choice([0, 0, 1.5, 30]),
+            "sinks": draw.random() < 0.3, "memory_kv": draw.choice([0, 0, 1, 3]),
+            "head_map": draw.choice(["grouped", "interleaved"]),
+            "bias_order": draw.choice(["after_softcap", "before_softcap"]),
+            "fully_masked": draw.choice(["zero", "nan", "uniform", "any"]),
+            "mask": {"align": draw.choice(["top_left", "bottom_right"]), "rules": []}}
+
+
+def rules_for_caches(draw):
+    return [{"rule": "causal"}, {"rule": "window", "left": draw.randint(0, 6), "right": draw.randint(0, 3)},
+            {"rule": "chunk", "size": draw.randint(1, 6), "origin": "slot"}, {"rule": "alibi"}]
+
+
+def rules_without_cache(draw, p):
+    lens = lambda: [draw.randint(0, p["kv_len"]) for _ in range(p["batch"])]
+    shape = lambda: draw.choice(["qk", "bqk", "hqk", "bhqk"])
+    cut = draw.randint(1, p["kv_len"]) if p["kv_len"] else 0
+    return rules_for_caches(draw) + [
+        {"rule": "prefix", "lens": lens()},
+        {"rule": "documents", "lens": [n for n in (cut, p["kv_len"] - cut) if n]},
+        {"rule": "padding", "side": draw.choice(["left", "right"]), "lens": lens()},
+        {"rule": "boolean", "shape": shape(), "keep": draw.randint(20, 100)},
+        {"rule": "bias", "shape": shape()},
+    ]
+
+
+def random_steps(draw, batch, kind):
+    lens = lambda q_len: [draw.randint(0, q_len) for _ in range(batch)]
+    steps = [{"op": "prefill", "q_len": 5, **({"lens": lens(5)} if draw.random() < 0.5 else {})}]
+    for _ in range(draw.randint(1, 4)):
+        op = draw.choice(["append", "decode", "reorder"])
+        if op == "reorder":
+            steps.append({"op": op, "rows": [draw.randrange(batch) for _ in range(batch)]})
+        else:
+            q_len = 1 if op == "decode" else draw.randint(0, 4)
+            steps.append({"op": op, "q_len": q_len, **({"lens": lens(q_len)} if draw.random() < 0.3 else {})})
+    if kind != "ring" and not any("lens" in step for step in steps):
+        steps += [{"op": "crop", "length": draw.randint(0, 5)}, {"op": "append", "q_len": 2}]
+    if draw.random() < 0.3:
+        steps += [{"op": "reset"}, {"op": "prefill", "q_len": 3}]
+    return steps
+
+
+def random_case(draw):
+    p = random_problem(draw)
+    case = {"attnfuzz": 1, "problem": p,
+            "data": {"seed": draw.getrandbits(32), "dist": draw.choice(["normal", "normal", "large", "one_hot", "tiny"]),
+                     "nonfinite": draw.choice(["none", "none", "nan_padding", "inf_padding", "inf_value"])}}
+    if draw.random() < 0.65:
+        rules = rules_without_cache(draw, p)
+        if not p["kv_len"]:
+            rules = [rule for rule in rules if rule["rule"] != "documents"]
+        p["mask"]["rules"] = draw.sample(rules, draw.randint(0, 3))
+        return case
+    del p["q_len"], p["kv_len"]
+    kind = draw.choice(["dynamic", "fixed", "paged", "ring"])
+    limits = {"dynamic": {}, "fixed": {"capacity": 64}, "paged": {"capacity": 64, "page_size": 4},
+              "ring": {"capacity": draw.randint(1, 6)}}
+    case["cache"] = {"kind": kind, **limits[kind]}
+    case["steps"] = random_steps(draw, p["batch"], kind)
+    p["mask"]["rules"] = draw.sample(rules_for_caches(draw), draw.randint(0, 3))
+    return case
+
+
+def dumped(files):
+    """What the C++ oracle answers: for each case a dict of arrays."""
+    output = subprocess.run([os.environ["ATTNFUZZ_DUMP_ANSWERS"], *files], stdout=subprocess.PIPE, check=True).stdout
+    cases, at = [{}], 0
+    while at < len(output):
+        end = output.index(b"\n", at)
+        line = output[at:end].decode().split()
+        at = end + 1
+        if not line:
+            cases.append({})
+            continue
+        name, kind, *sizes = line
+        shape = [int(size) for size in sizes]
+        count = int(np.prod(shape))
+        cases[-1][name] = np.frombuffer(output, kind, count, at).reshape(shape)
+        at += 8 * count
+    return cases[:-1]
+
+
+def differences(case, want, got):
+    """Words for what differs, empty if nothing does."""
+    for n, step in enumerate(want):
+        if list(got[f"lengths.{n}"]) != step["lengths"]:
+            yield f"step {n}: lengths {got[f'lengths.{n}']}, want {step['lengths']}"
+        if step["out"] is None:
+            if f"out.{n}" in got:
+                yield f"step {n}: an output that nobody asked for"
+            continue
+        out, bound = got[f"out.{n}"], got[f"bound.{n}"]
+        if case["problem"]["layout"] == "bshd":
+            out, bound = out.swapaxes(1, 2), bound.swapaxes(1, 2)
+        if out.shape != step["out"].shape:
+            yield f"step {n}: shape {out.shape}, want {step['out'].shape}"
+            continue
+        checked = np.isfinite(bound)
+        finite = np.isfinite(step["out"]) & checked
+        other = ~np.isfinite(step["out"]) & checked
+        if not np.array_equal(out[other], step["out"][other].astype(np.float64), equal_nan=True):
+            yield f"step {n}: infinities and NaNs differ"
+        error = np.abs(out[finite] - step["out"][finite])
+        size = 1 + np.abs(step["out"][finite]).max(initial=0)
+        if (error > 1e-12 * (1 + step["scores"]) * size).any() or (error > bound[finite]).any():
+            yield f"step {n}: off by up to {error.max()}"
+
+
+def test_oracle_agrees(tmp_path):
+    draw = random.Random(20)
+    cases = [random_case(draw) for _ in range(400)]
+    files = []
+    for n, case in enumerate(cases):
+        files.append(tmp_path / f"{n}.json")
+        files[-1].write_text(json.dumps(case))
+    answers = dumped(files)
+    assert len(answers) == len(cases)
+    compared = 0
+    for case, got in zip(cases, answers):
+        want = independent_answer.answer(case)
+        assert not list(differences(case, want, got)), json.dumps(case)
+        compared += sum(0 if step["out"] is None else step["out"].size for step in want)
+    assert compared > 50000
+
+
+def test_a_wrong_answer_is_noticed(tmp_path):
+    case = random_case(random.Random(3))
+    case["problem"]["q_len"] = case["problem"]["kv_len"] = 3
+    case["problem"]["mask"]["rules"] = []
+    case["data"]["nonfinite"] = "none"
+    case = {key: case[key] for key in ("attnfuzz", "problem", "data")}
+    file = tmp_path / "case.json"
+    file.write_text(json.dumps(case))
+    case["problem"]["scale"] = 0.123
+    assert list(differences(case, independent_answer.answer(case), dumped([file])[0]))
