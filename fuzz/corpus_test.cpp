@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fuzz/judge.h"
+#include "oracle/build.h"
 #include "oracle/case_io.h"
 
 namespace attnfuzz {
@@ -15,7 +16,7 @@ namespace {
 std::vector<std::filesystem::path> corpus_files() {
   std::vector<std::filesystem::path> files;
   for (const auto& entry :
-       std::filesystem::recursive_directory_iterator(ATTNFUZZ_SOURCE_DIR "/corpus"))
+       std::filesystem::recursive_directory_iterator(build::source_dir() + "/corpus"))
     if (entry.path().string().ends_with(".case.json")) files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   return files;

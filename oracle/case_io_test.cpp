@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "oracle/build.h"
 #include "oracle/random_case.h"
 
 namespace attnfuzz {
@@ -212,10 +213,10 @@ TEST(CaseIo, FilesThatCannotBeRead) {
 }
 
 TEST(CaseIo, SchemaInCorpusIsTheReaders) {
-  std::ifstream file(ATTNFUZZ_SOURCE_DIR "/corpus/case.schema.json");
+  std::ifstream file(build::source_dir() + "/corpus/case.schema.json");
   std::ostringstream text;
   text << file.rdbuf();
-  const std::string wanted = ATTNFUZZ_BINARY_DIR "/case.schema.json";
+  const std::string wanted = build::binary_dir() + "/case.schema.json";
   std::ofstream(wanted) << case_schema();
   EXPECT_EQ(text.str(), case_schema()) << "if the format is to change, copy " << wanted;
 }

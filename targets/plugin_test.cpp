@@ -5,13 +5,14 @@
 #include <cmath>
 #include <fstream>
 
+#include "oracle/build.h"
 #include "oracle/inputs.h"
 
 namespace attnfuzz {
 namespace {
 
 std::string plugin(const std::string& name) {
-  return ATTNFUZZ_BINARY_DIR "/plugins/" + name + ".so";
+  return build::binary_dir() + "/plugins/" + name + ".so";
 }
 
 std::string error_of(const std::string& name) {

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "oracle/build.h"
 #include "targets/protocol.h"
 #include "targets/remote.h"
 
@@ -24,7 +25,7 @@ WorkerCommand worker_command(const std::string& argument) {
 
 std::string attnfuzz_home() {
   const std::string home = variable("ATTNFUZZ_HOME");
-  return home.empty() ? ATTNFUZZ_SOURCE_DIR : home;
+  return home.empty() ? build::source_dir() : home;
 }
 
 std::string python_interpreter() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "oracle/build.h"
 #include "targets/remote.h"
 
 namespace attnfuzz {
@@ -12,7 +13,8 @@ namespace {
 class PythonTargets : public testing::Test {
  protected:
   void SetUp() override {
-    setenv("ATTNFUZZ_ADAPTERS", ATTNFUZZ_SOURCE_DIR "/targets/python/tests/adapters", 1);
+    setenv("ATTNFUZZ_ADAPTERS", (build::source_dir() + "/targets/python/tests/adapters").c_str(),
+           1);
     const std::string probe = "'" + python_interpreter() + "' -c 'import numpy' 2>/dev/null";
     if (std::system(probe.c_str()) != 0)
       GTEST_SKIP() << "no NumPy for " << python_interpreter() << ": see tools/quickstart.sh";

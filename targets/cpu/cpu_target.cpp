@@ -2,10 +2,12 @@
 
 #include <utility>
 
+#include "oracle/build.h"
+
 namespace attnfuzz {
 
 CpuTarget::CpuTarget(std::string name, std::string about, std::string_view capabilities)
-    : info_{std::move(name), ATTNFUZZ_VERSION, std::move(about), {}, true} {
+    : info_{std::move(name), build::version(), std::move(about), {}, true} {
   info_.capabilities = parse_capabilities(capabilities, info_.name);
 }
 

@@ -48,7 +48,8 @@ int replay(const Options& options) {
       ++failed;
       const Finding finding = make_finding(*target, file.c, exam, 0);
       fmt::print("fail  {} on {}\n", path, name);
-      fmt::print("{}", finding_terminal({finding, diagnose(finding), "", "", "", ""}, use_colour()));
+      fmt::print("{}",
+                 finding_terminal({finding, diagnose(finding), "", "", "", ""}, use_colour()));
     }
   }
   fmt::print("{} judged, {} failed\n", judged, failed);

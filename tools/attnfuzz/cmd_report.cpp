@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "oracle/build.h"
 #include "reports/environment.h"
 #include "reports/report.h"
 #include "reports/store.h"
@@ -24,7 +25,7 @@ void add_report(CLI::App& app, int& exit_code) {
       throw InputError(options->dir, "",
                        "expected the folder of a run (with findings.sqlite in it)");
     Report report;
-    report.version = ATTNFUZZ_VERSION;
+    report.version = build::version();
     report.environment = environment_text();
     report.items = Store(store_file).items();
     write_report(report, options->dir, options->formats);

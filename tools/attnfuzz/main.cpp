@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "oracle/build.h"
 #include "oracle/error.h"
 #include "tools/attnfuzz/command.h"
 
@@ -38,7 +39,7 @@ int run(int argc, char** argv) {
       "attnfuzz finds wrong attention: it fuzzes attention and KV-cache implementations "
       "against a double-precision oracle, shrinks each failure and names its cause.",
       "attnfuzz"};
-  app.set_version_flag("--version", "attnfuzz " ATTNFUZZ_VERSION);
+  app.set_version_flag("--version", "attnfuzz " + attnfuzz::build::version());
   app.require_subcommand(1);
   app.footer(footer);
   int exit_code = nothing_found;

@@ -5,6 +5,7 @@
 
 #include <ctime>
 
+#include "oracle/build.h"
 #include "oracle/case_io.h"
 #include "reports/environment.h"
 #include "tools/attnfuzz/command.h"
@@ -15,7 +16,7 @@ namespace attnfuzz::cli {
 namespace fs = std::filesystem;
 
 Session::Session(fs::path out, bool quiet) : out_(std::move(out)), quiet_(quiet) {
-  report.version = ATTNFUZZ_VERSION;
+  report.version = build::version();
   report.environment = environment_text();
   if (out_.empty()) return;
   std::error_code error;
