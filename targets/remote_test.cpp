@@ -153,7 +153,7 @@ TEST(Remote, WorkersDieWithAttnfuzz) {
 }
 
 TEST(Remote, ManyCasesThroughOneWorker) {
-  const std::unique_ptr<Target> target = open_hostile("echo", quick());
+  const std::unique_ptr<Target> target = open_hostile("echo", {});
   for (int64_t batch = 0; batch < 40; ++batch) {
     Case c = case_with_seed(harmless);
     c.problem.batch = batch;

@@ -76,7 +76,11 @@ struct Behaviour {
 };
 constexpr Behaviour behaviours[] = {
     {"echo", [] {}},
-    {"segv", [] { ::raise(SIGSEGV); }},
+    {"segv",
+     [] {
+       ::signal(SIGSEGV, SIG_DFL);  // a sanitizer has its own handler
+       ::raise(SIGSEGV);
+     }},
     {"abort",
      [] {
        fmt::print(stderr, "free(): invalid pointer\n");
