@@ -48,6 +48,8 @@ void expect_same_findings(const std::vector<Finding>& a, const std::vector<Findi
     EXPECT_EQ(a[k].shrunk.history, b[k].shrunk.history);
     EXPECT_EQ(a[k].last.verdict.detail, b[k].last.verdict.detail);
     EXPECT_EQ(a[k].last.verdict.fits, b[k].last.verdict.fits);
+    EXPECT_EQ(a[k].last.precision, b[k].last.precision);
+    EXPECT_EQ(a[k].last.outcome.text, b[k].last.outcome.text);
   }
 }
 

@@ -156,6 +156,8 @@ void put(Ar& ar, Examination& x) {
   put(ar, x.outcome);
   put(ar, x.verdict);
   put(ar, x.signature);
+  static_assert(std::is_trivially_copyable_v<Precision>);
+  ar.raw(&x.precision, sizeof x.precision);
 }
 template <class Ar>
 void put(Ar& ar, NumberReading& x) {

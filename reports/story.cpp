@@ -81,7 +81,7 @@ Story tell(const Report::Item& item) {
     story.happened += " " + text::sentence(text::line(v.detail, 400));
   story.expected = text::sentence(words.expected);
   story.error_text = text::clean(f.last.outcome.text);
-  story.named_text = annotate(story.error_text, f.shrunk.c);
+  story.named_text = annotate(story.error_text, f.shrunk.c, &f.learned);
   if (story.named_text == story.error_text) story.named_text.clear();
   story.place = place(f);
   story.minimal = minimal_words(f.shrunk);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "fuzz/campaign.h"
+#include "fuzz/jobs.h"
 #include "oracle/case_io.h"
 #include "targets/remote.h"
 #include "targets/target.h"
@@ -61,6 +62,15 @@ void replay_corpus(Target& target, const Options& options, Session& session, Cam
   }
 }
 
+/// In processes of its own where one would not do, or where the target could take attnfuzz down.
+CampaignStats campaign(Target& target, const std::string& name, const Options& options,
+                       const CampaignEvents& events) {
+  if (options.jobs == 1 && !target.info().trusted)
+    return run_campaign(target, options.campaign, events);
+  return run_campaign_jobs([&] { return options.open.open(name); }, options.campaign, options.jobs,
+                           events);
+}
+
 int run_all(Options& options) {
   std::vector<std::unique_ptr<Target>> targets;
   for (const std::string& name : options.targets) targets.push_back(options.open.open(name));
@@ -71,7 +81,9 @@ int run_all(Options& options) {
 
   Session session(options.out, options.quiet);
   session.report.options = options.campaign;
-  for (const auto& target : targets) {
+  for (size_t k = 0; k < targets.size(); ++k) {
+    const std::unique_ptr<Target>& target = targets[k];
+    const std::string& name = options.targets[k];
     const TargetInfo& info = target->info();
     CampaignStats total;
     if (!options.no_corpus) replay_corpus(*target, options, session, total);
@@ -83,8 +95,9 @@ int run_all(Options& options) {
       progress.found();
       session.add(finding, info);
     };
-    total += run_campaign(*target, options.campaign, events);
+    total += campaign(*target, name, options, events);
     progress.clear();
+    session.count(info.name, total);
     session.report.targets.emplace_back(info.name, total);
     if (!options.quiet)
       fmt::print(

@@ -49,6 +49,17 @@ void Session::add(const Finding& finding, const TargetInfo& target) {
   report.items.push_back(std::move(item));
 }
 
+void Session::count(const std::string& target, const CampaignStats& stats) {
+  for (Report::Item& item : report.items) {
+    const auto counted = stats.signatures.find(item.finding.signature);
+    if (item.finding.target != target || counted == stats.signatures.end()) continue;
+    Report::Item others = item;  // besides the one that the store has
+    others.finding.count = static_cast<int64_t>(counted->second) - item.finding.count;
+    item.finding.count = static_cast<int64_t>(counted->second);
+    if (store_ && others.finding.count > 0) store_->add(others);
+  }
+}
+
 void Session::write(std::span<const std::string> formats) {
   if (!out_.empty()) write_report(report, out_, formats);
 }

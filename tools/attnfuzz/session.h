@@ -17,6 +17,8 @@ class Session {
   Session(std::filesystem::path out, bool quiet);
 
   void add(const Finding& finding, const TargetInfo& target);
+  /// After a campaign: how many of its cases failed with each finding's signature.
+  void count(const std::string& target, const CampaignStats& stats);
   /// Writes summary.json, the findings' folders and `formats` under the out folder.
   void write(std::span<const std::string> formats);
 
