@@ -20,10 +20,12 @@ int main(int argc, char** argv) {
     c.problem.head_dim = c.problem.head_dim_v = dim;
     c.problem.dtype = DType::f64;
     const Inputs inputs = make_inputs(c);
+    Precision precision;
+    precision.accumulate = precision.p = DType::f64;
     double best = 1e300;
     for (int round = 0; round < 5; ++round) {
       const auto start = std::chrono::steady_clock::now();
-      const Answer a = answer(c, inputs, Precision{DType::f64, DType::f64});
+      const Answer a = answer(c, inputs, precision);
       best = std::min(
           best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
       if (a.steps.empty()) return 3;
