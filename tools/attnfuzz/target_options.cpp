@@ -1,6 +1,9 @@
 #include "tools/attnfuzz/target_options.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <charconv>
 
 #include "targets/plugin.h"
 #include "targets/remote.h"
@@ -15,6 +18,40 @@ bool is_builtin(std::string_view name) {
                      [&](const BuiltinTarget& t) { return t.name == name; });
 }
 
+/// A target that is asked for less than it claims.
+class Limited : public Target {
+ public:
+  Limited(std::unique_ptr<Target> target, TargetInfo info)
+      : target_(std::move(target)), info_(std::move(info)) {}
+  const TargetInfo& info() const override { return info_; }
+  Outcome run(const Case& c, const Inputs& inputs) override { return target_->run(c, inputs); }
+
+ private:
+  std::unique_ptr<Target> target_;
+  TargetInfo info_;
+};
+
+/// "kv_len=64"; throws InputError for an axis that is none, or a maximum that leaves nothing.
+void apply_limit(Capabilities& capabilities, const std::string& limit) {
+  const size_t equals = limit.find('=');
+  const std::string axis = limit.substr(0, equals);
+  const auto names = size_names();
+  if (std::find(names.begin(), names.end(), axis) == names.end())
+    throw InputError(
+        "--limit " + limit, "",
+        "expected AXIS=MAX, where AXIS is one of " + fmt::format("{}", fmt::join(names, ", ")));
+  int64_t max = -1;
+  const char* end = limit.data() + limit.size();
+  const char* begin = equals == std::string::npos ? end : limit.data() + equals + 1;
+  const auto [rest, error] = std::from_chars(begin, end, max);
+  const auto range = capabilities.sizes.find(axis);
+  const int64_t least = range == capabilities.sizes.end() ? 0 : range->second.min;
+  if (error != std::errc{} || rest != end || max < least)
+    throw InputError("--limit " + limit, "",
+                     fmt::format("expected a maximum of at least {}", least));
+  if (range != capabilities.sizes.end()) range->second.max = std::min(range->second.max, max);
+}
+
 }  // namespace
 
 void TargetOptions::add(CLI::App& app) {
@@ -25,18 +62,27 @@ void TargetOptions::add(CLI::App& app) {
       ->excludes(const_cast<CLI::Option*>(isolated));
   app.add_option("--timeout", timeout, "Time that one case may take in a worker")
       ->capture_default_str();
+  app.add_option("--limit", limits, "Keep a size at or under a maximum: AXIS=MAX, repeatable");
   app.add_option("--memory", memory, "Memory that a worker may take, such as 4G")
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
 }
 
 std::unique_ptr<Target> TargetOptions::open(const std::string& name) const {
-  WorkerLimits limits;
-  limits.case_seconds = parse_duration(timeout, "--timeout");
-  limits.memory_bytes = memory;
+  std::unique_ptr<Target> target = open_unlimited(name);
+  if (limits.empty()) return target;
+  TargetInfo info = target->info();
+  for (const std::string& limit : limits) apply_limit(info.capabilities, limit);
+  return std::make_unique<Limited>(std::move(target), std::move(info));
+}
+
+std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) const {
+  WorkerLimits worker;
+  worker.case_seconds = parse_duration(timeout, "--timeout");
+  worker.memory_bytes = memory;
   if (is_plugin_name(name) ? !in_process : isolate && is_builtin(name))
-    return open_isolated(name, limits);
-  if (is_python_name(name)) return open_python_target(name, limits);
+    return open_isolated(name, worker);
+  if (is_python_name(name)) return open_python_target(name, worker);
   return open_target(name);
 }
 

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "targets/target.h"
 
@@ -12,11 +13,15 @@ struct TargetOptions {
   bool isolate = false, in_process = false;
   std::string timeout = "20s";
   uint64_t memory = uint64_t{4} << 30;
+  std::vector<std::string> limits;  ///< "kv_len=64": no case may have more than that
 
   void add(CLI::App& app);
   /// Built-in targets in process, plug-ins in a worker process (unless --in-process), Python ones
   /// always in a worker. Throws InputError for a name that is no target.
   std::unique_ptr<Target> open(const std::string& name) const;
+
+ private:
+  std::unique_ptr<Target> open_unlimited(const std::string& name) const;
 };
 
 }  // namespace attnfuzz::cli

@@ -12,8 +12,8 @@ cmake --preset release -DATTNFUZZ_BENCH=ON > /dev/null
 cmake --build --preset release --target attnfuzz oracle_gflops
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-fuzz() { # TARGET CASES: prints cases/s
-  build/release/attnfuzz run -t "$1" --cases "$2" --seed 1 --no-corpus --quiet --out "$out/$1" \
+fuzz() { # TARGET CASES [FLAG…]: prints cases/s
+  build/release/attnfuzz run -t "$1" --cases "$2" "${@:3}" --seed 1 --no-corpus --quiet --out "$out/$1" \
     --max-shrink-tries 0 || [ $? = 1 ]
   .venv/bin/python -c 'import json, sys
 t = json.load(open(sys.argv[1] + "/summary.json"))["targets"][0]
@@ -23,7 +23,11 @@ print(t["cases"] / t["seconds"])' "$out/$1"
 python=(env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .venv/bin/python)
 build/release/attnfuzz targets --json > "$out/targets.json"
 
-in_process=$(taskset -c 0 bash -c "$(declare -f fuzz); out=$out fuzz cpu:naive $((cases * 20))")
+# The shapes that torch:sdpa-math claims, for cpu:naive too.
+equal_shapes=$(.venv/bin/python -c 'import json, sys
+t = next(t for t in json.load(open(sys.argv[1])) if t["name"] == "torch:sdpa-math")
+print(*(f"--limit {a}={r[1]}" for a, r in t["capabilities"]["sizes"].items()))' "$out/targets.json")
+in_process=$(taskset -c 0 bash -c "$(declare -f fuzz); out=$out fuzz cpu:naive $((cases * 20)) $equal_shapes")
 worker=$(taskset -c 0 bash -c "$(declare -f fuzz); out=$out fuzz torch:sdpa-math $((cases * 5))")
 hypothesis=$(taskset -c 0 "${python[@]}" tools/bench/hypothesis_loop.py "$out/targets.json" "$cases")
 oracle=$(taskset -c 0 build/release/tools/bench/oracle_gflops 512 1024 2048)
