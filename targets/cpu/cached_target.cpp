@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "targets/cpu/block_claims.h"
 #include "targets/cpu/key_store.h"
 #include "targets/cpu/query_rows.h"
 
@@ -107,21 +108,11 @@ std::string cache_capabilities(std::string_view cache_features, std::string_view
     "sizes": {{{} "batch": [1, 16], "num_heads": [1, 32], "num_kv_heads": [1, 32],
       "q_len": [0, 512], "kv_len": [0, 2048], "head_dim": [1, 256], "head_dim_v": [1, 256],
       "memory_kv": [0, 32], "steps": [1, 64]}},
-    "tiles": {{"q_len": [32], "kv_len": [64]}}, "max_rules": 3,
-    "features": [{}, "dtype:f32", "dtype:f64", "dtype:f16", "dtype:bf16", "layout:bhsd",
-      "layout:bshd", "gqa", "mqa", "head_dim_v", "scale", "softcap", "sinks", "memory_kv",
-      "rule:causal", "rule:window", "rule:chunk", "chunk.origin:slot", "chunk.origin:token",
-      "rule:prefix", "rule:alibi", "head_map:grouped", "head_map:interleaved",
-      "bias_order:after_softcap", "bias_order:before_softcap", "empty", "data:normal",
-      "data:large", "data:constant", "data:one_hot", "data:tiny", "nonfinite:nan_padding",
-      "nonfinite:inf_padding", "step:prefill", "step:append", "step:decode", "step:reorder",
-      "step:crop", "step:reset", "ragged"],
-    "precision": {{"f32": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
-                   "f16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
-                   "bf16": {{"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
-                   "f64": {{"accumulate": "f64", "p": "f64", "exp_ulps": 2}}}}
+    "tiles": {{"q_len": [32], "kv_len": [64]}}, "max_rules": 3, "precision": {},
+    "features": [{}, {}, "step:prefill", "step:append", "step:decode", "step:reorder",
+      "step:crop", "step:reset", "ragged"]
   }})",
-                     cache_sizes, cache_features);
+                     cache_sizes, block_precision, block_features, cache_features);
 }
 
 }  // namespace attnfuzz
