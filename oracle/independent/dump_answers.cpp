@@ -17,7 +17,7 @@ void dump(const std::string& label, const char* type, std::span<const int64_t> s
   fmt::print("{} {}", label, type);
   for (const int64_t size : shape) fmt::print(" {}", size);
   fmt::print("\n");
-  std::fwrite(values.data(), sizeof(T), values.size(), stdout);
+  if (!values.empty()) std::fwrite(values.data(), sizeof(T), values.size(), stdout);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ int main(int argc, char** argv) try {
       fmt::print("{} {}", label, name(tensor.dtype));
       for (const int64_t size : tensor.shape) fmt::print(" {}", size);
       fmt::print("\n");
-      std::fwrite(tensor.bytes.data(), 1, tensor.bytes.size(), stdout);
+      if (!tensor.bytes.empty()) std::fwrite(tensor.bytes.data(), 1, tensor.bytes.size(), stdout);
     }
     fmt::print("\n");
   }
