@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ class Family:
     config: str
     settings: dict = field(default_factory=dict)
     window: bool = False
+    layer_types: bool = False
     chunk: bool = False
     softcap: bool = False
     sinks: bool = False
@@ -49,11 +51,12 @@ FAMILIES = {
     "llama": Family("llama", "LlamaModel", "LlamaConfig"),
     "llama4": Family("llama4", "Llama4TextModel", "Llama4TextConfig", LLAMA4, chunk=True),
     "mistral": Family("mistral", "MistralModel", "MistralConfig", window=True),
-    "qwen2": Family("qwen2", "Qwen2Model", "Qwen2Config", dict(max_window_layers=0), window=True),
-    "gemma2": Family("gemma2", "Gemma2Model", "Gemma2Config", dict(hidden_activation="gelu"), window=True, softcap=True,
-                     scale=True),
-    "gpt_oss": Family("gpt_oss", "GptOssModel", "GptOssConfig", dict(num_local_experts=1, num_experts_per_tok=1),
-                      window=True, sinks=True),
+    "qwen2": Family("qwen2", "Qwen2Model", "Qwen2Config", dict(max_window_layers=0), window=True, layer_types=True),
+    "gemma2": Family("gemma2", "Gemma2Model", "Gemma2Config", dict(hidden_activation="gelu"), window=True,
+                     layer_types=True, softcap=True, scale=True),
+    "gpt_oss": Family("gpt_oss", "GptOssModel", "GptOssConfig", dict(
+        num_local_experts=1, num_experts_per_tok=1, rope_scaling=dict(rope_type="default", rope_theta=1e4)),
+        window=True, layer_types=True, sinks=True),
 }
 IMPLEMENTATIONS = ("eager", "sdpa", "flex_attention")
 CACHES = {"dynamic": "DynamicCache", "static": "StaticCache", "sliding": "SlidingWindowCache", "hybrid": "HybridCache",
@@ -111,16 +114,16 @@ class Target:
         settings |= f.settings
         window = rule(case, "window")
         if f.window:
-            settings["sliding_window"] = window["left"] + 1 if window else None
+            settings["sliding_window"] = window["left"] + 1 if window else 4096 if f.layer_types else None
             settings["use_sliding_window"] = bool(window)
-            if hasattr(hf, "masking_utils") or f.sinks:
+            if f.layer_types and find_spec("transformers.masking_utils"):
                 settings["layer_types"] = ["sliding_attention" if window else "full_attention"]
         if f.chunk:
             settings["attention_chunk_size"] = rule(case, "chunk")["size"]
         if f.softcap:
             settings["attn_logit_softcapping"] = p.get("softcap") or None
         if f.scale:
-            settings["query_pre_attn_scalar"] = (p.get("scale") or p["head_dim"] ** -0.5) ** -2
+            settings["query_pre_attn_scalar"] = round((p.get("scale") or p["head_dim"] ** -0.5) ** -2)
         return getattr(import_module(f"transformers.models.{f.module}"), f.config)(**settings)
 
     def model(self, case: dict, tensors: dict):
