@@ -6,8 +6,9 @@
 
 An environment is a venv of its own that lies over a shared base venv (torch and other large packages): its own
 site-packages come first, base.pth adds the base's after them. So fifty releases of one package cost fifty small folders.
-They live under $ATTNFUZZ_ENVS, or envs/ at the top of the checkout.
-Exit: 0 done, 2 no such name or wrong usage, 3 pip failed, 4 not installed here (callers skip, and say so).
+They live under $ATTNFUZZ_ENVS, or envs/ at the top of the checkout. An env with a `source` (a commit that no release
+holds) also takes that commit's files from a clone of yours: $ATTNFUZZ_SOURCES/OWNER+NAME.
+Exit: 0 done, 2 no such name or wrong usage, 3 pip or git failed, 4 not installed here (callers skip, and say so).
 """
 from __future__ import annotations
 
@@ -51,8 +52,20 @@ def pins(data: dict, name: str) -> list[str]:
 def stamp(data: dict, name: str) -> str:
     """Changes when the pins do, so that an edited table makes an old environment count as missing."""
     base = data["env"].get(name, {}).get("base")
-    text = "\n".join(pins(data, name) + (pins(data, base) if base else []))
+    source = data["env"].get(name, {}).get("source", {})
+    text = "\n".join(pins(data, name) + (pins(data, base) if base else []) + list(source.values()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def unpack(source: dict, into: Path) -> None:
+    """Put one folder of a commit, from the reader's own clone, into an environment; nothing of it enters this project."""
+    clone = Path(os.environ.get("ATTNFUZZ_SOURCES", "")) / source["repository"].replace("/", "+")
+    git = next((p for p in (clone / ".git", clone / "repo", clone) if (p / "HEAD").exists()), None)
+    if git is None:
+        raise LookupError(f'it needs a clone of {source["repository"]} at $ATTNFUZZ_SOURCES/{clone.name}')
+    archive = subprocess.run(["git", "--git-dir", str(git), "archive", source["commit"], source["folder"]], check=True,
+                             stdout=subprocess.PIPE).stdout
+    subprocess.run(["tar", "-x", "-C", str(into)], input=archive, check=True)
 
 
 def installed(data: dict, name: str) -> bool:
@@ -75,6 +88,8 @@ def create(data: dict, name: str) -> None:
     subprocess.run(pip + pins(data, name), check=True)
     if base:
         (site(name) / "base.pth").write_text(f"{site(base)}\n")
+    if source := data["env"].get(name, {}).get("source"):
+        unpack(source, site(name))
     (ROOT / name / "stamp").write_text(stamp(data, name))
 
 
@@ -106,8 +121,11 @@ def main(argv: list[str]) -> int:
     for name in names:
         try:
             create(data, name)
+        except LookupError as missing:
+            print(f"skipped: environment {name}: {missing}", file=sys.stderr)
+            return 4
         except subprocess.CalledProcessError as failure:
-            print(f"{name}: pip failed with status {failure.returncode}", file=sys.stderr)
+            print(f"{name}: {Path(failure.cmd[0]).name} failed with status {failure.returncode}", file=sys.stderr)
             return 3
     return 0
 
