@@ -38,8 +38,8 @@ class Target(transformers.Target):
     version = f'{version("llamafactory")} (transformers {transformers.hf.__version__})'
 
     def __init__(self, family: str, setting: str):
-        super().__init__(family, "sdpa")
-        self.setting, self.implementation = setting, None
+        super().__init__(family, None)
+        self.setting = setting
         self.name = f"llamafactory:{family}-{setting}"
         self.about = f"{family} with flash_attn: {setting}"
 

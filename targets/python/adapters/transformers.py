@@ -6,7 +6,11 @@ tuning are off by config, and the attention's output is read by a hook in front 
 its mask, its cache, its attention function) is the package's own code, unpatched.
 
 Words: a window rule's `left` counts the tokens before the query, Transformers' sliding_window counts the query too
-(left = sliding_window - 1); a chunk rule's `size` is attention_chunk_size. Rows that see no key may hold anything.
+(left = sliding_window - 1); a chunk rule's `size` is attention_chunk_size, counted from slot 0 up to 4.55, from the row's
+first token since 4.56. Rows that see no key may hold anything. Rows of a ragged step are padded on the left, as generate()
+does; the padding is taken off the length that the cache reports.
+
+"-uncompiled" runs flex_attention under torch.compiler.set_stance("force_eager"): the same package code, without Inductor.
 """
 from __future__ import annotations
 
@@ -18,6 +22,10 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 import transformers as hf
+from attnfuzz_worker import merge_heads, rule, split_heads
+
+REQUIRES = ["transformers", "torch"]
+VERSION = tuple(int(n) for n in hf.__version__.split(".")[:2])
 
 
 class Known(torch.nn.Module):
@@ -31,78 +39,144 @@ class Known(torch.nn.Module):
 
 @dataclass(frozen=True)
 class Family:
-    """One model family: where it lives, its fixed settings, and which Case options it takes."""
+    """One model family: where it lives, its fixed settings, and which options it takes."""
 
     module: str
     model: str
     config: str
     settings: dict = field(default_factory=dict)
+    implementations: tuple = ("eager", "sdpa", "flex_attention")
     window: bool = False
-    layer_types: bool = False
+    layer_types: bool = False  # in newer releases the window is on where layer_types says so, and can't be None
     chunk: bool = False
-    softcap: bool = False
-    sinks: bool = False
-    scale: bool = False
+    features: tuple = ()
 
 
-LLAMA4 = dict(attn_temperature_tuning=False, use_qk_norm=False, num_local_experts=1, num_experts_per_tok=1,
-              intermediate_size_mlp=8, moe_layers=[])
 FAMILIES = {
     "llama": Family("llama", "LlamaModel", "LlamaConfig"),
-    "llama4": Family("llama4", "Llama4TextModel", "Llama4TextConfig", LLAMA4, chunk=True),
+    "llama4": Family("llama4", "Llama4TextModel", "Llama4TextConfig", dict(
+        attn_temperature_tuning=False, use_qk_norm=False, num_local_experts=1, num_experts_per_tok=1, moe_layers=[],
+        intermediate_size_mlp=8), chunk=True),
     "mistral": Family("mistral", "MistralModel", "MistralConfig", window=True),
     "qwen2": Family("qwen2", "Qwen2Model", "Qwen2Config", dict(max_window_layers=0), window=True, layer_types=True),
-    "gemma2": Family("gemma2", "Gemma2Model", "Gemma2Config", dict(hidden_activation="gelu"), window=True,
-                     layer_types=True, softcap=True, scale=True),
+    "gemma2": Family("gemma2", "Gemma2Model", "Gemma2Config", dict(hidden_activation="gelu"), ("eager", "flex_attention"),
+                     window=True, layer_types=True, features=("softcap",)),
     "gpt_oss": Family("gpt_oss", "GptOssModel", "GptOssConfig", dict(
-        num_local_experts=1, num_experts_per_tok=1, rope_scaling=dict(rope_type="default", rope_theta=1e4)),
-        window=True, layer_types=True, sinks=True),
+        num_local_experts=1, num_experts_per_tok=1, rope_scaling=dict(rope_type="default", rope_theta=1e4)), ("eager",),
+        window=True, layer_types=True, features=("sinks",)),
 }
-IMPLEMENTATIONS = ("eager", "sdpa", "flex_attention")
-CACHES = {"dynamic": "DynamicCache", "static": "StaticCache", "sliding": "SlidingWindowCache", "hybrid": "HybridCache",
-          "chunked": "HybridChunkedCache"}
+CACHES = {"dynamic": "DynamicCache", "fixed": "StaticCache"}
+BOUNDED = {"mistral": "SlidingWindowCache", "gemma2": "HybridCache", "llama4": "HybridChunkedCache"}
+"""Cache classes of 4.42 to 4.55 for models with local attention; StaticCache took their work over."""
 
 
-def rule(case: dict, name: str) -> dict:
-    return next((r for r in case["problem"]["mask"]["rules"] if r["rule"] == name), {})
+def has(cache: str, operation: str) -> bool:
+    """Whether a cache class (or, in newer releases, its layers) has this operation."""
+    layer = {"DynamicCache": "DynamicLayer", "StaticCache": "StaticLayer"}.get(cache, cache)
+    return hasattr(getattr(hf.cache_utils, layer, None) or getattr(hf, cache), operation)
 
 
-def flat(heads: np.ndarray) -> torch.Tensor:
-    """[batch, heads, len, dim] -> [batch, len, heads * dim]"""
-    batch, count, length, dim = heads.shape
-    return torch.from_numpy(np.ascontiguousarray(heads.transpose(0, 2, 1, 3)).reshape(batch, length, count * dim))
+def shift(array: np.ndarray, lens: list, back: bool = False) -> np.ndarray:
+    """[batch, len, …]: each row's first lens[b] tokens moved to the row's end, or back."""
+    count = array.shape[1]
+    return np.stack([np.roll(row, (n - count) if back else (count - n), axis=0) for row, n in zip(array, lens)])
 
 
-def attention_mask(case: dict, past: int, q_len: int, prefill: int) -> torch.Tensor:
-    """Transformers' own 2-D mask [batch, past + q_len]: 1 for a token, 0 for padding (counted in the prefill)."""
-    mask = torch.ones(case["problem"]["batch"], past + q_len, dtype=torch.long)
-    padding = rule(case, "padding")
-    for row, length in enumerate(padding.get("lens", [])):
-        if padding["side"] == "left":
-            mask[row, : prefill - length] = 0
+class Session:
+    """A model with a cache (or none): keeps which slots of each row hold a token ([batch, slots])."""
+
+    def __init__(self, target: "Target", case: dict, tensors: dict):
+        self.case, self.target = case, target
+        self.model = target.model(case, tensors)
+        self.cache = target.cache(case, self.model.config) if case.get("steps") else None
+        self.real = np.zeros((case["problem"]["batch"], 0), dtype=bool)
+
+    def attend(self, q, k, v, real: np.ndarray) -> np.ndarray:
+        """One forward of the model; q, k, v in the case's layout, `real` [batch, q_len] tells tokens from padding."""
+        attention, heads = self.model.layers[0].self_attn, self.case["problem"]["num_heads"]
+        lens, batch, q_len = real.sum(1), *real.shape
+        ragged = bool(self.case.get("steps")) and not real.all()
+        for module, array in ((attention.q_proj, q), (attention.k_proj, k), (attention.v_proj, v)):
+            rows = merge_heads(self.case, array)
+            module.value = torch.from_numpy(shift(rows, lens) if ragged else rows)
+        self.real = np.concatenate([self.real, shift(real, lens) if ragged else real], axis=1)
+        seen = []
+        hook = attention.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
+        try:
+            with torch.compiler.set_stance("default" if self.target.compiled else "force_eager"):
+                self.model(inputs_embeds=torch.zeros(batch, q_len, self.model.config.hidden_size),
+                           attention_mask=torch.from_numpy(self.real.astype(np.int64)),
+                           position_ids=torch.zeros(batch, q_len, dtype=torch.long),
+                           past_key_values=self.cache, use_cache=self.cache is not None)
+        finally:
+            hook.remove()
+        rows = seen[0].reshape(batch, q_len, -1).numpy()
+        return split_heads(self.case, shift(rows, lens, back=True) if ragged else rows, heads)
+
+    def lengths(self) -> list[int]:
+        """What the cache reports, less the padding put into each row."""
+        return [int(self.cache.get_seq_length()) - int(n) for n in (~self.real).sum(1)]
+
+    def step(self, step: dict, q, k, v) -> dict:
+        out = None
+        if step["op"] == "crop":
+            self.cache.crop(step["length"] - self.real.shape[1])  # every release takes minus the number to remove
+            self.real = self.real[:, : step["length"]]
+        elif step["op"] == "reorder":
+            self.cache.reorder_cache(torch.tensor(step["rows"]))
+            self.real = self.real[step["rows"]]
+        elif step["op"] == "reset":
+            self.cache.reset()
+            self.real = self.real[:, :0]
         else:
-            mask[row, length:prefill] = 0
-    return mask
+            lens = step.get("lens") or [step["q_len"]] * len(self.real)
+            out = self.attend(q, k, v, np.arange(step["q_len"]) < np.array(lens)[:, None])
+        return {"out": out, "lengths": self.lengths()}
 
 
 class Target:
-    """A model family with one attention implementation; `problem` cases run one forward, `steps` cases use a cache."""
+    """A model family with one attention implementation, and a cache class for `fixed` where it isn't StaticCache."""
 
     version = hf.__version__
 
-    def __init__(self, family: str, implementation: str, compiled: bool = True):
+    def __init__(self, family: str, implementation: str | None, compiled: bool = True, fixed: str = "StaticCache"):
         self.family, self.implementation, self.compiled = FAMILIES[family], implementation, compiled
-        short = implementation.split("_")[0]
-        self.name = f"transformers:{family}-{short}" + ("" if compiled else "-uncompiled")
-        self.capabilities = {
-            "problem": {"q_len": "== kv_len", "head_dim": "even", "head_dim_v": "== head_dim", "dtype": ["f32"],
-                        "num_heads": "multiple of num_kv_heads", "scale": self.family.scale,
-                        "softcap": self.family.softcap and implementation != "sdpa",
-                        "sinks": self.family.sinks, "memory_kv": False, "fully_masked": ["any"]},
-            "mask": {"align": ["bottom_right"], "always": ["causal"] + ["chunk"] * self.family.chunk,
-                     "may": ["padding:left", "padding:right"] + ["window"] * self.family.window},
-            "caches": [kind for kind, name in CACHES.items() if hasattr(hf, name)],
-            "ops": ["prefill", "append", "decode", "crop", "reorder", "reset"],
+        self.caches = {kind: fixed if kind == "fixed" else name for kind, name in CACHES.items()}
+        self.name = f"transformers:{family}-" + str(implementation).split("_")[0] + "-uncompiled" * (not compiled)
+        self.about = f"{self.family.model}, attn_implementation {implementation}" + ", not compiled" * (not compiled)
+        if fixed != "StaticCache":
+            self.name, self.about = f"{self.name}-{fixed}", f"{self.about}, {fixed}"
+        self.capabilities = self.claims()
+
+    def claims(self) -> dict:
+        """What the package's documentation promises for this target, in the words of targets/capabilities.h."""
+        f, flex = self.family, self.implementation == "flex_attention"
+        origin = "token" if VERSION >= (4, 56) else "slot"
+        other = "slot" if origin == "token" else "token"
+        features = ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "ragged", "rule:causal", "rule:padding",
+                    "padding.side:left", "padding.side:right", "fully_masked:any", *f.features]
+        features += [f"cache:{kind}" for kind in self.caches] + [f"step:{op}" for op in ("prefill", "append", "decode", "reorder")]
+        excludes = [["rule:padding", f"cache:{kind}"] for kind in self.caches]
+        needs = [["dtype:f32", "rule:causal"]]
+        for operation in ("crop", "reset"):
+            able = [kind for kind, name in self.caches.items() if has(name, operation)]
+            features += [f"step:{operation}"] if able else []
+            excludes += [[f"step:{operation}", f"cache:{kind}"] for kind in self.caches if able and kind not in able]
+            excludes += [["ragged", "step:crop"]] if operation == "crop" and able else []
+        if f.window:
+            features += ["rule:window"]
+            excludes += [["rule:window", "ragged"], ["rule:window", "step:crop"]]
+        if f.chunk:
+            features += ["rule:chunk", "chunk.origin:slot", "chunk.origin:token"]
+            excludes += [["rule:chunk", "ragged"], ["rule:chunk", "step:crop"], ["rule:padding", f"chunk.origin:{other}"]]
+            needs += [["dtype:f32", "rule:chunk"]]
+        known = set(features)
+        return {
+            "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 48], "kv_len": [1, 64],
+                      "head_dim": [16, 64, 16] if flex else [2, 64, 2], "head_dim_v": [1, 64], "steps": [0, 6],
+                      "capacity": [0, 64]},
+            "features": sorted(known), "requires": needs, "excludes": [e for e in excludes if set(e) <= known],
+            "params": {"window.right": [0, 0]} if f.window else {},
         }
 
     def config(self, case: dict):
@@ -112,97 +186,67 @@ class Target:
             hidden_size=p["num_heads"] * p["head_dim"], num_attention_heads=p["num_heads"],
             num_key_value_heads=p["num_kv_heads"], head_dim=p["head_dim"], attn_implementation=self.implementation)
         settings |= f.settings
-        window = rule(case, "window")
         if f.window:
+            window = rule(case, "window")
             settings["sliding_window"] = window["left"] + 1 if window else 4096 if f.layer_types else None
             settings["use_sliding_window"] = bool(window)
             if f.layer_types and find_spec("transformers.masking_utils"):
                 settings["layer_types"] = ["sliding_attention" if window else "full_attention"]
         if f.chunk:
             settings["attention_chunk_size"] = rule(case, "chunk")["size"]
-        if f.softcap:
-            settings["attn_logit_softcapping"] = p.get("softcap") or None
-        if f.scale:
-            settings["query_pre_attn_scalar"] = round((p.get("scale") or p["head_dim"] ** -0.5) ** -2)
+        if "softcap" in f.features:
+            settings |= dict(attn_logit_softcapping=p["softcap"] or None, query_pre_attn_scalar=p["head_dim"])
         return getattr(import_module(f"transformers.models.{f.module}"), f.config)(**settings)
 
     def model(self, case: dict, tensors: dict):
         """The package's model, in evaluation, with known projections in its one layer."""
         config = self.config(case)
+        torch.manual_seed(0)
         model = getattr(import_module(f"transformers.models.{self.family.module}"), self.family.model)(config).eval()
         attention = model.layers[0].self_attn
         attention.q_proj, attention.k_proj, attention.v_proj = Known(), Known(), Known()
-        if self.family.sinks:
+        if "sinks" in self.family.features:
             sinks = tensors.get("sinks", np.full(case["problem"]["num_heads"], -np.inf, np.float32))
             attention.sinks.data = torch.from_numpy(np.array(sinks))
         return model
 
     def cache(self, case: dict, config):
         """A cache of the case's kind, made through whichever constructor this release has."""
-        spec, p = case["cache"], case["problem"]
-        kind = getattr(hf, CACHES[spec["kind"]])
-        offered = dict(config=config, max_cache_len=spec.get("capacity"), max_batch_size=p["batch"],
-                       batch_size=p["batch"], device="cpu", dtype=torch.float32)
+        kind, batch = getattr(hf, self.caches[case["cache"]["kind"]]), case["problem"]["batch"]
+        offered = dict(config=config, max_cache_len=case["cache"].get("capacity"), max_batch_size=batch, device="cpu",
+                       dtype=torch.float32)
         taken = inspect.signature(kind.__init__).parameters
-        if "max_batch_size" in taken:
-            offered.pop("batch_size")
-        return kind(**{k: v for k, v in offered.items() if k in taken})
+        if "max_batch_size" not in taken:
+            offered["batch_size"] = batch
+        return kind(**{name: value for name, value in offered.items() if name in taken})
 
-    def forward(self, case: dict, model, q, k, v, past: int, prefill: int, cache=None) -> np.ndarray:
-        """One forward of the model on q, k, v [batch, heads, q_len, dim]; the attention's output, same layout."""
-        p, (batch, heads, q_len, _) = case["problem"], q.shape
-        attention = model.layers[0].self_attn
-        attention.q_proj.value, attention.k_proj.value, attention.v_proj.value = flat(q), flat(k), flat(v)
-        seen = []
-        hook = attention.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
-        try:
-            with torch.inference_mode(), torch.compiler.set_stance("default" if self.compiled else "force_eager"):
-                model(inputs_embeds=torch.zeros(batch, q_len, heads * p["head_dim"]),
-                      attention_mask=attention_mask(case, past, q_len, prefill),
-                      position_ids=torch.zeros(batch, q_len, dtype=torch.long),
-                      past_key_values=cache, use_cache=cache is not None)
-        finally:
-            hook.remove()
-        return seen[0].reshape(batch, q_len, heads, -1).transpose(1, 2).numpy()
-
+    @torch.inference_mode()
     def run(self, case: dict, tensors: dict) -> list[dict]:
-        torch.manual_seed(0)
-        model = self.model(case, tensors)
-        if "steps" not in case or not case["steps"]:
-            q_len = tensors["q"].shape[2]
-            out = self.forward(case, model, tensors["q"], tensors["k"], tensors["v"], 0, q_len)
-            return [{"out": out, "lengths": [q_len] * len(out)}]
-        cache, past, prefill, results = self.cache(case, model.config), 0, case["steps"][0].get("q_len", 0), []
-        for i, step in enumerate(case["steps"]):
-            if step["op"] in ("prefill", "append", "decode"):
-                q, k, v = (tensors[f"{name}.{i}"] for name in "qkv")
-                out = self.forward(case, model, q, k, v, past, prefill, cache)
-                past += q.shape[2]
-            else:
-                out = np.zeros((0, 0, 0, 0), np.float32)
-                if step["op"] == "crop":
-                    cache.crop(past := step["length"])
-                elif step["op"] == "reorder":
-                    cache.reorder_cache(torch.tensor(step["rows"]))
-                else:
-                    cache.reset()
-                    past = 0
-            results.append({"out": out, "lengths": [int(cache.get_seq_length())] * case["problem"]["batch"]})
-        return results
+        session = Session(self, case, tensors)
+        if case.get("steps"):
+            return [session.step(step, *(tensors.get(f"{name}.{i}") for name in "qkv")) for i, step in enumerate(case["steps"])]
+        q_len, batch, padding = case["problem"]["q_len"], case["problem"]["batch"], rule(case, "padding")
+        real = np.ones((batch, q_len), dtype=bool)
+        if padding:
+            lens, slots = np.array(padding["lens"])[:, None], np.arange(q_len)
+            real = slots >= q_len - lens if padding["side"] == "left" else slots < lens
+        return [{"out": session.attend(*(tensors[name] for name in "qkv"), real)}]
 
 
 def targets() -> list:
-    """Every family this release has, with every attention implementation; flex compiled and not."""
+    """Every family of this release with each attention implementation; flex compiled and not; the older cache classes."""
     found = []
     for name, family in FAMILIES.items():
         try:
             getattr(import_module(f"transformers.models.{family.module}"), family.model)
         except (ImportError, AttributeError):
             continue
-        for implementation in IMPLEMENTATIONS:
-            if family.sinks and implementation == "sdpa":
-                continue  # the package rejects it: "GptOssModel does not support ... scaled_dot_product_attention"
+        for implementation in family.implementations:
+            if implementation == "flex_attention" and not find_spec("transformers.integrations.flex_attention"):
+                continue
             found.append(Target(name, implementation))
             if implementation == "flex_attention":
                 found.append(Target(name, implementation, compiled=False))
+            elif VERSION < (4, 56) and hasattr(hf, BOUNDED.get(name, "none")):
+                found.append(Target(name, implementation, fixed=BOUNDED[name]))
     return found
