@@ -89,6 +89,7 @@ class Session:
         self.case, self.target = case, target
         self.model = target.model(case, tensors)
         self.cache = target.cache(case, self.model.config) if case.get("steps") else None
+        self.positions = self.cache and "cache_position" in inspect.signature(self.model.forward).parameters  # as generate()
         self.real = np.zeros((case["problem"]["batch"], 0), dtype=bool)
 
     def attend(self, q, k, v, real: np.ndarray) -> np.ndarray:
@@ -99,7 +100,9 @@ class Session:
         for module, array in ((attention.q_proj, q), (attention.k_proj, k), (attention.v_proj, v)):
             rows = merge_heads(self.case, array)
             module.value = torch.from_numpy(shift(rows, lens) if ragged else rows)
+        past = self.real.shape[1]
         self.real = np.concatenate([self.real, shift(real, lens) if ragged else real], axis=1)
+        more = {"cache_position": torch.arange(past, past + q_len)} if self.positions else {}
         seen = []
         hook = attention.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
         try:
@@ -107,7 +110,7 @@ class Session:
                 self.model(inputs_embeds=torch.zeros(batch, q_len, self.model.config.hidden_size),
                            attention_mask=torch.from_numpy(self.real.astype(np.int64)),
                            position_ids=torch.zeros(batch, q_len, dtype=torch.long),
-                           past_key_values=self.cache, use_cache=self.cache is not None)
+                           past_key_values=self.cache, use_cache=self.cache is not None, **more)
         finally:
             hook.remove()
         rows = seen[0].reshape(batch, q_len, -1).numpy()
@@ -131,7 +134,7 @@ class Session:
         else:
             lens = step.get("lens") or [step["q_len"]] * len(self.real)
             out = self.attend(q, k, v, np.arange(step["q_len"]) < np.array(lens)[:, None])
-        return {"out": out, "lengths": self.lengths()}
+        return {"out": out} | ({"lengths": self.lengths()} if self.target.counts else {})
 
 
 class Target:
@@ -142,6 +145,7 @@ class Target:
     def __init__(self, family: str, implementation: str | None, compiled: bool = True, fixed: str = "StaticCache"):
         self.family, self.implementation, self.compiled = FAMILIES[family], implementation, compiled
         self.caches = {kind: fixed if kind == "fixed" else name for kind, name in CACHES.items()}
+        self.counts = fixed == "StaticCache"  # the older classes count the slots they keep, by their own documentation
         self.name = f"transformers:{family}-" + str(implementation).split("_")[0] + "-uncompiled" * (not compiled)
         self.about = f"{self.family.model}, attn_implementation {implementation}" + ", not compiled" * (not compiled)
         if fixed != "StaticCache":

@@ -14,109 +14,108 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from attnfuzz_worker import merge_heads, rule, split_heads, to_layout
 from x_transformers.x_transformers import Attention
+
+REQUIRES = ["x-transformers", "torch"]
 
 OPTIONS = inspect.signature(Attention.__init__).parameters
 
 
 class Known(torch.nn.Module):
-    """A projection whose result is known: `value` ([batch, heads, len, dim]) in the layer's [batch, len, heads * dim]."""
+    """A projection whose result is known: returns `value` whatever it is given."""
 
-    value: np.ndarray
+    value: torch.Tensor
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        batch, heads, length, dim = self.value.shape
-        return torch.from_numpy(np.ascontiguousarray(self.value.transpose(0, 2, 1, 3))).reshape(batch, length, -1)
-
-
-def rules(case: dict) -> dict:
-    return {r["rule"]: r for r in case["problem"]["mask"]["rules"]}
+        return self.value
 
 
 class Target:
-    """Attention(flash=…): one call for a plain problem, `cache` handed on from step to step for a sequence."""
+    """Attention(flash=…): one call for a plain problem; with steps, each call gets the one before's `cache`."""
 
     version = version("x-transformers")
 
     def __init__(self, flash: bool):
         self.flash = flash
         self.name = "x-transformers:attention-" + ("flash" if flash else "plain")
+        self.about = f"Attention(flash={flash})"
+        options = {"softcap": "softclamp_logits", "sinks": "head_learned_sink"}  # the plain path's, in newer releases
         self.capabilities = {
-            "problem": {"q_len": "== kv_len, or any without causal", "head_dim": "any", "dtype": ["f32"], "scale": False,
-                        "head_dim_v": "any", "num_heads": "multiple of num_kv_heads", "memory_kv": "any",
-                        "softcap": "softclamp_logits" in OPTIONS and not flash,
-                        "sinks": "head_learned_sink" in OPTIONS and not flash,
-                        "fully_masked": ["zero", "any"] if flash else ["any"]},
-            "mask": {"align": ["bottom_right"], "may": ["causal", "window:past", "padding:left", "padding:right", "explicit"]},
-            "caches": ["dynamic"],
-            "ops": ["prefill", "append", "decode"],
+            "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 48], "kv_len": [1, 64],
+                      "head_dim": [1, 64], "head_dim_v": [1, 64], "memory_kv": [0, 8], "steps": [0, 6]},
+            "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "memory_kv", "cross", "longer_q",
+                         "head_map:grouped", "head_map:interleaved", "rule:causal", "rule:window", "rule:padding",
+                         "padding.side:left", "padding.side:right", "fully_masked:any", "cache:dynamic", "step:prefill",
+                         "step:append", "step:decode"] + [f for f, o in options.items() if o in OPTIONS and not flash],
+            "requires": [["rule:window", "rule:causal"]],
+            "excludes": [["cross", "rule:causal"], ["cross", "rule:window"], ["rule:padding", "cache:dynamic"]],
+            "params": {"window.right": [0, 0]},
         }
 
     def layer(self, case: dict, tensors: dict) -> Attention:
-        p, given = case["problem"], rules(case)
+        p, window = case["problem"], rule(case, "window")
         options = dict(dim=8, heads=p["num_heads"], dim_head=p["head_dim"], value_dim_head=p["head_dim_v"],
-                       num_mem_kv=p["memory_kv"], causal="causal" in given, flash=self.flash)
+                       num_mem_kv=p["memory_kv"], causal=rule(case, "causal") is not None, flash=self.flash)
         options |= dict(one_kv_head=True) if p["num_kv_heads"] == 1 < p["num_heads"] else dict(kv_heads=p["num_kv_heads"])
-        if "window" in given:
-            options["max_attend_past"] = given["window"]["left"]
-        if p.get("softcap"):
+        if window:
+            options["max_attend_past"] = window["left"]
+        if p["softcap"]:
             options |= dict(softclamp_logits=True, logit_softclamp_value=p["softcap"])
-        if p.get("sinks"):
+        if p["sinks"]:
             options["head_learned_sink"] = True
         torch.manual_seed(0)
         layer = Attention(**options).eval()
         layer.to_q, layer.to_k, layer.to_v = Known(), Known(), Known()
-        for name in ("mem_k", "mem_v")[: 2 * (p["memory_kv"] > 0)]:
-            parameter = getattr(layer, name)
-            if parameter.shape == tensors[name].shape:  # a wrongly shaped memory is left as it is: the layer's own bug
-                parameter.data = torch.from_numpy(np.array(tensors[name]))
-        if p.get("sinks"):
+        if p["memory_kv"]:
+            for name, parameter in (("mem_k", layer.mem_k), ("mem_v", layer.mem_v)):
+                memory = torch.from_numpy(np.array(tensors[name]))
+                if parameter.shape == memory.shape:  # one of another shape is left as it is: that is the layer's own bug
+                    parameter.data = memory
+        if p["sinks"]:
             layer.attend.head_attn_sink.data = torch.from_numpy(np.array(tensors["sinks"]))[self.order(p)]
         return layer
 
     @staticmethod
-    def order(p: dict) -> list[int]:
+    def order(p: dict) -> np.ndarray:
         """order[i] is the Case's query head that goes in as the package's head i."""
-        group = p["num_heads"] // p["num_kv_heads"]
-        return [i % p["num_kv_heads"] * group + i // p["num_kv_heads"] for i in range(p["num_heads"])]
+        if p["head_map"] == "interleaved":
+            return np.arange(p["num_heads"])
+        return np.arange(p["num_heads"]).reshape(p["num_kv_heads"], -1).T.ravel()
 
-    def call(self, case: dict, layer: Attention, q, k, v, prefill: int, mask=None, **more) -> tuple[np.ndarray, object]:
-        """One call of the layer; its attention output [batch, heads, q_len, dim_v] and its intermediates."""
-        p, given, order = case["problem"], rules(case), self.order(case["problem"])
-        batch, heads, q_len, kv_len = *q.shape[:3], k.shape[2]
-        layer.to_q.value, layer.to_k.value, layer.to_v.value = q[:, order], k, v
-        x, cross = torch.zeros(batch, q_len, 8), q_len != kv_len
+    def call(self, case: dict, layer: Attention, q, k, v, **more) -> tuple[np.ndarray, object]:
+        """One call of the layer on q, k, v in the case's layout: its attention output, and its intermediates."""
+        order, padding = self.order(case["problem"]), rule(case, "padding")
+        q = to_layout(case, to_layout(case, q, "bhsd")[:, order], "bhsd")
+        for module, array in ((layer.to_q, q), (layer.to_k, k), (layer.to_v, v)):
+            module.value = torch.from_numpy(merge_heads(case, array))
+        batch, q_len, kv_len = len(q), layer.to_q.value.shape[1], layer.to_k.value.shape[1]
+        cross = q_len != kv_len
         if cross:
             more["context"] = torch.zeros(batch, kv_len, 8)
-        if "padding" in given:
-            past = more["cache"].cached_kv[0].shape[-2] if "cache" in more else 0
-            keep = torch.ones(batch, past + kv_len, dtype=torch.bool)
-            for row, length in enumerate(given["padding"]["lens"]):
-                keep[row, slice(0, prefill - length) if given["padding"]["side"] == "left" else slice(length, prefill)] = False
-            more["context_mask" if cross else "mask"] = keep
-        if mask is not None:
-            more["attn_mask"] = torch.from_numpy(np.array(mask, dtype=bool))
+        if padding:
+            lens, slots = np.array(padding["lens"])[:, None], np.arange(kv_len)
+            real = slots >= kv_len - lens if padding["side"] == "left" else slots < lens
+            more["context_mask" if cross else "mask"] = torch.from_numpy(real)
         seen = []
         hook = layer.to_out.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
         try:
             with torch.inference_mode():
-                _, intermediates = layer(x, return_intermediates=True, **more)
+                _, intermediates = layer(torch.zeros(batch, q_len, 8), return_intermediates=True, **more)
         finally:
             hook.remove()
-        out = seen[0].reshape(batch, q_len, heads, -1).transpose(1, 2).numpy()
-        return out[:, np.argsort(order)], intermediates
+        out = to_layout(case, split_heads(case, seen[0].numpy(), case["problem"]["num_heads"]), "bhsd")
+        return to_layout(case, out[:, np.argsort(order)], "bhsd"), intermediates
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
-        layer, batch = self.layer(case, tensors), case["problem"]["batch"]
+        layer = self.layer(case, tensors)
         if not case.get("steps"):
-            out, _ = self.call(case, layer, tensors["q"], tensors["k"], tensors["v"], tensors["k"].shape[2], tensors.get("mask"))
-            return [{"out": out, "lengths": [tensors["k"].shape[2]] * batch}]
+            return [{"out": self.call(case, layer, *(tensors[name] for name in "qkv"))[0]}]
         results, more = [], {}
-        for i, step in enumerate(case["steps"]):
-            q, k, v = (tensors[f"{name}.{i}"] for name in "qkv")
-            out, intermediates = self.call(case, layer, q, k, v, case["steps"][0]["q_len"], **more)
-            results.append({"out": out, "lengths": [intermediates.cached_kv[0].shape[-2]] * batch})
-            more = dict(cache=intermediates)
+        for i in range(len(case["steps"])):
+            out, intermediates = self.call(case, layer, *(tensors[f"{name}.{i}"] for name in "qkv"), **more)
+            results.append({"out": out, "lengths": [intermediates.cached_kv[0].shape[-2]] * case["problem"]["batch"]})
+            more = {"cache": intermediates}
         return results
 
 
