@@ -12,7 +12,7 @@ struct Style {
   int64_t largest_log;  ///< powers of two up to this one
   int64_t work;         ///< multiplications for scores and outputs
 };
-constexpr Style styles[] = {{70, 9, 4, 1 << 13}, {26, 40, 6, 1 << 16}, {4, 300, 8, 1 << 20}};
+constexpr Style styles[] = {{70, 9, 4, 1 << 13}, {26, 40, 6, 1 << 16}, {4, 300, 8, 1 << 19}};
 constexpr int percent_distinct = 80;
 constexpr int tries_for_distinct = 8;
 

@@ -25,7 +25,8 @@ const auto& words_of(std::string_view prefix) {
 /// Follows what the rows hold while steps are added.
 class StepDrawer {
  public:
-  StepDrawer(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c)
+  StepDrawer(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
+             Draw& draw, Case& c)
       : claims_(claims),
         sizes_(sizes),
         draw_(draw),
@@ -34,7 +35,7 @@ class StepDrawer {
     static const size_t ragged = word_index("ragged"), empty = word_index("empty");
     ragged_ = words[ragged];
     empty_ = words[empty];
-    limit_ = std::min(claims.range(Axis::kv_len).max, int64_t{1} << 20);
+    limit_ = std::min(claims.range(Axis::kv_len).max, tokens);
     const bool bounded = c.cache->kind == CacheKind::fixed || c.cache->kind == CacheKind::paged;
     if (bounded) limit_ = std::min(limit_, c.cache->capacity);
   }
@@ -136,22 +137,22 @@ class StepDrawer {
   int64_t limit_ = 0, most_tokens_ = 0;
 };
 
-void draw_cache(const Words& words, SizeDrawer& sizes, Case& c) {
+void draw_cache(const Words& words, int64_t tokens, SizeDrawer& sizes, Case& c) {
   c.cache.emplace();
   for (size_t k = 0; k < names_of<CacheKind>.size(); ++k)
     if (words[words_of<CacheKind>("cache")[k]]) c.cache->kind = static_cast<CacheKind>(k);
   if (c.cache->kind == CacheKind::paged)
-    c.cache->page_size = sizes.axis(Axis::page_size, 1, sizes.left());
+    c.cache->page_size = sizes.axis(Axis::page_size, 1, tokens);
   if (c.cache->kind != CacheKind::dynamic)
-    c.cache->capacity = sizes.axis(Axis::capacity, 1, sizes.left());
+    c.cache->capacity = sizes.axis(Axis::capacity, 1, tokens);
 }
 
 }  // namespace
 
-int64_t draw_steps(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw,
-                   Case& c) {
-  draw_cache(words, sizes, c);
-  StepDrawer drawer(claims, words, sizes, draw, c);
+int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
+                   Draw& draw, Case& c) {
+  draw_cache(words, tokens, sizes, c);
+  StepDrawer drawer(claims, words, tokens, sizes, draw, c);
   const SizeRange& range = claims.range(Axis::steps);
   const int64_t least = std::max<int64_t>(1, range.min);
   const int64_t count = draw.between(least, std::max(least, std::min(range.max, usual_steps)));

@@ -6,8 +6,8 @@
 namespace attnfuzz {
 
 /// Draws the cache's kind and sizes and a sequence of steps that it can hold, of the operations
-/// that the target declares. Returns the most tokens that a row ever holds.
-int64_t draw_steps(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw,
-                   Case& c);
+/// that the target declares. No row gets more than `tokens`. Returns the most that one ever holds.
+int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
+                   Draw& draw, Case& c);
 
 }  // namespace attnfuzz

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "fuzz/claims.h"
 #include "fuzz/draw_mask.h"
@@ -99,6 +100,10 @@ int64_t other_than(int64_t other, Axis axis, SizeDrawer& sizes, const Claims& cl
   return up ? sizes.axis(axis, other + 1, 4 * other + 1) : sizes.axis(axis, 1, other - 1);
 }
 
+int64_t root(int64_t x) {
+  return static_cast<int64_t>(std::sqrt(static_cast<double>(x)));
+}
+
 void draw_dims(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
   Problem& p = c.problem;
   const SizeRange& v = claims.range(Axis::head_dim_v);
@@ -116,18 +121,26 @@ void draw_lengths(const Claims& claims, const Words& words, SizeDrawer& sizes, C
   const bool longer = words[places().longer_q], shorter = words[places().cross] && !longer;
   if (longer || shorter) {
     p.kv_len = sizes.axis(Axis::kv_len, std::max<int64_t>(1, q.min + (shorter ? 1 : 0)),
-                          longer ? std::min(sizes.left(), q.max - 1) : sizes.left());
+                          longer ? std::min(root(sizes.left()), q.max - 1) : sizes.left());
     sizes.spend(p.kv_len);
     p.q_len = longer ? sizes.axis(Axis::q_len, p.kv_len + 1, p.kv_len + 1 + sizes.left())
                      : sizes.axis(Axis::q_len, 1, std::min(p.kv_len - 1, sizes.left()));
   } else {
-    int64_t most = std::min(q.max, kv.max);
-    while (most > 1 && most * most > sizes.left()) most /= 2;
+    const int64_t most = std::min({q.max, kv.max, root(sizes.left())});
     p.q_len = sizes.axis(Axis::q_len, std::max<int64_t>(1, kv.min), most);
     p.kv_len = sizes.fixed(Axis::kv_len, p.q_len);
     sizes.spend(p.kv_len);
   }
   sizes.spend(p.q_len);
+}
+
+/// How many tokens a row of the cache may hold; takes the work for their scores from what is left.
+int64_t draw_cached_tokens(const Claims& claims, SizeDrawer& sizes) {
+  constexpr int64_t always = 8;
+  const int64_t tokens =
+      std::max({always, root(sizes.left()) / 2, 2 * claims.range(Axis::q_len).min});
+  sizes.spend(tokens * tokens / 4);  // most cases stay well below
+  return tokens;
 }
 
 void draw_heads(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
@@ -176,18 +189,19 @@ Case draw_case(const Claims& claims, const Words& words, Draw& draw) {
   set_options(words, draw, c);
   const bool cached = (words & places().caches).any();
   draw_dims(claims, words, sizes, draw, c);
-  if (!cached) draw_lengths(claims, words, sizes, c);
+  int64_t tokens = 0;
+  if (cached)
+    tokens = draw_cached_tokens(claims, sizes);
+  else
+    draw_lengths(claims, words, sizes, c);
   draw_heads(claims, words, sizes, draw, c);
   p.batch = sizes.axis(Axis::batch, 1, sizes.left());
   sizes.spend(p.batch);
   if (words[places().memory_kv]) p.memory_kv = sizes.axis(Axis::memory_kv, 1, 64);
   if (words[places().empty] && !cached) empty_a_size(claims, draw, c);
-  int64_t tokens = p.kv_len;
-  if (cached) {
-    p.q_len = p.kv_len = 0;
-    tokens = draw_steps(claims, words, sizes, draw, c);
-  }
-  draw_mask(claims, words, tokens, sizes, draw, c);
+  if (cached) p.q_len = p.kv_len = 0;
+  const int64_t kv_len = cached ? draw_steps(claims, words, tokens, sizes, draw, c) : p.kv_len;
+  draw_mask(claims, words, kv_len, sizes, draw, c);
   c.data.seed = draw.bits() >> 32;
   return c;
 }

@@ -77,8 +77,8 @@ void set_kv_len(Case& c, int64_t kv_len) {
 void keep_rows(Case& c, const std::vector<size_t>& rows) {
   const auto keep = [&](std::vector<int64_t>& list) {
     if (list.empty()) return;
-    std::vector<int64_t> kept;
-    for (const size_t row : rows) kept.push_back(list[row]);
+    std::vector<int64_t> kept(rows.size());
+    std::transform(rows.begin(), rows.end(), kept.begin(), [&](size_t row) { return list[row]; });
     list = std::move(kept);
   };
   c.problem.batch = static_cast<int64_t>(rows.size());
@@ -248,7 +248,7 @@ void simpler_cache(const Case& c, Offers& offers) {
     simpler.cache->kind = static_cast<CacheKind>(kind);
     simpler.cache->page_size = 0;
     if (simpler.cache->kind == CacheKind::dynamic) simpler.cache->capacity = 0;
-    offers.add(fmt::format("{} cache", name(simpler.cache->kind)), std::move(simpler));
+    offers.add(fmt::format("{} cache", names_of<CacheKind>[kind]), std::move(simpler));
   }
   offers.lower("capacity", c, c.cache->capacity, 1,
                [](Case& to, int64_t value) { to.cache->capacity = value; });
