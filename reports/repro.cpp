@@ -4,27 +4,22 @@ namespace attnfuzz {
 namespace {
 
 struct Family {
-  bool (*has)(std::string_view target);
+  std::string_view prefix;  ///< of the target's name
   Repro (*make)(const Case&, const TargetInfo&);
 };
 
-bool starts(std::string_view text, std::string_view with) {
-  return text.rfind(with, 0) == 0;
-}
-
-/// The first line that has the target makes its repro.
 constexpr Family kFamilies[] = {
-    {[](std::string_view target) {
-       return starts(target, "cpu:") || starts(target, "specimen:") || starts(target, "fixed:");
-     },
-     builtin_repro},
+    {"torch:", torch_repro},
+    {"onnxruntime:", onnxruntime_repro},
+    {"", replay_repro},  // any target, with attnfuzz itself
 };
 
 }  // namespace
 
 Repro make_repro(const Case& c, const TargetInfo& target) {
   for (const Family& family : kFamilies)
-    if (family.has(target.name)) return family.make(c, target);
+    if (target.name.rfind(family.prefix, 0) == 0)
+      if (Repro repro = family.make(c, target); !repro.text.empty()) return repro;
   return {};
 }
 

@@ -91,7 +91,7 @@ Story tell(const Report::Item& item) {
 }
 
 std::string replay_command(const Finding& finding, const std::string& file) {
-  return fmt::format("attnfuzz replay {} -t '{}'", file, text::line(finding.target));
+  return fmt::format("attnfuzz replay {} -t {}", file, text::shell(text::line(finding.target)));
 }
 
 }  // namespace attnfuzz

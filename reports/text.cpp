@@ -162,6 +162,11 @@ std::string markdown_block(std::string_view raw, std::string_view language) {
   return fmt::format("{}{}\n{}{}{}\n", fence, language, raw, ends ? "" : "\n", fence);
 }
 
+std::string shell(std::string_view raw) {
+  return "'" + replace_each(raw, [](char c) { return c == '\'' ? "'\\''" : std::string(1, c); }) +
+         "'";
+}
+
 std::string number(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";

@@ -47,6 +47,10 @@ TEST(Text, MarkdownCannotBeBrokenOutOf) {
   EXPECT_EQ(text::markdown_block("x\n```\ny", "text"), "````text\nx\n```\ny\n````\n");
 }
 
+TEST(Text, Shell) {
+  EXPECT_EQ(text::shell("it's $x"), "'it'\\''s $x'");
+}
+
 TEST(Text, Small) {
   EXPECT_EQ(text::number(0.1), "0.1");
   EXPECT_EQ(text::number(-std::numeric_limits<double>::infinity()), "-inf");

@@ -54,14 +54,14 @@ std::string arrays(const Case& c, const Inputs& inputs) {
   for (const Named& each : kTensors)
     if (const Tensor* tensor = inputs.find(each.name)) {
       const bool in_layout = each.name.size() == 1;
-      out += fmt::format(
-          "{} = {}\n", each.name,
-          python::array(in_layout ? python::logical(*tensor, c.problem.layout) : *tensor, c,
-                        each.role));
+      const Tensor held = in_layout                 ? python::logical(*tensor, c.problem.layout)
+                          : each.role == Role::bias ? python::broadcastable(*tensor)
+                                                    : *tensor;
+      out += fmt::format("{} = {}\n", each.name, python::array(held, c, each.role));
     }
   if (!c.problem.mask.rules.empty())
     out += fmt::format("# Which keys (columns) a query (row) sees.\nmask = {}\n",
-                       python::mask(dense_mask(c.problem, c.data)));
+                       python::mask(inputs.at("mask")));
   return out;
 }
 
@@ -96,16 +96,16 @@ std::string reference(const Case& c, const SimpleBound& bound) {
                : fmt::format("    K, V = (np.tile(x, (1, {}, 1, 1)) for x in (K, V))\n", group);
   }
   out += fmt::format("    s = Q @ K.swapaxes(2, 3) * {}\n", text::number(p.scale_value()));
-  const std::string memory = p.memory_kv > 0 ? std::to_string(p.memory_kv) : "";
-  if (bias_first) out += fmt::format("    s[..., {}:] += bias\n", memory);
+  // Memory keys come first; no rule hides them and no bias is added to them.
+  const std::string own = p.memory_kv > 0 ? fmt::format("[..., {}:]", p.memory_kv) : "";
+  if (bias_first) out += fmt::format("    s{} += bias\n", own);
   if (p.softcap > 0)
     out += fmt::format("    s = {0} * np.tanh(s / {0})\n", text::number(p.softcap));
-  if (biased && !bias_first) out += fmt::format("    s[..., {}:] += bias\n", memory);
-  if (masked)
-    out += fmt::format(
-        "    seen = np.ones(s.shape, bool)\n    seen[..., {}:] = mask\n    s = "
-        "np.where(seen, s, -np.inf)\n",
-        memory);
+  if (biased && !bias_first) out += fmt::format("    s{} += bias\n", own);
+  const std::string seen = own.empty() ? "mask" : "seen";
+  if (masked && !own.empty())
+    out += fmt::format("    seen = np.ones(s.shape, bool)\n    seen{} = mask\n", own);
+  if (masked) out += fmt::format("    s = np.where({}, s, -np.inf)\n", seen);
   out += "    top = s.max(-1, keepdims=True, initial=-1e300)\n";
   if (p.sinks) out += "    top = np.maximum(top, sinks.astype(np.float64)[:, None, None])\n";
   out += "    p = np.exp(s - top)\n    total = p.sum(-1, keepdims=True)\n";
@@ -114,15 +114,17 @@ std::string reference(const Case& c, const SimpleBound& bound) {
   out += empty.p;
   if (nonfinite)  // a key that is not seen adds nothing, whatever it holds
     out += fmt::format("    out = np.where({}, p[..., None] * V[:, :, None], 0).sum(3)\n",
-                       masked ? "seen[..., None]" : "True");
+                       masked ? seen + "[..., None]" : "True");
   else
     out += "    out = p @ V\n";
   out += empty.out;
-  out += fmt::format(
-      "    allowed = {:.3g} * (p @ np.abs(np.nan_to_num(V, posinf=0, neginf=0))){}\n",
-      bound.factor * 1.001, bound.floor > 0 ? fmt::format(" + {:.3g}", bound.floor * 1.001) : "");
+  constexpr double digits_kept = 1.01;  // the printed numbers must not fall below the bound's
+  out += fmt::format("    allowed = {:.3g} * (p @ np.abs({})){}\n", bound.factor * digits_kept,
+                     nonfinite ? "np.nan_to_num(V, posinf=0, neginf=0)" : "V",
+                     bound.floor > 0 ? fmt::format(" + {:.3g}", bound.floor * digits_kept) : "");
   if (p.fully_masked == FullyMasked::any && masked)
-    out += "    allowed = np.where(seen.any(-1, keepdims=True), allowed, np.inf)\n";
+    out +=
+        fmt::format("    allowed = np.where({}.any(-1, keepdims=True), allowed, np.inf)\n", seen);
   return out + "    return out, allowed\n\n";
 }
 
@@ -158,7 +160,8 @@ Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& ca
       "fixed. Needs {} and numpy. Found by attnfuzz.\n\"\"\"\n{}import sys\n\nimport numpy as "
       "np\n{}\n",
       text::line(target.name), text::line(target.version), one_line(c), call.needs,
-      encoded ? "import base64\n" : "", call.imports);
+      call.standard + (encoded ? "import base64\n" : ""), call.imports);
+  script += call.helpers;
   if (generated) script += python::normal_function(c.data.seed);
   script += "# [batch, heads, len, dim]\n" + tensors + "\n";
   script += "def target():\n" + call.body + "\n";

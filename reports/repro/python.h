@@ -7,7 +7,9 @@ namespace attnfuzz {
 
 /// How a package is called: the lines that differ from package to package.
 struct PythonCall {
-  std::string imports;  ///< "import torch\n"
+  std::string standard;  ///< imports of Python's own modules
+  std::string imports;   ///< "import torch\n"
+  std::string helpers;   ///< functions that the body uses
   /// The body of `def target():`, indented. Uses the arrays q, k, v [batch, heads, len, dim] and
   /// where the case has them mask (boolean, broadcasts to [batch, heads, q_len, kv_len]), bias,
   /// sinks, mem_k, mem_v; returns out [batch, heads, q_len, head_dim_v] as a NumPy array.

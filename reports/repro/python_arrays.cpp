@@ -80,29 +80,38 @@ std::string array(const Tensor& tensor, const Case& c, Role role) {
                      type, shape);
 }
 
-std::string mask(const DenseMask& mask) {
+Tensor broadcastable(const Tensor& tensor) {
+  const int64_t batch = tensor.shape[0], heads = tensor.shape[1];
+  if (tensor.size() == 0) return tensor;
+  const size_t plane = tensor.bytes.size() / static_cast<size_t>(batch * heads);
   const auto at = [&](int64_t b, int64_t h) {
-    return mask.visible.begin() + (b * mask.heads + h) * mask.q_len * mask.kv_len;
+    return tensor.bytes.data() + static_cast<size_t>(b * heads + h) * plane;
   };
-  const int64_t size = mask.q_len * mask.kv_len;
-  bool same_heads = true, same_rows = true;
-  for (int64_t b = 0; b < mask.batch; ++b)
-    for (int64_t h = 0; h < mask.heads; ++h) {
-      same_heads = same_heads && std::equal(at(b, h), at(b, h) + size, at(b, 0));
-      same_rows = same_rows && std::equal(at(b, h), at(b, h) + size, at(0, h));
-    }
-  const int64_t batch = same_rows ? 1 : mask.batch, heads = same_heads ? 1 : mask.heads;
-  std::string rows;
+  bool same_batch = true, same_heads = true;
   for (int64_t b = 0; b < batch; ++b)
-    for (int64_t h = 0; h < heads; ++h)
-      for (int64_t i = 0; i < mask.q_len; ++i) {
-        rows += rows.empty() ? "" : " ";
-        for (int64_t j = 0; j < mask.kv_len; ++j) rows += at(b, h)[i * mask.kv_len + j] ? '1' : '0';
-      }
-  return fmt::format(
-      "np.array([c == \"1\" for c in \"{}\".replace(\" \", \"\")]).reshape({}, {}, "
-      "{}, {})",
-      rows, batch, heads, mask.q_len, mask.kv_len);
+    for (int64_t h = 0; h < heads; ++h) {
+      same_batch = same_batch && std::memcmp(at(b, h), at(0, h), plane) == 0;
+      same_heads = same_heads && std::memcmp(at(b, h), at(b, 0), plane) == 0;
+    }
+  Tensor out(tensor.dtype,
+             {same_batch ? 1 : batch, same_heads ? 1 : heads, tensor.shape[2], tensor.shape[3]});
+  for (int64_t b = 0; b < out.shape[0]; ++b)
+    for (int64_t h = 0; h < out.shape[1]; ++h)
+      std::memcpy(out.bytes.data() + static_cast<size_t>(b * out.shape[1] + h) * plane, at(b, h),
+                  plane);
+  return out;
+}
+
+std::string mask(const Tensor& tensor) {
+  const Tensor held = broadcastable(tensor);
+  const std::vector<double> values = held.to_doubles();
+  std::string rows;
+  for (size_t n = 0; n < values.size(); ++n) {
+    if (n > 0 && n % static_cast<size_t>(held.shape[3]) == 0) rows += ' ';
+    rows += values[n] != 0 ? '1' : '0';
+  }
+  return fmt::format("np.array([x == \"1\" for x in \"{}\" if x != \" \"]).reshape({})", rows,
+                     shape_text(held.shape));
 }
 
 std::string normal_function(uint64_t seed) {

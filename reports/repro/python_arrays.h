@@ -11,10 +11,13 @@ namespace attnfuzz::python {
 std::string array(const Tensor& tensor, const Case& c, Role role);
 
 /// A boolean mask as rows of 0 and 1; axes along which it does not change have size 1.
-std::string mask(const DenseMask& mask);
+std::string mask(const Tensor& mask);
 
 /// The definition of normal(): Philox in NumPy, the same bits as oracle/philox.h.
 std::string normal_function(uint64_t seed);
+
+/// [batch, heads, …] with a size of 1 where all of the axis are equal.
+Tensor broadcastable(const Tensor& tensor);
 
 /// [batch, heads, len, dim] from the case's layout.
 Tensor logical(const Tensor& tensor, Layout layout);

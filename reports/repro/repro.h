@@ -1,9 +1,13 @@
 #pragma once
 #include "reports/report.h"
 
-/// One function for each family of targets; the table is in reports/repro.cpp.
+/// One function for each family of targets; the table is in reports/repro.cpp. Each gives an empty
+/// Repro for a case that it cannot put into a program.
 namespace attnfuzz {
 
-Repro builtin_repro(const Case& c, const TargetInfo& target);  ///< calls `attnfuzz replay`
+Repro replay_repro(const Case& c, const TargetInfo& target);  ///< calls `attnfuzz replay`
+
+Repro torch_repro(const Case& c, const TargetInfo& target);
+Repro onnxruntime_repro(const Case& c, const TargetInfo& target);
 
 }  // namespace attnfuzz

@@ -1,0 +1,209 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "reports/repro/python.h"
+#include "reports/repro/repro.h"
+#include "reports/text.h"
+
+namespace attnfuzz {
+namespace {
+
+/// A call of one operator, in the terms of the script.
+struct Node {
+  std::string op;
+  int opset = 0;                    ///< of ai.onnx; 0: an operator of com.microsoft
+  std::vector<std::string> inputs;  ///< expressions; "None" for one left out
+  std::vector<std::pair<std::string, std::string>> attributes;
+  int outputs = 1;
+  bool flat = true;  ///< out is [batch, len, heads · dim]
+};
+
+bool has(const Case& c, std::string_view rule) {
+  return c.problem.mask.find(rule) != nullptr;
+}
+
+bool only(const Case& c, std::initializer_list<std::string_view> rules) {
+  return std::all_of(c.problem.mask.rules.begin(), c.problem.mask.rules.end(),
+                     [&](const RuleUse& use) {
+                       return std::find(rules.begin(), rules.end(), use.spec->name) != rules.end();
+                     });
+}
+
+/// scale and softcap, where they are not at their defaults.
+void add_numbers(Node& node, const Problem& p) {
+  const auto real = [](double value) {  // an int would be another kind of attribute
+    const std::string digits = text::number(value);
+    return digits.find_first_of(".en") == digits.npos ? digits + ".0" : digits;
+  };
+  if (p.scale) node.attributes.emplace_back("scale", real(*p.scale));
+  if (p.softcap > 0) node.attributes.emplace_back("softcap", real(p.softcap));
+}
+
+std::string lens_text(const RuleUse& padding, std::string_view type) {
+  return fmt::format("np.array([{}], {})", fmt::join(padding.list(1), ", "), type);
+}
+bool left_side(const RuleUse& padding) {
+  return padding.integer(0) == 0;
+}
+
+/// key_padding_mask in the shortest of its forms.
+std::string padding_mask(const Case& c) {
+  const Problem& p = c.problem;
+  const RuleUse* padding = p.mask.find("padding");
+  const bool short_form =
+      padding && (p.q_len == p.kv_len ? only(c, {"padding", "causal"}) : only(c, {"padding"}));
+  if (!short_form)
+    return fmt::format("np.broadcast_to(mask[:, 0], ({}, {}, {})).astype(np.int32)", p.batch,
+                       p.q_len, p.kv_len);
+  if (!left_side(*padding)) return lens_text(*padding, "np.int32");
+  return fmt::format("(np.arange({0}) >= {0} - {1}[:, None]).astype(np.int32)", p.kv_len,
+                     lens_text(*padding, "np.int32"));
+}
+
+Node multi_head_attention(const Case& c) {
+  const Problem& p = c.problem;
+  Node node{"MultiHeadAttention", 0, {"flat(q)", "flat(k)", "flat(v)", "None"}, {}, 1, true};
+  const bool causal = has(c, "causal") && p.q_len == p.kv_len;
+  const bool all_said = causal ? only(c, {"bias", "alibi", "causal"}) : only(c, {"bias", "alibi"});
+  node.inputs.push_back(all_said ? "None" : padding_mask(c));
+  node.inputs.push_back(p.mask.adds_bias() ? "bias" : "None");
+  node.attributes = {{"num_heads", std::to_string(p.num_heads)}};
+  if (causal) node.attributes.emplace_back("unidirectional", "1");
+  add_numbers(node, p);
+  return node;
+}
+
+Node group_query_attention(const Case& c) {
+  const Problem& p = c.problem;
+  Node node{
+      "GroupQueryAttention", 0, {"flat(q)", "flat(k)", "flat(v)", "None", "None"}, {}, 3, true};
+  node.inputs.push_back(fmt::format("np.full({}, {}, np.int32)", p.batch, p.kv_len - 1));
+  node.inputs.push_back(fmt::format("np.array({}, np.int32)", p.kv_len));
+  node.inputs.insert(node.inputs.end(), 3, "None");
+  node.inputs.push_back(p.mask.adds_bias() ? "bias" : "None");
+  node.inputs.push_back(p.sinks ? "sinks" : "None");
+  node.attributes = {{"num_heads", std::to_string(p.num_heads)},
+                     {"kv_num_heads", std::to_string(p.num_kv_heads)}};
+  add_numbers(node, p);
+  if (!has(c, "causal")) node.attributes.emplace_back("causal", "0");
+  if (const RuleUse* window = p.mask.find("window"))
+    node.attributes.emplace_back("local_window_size", std::to_string(window->integer(0) + 1));
+  return node;
+}
+
+Node attention(const Case& c, int opset) {
+  const Problem& p = c.problem;
+  Node node{"Attention", opset, {"q", "k", "v"}, {}, 1, p.layout == Layout::bshd};
+  if (node.flat) node.inputs = {"flat(q)", "flat(k)", "flat(v)"};
+  add_numbers(node, p);
+  std::vector<std::string_view> said;
+  if (p.q_len == p.kv_len || p.mask.align == Align::top_left) {
+    if (has(c, "causal")) {
+      node.attributes.emplace_back("is_causal", "1");
+      said.push_back("causal");
+    }
+    if (const RuleUse* window = p.mask.find("window"); window && opset >= 25) {
+      node.attributes.emplace_back("left_window_size", std::to_string(window->integer(0)));
+      node.attributes.emplace_back("right_window_size", std::to_string(window->integer(1)));
+      said.push_back("window");
+    }
+  }
+  const RuleUse* padding = p.mask.find("padding");
+  const bool nonpad = padding && !left_side(*padding) && said.empty();
+  if (nonpad) {
+    node.opset = std::max(opset, 24);
+    said.push_back("padding");
+  }
+  const bool all_said =
+      std::all_of(p.mask.rules.begin(), p.mask.rules.end(), [&](const RuleUse& use) {
+        return std::find(said.begin(), said.end(), use.spec->name) != said.end();
+      });
+  std::string mask = all_said ? "None" : "trim(mask)";
+  if (p.mask.adds_bias()) mask = "trim(np.where(mask, bias, -np.inf).astype(q.dtype))";
+  node.inputs.insert(node.inputs.end(), {mask, "None", "None"});
+  node.inputs.push_back(nonpad ? lens_text(*padding, "np.int64") : "None");
+  if (node.flat) {
+    node.attributes.emplace_back("q_num_heads", std::to_string(p.num_heads));
+    node.attributes.emplace_back("kv_num_heads", std::to_string(p.num_kv_heads));
+  }
+  return node;
+}
+
+struct Operator {
+  std::string_view target;
+  Node (*node)(const Case&);
+};
+constexpr Operator kOperators[] = {
+    {"onnxruntime:MultiHeadAttention", multi_head_attention},
+    {"onnxruntime:GroupQueryAttention", group_query_attention},
+    {"onnxruntime:Attention", [](const Case& c) { return attention(c, 23); }},
+    {"onnxruntime:Attention-25", [](const Case& c) { return attention(c, 25); }},
+};
+
+constexpr std::string_view kModel = R"(def field(number, value):
+    """A protobuf field: an int, a float, or a text or message with its length."""
+    def varint(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+def run(op, opset, arrays, outputs, **attributes):
+    """Runs one operator (opset 0: com.microsoft's) as a model of one node; None: an input left out."""
+    def typed(name, x, shape=b""):
+        kinds = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11}
+        return field(1, name) + field(2, field(1, field(1, kinds[x.dtype.name]) + shape))
+    feeds = {f"in{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays) if a is not None}
+    node = b"".join(field(1, "" if a is None else f"in{i}") for i, a in enumerate(arrays))
+    node += b"".join(field(2, f"out{i}") for i in range(outputs)) + field(4, op)
+    for name, x in attributes.items():
+        number, kind = (2, 1) if isinstance(x, float) else (3, 2)
+        node += field(5, field(1, name) + field(number, x) + field(20, kind))
+    graph = field(1, node + field(7, "" if opset else "com.microsoft")) + field(2, op)
+    graph += b"".join(field(11, typed(n, x, field(2, field(1, b"") * x.ndim))) for n, x in feeds.items())
+    graph += b"".join(field(12, typed(f"out{i}", arrays[0])) for i in range(outputs))
+    opsets = field(8, field(2, opset or 21)) + field(8, field(1, "com.microsoft") + field(2, 1))
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    model = field(1, 11) + field(7, graph) + opsets
+    return ort.InferenceSession(model, options, ["CPUExecutionProvider"]).run(None, feeds)[0]
+
+)";
+
+std::string body_of(const Node& node, const Problem& p) {
+  std::vector<std::string> inputs = node.inputs;
+  while (inputs.back() == "None") inputs.pop_back();
+  std::string call = fmt::format("run(\"{}\", {}, [{}], {}", node.op, node.opset,
+                                 fmt::join(inputs, ", "), node.outputs);
+  for (const auto& [name, value] : node.attributes) call += fmt::format(", {}={}", name, value);
+  std::string body;
+  if (node.flat) body += "    flat = lambda x: x.swapaxes(1, 2).reshape(*x.shape[::2], -1)\n";
+  if (call.find("trim(") != call.npos)
+    body += "    trim = lambda x: trim(x[0]) if len(x) == 1 and x.ndim > 2 else x\n";
+  body += fmt::format("    out = {})\n", call);
+  return body + (node.flat ? fmt::format("    return out.reshape({}, {}, {}, -1).swapaxes(1, 2)\n",
+                                         p.batch, p.q_len, p.num_heads)
+                           : "    return out\n");
+}
+
+}  // namespace
+
+Repro onnxruntime_repro(const Case& c, const TargetInfo& target) {
+  if (c.cached()) return {};
+  for (const Operator& each : kOperators)
+    if (each.target == target.name)
+      return python_repro(c, target,
+                          {.standard = "import struct\n",
+                           .imports = "import onnxruntime as ort\n",
+                           .helpers = std::string(kModel),
+                           .body = body_of(each.node(c), c.problem),
+                           .needs = "onnxruntime"});
+  return {};
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,165 @@
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "reports/sample_findings.h"
+
+namespace attnfuzz {
+namespace {
+
+struct Ran {
+  int exit = -1;
+  std::string output;
+};
+
+Ran run(const std::string& command) {
+  Ran ran;
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  char buffer[4096];
+  for (size_t n = 0; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) ran.output.append(buffer, n);
+  const int status = pclose(pipe);
+  ran.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ran;
+}
+
+std::string python() {
+  const char* chosen = std::getenv("ATTNFUZZ_PYTHON");
+  return chosen && *chosen ? chosen : "python3";
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& with) {
+  const size_t at = text.find(what);
+  EXPECT_NE(at, text.npos) << what;
+  return at == text.npos ? text : text.replace(at, what.size(), with);
+}
+
+class ScriptTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/attnfuzz-repro-XXXXXX";
+    ASSERT_NE(mkdtemp(name), nullptr);
+    dir_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  Ran run_script(const std::string& text) {
+    std::ofstream(dir_ / "repro.py") << text;
+    return run(python() + " " + (dir_ / "repro.py").string());
+  }
+
+  std::filesystem::path dir_;
+};
+
+class PythonRepro : public ScriptTest, public testing::WithParamInterface<const char*> {};
+
+std::string script(const Case& c, const std::string& target) {
+  TargetInfo info;
+  info.name = target;
+  info.version = "1.0";
+  return make_repro(c, info).text;
+}
+
+/// The reference and the inputs alone: the "package" is a copy of the reference in NumPy.
+TEST_F(ScriptTest, ReferenceIsTheOraclesAnswer) {
+  if (run(python() + " -c 'import numpy'").exit != 0) GTEST_SKIP() << "needs numpy";
+  std::string text = script(samples::window_case(), "torch:sdpa-math");
+  const size_t imports = text.find("import torch"), after = text.find("# [batch");
+  const size_t target = text.find("def target"), reference = text.find("def reference");
+  const size_t normal = text.find("def normal");
+  ASSERT_NE(normal, text.npos);
+  ASSERT_LT(after, target);
+  const std::string head = text.substr(0, imports) + text.substr(normal, target - normal);
+  const std::string right =
+      head + "def target():\n    return reference()[0]\n\n" + text.substr(reference);
+  const Ran good = run_script(right);
+  EXPECT_EQ(good.exit, 0) << good.output;
+  EXPECT_NE(good.output.find("all 1024 elements are within their bound"), std::string::npos);
+
+  // What the script computes is what the oracle answers.
+  const Case c = samples::window_case();
+  const auto values = answer(c, make_inputs(c)).steps[0].out;
+  const std::string probe =
+      head + text.substr(reference, text.find("np.seterr") - reference) +
+      "np.seterr(all='ignore')\nfor x in reference()[0].ravel(): print(repr(float(x)))\n";
+  const Ran printed = run_script(probe);
+  ASSERT_EQ(printed.exit, 0) << printed.output;
+  std::istringstream lines(printed.output);
+  for (const double value : values) {
+    double got = 0;
+    ASSERT_TRUE(lines >> got);
+    EXPECT_NEAR(got, value, 1e-12);
+  }
+
+  const Ran bad = run_script(
+      head +
+      "def target():\n    out = reference()[0]\n    out[1, 2, 3, 4] += 1\n    return out\n\n" +
+      text.substr(reference));
+  EXPECT_EQ(bad.exit, 1);
+  EXPECT_NE(bad.output.find("out[1, 2, 3, 4] is "), std::string::npos) << bad.output;
+  EXPECT_NE(bad.output.find("1 of 1024 elements are wrong"), std::string::npos) << bad.output;
+}
+
+std::vector<Case> varied_cases() {
+  std::vector<Case> cases{samples::small_case()};
+  const char* masks[] = {
+      R"({"align":"top_left","rules":[{"rule":"causal"}]})",
+      R"({"align":"bottom_right","rules":[{"rule":"causal"},{"rule":"window","left":3,"right":0}]})",
+      R"({"align":"top_left","rules":[{"rule":"padding","side":"right","lens":[11,6]}]})",
+      R"({"align":"top_left","rules":[{"rule":"padding","side":"left","lens":[11,6]},{"rule":"bias","shape":"hqk"}]})",
+      R"({"align":"bottom_right","rules":[{"rule":"alibi"},{"rule":"boolean","shape":"bqk","keep":70}]})",
+  };
+  for (const char* mask : masks) {
+    cases.push_back(samples::small_case(mask));
+    cases.push_back(cases.back());
+    cases.back().problem.layout = Layout::bshd;
+    cases.back().data.dist = Distribution::large;
+    cases.push_back(samples::small_case(mask));  // small enough for literals
+    Problem& p = cases.back().problem;
+    p.num_heads = p.num_kv_heads = 2;
+    p.q_len = 3;
+    p.head_dim = p.head_dim_v = 4;
+    p.scale = 0.3;
+  }
+  return cases;
+}
+
+/// On cases that the target is right on; with another scale in the reference it is not.
+TEST_P(PythonRepro, ExitsOneWhileWrongAndZeroOnceRight) {
+  const std::string target = GetParam(), package = target.substr(0, target.find(':'));
+  if (run(python() + " -c 'import " + package + "'").exit != 0) GTEST_SKIP() << "needs " << package;
+  const bool needs_equal = target.find("GroupQuery") != target.npos;
+  const bool needs_heads = target.find("MultiHead") != target.npos;
+  int wrong_ones = 0;
+  for (Case c : varied_cases()) {
+    if (needs_heads) c.problem.num_kv_heads = c.problem.num_heads;
+    if (needs_heads) c.problem.fully_masked = FullyMasked::any;
+    if (needs_equal) {
+      const bool allowed = !c.problem.mask.find("padding") && !c.problem.mask.find("boolean");
+      if (!allowed) continue;
+      c.problem.q_len = c.problem.kv_len;
+      c.problem.head_dim = c.problem.head_dim_v = 8;
+    }
+    const std::string text = script(c, target);
+    ASSERT_FALSE(text.empty());
+    const Ran right = run_script(text);
+    EXPECT_EQ(right.exit, 0) << one_line(c) << "\n" << right.output << text;
+    if (++wrong_ones > 2) continue;
+    const Ran wrong = run_script(replaced(text, "s = Q @", "s = 1.5 * Q @"));
+    EXPECT_EQ(wrong.exit, 1) << one_line(c) << "\n" << wrong.output;
+    EXPECT_NE(wrong.output.find("should be"), std::string::npos) << wrong.output;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, PythonRepro,
+                         testing::Values("torch:sdpa-math", "torch:sdpa-flash",
+                                         "onnxruntime:MultiHeadAttention",
+                                         "onnxruntime:GroupQueryAttention", "onnxruntime:Attention",
+                                         "onnxruntime:Attention-25"));
+
+}  // namespace
+}  // namespace attnfuzz

@@ -1,0 +1,26 @@
+#include <fmt/format.h>
+
+#include "oracle/case_io.h"
+#include "reports/repro/repro.h"
+#include "reports/text.h"
+
+namespace attnfuzz {
+
+/// For a target without a package of its own, and for what no other family can say: the script
+/// feeds the case to `attnfuzz replay`, whose exit is already 1 while the bug is there and 0 once
+/// it is fixed.
+Repro replay_repro(const Case& c, const TargetInfo& target) {
+  return {"repro.sh",
+          fmt::format(R"(#!/bin/sh
+# {} fails on this case. Exits 1 while it does, 0 once it is fixed.
+# Set ATTNFUZZ to the program if it is not on the PATH.
+case=$(mktemp) || exit 3
+trap 'rm -f "$case"' EXIT
+cat >"$case" <<'CASE'
+{}CASE
+"${{ATTNFUZZ:-attnfuzz}}" replay "$case" -t {}
+)",
+                      text::line(target.name), write_case(c), text::shell(target.name))};
+}
+
+}  // namespace attnfuzz

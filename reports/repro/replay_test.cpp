@@ -1,0 +1,42 @@
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "reports/sample_findings.h"
+
+namespace attnfuzz {
+namespace {
+
+/// A stand-in for the program that checks how it is called.
+TEST(ReplayRepro, HandsTheCaseToAttnfuzz) {
+  char name[] = "/tmp/attnfuzz-replay-XXXXXX";
+  ASSERT_NE(mkdtemp(name), nullptr);
+  const std::filesystem::path dir = name;
+  TargetInfo target;
+  target.name = "./it's mine.so";
+  const Case c = samples::cached_case();
+  const Repro repro = make_repro(c, target);
+  EXPECT_EQ(repro.file_name, "repro.sh");
+  std::ofstream(dir / "repro.sh") << repro.text;
+  std::ofstream(dir / "case.json") << write_case(c);
+  std::ofstream(dir / "attnfuzz") << "#!/bin/sh\n"
+                                     "[ \"$1 $3 $4\" = \"replay -t ./it's mine.so\" ] || exit 9\n"
+                                     "cmp -s \"$2\" \"$(dirname \"$0\")/case.json\" || exit 8\n"
+                                     "exit $EXIT\n";
+  std::filesystem::permissions(dir / "attnfuzz", std::filesystem::perms::owner_all);
+  for (const int exit : {0, 1}) {
+    const std::string command = "EXIT=" + std::to_string(exit) + " ATTNFUZZ='" + name +
+                                "/attnfuzz' sh '" + name + "/repro.sh'";
+    const int status = std::system(command.c_str());
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), exit);
+  }
+  std::filesystem::remove_all(dir);
+}
+
+}  // namespace
+}  // namespace attnfuzz
