@@ -115,15 +115,17 @@ std::vector<Case> varied_cases() {
   };
   for (const char* mask : masks) {
     cases.push_back(samples::small_case(mask));
-    cases.push_back(cases.back());
-    cases.back().problem.layout = Layout::bshd;
-    cases.back().data.dist = Distribution::large;
-    cases.push_back(samples::small_case(mask));  // small enough for literals
-    Problem& p = cases.back().problem;
-    p.num_heads = p.num_kv_heads = 2;
-    p.q_len = 3;
-    p.head_dim = p.head_dim_v = 4;
-    p.scale = 0.3;
+    Case& c = cases.back();
+    if (cases.size() % 3 == 0) {
+      c.problem.layout = Layout::bshd;
+      c.data.dist = Distribution::large;
+    }
+    if (cases.size() % 3 == 1) {  // small enough for literals
+      c.problem.num_heads = c.problem.num_kv_heads = 2;
+      c.problem.q_len = 3;
+      c.problem.head_dim = c.problem.head_dim_v = 4;
+      c.problem.scale = 0.3;
+    }
   }
   return cases;
 }
@@ -148,7 +150,7 @@ TEST_P(PythonRepro, ExitsOneWhileWrongAndZeroOnceRight) {
     ASSERT_FALSE(text.empty());
     const Ran right = run_script(text);
     EXPECT_EQ(right.exit, 0) << one_line(c) << "\n" << right.output << text;
-    if (++wrong_ones > 2) continue;
+    if (++wrong_ones > 1) continue;
     const Ran wrong = run_script(replaced(text, "s = Q @", "s = 1.5 * Q @"));
     EXPECT_EQ(wrong.exit, 1) << one_line(c) << "\n" << wrong.output;
     EXPECT_NE(wrong.output.find("should be"), std::string::npos) << wrong.output;
