@@ -72,6 +72,9 @@ TEST(Diagnose, OtherLengths) {
     return diagnose(samples::finding(c, outcome)).at(0);
   };
   EXPECT_EQ(cause({14, 14}, {15, 15}).name, "length-batch");  // batch·q_len = 2·q_len: both said
+  EXPECT_EQ(
+      cause({2, 2}, {4, 4}).words.find("In step 1 (prefill), the cache grew by num_kv_heads=2"),
+      0u);
   EXPECT_EQ(cause({7, 7}, {7, 7}).name, "length-stale");
   EXPECT_EQ(cause({7, 7}, {1, 1}).name, "length-replaced");
   EXPECT_EQ(cause({7, 6}, {8, 8}).name, "length");

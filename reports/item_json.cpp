@@ -145,6 +145,34 @@ Examination to_examination(const Json& json) {
           json.at("signature").get<std::string>(), to_precision(json.at("precision"))};
 }
 
+Json class_json(const FailureClass& failure) {
+  Json json{{"kind", name(failure.kind)}, {"text", text::clean(failure.text)}};
+  json["numbers"] = Json::array();
+  for (const NumberReading& number : failure.numbers) {
+    Json each{{"names", number.names}, {"ambiguity", number.ambiguity}};
+    if (number.constant) each["constant"] = *number.constant;
+    json["numbers"].push_back(std::move(each));
+  }
+  json["meanings"] = failure.meanings;
+  json["features"] = failure.features;
+  return json;
+}
+
+FailureClass to_class(const Json& json) {
+  FailureClass failure;
+  failure.kind = to_enum<FailureKind>(json.at("kind"));
+  failure.text = json.at("text").get<std::string>();
+  for (const Json& each : json.at("numbers")) {
+    NumberReading number{each.at("names").get<std::vector<std::string>>(), std::nullopt,
+                         each.at("ambiguity").get<size_t>()};
+    if (each.contains("constant")) number.constant = each.at("constant").get<int64_t>();
+    failure.numbers.push_back(std::move(number));
+  }
+  failure.meanings = json.at("meanings").get<std::vector<std::string>>();
+  failure.features = json.at("features").get<std::vector<std::string>>();
+  return failure;
+}
+
 Case to_case(const Json& json, const std::string& where) {
   return parse_case(json.dump(), where).c;
 }
@@ -175,6 +203,7 @@ std::string item_to_json(const Report::Item& item) {
   json["original"] = Json::parse(write_case(f.original));
   json["first"] = examination_json(f.first, false);
   json["last"] = examination_json(f.last, true);
+  json["learned"] = class_json(f.learned);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -205,6 +234,7 @@ Report::Item item_from_json(std::string_view text, const std::string& where) try
   f.original = to_case(json.at("original"), where);
   f.first = to_examination(json.at("first"));
   f.last = to_examination(json.at("last"));
+  f.learned = to_class(json.at("learned"));
   return item;
 } catch (const InputError&) {
   throw;

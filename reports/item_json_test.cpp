@@ -31,6 +31,8 @@ TEST(ItemJson, RoundTrip) {
   f.seed = std::numeric_limits<uint64_t>::max();
   f.corpus = "corpus/x/y.case.json";
   f.count = 3;
+  f.learned = classify(f.original, f.last.verdict);
+  f.learned.numbers = {{{"q_len", "batch"}, std::nullopt, 2}, {{}, 5, 0}};
   f.first.precision.scores = DType::f16;
   f.last.precision.flush_subnormals = true;
   f.last.verdict.worst.got = std::numeric_limits<double>::infinity();
@@ -48,6 +50,11 @@ TEST(ItemJson, RoundTrip) {
   EXPECT_EQ(back.finding.shrunk.c, f.shrunk.c);
   EXPECT_EQ(back.finding.shrunk.history, f.shrunk.history);
   EXPECT_EQ(back.finding.shrunk.minimal, f.shrunk.minimal);
+  EXPECT_EQ(back.finding.learned.text, f.learned.text);
+  EXPECT_EQ(back.finding.learned.features, f.learned.features);
+  ASSERT_EQ(back.finding.learned.numbers.size(), 2u);
+  EXPECT_EQ(back.finding.learned.numbers[0].names, f.learned.numbers[0].names);
+  EXPECT_EQ(back.finding.learned.numbers[1].constant, 5);
   expect_same(back.finding.first, f.first);
   expect_same(back.finding.last, f.last);
   ASSERT_EQ(back.finding.last.outcome.steps.size(), 1u);

@@ -78,7 +78,8 @@ Story tell(const Report::Item& item) {
   if (!worst.empty())
     story.happened += worst;
   else if (v.detail != f.last.outcome.text)  // an error's text stands apart
-    story.happened += " " + text::sentence(text::line(v.detail, 400));
+    story.happened +=
+        " " + text::sentence(text::line(annotate(v.detail, f.shrunk.c, &f.learned), 400));
   story.expected = text::sentence(words.expected);
   story.error_text = text::clean(f.last.outcome.text);
   story.named_text = annotate(story.error_text, f.shrunk.c, &f.learned);

@@ -14,7 +14,9 @@
 namespace attnfuzz {
 
 std::vector<Cause> causes_from_fits(const Finding& finding);
-std::vector<Cause> causes_from_text(std::string_view text, const Case& c);
+/// `learned` as for name_numbers().
+std::vector<Cause> causes_from_text(std::string_view text, const Case& c,
+                                    const FailureClass* learned = nullptr);
 std::vector<Cause> causes_from_lengths(const Finding& finding);
 std::vector<Cause> causes_from_location(const Finding& finding);
 

@@ -63,68 +63,82 @@ constexpr LengthEntry kTable[] = {
      }},
 };
 
-struct WrongLength {
+/// What a row's length became in a step with tokens.
+struct Reported {
   size_t step;
-  int64_t b, before, got, want;
+  int64_t b, before, got, want;  ///< before: as the target itself said
 };
 
-/// The rows that are wrong at the first step where any is.
-std::vector<WrongLength> wrong_lengths(const Finding& finding) {
+/// All of them, in order.
+std::vector<Reported> reported_lengths(const Finding& finding) {
   const Case& c = finding.shrunk.c;
-  std::vector<WrongLength> wrong;
-  if (!c.cached()) return wrong;
+  std::vector<Reported> all;
+  if (!c.cached()) return all;
   CacheModel model(c);
   std::vector<int64_t> before(static_cast<size_t>(c.problem.batch), 0);
   const std::vector<StepOutput>& steps = finding.last.outcome.steps;
-  for (size_t s = 0; s < std::min(steps.size(), c.steps.size()) && wrong.empty(); ++s) {
+  for (size_t s = 0; s < std::min(steps.size(), c.steps.size()); ++s) {
     model.apply(s);
     const std::vector<int64_t> want = model.lengths();
     const std::vector<int64_t>& got = steps[s].lengths;
-    for (size_t b = 0; b < std::min(got.size(), want.size()); ++b)
-      if (got[b] != want[b])
-        wrong.push_back({s, static_cast<int64_t>(b), before[b], got[b], want[b]});
-    before = want;
+    if (got.size() != want.size()) break;
+    for (size_t b = 0; b < got.size() && c.steps[s].has_tokens(); ++b)
+      all.push_back({s, static_cast<int64_t>(b), before[b], got[b], want[b]});
+    before = got;
   }
-  return wrong;
+  return all;
 }
 
-Growth growth(const Case& c, const WrongLength& w) {
-  const Step& step = c.steps[w.step];
-  const auto b = static_cast<size_t>(w.b);
-  const int64_t real = b < step.lens.size() ? step.lens[b] : step.q_len;
-  return {c, step, w.before, real};
+Growth growth(const Case& c, const Reported& r) {
+  const Step& step = c.steps[r.step];
+  const auto b = static_cast<size_t>(r.b);
+  return {c, step, r.before, b < step.lens.size() ? step.lens[b] : step.q_len};
+}
+
+/// Whether the failures seen while shrinking leave it possible that the length is this axis.
+bool possible(const LengthEntry& row, const FailureClass& learned) {
+  if (row.axis.empty() || learned.numbers.empty() || learned.numbers[0].names.empty()) return true;
+  const auto& names = learned.numbers[0].names;
+  return std::find(names.begin(), names.end(), row.axis) != names.end();
+}
+
+Cause cause_of(const LengthEntry& row, const Case& c, const Reported& r, bool first) {
+  const std::string how = row.axis.empty()
+                              ? fmt::format("reports {} instead of {} tokens", r.got, r.want)
+                              : fmt::format("grew by {}={} instead of q_len={} tokens", row.axis,
+                                            r.got - r.before, growth(c, r).real);
+  return {std::string(row.name),
+          fmt::format("{} step {} ({}), the cache {}: {}.", first ? "In" : "Or, in", r.step + 1,
+                      name(c.steps[r.step].op), how, row.words)};
 }
 
 }  // namespace
 
+/// Those that explain every step come first, then those that explain the first wrong one.
 std::vector<Cause> causes_from_lengths(const Finding& finding) {
   const Case& c = finding.shrunk.c;
-  const std::vector<WrongLength> wrong = wrong_lengths(finding);
-  const auto step_words = [&](const WrongLength& each) {
-    return fmt::format("step {} ({})", each.step + 1, name(c.steps[each.step].op));
+  const std::vector<Reported> all = reported_lengths(finding);
+  const auto wrong =
+      std::find_if(all.begin(), all.end(), [](const Reported& r) { return r.got != r.want; });
+  if (wrong == all.end()) return {};
+  const auto explains = [&](const LengthEntry& row, bool every_step) {
+    return std::all_of(all.begin(), all.end(), [&](const Reported& r) {
+      return (!every_step && r.step != wrong->step) || row.length(growth(c, r)) == r.got;
+    });
   };
   std::vector<Cause> causes;
-  if (wrong.empty()) return causes;
-  const WrongLength& w = wrong.front();
-  const Growth g = growth(c, w);
-  for (const LengthEntry& row : kTable) {
-    const bool fits = c.steps[w.step].has_tokens() &&
-                      std::all_of(wrong.begin(), wrong.end(), [&](const WrongLength& each) {
-                        return row.length(growth(c, each)) == each.got;
-                      });
-    if (!fits) continue;
-    const std::string how = row.axis.empty()
-                                ? fmt::format("reports {} instead of {} tokens", w.got, w.want)
-                                : fmt::format("grew by {}={} instead of q_len={} tokens", row.axis,
-                                              w.got - w.before, g.real);
-    causes.push_back({std::string(row.name),
-                      fmt::format("{} {}, the cache {}: {}.", causes.empty() ? "In" : "Or, in",
-                                  step_words(w), how, row.words)});
+  for (const bool every_step : {true, false}) {
+    if (!causes.empty()) break;
+    for (const LengthEntry& row : kTable)
+      if (explains(row, every_step) && possible(row, finding.learned))
+        causes.push_back(cause_of(row, c, *wrong, causes.empty()));
   }
   if (causes.empty())
     causes.push_back(
-        {"length", fmt::format("In {}, row {} reports {} where {} are cached.", step_words(w), w.b,
-                               text::count(w.got, "token"), w.want)});
+        {"length", fmt::format("In step {} ({}), row {} reports {} where {} are "
+                               "cached.",
+                               wrong->step + 1, name(c.steps[wrong->step].op), wrong->b,
+                               text::count(wrong->got, "token"), wrong->want)});
   return causes;
 }
 

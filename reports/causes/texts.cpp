@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fuzz/error_text.h"
 #include "reports/causes/causes.h"
 #include "reports/text.h"
 
@@ -20,16 +21,28 @@ struct Named {
 
 using NamedCaptures = std::map<std::string, std::vector<Named>, std::less<>>;
 
-/// A pattern's captures are sizes by where they stand, also in texts whose numbers run into each
-/// other ("10x64").
-NamedCaptures name_captures(const Captures& captures, const Case& c) {
+bool is_at(size_t offset, std::span<const TextNumber> numbers) {
+  return std::any_of(numbers.begin(), numbers.end(), [&](const TextNumber& number) {
+    return number.offset == offset && number.role == TextNumber::Role::size;
+  });
+}
+
+/// The axes that each capture can stand for. Numbers that run into each other ("10x64") are sizes
+/// by where the pattern has them.
+NamedCaptures name_captures(const Captures& captures, std::string_view text, const Case& c,
+                            const FailureClass* learned) {
+  const std::vector<NamedNumber> known = name_numbers(text, c, learned);
+  const std::vector<TextNumber> numbers = numbers_in(text);
   const std::vector<NamedSize> sizes = named_sizes(c);
   NamedCaptures named;
   for (const auto& [key, list] : captures)
     for (const Captured& captured : list) {
       Named each{captured.value, {}};
-      for (const NamedSize& size : sizes)
-        if (size.value == captured.value) each.names.push_back(size.name);
+      for (const NamedNumber& number : known)
+        if (number.offset == captured.offset) each.names = number.names;
+      if (!is_at(captured.offset, numbers))
+        for (const NamedSize& size : sizes)
+          if (size.value == captured.value && !size.alias) each.names.push_back(size.name);
       named[key].push_back(std::move(each));
     }
   return named;
@@ -81,10 +94,11 @@ std::string fill(std::string_view words, const NamedCaptures& captures) {
   return out;
 }
 
-std::optional<Cause> explain(const TextPattern& row, std::string_view text, const Case& c) {
+std::optional<Cause> explain(const TextPattern& row, std::string_view text, const Case& c,
+                             const FailureClass* learned) {
   const auto captures = match_text(row.pattern, text);
   if (!captures) return std::nullopt;
-  const NamedCaptures named = name_captures(*captures, c);
+  const NamedCaptures named = name_captures(*captures, text, c, learned);
   Cause cause{std::string(row.name), fill(row.words, named)};
   std::string hint;
   if (const auto a = named.find("a"), b = named.find("b");
@@ -102,12 +116,13 @@ std::optional<Cause> explain(const TextPattern& row, std::string_view text, cons
 
 }  // namespace
 
-std::vector<Cause> causes_from_text(std::string_view raw, const Case& c) {
+std::vector<Cause> causes_from_text(std::string_view raw, const Case& c,
+                                    const FailureClass* learned) {
   const std::string text = text::clean(raw);
   std::vector<Cause> causes;
   for (const auto& table : {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
     for (const TextPattern& row : table)
-      if (auto cause = explain(row, text, c)) {
+      if (auto cause = explain(row, text, c, learned)) {
         const bool told = std::any_of(causes.begin(), causes.end(), [&](const Cause& other) {
           return other.name == cause->name;
         });
