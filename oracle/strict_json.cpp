@@ -98,7 +98,9 @@ std::string layout(const OrderedJson& json, size_t indent, size_t column, bool o
   std::string text;
   for (const auto& [key, value] : json.items()) {
     const std::string name = json.is_object() ? on_one_line(key) + ": " : "";
-    text += (text.empty() ? "\n" : ",\n") + inner + name;
+    text += text.empty() ? "\n" : ",\n";
+    text += inner;
+    text += name;
     text += layout(value, inner.size(), inner.size() + name.size(), false);
   }
   text += "\n" + std::string(indent, ' ');
