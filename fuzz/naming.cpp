@@ -150,7 +150,8 @@ std::string annotate(std::string_view text, const Case& c, const FailureClass* l
   size_t from = 0;
   for (const NamedNumber& number : name_numbers(text, c, learned)) {
     annotated += text.substr(from, number.offset - from);
-    annotated += number.names.front() + "=";
+    const bool named_already = number.offset > 0 && text[number.offset - 1] == '=';
+    if (!named_already) annotated += number.names.front() + "=";
     annotated += text.substr(number.offset, number.length);
     from = number.offset + number.length;
   }

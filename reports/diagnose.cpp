@@ -40,6 +40,7 @@ void append(std::vector<Cause>& to, std::vector<Cause> from) {
 std::vector<Cause> diagnose(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
   std::vector<Cause> causes = causes_from_fits(finding);
+  append(causes, causes_from_offset(finding));
   append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   if (verdict.failure == FailureKind::shape) append(causes, causes_from_lengths(finding));
   if (causes.empty()) append(causes, causes_from_location(finding));

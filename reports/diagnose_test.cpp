@@ -59,8 +59,41 @@ TEST(Diagnose, OffsetFromTheHeadAxis) {
   ASSERT_FALSE(causes.empty());
   EXPECT_EQ(causes[0].name, "length-heads");
   EXPECT_EQ(causes[0].words,
-            "In step 1 (prefill), the cache grew by num_heads=4 instead of q_len=7 tokens: the "
+            "In step 0 (prefill), the cache grew by num_heads=4 instead of q_len=7 tokens: the "
             "offset is taken from the head axis.");
+}
+
+TEST(Diagnose, OffsetInABuffer) {
+  Case c = samples::cached_case();  // prefill of 7, then 1 token
+  c.cache = Cache{CacheKind::fixed, 9, 0};
+  c.steps = {{StepOp::prefill, 2, {}, {}, 0}, {StepOp::append, 6, {}, {}, 0}};
+  Outcome outcome = samples::right_outcome(c);
+  outcome.steps.pop_back();
+  outcome.status = Status::error;
+  outcome.text =
+      "The expanded size of the tensor (5) must match the existing size (6) at "
+      "non-singleton dimension 2";
+  const auto causes = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(
+      causes[0].words,
+      "In step 1 (append), q_len=6 tokens are written from position 4 on into a buffer of "
+      "capacity=9, where past_len=2 are: the offset is taken from the head axis (num_heads).");
+}
+
+TEST(Diagnose, TheOriginalCaseTellsLengthsApart) {
+  const Case original = samples::cached_case();
+  Outcome first = samples::right_outcome(original);
+  first.steps[0].lengths = {4, 4};  // num_heads each time
+  first.steps[1].lengths = {8, 8};
+  Finding f = samples::finding(original, first);
+  f.shrunk.c.problem.num_heads = f.shrunk.c.problem.num_kv_heads = f.shrunk.c.problem.batch = 1;
+  f.last.outcome = samples::right_outcome(f.shrunk.c);
+  f.last.outcome.steps[0].lengths = {1};
+  f.last.outcome.steps[1].lengths = {2};
+  const auto causes = diagnose(f);
+  ASSERT_EQ(causes.size(), 1u);
+  EXPECT_EQ(causes[0].name, "length-heads");
 }
 
 TEST(Diagnose, OtherLengths) {
@@ -73,13 +106,13 @@ TEST(Diagnose, OtherLengths) {
   };
   EXPECT_EQ(cause({14, 14}, {15, 15}).name, "length-batch");  // batch·q_len = 2·q_len: both said
   EXPECT_EQ(
-      cause({2, 2}, {4, 4}).words.find("In step 1 (prefill), the cache grew by num_kv_heads=2"),
+      cause({2, 2}, {4, 4}).words.find("In step 0 (prefill), the cache grew by num_kv_heads=2"),
       0u);
   EXPECT_EQ(cause({7, 7}, {7, 7}).name, "length-stale");
   EXPECT_EQ(cause({7, 7}, {1, 1}).name, "length-replaced");
   EXPECT_EQ(cause({7, 6}, {8, 8}).name, "length");
   EXPECT_EQ(cause({7, 6}, {8, 8}).words,
-            "In step 1 (prefill), row 1 reports 6 tokens where 7 are cached.");
+            "In step 0 (prefill), row 1 reports 6 tokens where 7 are cached.");
 }
 
 std::set<std::string> names(const std::vector<Cause>& causes) {

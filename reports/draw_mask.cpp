@@ -90,7 +90,7 @@ std::string step_masks(const Case& c, int64_t b, int64_t h, bool unicode, int64_
   for (size_t s = 0; s < c.steps.size(); ++s) {
     cache.apply(s);
     if (!c.steps[s].has_tokens()) continue;
-    out += fmt::format("step {} ({})\n", s + 1, name(c.steps[s].op));
+    out += fmt::format("step {} ({})\n", s, name(c.steps[s].op));
     out += draw(step_mask(c, b, h, static_cast<int>(s), cache), unicode, width);
   }
   return out;

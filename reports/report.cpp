@@ -51,6 +51,23 @@ void write_finding(Report::Item& item, const std::filesystem::path& dir) {
   write_file(dir / "report.md", finding_markdown(item));
 }
 
+/// The same finding seen twice (in the corpus and by the campaign) is one.
+Report merged(Report report) {
+  std::vector<Report::Item> items;
+  for (Report::Item& item : report.items) {
+    const auto known = std::find_if(items.begin(), items.end(), [&](const Report::Item& other) {
+      return other.finding.target == item.finding.target &&
+             other.finding.signature == item.finding.signature;
+    });
+    if (known == items.end())
+      items.push_back(std::move(item));
+    else
+      known->finding.count += item.finding.count;
+  }
+  report.items = std::move(items);
+  return report;
+}
+
 }  // namespace
 
 std::span<const Writer> writers() {
@@ -64,7 +81,7 @@ void write_report(const Report& report, const std::filesystem::path& dir,
     if (const Writer* writer = &find_writer(format);
         std::find(chosen.begin(), chosen.end(), writer) == chosen.end())
       chosen.push_back(writer);
-  Report written = report;
+  Report written = merged(report);
   for (Report::Item& item : written.items)
     write_finding(item, dir / "findings" / item.finding.signature);
   std::filesystem::create_directories(dir);

@@ -154,12 +154,12 @@ TEST(Markdown, TheEssentialsComeFirst) {
   const std::string first = page.substr(0, page.find("## The case"));
   EXPECT_LE(std::count(first.begin(), first.end(), '\n'), 30);
   for (const char* part :
-       {"specimen:sample", "raises an error", "tensor a (q\\_len=8)",
+       {"specimen:sample", "raises an error", "tensor a (q_len=8) must match tensor b",
         "tensor a (q_len=8) must match the size of tensor b (batch=2)", "**Expected.**",
         "attnfuzz replay case.json -t 'specimen:sample'", "repro.sh"})
     EXPECT_NE(first.find(part), first.npos) << part << "\n" << first;
-  EXPECT_NE(page.find("1. kv\\_len 37 → 11\n"), page.npos);
-  EXPECT_NE(page.find("| q\\_len | 8 |"), page.npos);
+  EXPECT_NE(page.find("1. kv_len 37 → 11\n"), page.npos);
+  EXPECT_NE(page.find("| q_len | 8 |"), page.npos);
 }
 
 TEST(Markdown, HostileTextStaysText) {
@@ -206,6 +206,18 @@ TEST(WriteReport, LaysOutTheFolder) {
   }
   EXPECT_THROW(write_report(report, dir, std::vector<std::string>{"pdf"}), InputError);
   EXPECT_THROW(write_report(report, dir / "summary.json", formats), InputError);
+  std::filesystem::remove_all(name);
+}
+
+TEST(WriteReport, TheSameFindingTwiceIsOne) {
+  char name[] = "/tmp/attnfuzz-report-XXXXXX";
+  ASSERT_NE(mkdtemp(name), nullptr);
+  const Report::Item item =
+      samples::item(samples::error_finding(samples::small_case(), samples::kMaskAxisText));
+  write_report(samples::report({item, item}), name, {});
+  const Json summary = Json::parse(text_of(std::filesystem::path(name) / "summary.json"));
+  ASSERT_EQ(summary.at("findings").size(), 1u);
+  EXPECT_EQ(summary.at("findings").at(0).at("count"), 2);
   std::filesystem::remove_all(name);
 }
 

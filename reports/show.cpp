@@ -102,7 +102,7 @@ std::string timeline(const Case& c) {
   CacheModel model(c);
   for (size_t s = 0; s < c.steps.size(); ++s) {
     model.apply(s);
-    words += fmt::format("  {}. {} → lengths [{}]\n", s + 1, step_text(c.steps[s]),
+    words += fmt::format("  - step {}: {} → lengths [{}]\n", s, step_text(c.steps[s]),
                          fmt::join(model.lengths(), ", "));
   }
   return words;
@@ -148,7 +148,7 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
     if (c.cache->capacity > 0) rows.emplace_back("capacity", std::to_string(c.cache->capacity));
     if (c.cache->page_size > 0) rows.emplace_back("page_size", std::to_string(c.cache->page_size));
     for (size_t s = 0; s < c.steps.size(); ++s)
-      rows.emplace_back(fmt::format("step {}", s + 1), step_text(c.steps[s]));
+      rows.emplace_back(fmt::format("step {}", s), step_text(c.steps[s]));
   }
   return rows;
 }

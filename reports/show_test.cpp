@@ -27,9 +27,9 @@ TEST(Show, StepsWithLengths) {
   c.steps.push_back({StepOp::reorder, 0, {}, {1, 1}, 0});
   const std::string words = describe(c);
   EXPECT_NE(words.find("Cache: dynamic. Steps:\n"
-                       "  1. prefill 7 tokens, of which real [5, 7] → lengths [5, 7]\n"
-                       "  2. decode 1 token → lengths [6, 8]\n"
-                       "  3. reorder to rows [1, 1] → lengths [8, 8]\n"),
+                       "  - step 0: prefill 7 tokens, of which real [5, 7] → lengths [5, 7]\n"
+                       "  - step 1: decode 1 token → lengths [6, 8]\n"
+                       "  - step 2: reorder to rows [1, 1] → lengths [8, 8]\n"),
             std::string::npos)
       << words;
 }
@@ -69,11 +69,11 @@ TEST(Show, CachedMaskIsDrawnStepByStep) {
   Case c = samples::cached_case();
   c.steps[0].q_len = 2;
   EXPECT_EQ(draw_mask(c, 0, 0, false),
-            "step 1 (prefill)\n"
+            "step 0 (prefill)\n"
             "  key 0 \n"
             "   q0 #.\n"
             "   q1 ##\n"
-            "step 2 (decode)\n"
+            "step 1 (decode)\n"
             "  key 0  \n"
             "   q2 ###\n");
 }

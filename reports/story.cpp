@@ -44,7 +44,7 @@ std::string worst_words(const Finding& finding) {
   if (v.wrong == 0) return "";
   const WorstElement& w = v.worst;
   const std::string step =
-      finding.shrunk.c.cached() ? fmt::format("step {}, ", w.step + 1) : std::string();
+      finding.shrunk.c.cached() ? fmt::format("step {}, ", w.step) : std::string();
   return fmt::format(
       " {} of {} elements are outside their bound. The worst is at {}batch row {}, "
       "head {}, query {}, element {}: got {:.9g}, expected {:.9g}, allowed error "

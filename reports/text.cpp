@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 namespace attnfuzz::text {
@@ -130,11 +131,17 @@ std::string xml(std::string_view raw) {
 }
 
 std::string markdown(std::string_view raw) {
-  return replace_each(raw, [](char c) -> std::string {
-    constexpr std::string_view special = "\\`*_[]<>|#~$&";
-    if (special.find(c) != special.npos) return {'\\', c};
-    return {c};
-  });
+  constexpr std::string_view special = "\\`*_[]<>|#~$&";
+  const auto in_word = [&](size_t k) {
+    return k < raw.size() && std::isalnum(static_cast<unsigned char>(raw[k])) != 0;
+  };
+  std::string out;
+  for (size_t k = 0; k < raw.size(); ++k) {
+    const bool plain = raw[k] == '_' && k > 0 && in_word(k - 1) && in_word(k + 1);  // q_len
+    if (!plain && special.find(raw[k]) != special.npos) out += '\\';
+    out += raw[k];
+  }
+  return out;
 }
 
 namespace {

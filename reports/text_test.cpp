@@ -41,6 +41,7 @@ TEST(Text, Xml) {
 }
 
 TEST(Text, MarkdownCannotBeBrokenOutOf) {
+  EXPECT_EQ(text::markdown("q_len _x_ a__b"), "q_len \\_x\\_ a\\_\\_b");
   EXPECT_EQ(text::markdown("*a* [x](y) <b> | #"), "\\*a\\* \\[x\\](y) \\<b\\> \\| \\#");
   EXPECT_EQ(text::markdown_code("a`b"), "``a`b``");
   EXPECT_EQ(text::markdown_code("`"), "`` ` ``");

@@ -18,6 +18,7 @@ std::vector<Cause> causes_from_fits(const Finding& finding);
 std::vector<Cause> causes_from_text(std::string_view text, const Case& c,
                                     const FailureClass* learned = nullptr);
 std::vector<Cause> causes_from_lengths(const Finding& finding);
+std::vector<Cause> causes_from_offset(const Finding& finding);
 std::vector<Cause> causes_from_location(const Finding& finding);
 
 /// An error text of a system and what it says once its numbers are named. One table for each

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "oracle/cache_model.h"
 #include "reports/causes/causes.h"
@@ -63,6 +64,12 @@ constexpr LengthEntry kTable[] = {
      }},
 };
 
+/// A case and what the target did with it.
+struct Run {
+  const Case& c;
+  const std::vector<StepOutput>& steps;
+};
+
 /// What a row's length became in a step with tokens.
 struct Reported {
   size_t step;
@@ -70,75 +77,106 @@ struct Reported {
 };
 
 /// All of them, in order.
-std::vector<Reported> reported_lengths(const Finding& finding) {
-  const Case& c = finding.shrunk.c;
+std::vector<Reported> reported_lengths(const Run& run) {
   std::vector<Reported> all;
-  if (!c.cached()) return all;
-  CacheModel model(c);
-  std::vector<int64_t> before(static_cast<size_t>(c.problem.batch), 0);
-  const std::vector<StepOutput>& steps = finding.last.outcome.steps;
-  for (size_t s = 0; s < std::min(steps.size(), c.steps.size()); ++s) {
+  if (!run.c.cached()) return all;
+  CacheModel model(run.c);
+  std::vector<int64_t> before(static_cast<size_t>(run.c.problem.batch), 0);
+  for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
     model.apply(s);
     const std::vector<int64_t> want = model.lengths();
-    const std::vector<int64_t>& got = steps[s].lengths;
+    const std::vector<int64_t>& got = run.steps[s].lengths;
     if (got.size() != want.size()) break;
-    for (size_t b = 0; b < got.size() && c.steps[s].has_tokens(); ++b)
+    for (size_t b = 0; b < got.size() && run.c.steps[s].has_tokens(); ++b)
       all.push_back({s, static_cast<int64_t>(b), before[b], got[b], want[b]});
     before = got;
   }
   return all;
 }
 
-Growth growth(const Case& c, const Reported& r) {
-  const Step& step = c.steps[r.step];
-  const auto b = static_cast<size_t>(r.b);
-  return {c, step, r.before, b < step.lens.size() ? step.lens[b] : step.q_len};
+Growth growth(const Case& c, size_t step, int64_t b, int64_t before) {
+  const Step& s = c.steps[step];
+  const auto row = static_cast<size_t>(b);
+  return {c, s, before, row < s.lens.size() ? s.lens[row] : s.q_len};
 }
 
-/// Whether the failures seen while shrinking leave it possible that the length is this axis.
-bool possible(const LengthEntry& row, const FailureClass& learned) {
-  if (row.axis.empty() || learned.numbers.empty() || learned.numbers[0].names.empty()) return true;
-  const auto& names = learned.numbers[0].names;
-  return std::find(names.begin(), names.end(), row.axis) != names.end();
+/// Whether every length of the run (`only_step`: of that step) is the entry's.
+bool explains(const LengthEntry& entry, const Run& run, std::optional<size_t> only_step = {}) {
+  const std::vector<Reported> all = reported_lengths(run);
+  return std::all_of(all.begin(), all.end(), [&](const Reported& r) {
+    return (only_step && r.step != *only_step) ||
+           entry.length(growth(run.c, r.step, r.b, r.before)) == r.got;
+  });
 }
 
-Cause cause_of(const LengthEntry& row, const Case& c, const Reported& r, bool first) {
-  const std::string how = row.axis.empty()
-                              ? fmt::format("reports {} instead of {} tokens", r.got, r.want)
-                              : fmt::format("grew by {}={} instead of q_len={} tokens", row.axis,
-                                            r.got - r.before, growth(c, r).real);
-  return {std::string(row.name),
-          fmt::format("{} step {} ({}), the cache {}: {}.", first ? "In" : "Or, in", r.step + 1,
-                      name(c.steps[r.step].op), how, row.words)};
+Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r, bool first) {
+  const std::string how =
+      entry.axis.empty() ? fmt::format("reports {} instead of {} tokens", r.got, r.want)
+                         : fmt::format("grew by {}={} instead of q_len={} tokens", entry.axis,
+                                       r.got - r.before, growth(c, r.step, r.b, r.before).real);
+  return {std::string(entry.name),
+          fmt::format("{} step {} ({}), the cache {}: {}.", first ? "In" : "Or, in", r.step,
+                      name(c.steps[r.step].op), how, entry.words)};
 }
 
 }  // namespace
 
-/// Those that explain every step come first, then those that explain the first wrong one.
+/// Those that explain every step of the shrunk case and of the original, else every step of the
+/// shrunk case, else its first wrong step.
 std::vector<Cause> causes_from_lengths(const Finding& finding) {
-  const Case& c = finding.shrunk.c;
-  const std::vector<Reported> all = reported_lengths(finding);
+  const Run shrunk{finding.shrunk.c, finding.last.outcome.steps};
+  const Run original{finding.original, finding.first.outcome.steps};
+  const std::vector<Reported> all = reported_lengths(shrunk);
   const auto wrong =
       std::find_if(all.begin(), all.end(), [](const Reported& r) { return r.got != r.want; });
   if (wrong == all.end()) return {};
-  const auto explains = [&](const LengthEntry& row, bool every_step) {
-    return std::all_of(all.begin(), all.end(), [&](const Reported& r) {
-      return (!every_step && r.step != wrong->step) || row.length(growth(c, r)) == r.got;
-    });
-  };
+  const std::function<bool(const LengthEntry&)> ranks[] = {
+      [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
+      [&](const LengthEntry& e) { return explains(e, shrunk); },
+      [&](const LengthEntry& e) { return explains(e, shrunk, wrong->step); }};
   std::vector<Cause> causes;
-  for (const bool every_step : {true, false}) {
+  for (const auto& fits : ranks) {
     if (!causes.empty()) break;
-    for (const LengthEntry& row : kTable)
-      if (explains(row, every_step) && possible(row, finding.learned))
-        causes.push_back(cause_of(row, c, *wrong, causes.empty()));
+    for (const LengthEntry& entry : kTable)
+      if (fits(entry)) causes.push_back(cause_of(entry, shrunk.c, *wrong, causes.empty()));
   }
   if (causes.empty())
     causes.push_back(
-        {"length", fmt::format("In step {} ({}), row {} reports {} where {} are "
-                               "cached.",
-                               wrong->step + 1, name(c.steps[wrong->step].op), wrong->b,
+        {"length", fmt::format("In step {} ({}), row {} reports {} where {} are cached.",
+                               wrong->step, name(shrunk.c.steps[wrong->step].op), wrong->b,
                                text::count(wrong->got, "token"), wrong->want)});
+  return causes;
+}
+
+/// A step's tokens do not fit into what is left of a buffer though there is room for them: the
+/// offsets that leave just as little.
+std::vector<Cause> causes_from_offset(const Finding& finding) {
+  const Case& c = finding.shrunk.c;
+  const size_t failed = finding.last.outcome.steps.size();
+  if (!c.cached() || c.cache->capacity == 0 || failed >= c.steps.size()) return {};
+  const auto sizes = match_text(
+      "expanded size of the tensor ({room}) must match the existing size "
+      "({tokens})",
+      finding.last.outcome.text);
+  if (!sizes || sizes->at("tokens")[0].value != c.steps[failed].q_len) return {};
+  const int64_t room = sizes->at("room")[0].value;
+  std::vector<Cause> causes;
+  for (const LengthEntry& entry : kTable) {
+    if (entry.axis.empty()) continue;
+    int64_t offset = 0, past = 0;
+    for (size_t s = 0; s < failed; ++s) {
+      if (!c.steps[s].has_tokens()) return causes;
+      offset = entry.length(growth(c, s, 0, offset));
+      past += c.steps[s].q_len;
+    }
+    if (offset == past || c.cache->capacity - std::min(offset, c.cache->capacity) != room) continue;
+    causes.push_back(
+        {std::string(entry.name),
+         fmt::format("In step {} ({}), q_len={} tokens are written from position {} on into a "
+                     "buffer of capacity={}, where past_len={} are: {} ({}).",
+                     failed, name(c.steps[failed].op), c.steps[failed].q_len, offset,
+                     c.cache->capacity, past, entry.words, entry.axis)});
+  }
   return causes;
 }
 

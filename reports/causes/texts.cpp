@@ -27,6 +27,16 @@ bool is_at(size_t offset, std::span<const TextNumber> numbers) {
   });
 }
 
+/// "kv_len=8": of the names that the number can have, the text gives one itself.
+void prefer_given_name(std::string_view text, size_t offset, std::vector<std::string>& names) {
+  const std::string_view before = text.substr(0, offset);
+  for (const std::string& name : names)
+    if (before.ends_with(name + "=")) {
+      names = {std::string(name)};
+      return;
+    }
+}
+
 /// The axes that each capture can stand for. Numbers that run into each other ("10x64") are sizes
 /// by where the pattern has them.
 NamedCaptures name_captures(const Captures& captures, std::string_view text, const Case& c,
@@ -40,6 +50,7 @@ NamedCaptures name_captures(const Captures& captures, std::string_view text, con
       Named each{captured.value, {}};
       for (const NamedNumber& number : known)
         if (number.offset == captured.offset) each.names = number.names;
+      prefer_given_name(text, captured.offset, each.names);
       if (!is_at(captured.offset, numbers))
         for (const NamedSize& size : sizes)
           if (size.value == captured.value && !size.alias) each.names.push_back(size.name);

@@ -102,6 +102,17 @@ TEST(CausesFromText, KnownTexts) {
   }
 }
 
+TEST(CausesFromText, NamesThatTheTextGivesAreKept) {
+  Case c = text_case();
+  c.problem.kv_len = 5;
+  const char* text =
+      "block_mask was created for block_mask.shape=(2, 1, 5, 8192) but got q_len=5 "
+      "and kv_len=5.";
+  EXPECT_NE(causes_from_text(text, c).at(0).words.find("q_len=5 queries and kv_len=5 keys"),
+            std::string::npos);
+  EXPECT_NE(annotate(text, c).find("but got q_len=5 and kv_len=5."), std::string::npos);
+}
+
 TEST(CausesFromText, UnknownTextHasNoCause) {
   EXPECT_TRUE(causes_from_text("something else", text_case()).empty());
   EXPECT_TRUE(causes_from_text("", text_case()).empty());

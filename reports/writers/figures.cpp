@@ -72,8 +72,8 @@ std::string error_svg(const Case& c, const Examination& examination) {
       columns = std::max(columns, i + 1);
       cells += cell(i, row, level(ratio),
                     fmt::format("{}batch row {}, head {}, query {}: {:.3g} × the bound",
-                                c.cached() ? fmt::format("step {}, ", key[0] + 1) : "", key[1],
-                                key[2], i, ratio));
+                                c.cached() ? fmt::format("step {}, ", key[0]) : "", key[1], key[2],
+                                i, ratio));
     }
     ++row;
   }
