@@ -11,6 +11,7 @@ struct Family {
 constexpr Family kFamilies[] = {
     {"torch:", torch_repro},
     {"onnxruntime:", onnxruntime_repro},
+    {"", plugin_repro},  // those named by a path
     {"", replay_repro},  // any target, with attnfuzz itself
 };
 

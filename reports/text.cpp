@@ -174,6 +174,16 @@ std::string shell(std::string_view raw) {
          "'";
 }
 
+std::string c_string(std::string_view raw) {
+  std::string out = "\"";
+  for (const char c : raw) {
+    const auto byte = static_cast<uint8_t>(c);
+    const bool plain = byte >= 0x20 && byte < 0x7F && c != '"' && c != '\\' && c != '?';
+    out += plain ? std::string(1, c) : fmt::format("\\{:03o}", byte);
+  }
+  return out + '"';
+}
+
 std::string number(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";

@@ -26,7 +26,8 @@ std::string markdown_code(std::string_view raw);  ///< as a code span
 /// As a fenced block; the fence is longer than any run of backticks inside.
 std::string markdown_block(std::string_view raw, std::string_view language);
 
-std::string shell(std::string_view raw);  ///< one word for a POSIX shell
+std::string shell(std::string_view raw);     ///< one word for a POSIX shell
+std::string c_string(std::string_view raw);  ///< a string literal of C and C++
 
 /// "7" or "0.25": the shortest decimal that reads back as the same double; "nan", "inf", "-inf".
 std::string number(double value);

@@ -52,6 +52,10 @@ TEST(Text, Shell) {
   EXPECT_EQ(text::shell("it's $x"), "'it'\\''s $x'");
 }
 
+TEST(Text, CString) {
+  EXPECT_EQ(text::c_string("a\"\\\n?1"), R"("a\042\134\012\0771")");
+}
+
 TEST(Text, Small) {
   EXPECT_EQ(text::number(0.1), "0.1");
   EXPECT_EQ(text::number(-std::numeric_limits<double>::infinity()), "-inf");

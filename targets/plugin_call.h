@@ -53,8 +53,14 @@ class PluginCall {
   /// "out" in the case's layout; of a step without tokens an empty tensor.
   Tensor output() const;
 
- private:
   using Option = std::variant<int64_t, double, std::string_view, std::vector<int64_t>>;
+  using Options = std::map<std::string, Option, std::less<>>;
+  /// What integer(), number(), word() and list() answer.
+  const Options& options() const { return options_; }
+  /// All of its tensors by name, "out" too.
+  const std::map<std::string, GuardedTensor, std::less<>>& tensors() const { return tensors_; }
+
+ private:
   static const PluginCall& self(const attnfuzz_call* call);
   template <class T>
   const T* option(const char* name) const;
@@ -65,7 +71,7 @@ class PluginCall {
 
   const Case& case_;
   attnfuzz_call call_{};
-  std::map<std::string, Option, std::less<>> options_;
+  Options options_;
   std::map<std::string, GuardedTensor, std::less<>> tensors_;
   std::vector<uint8_t> seen_;  ///< the mask, one byte for each element
   std::string text_;

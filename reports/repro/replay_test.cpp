@@ -17,14 +17,14 @@ TEST(ReplayRepro, HandsTheCaseToAttnfuzz) {
   ASSERT_NE(mkdtemp(name), nullptr);
   const std::filesystem::path dir = name;
   TargetInfo target;
-  target.name = "./it's mine.so";
+  target.name = "cpu:it's mine";
   const Case c = samples::cached_case();
   const Repro repro = make_repro(c, target);
   EXPECT_EQ(repro.file_name, "repro.sh");
   std::ofstream(dir / "repro.sh") << repro.text;
   std::ofstream(dir / "case.json") << write_case(c);
   std::ofstream(dir / "attnfuzz") << "#!/bin/sh\n"
-                                     "[ \"$1 $3 $4\" = \"replay -t ./it's mine.so\" ] || exit 9\n"
+                                     "[ \"$1 $3 $4\" = \"replay -t cpu:it's mine\" ] || exit 9\n"
                                      "cmp -s \"$2\" \"$(dirname \"$0\")/case.json\" || exit 8\n"
                                      "exit $EXIT\n";
   std::filesystem::permissions(dir / "attnfuzz", std::filesystem::perms::owner_all);

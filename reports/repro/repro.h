@@ -9,5 +9,6 @@ Repro replay_repro(const Case& c, const TargetInfo& target);  ///< calls `attnfu
 
 Repro torch_repro(const Case& c, const TargetInfo& target);
 Repro onnxruntime_repro(const Case& c, const TargetInfo& target);
+Repro plugin_repro(const Case& c, const TargetInfo& target);  ///< C++
 
 }  // namespace attnfuzz
