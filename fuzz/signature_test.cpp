@@ -127,6 +127,14 @@ TEST(Signature, DoesNotDependOnTheSizes) {
 }
 
 /// Signatures are names of folders and rows of stores: they must not change between versions.
+TEST(Signature, IsTheSameInEveryEnvironment) {
+  const Verdict verdict = error_verdict(std::string(broadcast));
+  EXPECT_EQ(signature("transformers:llama4-eager@transformers-4.51.0", named_case(), verdict),
+            signature("transformers:llama4-eager", named_case(), verdict));
+  EXPECT_NE(signature("transformers:llama4-eager", named_case(), verdict),
+            signature("transformers:llama4-sdpa", named_case(), verdict));
+}
+
 TEST(Signature, IsStable) {
   EXPECT_EQ(signature("t", named_case(), error_verdict(std::string(broadcast))),
             "error-f3c0f86f48f2");

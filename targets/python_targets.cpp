@@ -16,9 +16,25 @@ std::string variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
-WorkerCommand worker_command(const std::string& argument) {
-  return {{python_interpreter(), attnfuzz_home() + "/targets/python/worker.py", argument},
+WorkerCommand worker_command(const std::string& python, const std::string& argument) {
+  return {{python, attnfuzz_home() + "/targets/python/worker.py", argument},
           {{"PYTHONDONTWRITEBYTECODE", "1"}}};
+}
+
+/// The interpreter of a pinned environment (targets/python/env.py), the default one without a name.
+std::string interpreter_for(const std::string& target) {
+  const size_t at = target.find('@');
+  if (at == std::string::npos) return python_interpreter();
+  const std::string environment = target.substr(at + 1);
+  std::string envs = variable("ATTNFUZZ_ENVS");
+  if (envs.empty()) envs = attnfuzz_home() + "/envs";
+  const std::string dir = envs + "/" + environment;
+  std::error_code ignored;
+  if (environment.empty() || !std::filesystem::exists(dir + "/stamp", ignored))
+    throw InputError(
+        target, "",
+        fmt::format("environment not installed: {0} (attnfuzz env create {0})", environment));
+  return dir + "/bin/python";
 }
 
 }  // namespace
@@ -36,13 +52,13 @@ std::string python_interpreter() {
 }
 
 std::unique_ptr<Target> open_python_target(const std::string& name, const WorkerLimits& limits) {
-  return open_remote(name, worker_command(name), limits);
+  return open_remote(name, worker_command(interpreter_for(name), name), limits);
 }
 
 std::vector<PythonTarget> list_python_targets() {
   const SharedMemory unused;
   const WorkerLimits limits;
-  WorkerProcess process(worker_command("--list"), unused.fd());
+  WorkerProcess process(worker_command(python_interpreter(), "--list"), unused.fd());
   const WorkerProcess::Answer answer =
       process.exchange({}, limits.hello_seconds, limits.memory_bytes);
   std::vector<PythonTarget> found;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "oracle/build.h"
 #include "targets/remote.h"
@@ -128,6 +130,34 @@ TEST_F(PythonTargets, OpeningWhatIsNotThereSaysWhy) {
   EXPECT_EQ(message("nothing:x"), "nothing:x: no such package");
   EXPECT_EQ(message("stub:x").substr(0, 25), "stub:x: none of stub:echo");
   EXPECT_NE(message("broken:x").find("RuntimeError: cannot load"), std::string::npos);
+}
+
+TEST_F(PythonTargets, RunInTheEnvironmentThatTheirNameHas) {
+  namespace fs = std::filesystem;
+  const fs::path envs = fs::path(testing::TempDir()) / "attnfuzz_envs";
+  fs::create_directories(envs / "here" / "bin");
+  const fs::path python = envs / "here" / "bin" / "python";
+  std::ofstream(python) << "#!/bin/sh\nexec '" << python_interpreter() << "' \"$@\"\n";
+  fs::permissions(python, fs::perms::owner_all);
+  setenv("ATTNFUZZ_ENVS", envs.c_str(), 1);
+  const auto message = []() -> std::string {
+    try {
+      open_python_target("stub:echo@here");
+    } catch (const InputError& e) {
+      return e.what();
+    }
+    return {};
+  };
+  EXPECT_EQ(
+      message(),
+      "stub:echo@here: environment not installed: here (attnfuzz env create here)");  // half made
+  std::ofstream(envs / "here" / "stamp") << "made\n";
+  const std::unique_ptr<Target> target = open_python_target("stub:echo@here");
+  EXPECT_EQ(target->info().name, "stub:echo@here");
+  const Case c = small_case(DType::f32);
+  EXPECT_EQ(target->run(c, make_inputs(c)).status, Status::ok);
+  unsetenv("ATTNFUZZ_ENVS");
+  fs::remove_all(envs);
 }
 
 }  // namespace

@@ -19,7 +19,9 @@ std::unique_ptr<Target> open_remote(const std::string& name, const WorkerCommand
 std::unique_ptr<Target> open_isolated(const std::string& name, const WorkerLimits& limits = {},
                                       const std::string& program = "/proc/self/exe");
 
-/// "package:name", served by targets/python/worker.py.
+/// "package:name", served by targets/python/worker.py; "package:name@environment" by the
+/// interpreter of one of the pinned environments (`attnfuzz env list`). Throws InputError where it
+/// is not there.
 std::unique_ptr<Target> open_python_target(const std::string& name,
                                            const WorkerLimits& limits = {});
 

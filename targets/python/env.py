@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -83,8 +84,8 @@ def create(data: dict, name: str) -> None:
     shutil.rmtree(ROOT / name, ignore_errors=True)
     print(f"making {name}: {' '.join(pins(data, name))}", file=sys.stderr, flush=True)
     venv.create(ROOT / name, with_pip=base is None, symlinks=True)
-    pip = [str(python(base or name)), "-m", "pip", "--quiet", "--no-input", "install", "--only-binary=:all:", "--no-compile"]
-    pip += ["--no-deps", "--target", str(site(name))] if base else []
+    pip = [str(python(base or name)), "-m", "pip", "--quiet", "--no-input", "install", "--only-binary=:all:"]
+    pip += ["--no-compile", "--no-deps", "--target", str(site(name))] if base else []
     subprocess.run(pip + pins(data, name), check=True)
     if base:
         (site(name) / "base.pth").write_text(f"{site(base)}\n")
@@ -103,6 +104,7 @@ def main(argv: list[str]) -> int:
     data = table()
 
     if args.command == "list":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         for name, entry in data["env"].items():
             state = "installed" if installed(data, name) else "missing"
             print(f'{name:28} {state:10} {" ".join(entry["packages"])}  over {entry["base"]}')

@@ -1,7 +1,8 @@
 """Runs Python packages under test for attnfuzz, one case at a time.
 
     worker.py --list               one JSON line on fd 3: every target of the adapters, with what is missing for it
-    worker.py PACKAGE:NAME         serves that target until its parent closes fd 3
+    worker.py PACKAGE:NAME[@ENV]   serves that target until its parent closes fd 3; ENV, the environment whose interpreter
+                                   runs this, is a part of the name that the target then goes by
 
 fd 3 is a socket (one JSON line a message), fd 4 shared memory with the tensors; both are made by targets/remote.cpp, and
 the messages are written down in targets/protocol.h. stdout and stderr are the package's own.
@@ -172,14 +173,14 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "--list":
         send({"attnfuzz_worker": PROTOCOL, "targets": [t for f in sorted(ADAPTERS.glob("*.py")) for t in survey(f)]})
         return 0
-    target, why_not = find(arguments[0])
+    target, why_not = find(arguments[0].partition("@")[0])
     if target is None:
         send({"attnfuzz_worker": PROTOCOL, "missing": why_not})
         return 0
     if hasattr(target, "load"):
         target.load()
     server = Server(target, Memory(4))
-    send({"attnfuzz_worker": PROTOCOL, "target": describe(target)})
+    send({"attnfuzz_worker": PROTOCOL, "target": describe(target) | {"name": arguments[0]}})
     for line in lines:
         send(server.answer(json.loads(line)))
     return 0

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "oracle/case_io.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
@@ -12,6 +14,7 @@ namespace {
 struct Options {
   TargetOptions open;
   std::vector<std::string> files, targets;
+  bool json = false;
 };
 
 /// The targets named by -t, or those that the case file expects a verdict for.
@@ -26,33 +29,67 @@ std::vector<std::string> targets_for(const Options& options, const CaseFile& fil
   return names;
 }
 
+/// One case on one target: a verdict, or why it is outside what the target claims.
+struct Judged {
+  std::string path, target, version, outside;
+  Finding finding;
+
+  const Verdict& verdict() const { return finding.first.verdict; }
+};
+
+void print_text(const Judged& j) {
+  if (!j.outside.empty()) {
+    fmt::print("skip  {} on {}: outside what it claims: {}\n", j.path, j.target, j.outside);
+    return;
+  }
+  if (!j.verdict().failed()) {
+    fmt::print("{:<5} {} on {}{}\n", name(j.verdict().kind), j.path, j.target,
+               j.verdict().detail.empty() ? "" : ": " + j.verdict().detail);
+    return;
+  }
+  fmt::print("fail  {} on {}\n", j.path, j.target);
+  fmt::print("{}",
+             finding_terminal({j.finding, diagnose(j.finding), "", "", "", ""}, use_colour()));
+}
+
+/// One line; verdict as in a case file's "expect".
+void print_json(const Judged& j) {
+  nlohmann::ordered_json json = {{"case", j.path}, {"target", j.target}, {"version", j.version}};
+  if (!j.outside.empty()) {
+    json.update({{"verdict", "skip"}, {"detail", "outside what it claims: " + j.outside}});
+  } else {
+    json["verdict"] = std::string(name(j.verdict().kind));
+    json["detail"] = j.verdict().detail;
+    if (j.verdict().failed()) {
+      json["verdict"] = "fail:" + std::string(name(j.verdict().failure));
+      json["signature"] = j.finding.signature;
+      for (const Cause& cause : diagnose(j.finding))
+        json["causes"].push_back({{"name", cause.name}, {"words", cause.words}});
+    }
+  }
+  fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
+                const std::string& name) {
+  Judged judged{path, name, target.info().version, target.info().capabilities.why_not(file.c), {}};
+  if (judged.outside.empty())
+    judged.finding = make_finding(target, file.c, examine(target, file.c), 0);
+  return judged;
+}
+
 int replay(const Options& options) {
   int failed = 0, judged = 0;
   for (const std::string& path : options.files) {
     const CaseFile file = read_case(path);
-    for (const std::string& name : targets_for(options, file, path)) {
-      const std::unique_ptr<Target> target = options.open.open(name);
-      const std::string outside = target->info().capabilities.why_not(file.c);
-      if (!outside.empty()) {
-        fmt::print("skip  {} on {}: outside what it claims: {}\n", path, name, outside);
-        continue;
-      }
-      const Examination exam = examine(*target, file.c);
-      ++judged;
-      const Verdict& verdict = exam.verdict;
-      if (!verdict.failed()) {
-        fmt::print("{:<5} {} on {}{}\n", attnfuzz::name(verdict.kind), path, name,
-                   verdict.detail.empty() ? "" : ": " + verdict.detail);
-        continue;
-      }
-      ++failed;
-      const Finding finding = make_finding(*target, file.c, exam, 0);
-      fmt::print("fail  {} on {}\n", path, name);
-      fmt::print("{}",
-                 finding_terminal({finding, diagnose(finding), "", "", "", ""}, use_colour()));
+    for (const std::string& target : targets_for(options, file, path)) {
+      const Judged result = judge_on(*options.open.open(target), file, path, target);
+      (options.json ? print_json : print_text)(result);
+      judged += result.outside.empty();
+      failed += result.outside.empty() && result.verdict().failed();
     }
   }
-  fmt::print("{} judged, {} failed\n", judged, failed);
+  if (!options.json) fmt::print("{} judged, {} failed\n", judged, failed);
   return failed > 0 ? findings : nothing_found;
 }
 
@@ -64,6 +101,7 @@ void add_replay(CLI::App& app, int& exit_code) {
       ->required();
   app.add_option("-t,--target", options->targets,
                  "Targets to run them on (default: those that the file expects a verdict for)");
+  app.add_flag("--json", options->json, "One line of JSON for each case and target");
   options->open.add(app);
   app.callback([options, &exit_code] { exit_code = replay(*options); });
 }

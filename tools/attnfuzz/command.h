@@ -26,6 +26,8 @@ void add_show(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_repro(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);
+void add_env(CLI::App& app, int& exit_code);
+void add_bisect(CLI::App& app, int& exit_code);
 void add_worker(CLI::App& app, int& exit_code);
 
 /// "60s", "5m", "2h" or plain seconds; throws InputError naming `flag`.

@@ -24,6 +24,9 @@ constexpr Command commands[] = {
     {"repro", "Write a program that shows the bug with nothing but the package under test",
      add_repro},
     {"causes", "List the causes that diagnosis knows", add_causes},
+    {"env", "Make and list pinned Python environments, for targets named package:name@environment",
+     add_env},
+    {"bisect", "Find the release of a package in which a case's verdict changed", add_bisect},
     {"worker", "Serve one target over a pipe (attnfuzz starts these itself)", add_worker, true},
 };
 

@@ -1,9 +1,10 @@
 """flash-linear-attention: its GatedLinearAttention layer with its own cache.
 
-q_proj, k_proj, v_proj and gk_proj are replaced by modules that return the case's q, k, v and an open gate (log decay 0), so
-the layer's answer is linear attention, out_i = head_dim^-1/2 * sum over j <= i of (q_i . k_j) v_j, without a softmax. It is
-read in front of the output norm, which is replaced by the identity (it asks for a GPU by name and is no attention).
-`lengths` is what the cache reports: the documented bug counts heads in place of tokens.
+q_proj, k_proj, v_proj and gk_proj are replaced by modules that return the case's q, k, v and a closed gate (all of the past is
+forgotten), so the layer's answer is out_i = head_dim^-1/2 * (q_i . k_i) v_i. A Case says softmax attention; the two agree where
+each query sees its own token alone (window 0) and head_dim^-1/2 * (q . k) is 1 (constant data, head_dim 16), and that is all
+that is claimed. `lengths` is what the cache reports: the documented bug counts heads in place of tokens. The answer is read in
+front of the output norm, which is replaced by the identity (it asks for a GPU by name and is no attention).
 
 Without a GPU the package's Triton kernels run in Triton's interpreter (TRITON_INTERPRET=1, set here); its autotuner then
 needs a driver to time candidates with, and gets one that runs each once.
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from attnfuzz_worker import merge_heads, to_layout
 
 REQUIRES = ["triton", "transformers", "einops"]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -48,14 +50,12 @@ def interpret() -> None:
 
 
 class Known(torch.nn.Module):
-    """A projection whose result is known: `value` ([batch, heads, len, dim]) in the layer's [batch, len, heads * dim]."""
+    """A projection whose result is known: returns `value` ([batch, len, heads * dim]) whatever it is given."""
 
     value: np.ndarray
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        batch, _, length, _ = self.value.shape
-        rows = np.ascontiguousarray(self.value.transpose(0, 2, 1, 3)).reshape(batch, length, -1)
-        return torch.from_numpy(rows).to(hidden.device)
+        return torch.from_numpy(self.value).to(hidden.device)
 
 
 class Read(torch.nn.Module):
@@ -70,13 +70,14 @@ class Target:
     """Head sizes are powers of 2 (the recurrent kernel's blocks are as wide as a head: "arange's range must be a power of 2")."""
 
     name = "fla:gla"
-    about = "GatedLinearAttention with open gates (linear attention) and its cache"
+    about = "GatedLinearAttention with closed gates, and its cache"
     capabilities = {
         "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 64], "kv_len": [1, 128],
-                  "head_dim": [16, 32, 16], "head_dim_v": [16, 32, 16], "steps": [1, 6]},
-        "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa", "head_dim_v", "rule:causal", "cache:dynamic",
-                     "step:prefill", "step:append", "step:decode"],
-        "requires": [["cache:dynamic", "rule:causal"]],
+                  "head_dim": [16, 16], "head_dim_v": [16, 32, 16], "steps": [1, 6]},
+        "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "rule:causal", "rule:window",
+                     "data:constant", "cache:dynamic", "step:prefill", "step:append", "step:decode"],
+        "requires": [["dtype:f32", "cache:dynamic"], ["dtype:f32", "rule:window"], ["dtype:f32", "data:constant"]],
+        "params": {"window.left": [0, 0], "window.right": [0, 0]},
     }
 
     @property
@@ -104,12 +105,12 @@ class Target:
         problem = case["problem"]
         layer, cache, results = self.layer(problem), Cache(), []
         for i in range(len(case["steps"])):
-            q, k, v = (tensors[f"{name}.{i}"] for name in "qkv")
+            q, k, v = (merge_heads(case, tensors[f"{name}.{i}"]) for name in "qkv")
             layer.q_proj.value, layer.k_proj.value, layer.v_proj.value = q, k, v
-            layer.gk_proj.value = np.full(k.shape, np.inf, k.dtype)  # logsigmoid(inf) = 0: nothing is forgotten
+            layer.gk_proj.value = np.full(k.shape, -1e6, k.dtype)  # exp(logsigmoid(-1e6) / 16) = 0: all is forgotten
             with torch.inference_mode():
-                layer(torch.zeros(q.shape[0], q.shape[2], layer.hidden_size, device=DEVICE), past_key_values=cache, use_cache=True)
-            results.append({"out": layer.g_norm.seen.transpose(1, 2).cpu().numpy(),
+                layer(torch.zeros(*q.shape[:2], layer.hidden_size, device=DEVICE), past_key_values=cache, use_cache=True)
+            results.append({"out": to_layout(case, layer.g_norm.seen.cpu().numpy(), "bshd"),
                             "lengths": [int(cache.get_seq_length())] * problem["batch"]})
         return results
 

@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from attnfuzz_worker import merge_heads, rule, split_heads, to_layout
+from attnfuzz_worker import merge_heads, rule, split_heads, to_layout, visible
 from x_transformers.x_transformers import Attention
 
 REQUIRES = ["x-transformers", "torch"]
@@ -46,10 +46,12 @@ class Target:
                       "head_dim": [1, 64], "head_dim_v": [1, 64], "memory_kv": [0, 8], "steps": [0, 6]},
             "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "memory_kv", "cross", "longer_q",
                          "head_map:grouped", "head_map:interleaved", "rule:causal", "rule:window", "rule:padding",
+                         "rule:boolean", *(f"boolean.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk")),
                          "padding.side:left", "padding.side:right", "fully_masked:any", "cache:dynamic", "step:prefill",
                          "step:append", "step:decode"] + [f for f, o in options.items() if o in OPTIONS and not flash],
             "requires": [["rule:window", "rule:causal"]],
-            "excludes": [["cross", "rule:causal"], ["cross", "rule:window"], ["rule:padding", "cache:dynamic"]],
+            "excludes": [["cross", "rule:causal"], ["cross", "rule:window"], ["rule:padding", "cache:dynamic"],
+                         ["rule:boolean", "cache:dynamic"]],
             "params": {"window.right": [0, 0]},
         }
 
@@ -83,9 +85,10 @@ class Target:
             return np.arange(p["num_heads"])
         return np.arange(p["num_heads"]).reshape(p["num_kv_heads"], -1).T.ravel()
 
-    def call(self, case: dict, layer: Attention, q, k, v, **more) -> tuple[np.ndarray, object]:
-        """One call of the layer on q, k, v in the case's layout: its attention output, and its intermediates."""
+    def call(self, case: dict, layer: Attention, tensors: dict, suffix: str = "", **more) -> tuple[np.ndarray, object]:
+        """One call of the layer on the case's q, k, v (of a step: suffix ".STEP"): its attention output, and its intermediates."""
         order, padding = self.order(case["problem"]), rule(case, "padding")
+        q, k, v = (tensors[name + suffix] for name in "qkv")
         q = to_layout(case, to_layout(case, q, "bhsd")[:, order], "bhsd")
         for module, array in ((layer.to_q, q), (layer.to_k, k), (layer.to_v, v)):
             module.value = torch.from_numpy(merge_heads(case, array))
@@ -97,6 +100,8 @@ class Target:
             lens, slots = np.array(padding["lens"])[:, None], np.arange(kv_len)
             real = slots >= kv_len - lens if padding["side"] == "left" else slots < lens
             more["context_mask" if cross else "mask"] = torch.from_numpy(real)
+        if rule(case, "boolean"):
+            more["attn_mask"] = torch.from_numpy(visible(tensors)[:, order])
         seen = []
         hook = layer.to_out.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
         try:
@@ -110,10 +115,10 @@ class Target:
     def run(self, case: dict, tensors: dict) -> list[dict]:
         layer = self.layer(case, tensors)
         if not case.get("steps"):
-            return [{"out": self.call(case, layer, *(tensors[name] for name in "qkv"))[0]}]
+            return [{"out": self.call(case, layer, tensors)[0]}]
         results, more = [], {}
         for i in range(len(case["steps"])):
-            out, intermediates = self.call(case, layer, *(tensors[f"{name}.{i}"] for name in "qkv"), **more)
+            out, intermediates = self.call(case, layer, tensors, f".{i}", **more)
             results.append({"out": out, "lengths": [intermediates.cached_kv[0].shape[-2]] * case["problem"]["batch"]})
             more = {"cache": intermediates}
         return results

@@ -1,0 +1,47 @@
+// The subcommands that are Python programs of their own: their arguments are handed on as they are.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "oracle/error.h"
+#include "targets/remote.h"
+#include "tools/attnfuzz/command.h"
+
+namespace attnfuzz::cli {
+namespace {
+
+/// Becomes `python targets/python/SCRIPT ARGUMENTS…`, with $ATTNFUZZ naming this program.
+[[noreturn]] void become(const std::string& script, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {python_interpreter(), "-B",
+                                    attnfuzz_home() + "/targets/python/" + script};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  setenv("ATTNFUZZ", std::filesystem::read_symlink("/proc/self/exe").c_str(), 1);
+  execvp(argv[0], argv.data());
+  throw InputError(words[0], "",
+                   fmt::format("expected a Python interpreter: {}", std::strerror(errno)));
+}
+
+void add_script(CLI::App& app, const std::string& script) {
+  app.set_help_flag();
+  app.prefix_command();
+  app.callback([&app, script] { become(script, app.remaining()); });
+}
+
+}  // namespace
+
+void add_env(CLI::App& app, int&) {
+  add_script(app, "env.py");
+}
+
+void add_bisect(CLI::App& app, int&) {
+  add_script(app, "bisect_releases.py");
+}
+
+}  // namespace attnfuzz::cli
