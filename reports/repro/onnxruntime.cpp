@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "reports/repro/python.h"
+#include "reports/repro/python_arrays.h"
 #include "reports/repro/repro.h"
 #include "reports/text.h"
 
@@ -65,32 +66,60 @@ std::string padding_mask(const Case& c) {
 Node multi_head_attention(const Case& c) {
   const Problem& p = c.problem;
   Node node{"MultiHeadAttention", 0, {"flat(q)", "flat(k)", "flat(v)", "None"}, {}, 1, true};
+  node.attributes = {{"num_heads", std::to_string(p.num_heads)}};
+  add_numbers(node, p);
+  if (c.cached()) {
+    node.inputs.insert(node.inputs.end(), {"None", "None", "*past"});
+    node.outputs = 3;
+    node.attributes.emplace_back("unidirectional", has(c, "causal") ? "1" : "0");
+    return node;
+  }
   const bool causal = has(c, "causal") && p.q_len == p.kv_len;
   const bool all_said = causal ? only(c, {"bias", "alibi", "causal"}) : only(c, {"bias", "alibi"});
   node.inputs.push_back(all_said ? "None" : padding_mask(c));
   node.inputs.push_back(p.mask.adds_bias() ? "bias" : "None");
-  node.attributes = {{"num_heads", std::to_string(p.num_heads)}};
   if (causal) node.attributes.emplace_back("unidirectional", "1");
-  add_numbers(node, p);
   return node;
 }
 
 Node group_query_attention(const Case& c) {
   const Problem& p = c.problem;
-  Node node{
-      "GroupQueryAttention", 0, {"flat(q)", "flat(k)", "flat(v)", "None", "None"}, {}, 3, true};
-  node.inputs.push_back(fmt::format("np.full({}, {}, np.int32)", p.batch, p.kv_len - 1));
-  node.inputs.push_back(fmt::format("np.array({}, np.int32)", p.kv_len));
-  node.inputs.insert(node.inputs.end(), 3, "None");
-  node.inputs.push_back(p.mask.adds_bias() ? "bias" : "None");
-  node.inputs.push_back(p.sinks ? "sinks" : "None");
+  Node node{"GroupQueryAttention", 0, {"flat(q)", "flat(k)", "flat(v)"}, {}, 3, true};
+  std::vector<std::string>& in = node.inputs;
+  if (c.cached())
+    in.insert(in.end(), {"*past", "(total - 1).astype(np.int32)", "np.array(bound, np.int32)"});
+  else
+    in.insert(in.end(),
+              {"None", "None", fmt::format("np.full({}, {}, np.int32)", p.batch, p.kv_len - 1),
+               fmt::format("np.array({}, np.int32)", p.kv_len)});
+  in.insert(in.end(), 3, "None");
+  in.push_back(p.mask.adds_bias() ? "bias" : "None");
+  in.push_back(p.sinks ? "sinks" : "None");
   node.attributes = {{"num_heads", std::to_string(p.num_heads)},
                      {"kv_num_heads", std::to_string(p.num_kv_heads)}};
   add_numbers(node, p);
   if (!has(c, "causal")) node.attributes.emplace_back("causal", "0");
-  if (const RuleUse* window = p.mask.find("window"))
-    node.attributes.emplace_back("local_window_size", std::to_string(window->integer(0) + 1));
+  std::vector<int64_t> widths;
+  if (const RuleUse* window = p.mask.find("window")) widths.push_back(window->integer(0) + 1);
+  if (c.cached()) {
+    in.insert(in.end(), 4, "None");
+    in.push_back("real.astype(np.int32) if ragged else None");
+    if (c.cache->kind == CacheKind::ring) {
+      widths.push_back(c.cache->capacity);
+      node.attributes.emplace_back("sliding_window_cache", "1");
+    }
+  }
+  if (!widths.empty())
+    node.attributes.emplace_back("local_window_size",
+                                 std::to_string(*std::min_element(widths.begin(), widths.end())));
   return node;
+}
+
+/// Of flattened inputs the operator must be told.
+void add_heads(Node& node, const Problem& p) {
+  if (!node.flat) return;
+  node.attributes.emplace_back("q_num_heads", std::to_string(p.num_heads));
+  node.attributes.emplace_back("kv_num_heads", std::to_string(p.num_kv_heads));
 }
 
 Node attention(const Case& c, int opset) {
@@ -110,6 +139,14 @@ Node attention(const Case& c, int opset) {
       said.push_back("window");
     }
   }
+  if (c.cached()) {
+    const bool said_window = std::find(said.begin(), said.end(), "window") != said.end();
+    node.inputs.push_back(has(c, "window") && !said_window ? "seen" : "None");
+    node.inputs.push_back("*past");
+    node.outputs = 3;
+    add_heads(node, p);
+    return node;
+  }
   const RuleUse* padding = p.mask.find("padding");
   const bool nonpad = padding && !left_side(*padding) && said.empty();
   if (nonpad) {
@@ -124,10 +161,7 @@ Node attention(const Case& c, int opset) {
   if (p.mask.adds_bias()) mask = "trim(np.where(mask, bias, -np.inf).astype(q.dtype))";
   node.inputs.insert(node.inputs.end(), {mask, "None", "None"});
   node.inputs.push_back(nonpad ? lens_text(*padding, "np.int64") : "None");
-  if (node.flat) {
-    node.attributes.emplace_back("q_num_heads", std::to_string(p.num_heads));
-    node.attributes.emplace_back("kv_num_heads", std::to_string(p.num_kv_heads));
-  }
+  add_heads(node, p);
   return node;
 }
 
@@ -158,6 +192,8 @@ def run(op, opset, arrays, outputs, **attributes):
     def typed(name, x, shape=b""):
         kinds = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11}
         return field(1, name) + field(2, field(1, field(1, kinds[x.dtype.name]) + shape))
+    while arrays[-1] is None:
+        arrays.pop()
     feeds = {f"in{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays) if a is not None}
     node = b"".join(field(1, "" if a is None else f"in{i}") for i, a in enumerate(arrays))
     node += b"".join(field(2, f"out{i}") for i in range(outputs)) + field(4, op)
@@ -171,38 +207,116 @@ def run(op, opset, arrays, outputs, **attributes):
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     model = field(1, 11) + field(7, graph) + opsets
-    return ort.InferenceSession(model, options, ["CPUExecutionProvider"]).run(None, feeds)[0]
+    return ort.InferenceSession(model, options, ["CPUExecutionProvider"]).run(None, feeds)
 
 )";
 
-std::string body_of(const Node& node, const Problem& p) {
-  std::vector<std::string> inputs = node.inputs;
-  while (inputs.back() == "None") inputs.pop_back();
+constexpr std::string_view kFlat =
+    "    flat = lambda x: x.swapaxes(1, 2).reshape(*x.shape[::2], -1)\n";
+
+std::string run_text(const Node& node) {
   std::string call = fmt::format("run(\"{}\", {}, [{}], {}", node.op, node.opset,
-                                 fmt::join(inputs, ", "), node.outputs);
+                                 fmt::join(node.inputs, ", "), node.outputs);
   for (const auto& [name, value] : node.attributes) call += fmt::format(", {}={}", name, value);
-  std::string body;
-  if (node.flat) body += "    flat = lambda x: x.swapaxes(1, 2).reshape(*x.shape[::2], -1)\n";
+  return call + ")";
+}
+
+std::string once_body(const Node& node, const Problem& p) {
+  const std::string call = run_text(node);
+  std::string body(node.flat ? kFlat : "");
   if (call.find("trim(") != call.npos)
     body += "    trim = lambda x: trim(x[0]) if len(x) == 1 and x.ndim > 2 else x\n";
-  body += fmt::format("    out = {})\n", call);
+  body += fmt::format("    out = {}[0]\n", call);
   return body + (node.flat ? fmt::format("    return out.reshape({}, {}, {}, -1).swapaxes(1, 2)\n",
                                          p.batch, p.q_len, p.num_heads)
                            : "    return out\n");
 }
 
+/// The lines that run a step, after q, k, v and lens are there.
+std::string attend_text(const Node& node, const Problem& p) {
+  std::string lines = fmt::format("            out, *past = {}\n", run_text(node));
+  if (node.flat)
+    lines += fmt::format("            out = out.reshape({}, -1, {}, {}).swapaxes(1, 2)\n", p.batch,
+                         p.num_heads, p.head_dim_v);
+  return lines;
+}
+
+/// past and present grow with each step, all rows alike.
+std::string growing_body(const Node& node, const Case& c) {
+  const Problem& p = c.problem;
+  std::string body(node.flat ? kFlat : "");
+  body +=
+      fmt::format(R"(    past = [np.zeros(({}, {}, 0, n), {}) for n in ({}, {})]
+    for op, *given in steps:
+        out = None
+        if op == "reorder":
+            past = [x[given[0]] for x in past]
+        elif op == "crop":
+            past = [x[:, :, :given[0]] for x in past]
+        else:
+            q, k, v, _ = given
+)",
+                  p.batch, p.num_kv_heads, python::numpy_type(p.dtype), p.head_dim, p.head_dim_v);
+  if (std::find(node.inputs.begin(), node.inputs.end(), "seen") != node.inputs.end()) {
+    const RuleUse& window = *p.mask.find("window");
+    body += fmt::format(
+        "            i = np.arange(past[0].shape[2], past[0].shape[2] + q.shape[2])[:, None]\n"
+        "            j = np.arange(past[0].shape[2] + q.shape[2])\n"
+        "            seen = (j >= i - {}) & (j <= i + {}){}\n",
+        window.integer(0), window.integer(1), has(c, "causal") ? " & (j <= i)" : "");
+  }
+  return body + attend_text(node, p) +
+         fmt::format("        yield out, [past[0].shape[2]] * {}\n", p.batch);
+}
+
+/// GroupQueryAttention's rows have lengths of their own, right-padded to one.
+std::string buffers_body(const Node& node, const Case& c) {
+  const Problem& p = c.problem;
+  const bool dynamic = c.cache->kind == CacheKind::dynamic, ring = c.cache->kind == CacheKind::ring;
+  const int64_t size = dynamic ? 0 : c.cache->capacity;
+  std::string body(kFlat);
+  body +=
+      fmt::format(R"(    past = [np.zeros(({}, {}, {}, {}), {})] * 2
+    tokens = np.zeros({}, np.int64)
+    for op, *given in steps:
+        out = None
+        if op == "reorder":
+            past, tokens = [x[given[0]] for x in past], tokens[given[0]]
+        elif op == "crop":
+            tokens = np.minimum(tokens, given[0])
+)",
+                  p.batch, p.num_kv_heads, size, p.head_dim, python::numpy_type(p.dtype), p.batch);
+  if (dynamic) body += "            past = [x[:, :, :given[0]] for x in past]\n";
+  body += R"(        else:
+            q, k, v, lens = given
+            new, real = q.shape[2], np.array(lens)
+            total = tokens + real
+            ragged = (real != new).any() or (new > 1 and len(real) > 1 and tokens.any())
+            bound = (tokens + new).max() if ragged else total.max()
+)";
+  body += attend_text(node, p) + "            tokens = total\n";
+  return body + fmt::format("        yield out, {}.tolist()\n",
+                            ring ? fmt::format("np.minimum(tokens, {})", size) : "tokens");
+}
+
 }  // namespace
 
 Repro onnxruntime_repro(const Case& c, const TargetInfo& target) {
-  if (c.cached()) return {};
-  for (const Operator& each : kOperators)
-    if (each.target == target.name)
-      return python_repro(c, target,
-                          {.standard = "import struct\n",
-                           .imports = "import onnxruntime as ort\n",
-                           .helpers = std::string(kModel),
-                           .body = body_of(each.node(c), c.problem),
-                           .needs = "onnxruntime"});
+  for (const Operator& each : kOperators) {
+    if (each.target != target.name) continue;
+    const Node node = each.node(c);
+    PythonCall call{.standard = "import struct\n",
+                    .imports = "import onnxruntime as ort\n",
+                    .helpers = std::string(kModel),
+                    .body = "",
+                    .needs = "onnxruntime"};
+    if (!c.cached()) {
+      call.body = once_body(node, c.problem);
+      return python_repro(c, target, call);
+    }
+    call.body = node.op == "GroupQueryAttention" ? buffers_body(node, c) : growing_body(node, c);
+    return python_steps_repro(c, target, call);
+  }
   return {};
 }
 

@@ -2,43 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "reports/repro/python_arrays.h"
+#include "reports/repro/python_script.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
 namespace {
-
-/// The bound as |error| ≤ factor · Σ p|v| + floor, so that a script can work it out: the smallest
-/// such numbers that are nowhere tighter than the oracle's own.
-struct SimpleBound {
-  double factor = 0, floor = 0;
-};
-
-SimpleBound simple_bound(const Case& c, const Inputs& inputs, const Precision& precision) {
-  Inputs absolute;
-  for (const auto& [name, tensor] : inputs.all()) {
-    if (name != "v" && name != "mem_v") {
-      absolute.add(name, tensor);
-      continue;
-    }
-    std::vector<double> values = tensor.to_doubles();
-    for (double& value : values) value = std::isfinite(value) ? std::abs(value) : 0;
-    absolute.add(name, Tensor::from_doubles(tensor.dtype, tensor.shape, values));
-  }
-  const StepAnswer right = answer(c, inputs, precision).steps.at(0);
-  const std::vector<double> weight = answer(c, absolute).steps.at(0).out;
-  SimpleBound simple;
-  for (size_t n = 0; n < right.bound.size(); ++n) {
-    if (!std::isfinite(right.bound[n]) || !std::isfinite(right.out[n])) continue;
-    if (weight[n] > 0 && right.bound[n] / weight[n] < 1)
-      simple.factor = std::max(simple.factor, right.bound[n] / weight[n]);
-    else
-      simple.floor = std::max(simple.floor, right.bound[n]);
-  }
-  return simple;
-}
 
 /// A tensor's name in the script and its role.
 struct Named {
@@ -78,7 +47,7 @@ constexpr EmptyRow kEmptyRows[] = {
 };
 
 /// The reference in float64, with the lines that the case needs.
-std::string reference(const Case& c, const SimpleBound& bound) {
+std::string reference(const Case& c, const python::SimpleBound& bound) {
   const Problem& p = c.problem;
   const bool masked = !p.mask.rules.empty(), biased = p.mask.adds_bias();
   const bool bias_first = biased && p.bias_order == BiasOrder::before_softcap;
@@ -118,10 +87,8 @@ std::string reference(const Case& c, const SimpleBound& bound) {
   else
     out += "    out = p @ V\n";
   out += empty.out;
-  constexpr double digits_kept = 1.01;  // the printed numbers must not fall below the bound's
-  out += fmt::format("    allowed = {:.3g} * (p @ np.abs({})){}\n", bound.factor * digits_kept,
-                     nonfinite ? "np.nan_to_num(V, posinf=0, neginf=0)" : "V",
-                     bound.floor > 0 ? fmt::format(" + {:.3g}", bound.floor * digits_kept) : "");
+  out += "    allowed = " + bound.text(nonfinite ? "np.nan_to_num(V, posinf=0, neginf=0)" : "V") +
+         "\n";
   if (p.fully_masked == FullyMasked::any && masked)
     out +=
         fmt::format("    allowed = np.where({}.any(-1, keepdims=True), allowed, np.inf)\n", seen);
@@ -148,25 +115,12 @@ sys.exit(1)
 }  // namespace
 
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
-  const DType dtype = c.problem.dtype;
-  if (c.cached() || dtype == DType::e4m3 || dtype == DType::e5m2) return {};
+  if (c.cached() || !python::has_dtype(c.problem.dtype)) return {};
   const Inputs inputs = make_inputs(c);
-  const SimpleBound bound = simple_bound(c, inputs, target.capabilities.precision_of(dtype));
-  const std::string tensors = arrays(c, inputs);
-  const bool generated = tensors.find("normal(") != tensors.npos;
-  const bool encoded = tensors.find("base64.") != tensors.npos;
-  std::string script = fmt::format(
-      "#!/usr/bin/env python3\n\"\"\"{} {}: {}\n\nExits 1 while it is wrong here, 0 once it is "
-      "fixed. Needs {} and numpy. Found by attnfuzz.\n\"\"\"\n{}import sys\n\nimport numpy as "
-      "np\n{}\n",
-      text::line(target.name), text::line(target.version), one_line(c), call.needs,
-      call.standard + (encoded ? "import base64\n" : ""), call.imports);
-  script += call.helpers;
-  if (generated) script += python::normal_function(c.data.seed);
-  script += "# [batch, heads, len, dim]\n" + tensors + "\n";
-  script += "def target():\n" + call.body + "\n";
-  script += reference(c, bound);
-  return {"repro.py", script + std::string(kCompare)};
+  const Precision precision = target.capabilities.precision_of(c.problem.dtype);
+  const python::SimpleBound bound = python::simple_bound(c, inputs, precision);
+  return python::script(c, target, call, "# [batch, heads, len, dim]\n" + arrays(c, inputs),
+                        reference(c, bound) + std::string(kCompare));
 }
 
 }  // namespace attnfuzz

@@ -21,4 +21,9 @@ struct PythonCall {
 /// that such a script cannot hold (a cache, 8-bit floats).
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call);
 
+/// The same for a cached case with the rules causal and window. The body finds `steps`, a list of
+/// ("prefill", q, k, v, lens), ("append", …), ("decode", …), ("reorder", rows) and ("crop",
+/// length), and returns for each (out or None, the rows' lengths).
+Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCall& call);
+
 }  // namespace attnfuzz

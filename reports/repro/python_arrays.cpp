@@ -12,11 +12,6 @@ namespace {
 
 constexpr int64_t kMostLiterals = 64;
 
-/// bf16, which NumPy lacks, is held in float32; its values are exact there.
-std::string_view numpy_type(DType dtype) {
-  return dtype == DType::f64 ? "np.float64" : dtype == DType::f16 ? "np.float16" : "np.float32";
-}
-
 std::string shape_text(const Shape& shape) {
   return fmt::format("{}", fmt::join(shape, ", "));
 }
@@ -57,7 +52,11 @@ std::optional<double> normal_scale(const Case& c, Role role) {
 
 }  // namespace
 
-std::string array(const Tensor& tensor, const Case& c, Role role) {
+std::string_view numpy_type(DType dtype) {
+  return dtype == DType::f64 ? "np.float64" : dtype == DType::f16 ? "np.float16" : "np.float32";
+}
+
+std::string array(const Tensor& tensor, const Case& c, Role role, int step) {
   const std::vector<double> values = tensor.to_doubles();
   const std::string_view type = numpy_type(tensor.dtype);
   const std::string shape = shape_text(tensor.shape);
@@ -72,7 +71,8 @@ std::string array(const Tensor& tensor, const Case& c, Role role) {
   }
   if (const auto scale = normal_scale(c, role)) {
     const std::string times = *scale == 1 ? "" : fmt::format(" * {}", *scale);
-    return fmt::format("(normal({}, {}){}).astype({})", tensor_number(role, 0), shape, times, type);
+    return fmt::format("(normal({}, {}){}).astype({})", tensor_number(role, step), shape, times,
+                       type);
   }
   const Tensor held =
       tensor.dtype == DType::bf16 ? Tensor::from_doubles(DType::f32, tensor.shape, values) : tensor;

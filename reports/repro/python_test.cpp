@@ -157,9 +157,68 @@ TEST_P(PythonRepro, ExitsOneWhileWrongAndZeroOnceRight) {
   }
 }
 
+/// Caches that each target has, with the steps that they allow.
+std::vector<Case> cached_cases(const std::string& target) {
+  Case c = samples::cached_case();
+  Problem& p = c.problem;
+  p.head_dim = p.head_dim_v = 8;
+  if (target == "onnxruntime:MultiHeadAttention") p.num_kv_heads = p.num_heads;
+  c.steps = {{StepOp::prefill, 3, {}, {}, 0},
+             {StepOp::decode, 1, {}, {}, 0},
+             {StepOp::reorder, 0, {}, {1, 0}, 0},
+             {StepOp::crop, 0, {}, {}, 2},
+             {StepOp::append, 2, {}, {}, 0}};
+  std::vector<Case> cases{c};
+  const bool gqa = target == "onnxruntime:GroupQueryAttention";
+  const Case window = samples::window_case();
+  if (target != "onnxruntime:MultiHeadAttention") {
+    cases.push_back(c);
+    cases.back().problem.mask = window.problem.mask;
+    cases.back().problem.mask.align = Align::top_left;
+    cases.back().problem.layout = Layout::bshd;
+  }
+  if (!gqa) return cases;
+  c.problem.sinks = true;
+  c.cache = Cache{CacheKind::fixed, 12, 0};
+  c.steps[0].lens = {2, 3};
+  cases.push_back(c);
+  c.cache = Cache{CacheKind::ring, 4, 0};
+  c.steps.erase(c.steps.begin() + 3);  // a ring is not cropped
+  c.steps[0].lens.clear();
+  cases.push_back(c);
+  return cases;
+}
+
+class PythonStepsRepro : public ScriptTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(PythonStepsRepro, ExitsOneWhileWrongAndZeroOnceRight) {
+  if (run(python() + " -c 'import onnxruntime'").exit != 0) GTEST_SKIP() << "needs onnxruntime";
+  for (const Case& c : cached_cases(GetParam())) {
+    check(c, "test");
+    const std::string text = script(c, GetParam());
+    ASSERT_NE(text.find("def target"), text.npos) << "no script";
+    const Ran right = run_script(text);
+    EXPECT_EQ(right.exit, 0) << one_line(c) << "\n" << right.output << text;
+    if (c != cached_cases(GetParam())[0]) continue;
+    const Ran scale = run_script(replaced(text, "s = q[b", "s = 1.5 * q[b"));
+    EXPECT_EQ(scale.exit, 1) << scale.output;
+    EXPECT_NE(scale.output.find("should be"), std::string::npos) << scale.output;
+    const Ran length = run_script(replaced(text, "[len(row) for", "[len(row) + 1 for"));
+    EXPECT_EQ(length.exit, 1);
+    EXPECT_NE(length.output.find("step 0: the cache holds [3, 3] tokens, should be [4, 4]"),
+              std::string::npos)
+        << length.output;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, PythonRepro,
                          testing::Values("torch:sdpa-math", "torch:sdpa-flash",
                                          "onnxruntime:MultiHeadAttention",
+                                         "onnxruntime:GroupQueryAttention", "onnxruntime:Attention",
+                                         "onnxruntime:Attention-25"));
+
+INSTANTIATE_TEST_SUITE_P(Targets, PythonStepsRepro,
+                         testing::Values("onnxruntime:MultiHeadAttention",
                                          "onnxruntime:GroupQueryAttention", "onnxruntime:Attention",
                                          "onnxruntime:Attention-25"));
 

@@ -1,0 +1,73 @@
+#include "reports/repro/python_script.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "reports/repro/python_arrays.h"
+#include "reports/text.h"
+
+namespace attnfuzz::python {
+namespace {
+
+/// The same inputs with |v| for v, and 0 where v is not finite.
+Inputs absolute_values(const Inputs& inputs) {
+  Inputs absolute;
+  for (const auto& [name, tensor] : inputs.all()) {
+    if (name[0] != 'v' && name != "mem_v") {
+      absolute.add(name, tensor);
+      continue;
+    }
+    std::vector<double> values = tensor.to_doubles();
+    for (double& value : values) value = std::isfinite(value) ? std::abs(value) : 0;
+    absolute.add(name, Tensor::from_doubles(tensor.dtype, tensor.shape, values));
+  }
+  return absolute;
+}
+
+}  // namespace
+
+bool has_dtype(DType dtype) {
+  return dtype != DType::e4m3 && dtype != DType::e5m2;
+}
+
+SimpleBound simple_bound(const Case& c, const Inputs& inputs, const Precision& precision) {
+  const Answer right = answer(c, inputs, precision), weights = answer(c, absolute_values(inputs));
+  SimpleBound simple;
+  for (size_t s = 0; s < right.steps.size(); ++s) {
+    const StepAnswer& step = right.steps[s];
+    for (size_t n = 0; n < step.bound.size(); ++n) {
+      const double bound = step.bound[n], weight = weights.steps[s].out[n];
+      if (!std::isfinite(bound) || !std::isfinite(step.out[n])) continue;
+      if (weight > 0 && bound / weight < 1)
+        simple.factor = std::max(simple.factor, bound / weight);
+      else
+        simple.floor = std::max(simple.floor, bound);
+    }
+  }
+  return simple;
+}
+
+std::string SimpleBound::text(std::string_view values) const {
+  constexpr double digits_kept = 1.01;  // what is printed must not fall below the bound
+  return fmt::format("{:.3g} * (p @ np.abs({})){}", factor * digits_kept, values,
+                     floor > 0 ? fmt::format(" + {:.3g}", floor * digits_kept) : "");
+}
+
+Repro script(const Case& c, const TargetInfo& target, const PythonCall& call,
+             const std::string& tensors, const std::string& rest) {
+  const bool generated = tensors.find("normal(") != tensors.npos;
+  const bool encoded = tensors.find("base64.") != tensors.npos;
+  std::string text = fmt::format(
+      "#!/usr/bin/env python3\n\"\"\"{} {}: {}\n\nExits 1 while it is wrong here, 0 once it is "
+      "fixed. Needs {} and numpy. Found by attnfuzz.\n\"\"\"\n{}import sys\n\nimport numpy as "
+      "np\n{}\n",
+      text::line(target.name), text::line(target.version), one_line(c), call.needs,
+      call.standard + (encoded ? "import base64\n" : ""), call.imports);
+  text += call.helpers;
+  if (generated) text += normal_function(c.data.seed);
+  return {"repro.py", text + tensors + "\ndef target():\n" + call.body + "\n" + rest};
+}
+
+}  // namespace attnfuzz::python
