@@ -2,12 +2,12 @@
 #include <sys/wait.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "reports/sample_findings.h"
+#include "targets/remote.h"
 
 namespace attnfuzz {
 namespace {
@@ -27,11 +27,6 @@ Ran run(const std::string& command) {
   return ran;
 }
 
-std::string python() {
-  const char* chosen = std::getenv("ATTNFUZZ_PYTHON");
-  return chosen && *chosen ? chosen : "python3";
-}
-
 std::string replaced(std::string text, const std::string& what, const std::string& with) {
   const size_t at = text.find(what);
   EXPECT_NE(at, text.npos) << what;
@@ -49,7 +44,7 @@ class ScriptTest : public testing::Test {
 
   Ran run_script(const std::string& text) {
     std::ofstream(dir_ / "repro.py") << text;
-    return run(python() + " " + (dir_ / "repro.py").string());
+    return run(python_interpreter() + " " + (dir_ / "repro.py").string());
   }
 
   std::filesystem::path dir_;
@@ -66,7 +61,7 @@ std::string script(const Case& c, const std::string& target) {
 
 /// The reference and the inputs alone: the "package" is a copy of the reference in NumPy.
 TEST_F(ScriptTest, ReferenceIsTheOraclesAnswer) {
-  if (run(python() + " -c 'import numpy'").exit != 0) GTEST_SKIP() << "needs numpy";
+  if (run(python_interpreter() + " -c 'import numpy'").exit != 0) GTEST_SKIP() << "needs numpy";
   std::string text = script(samples::window_case(), "torch:sdpa-math");
   const size_t imports = text.find("import torch"), after = text.find("# [batch");
   const size_t target = text.find("def target"), reference = text.find("def reference");
@@ -133,7 +128,8 @@ std::vector<Case> varied_cases() {
 /// On cases that the target is right on; with another scale in the reference it is not.
 TEST_P(PythonRepro, ExitsOneWhileWrongAndZeroOnceRight) {
   const std::string target = GetParam(), package = target.substr(0, target.find(':'));
-  if (run(python() + " -c 'import " + package + "'").exit != 0) GTEST_SKIP() << "needs " << package;
+  if (run(python_interpreter() + " -c 'import " + package + "'").exit != 0)
+    GTEST_SKIP() << "needs " << package;
   const bool needs_equal = target.find("GroupQuery") != target.npos;
   const bool needs_heads = target.find("MultiHead") != target.npos;
   int wrong_ones = 0;
@@ -192,7 +188,8 @@ std::vector<Case> cached_cases(const std::string& target) {
 class PythonStepsRepro : public ScriptTest, public testing::WithParamInterface<const char*> {};
 
 TEST_P(PythonStepsRepro, ExitsOneWhileWrongAndZeroOnceRight) {
-  if (run(python() + " -c 'import onnxruntime'").exit != 0) GTEST_SKIP() << "needs onnxruntime";
+  if (run(python_interpreter() + " -c 'import onnxruntime'").exit != 0)
+    GTEST_SKIP() << "needs onnxruntime";
   for (const Case& c : cached_cases(GetParam())) {
     check(c, "test");
     const std::string text = script(c, GetParam());
