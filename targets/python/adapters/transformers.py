@@ -82,6 +82,12 @@ def shift(array: np.ndarray, lens: list, back: bool = False) -> np.ndarray:
     return np.stack([np.roll(row, (n - count) if back else (count - n), axis=0) for row, n in zip(array, lens)])
 
 
+def padding_slots(case: dict) -> int:
+    """Slots that the padding of ragged steps takes beside the tokens of the fullest row, at most."""
+    lens = [(step["q_len"], step["lens"]) for step in case["steps"] if step.get("lens")]
+    return sum(count for count, _ in lens) - max((sum(row) for row in zip(*(each for _, each in lens))), default=0)
+
+
 class Session:
     """A model with a cache (or none): keeps which slots of each row hold a token ([batch, slots])."""
 
@@ -217,7 +223,7 @@ class Target:
     def cache(self, case: dict, config):
         """A cache of the case's kind, made through whichever constructor this release has."""
         kind, batch = getattr(hf, self.caches[case["cache"]["kind"]]), case["problem"]["batch"]
-        offered = dict(config=config, max_cache_len=case["cache"].get("capacity"), max_batch_size=batch, device="cpu",
+        offered = dict(config=config, max_cache_len=case["cache"].get("capacity", 0) + padding_slots(case), max_batch_size=batch, device="cpu",
                        dtype=torch.float32)
         taken = inspect.signature(kind.__init__).parameters
         if "max_batch_size" not in taken:

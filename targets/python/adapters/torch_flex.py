@@ -1,0 +1,77 @@
+"""PyTorch's torch.nn.attention.flex_attention, uncompiled, with the mask as mask_mod in a block mask, and softcap and bias as
+score_mod.
+
+What is claimed is what its documentation says (PyTorch 2.13): score_mod sees the scaled score; a row that sees no key gives
+zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32 (the uncompiled form is the composed one).
+"""
+from __future__ import annotations
+
+import importlib.metadata
+
+import numpy as np
+from attnfuzz_worker import to_layout, visible
+
+REQUIRES = ["torch", "numpy"]
+RULES = ["causal", "window", "chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi"]
+
+
+class FlexAttention:
+    name, about = "torch-flex:eager", "flex_attention, not compiled"
+    version = importlib.metadata.version("torch")
+    capabilities = {
+        "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 200],
+                  "head_dim": [1, 64], "head_dim_v": [1, 64]},
+        "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q", "head_dim_v", "scale", "softcap",
+                     "fully_masked:zero", "bias_order:before_softcap", "align:top_left", "align:bottom_right",
+                     "chunk.origin:slot", "chunk.origin:token", "padding.side:left", "padding.side:right", "data:large",
+                     "data:constant", "data:one_hot", *(f"rule:{name}" for name in RULES),
+                     *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk"))],
+        "precision": {"f32": {"exp_ulps": 20}},
+    }
+
+    def load(self) -> None:
+        import warnings
+
+        import torch
+        from torch.nn.attention import flex_attention
+
+        warnings.filterwarnings("ignore")
+        torch.set_num_threads(1)
+        self.torch, self.flex = torch, flex_attention
+
+    def block_mask(self, case: dict, tensors: dict):
+        seen = visible(tensors)
+        if seen is None:
+            return None
+        seen = self.torch.from_numpy(np.array(seen))
+        return self.flex.create_block_mask(lambda b, h, i, j: seen[b, h, i, j], *seen.shape, device="cpu")
+
+    def score_mod(self, case: dict, tensors: dict):
+        p = case["problem"]
+        cap = p["softcap"]
+        bias = self.torch.from_numpy(np.array(tensors["bias"])) if "bias" in tensors else None
+        first = p["bias_order"] == "before_softcap"
+
+        def modify(score, b, h, i, j):
+            if bias is not None and first:
+                score = score + bias[b, h, i, j]
+            if cap:
+                score = cap * self.torch.tanh(score / cap)
+            if bias is not None and not first:
+                score = score + bias[b, h, i, j]
+            return score
+
+        return modify if cap or bias is not None else None
+
+    def run(self, case: dict, tensors: dict) -> list[dict]:
+        p = case["problem"]
+        q, k, v = (self.torch.from_numpy(np.ascontiguousarray(to_layout(case, tensors[name], "bhsd"))) for name in "qkv")
+        with self.torch.inference_mode():
+            out = self.flex.flex_attention(q, k, v, score_mod=self.score_mod(case, tensors),
+                                           block_mask=self.block_mask(case, tensors), scale=p["scale"],
+                                           enable_gqa=p["num_heads"] != p["num_kv_heads"])
+        return [{"out": to_layout(case, out.contiguous().numpy(), "bhsd")}]
+
+
+def targets() -> list:
+    return [FlexAttention()]
