@@ -47,6 +47,9 @@ class Attention:
         self.opset = opset
         self.name, self.about = f"onnx:reference-{opset}", f"onnx.reference, Attention, opset {opset}"
 
+    def load(self) -> None:
+        import onnx.reference  # noqa: F401
+
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p, attributes, mask = case["problem"], {}, None
         if p["scale"] is not None:
