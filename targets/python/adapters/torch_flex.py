@@ -38,6 +38,8 @@ class FlexAttention:
         warnings.filterwarnings("ignore")
         torch.set_num_threads(1)
         self.torch, self.flex = torch, flex_attention
+        one = torch.zeros(1, 1, 1, 1)
+        flex_attention.flex_attention(one, one, one)  # the first call imports the compiler
 
     def block_mask(self, case: dict, tensors: dict):
         seen = visible(tensors)
