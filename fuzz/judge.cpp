@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -29,8 +30,9 @@ bool same_finiteness(double got, double want) {
 
 using Elements = std::vector<std::vector<double>>;  // of each step; none where none are asked for
 
-Elements elements_of(const Answer& right, const Outcome& outcome) {
-  Elements all(right.steps.size());
+/// Of the first `steps` steps.
+Elements elements_of(const Answer& right, const Outcome& outcome, size_t steps) {
+  Elements all(steps);
   for (size_t s = 0; s < all.size(); ++s)
     if (!right.steps[s].out.empty()) all[s] = outcome.steps[s].out.to_doubles();
   return all;
@@ -66,31 +68,38 @@ std::string at_step(const Case& c, size_t step) {
   return c.cached() ? fmt::format("step {}: ", step) : std::string();
 }
 
-/// The first wrong shape, type, count or length; empty: none.
-std::string wrong_frame(const Case& c, const Answer& right, const Outcome& outcome) {
-  if (outcome.steps.size() != right.steps.size())
-    return fmt::format("{} steps' outputs, expected {}", outcome.steps.size(), right.steps.size());
-  for (size_t s = 0; s < right.steps.size(); ++s) {
-    const StepAnswer& want = right.steps[s];
-    const StepOutput& got = outcome.steps[s];
-    if (!want.shape.empty()) {
-      if (got.out.shape != want.shape)
-        return fmt::format("{}out has shape {}, expected {}", at_step(c, s),
-                           to_string(got.out.shape), to_string(want.shape));
-      if (got.out.dtype != c.problem.dtype)
-        return fmt::format("{}out is {}, expected {}", at_step(c, s), name(got.out.dtype),
-                           name(c.problem.dtype));
-    }
-    if (got.lengths.empty() || got.lengths == want.lengths) continue;
-    if (got.lengths.size() != want.lengths.size())
-      return fmt::format("{}lengths of {} rows, expected {}", at_step(c, s), got.lengths.size(),
-                         want.lengths.size());
-    for (size_t b = 0; b < want.lengths.size(); ++b)
-      if (got.lengths[b] != want.lengths[b])
-        return fmt::format("{}a row's cache holds {} tokens, expected {}", at_step(c, s),
-                           got.lengths[b], want.lengths[b]);
+/// What is wrong with all but the values of one step's output; empty: nothing.
+std::string wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
+  if (!want.shape.empty()) {
+    if (got.out.shape != want.shape)
+      return fmt::format("out has shape {}, expected {}", to_string(got.out.shape),
+                         to_string(want.shape));
+    if (got.out.dtype != c.problem.dtype)
+      return fmt::format("out is {}, expected {}", name(got.out.dtype), name(c.problem.dtype));
   }
-  return {};
+  if (got.lengths.empty() || got.lengths == want.lengths) return {};
+  if (got.lengths.size() != want.lengths.size())
+    return fmt::format("lengths of {} rows, expected {}", got.lengths.size(), want.lengths.size());
+  const auto [wrong, right] =
+      std::mismatch(got.lengths.begin(), got.lengths.end(), want.lengths.begin());
+  return fmt::format("a row's cache holds {} tokens, expected {}", *wrong, *right);
+}
+
+/// A step's output that is wrong in more than its values.
+struct WrongFrame {
+  size_t step;
+  std::string words;  ///< empty: none is, and `step` is how many there are
+};
+
+WrongFrame first_wrong_frame(const Case& c, const Answer& right, const Outcome& outcome) {
+  const size_t steps = std::min(right.steps.size(), outcome.steps.size());
+  for (size_t s = 0; s < steps; ++s)
+    if (std::string words = wrong_frame(c, right.steps[s], outcome.steps[s]); !words.empty())
+      return {s, at_step(c, s) + words};
+  if (outcome.status == Status::ok && outcome.steps.size() != right.steps.size())
+    return {steps, fmt::format("{} steps' outputs, expected {}", outcome.steps.size(),
+                               right.steps.size())};
+  return {steps, {}};
 }
 
 /// Logical coordinates of element `at` of a step's output.
@@ -123,7 +132,7 @@ std::string describe(const Case& c, const Verdict& verdict) {
 Verdict compare(const Case& c, const Answer& right, const Elements& got) {
   Verdict verdict;
   bool finiteness_differs = false;
-  for (size_t s = 0; s < right.steps.size(); ++s) {
+  for (size_t s = 0; s < got.size(); ++s) {
     const StepAnswer& want = right.steps[s];
     for (size_t e = 0; e < want.out.size(); ++e) {
       verdict.checked += want.bound[e] < infinity;
@@ -152,7 +161,7 @@ Verdict compare(const Case& c, const Answer& right, const Elements& got) {
 /// The output is within the bounds of `meant`, and `meant` says something on each wrong element.
 bool has_meaning(const Answer& right, const Answer& meant, const Elements& got) {
   if (meant.steps.size() != right.steps.size()) return false;
-  for (size_t s = 0; s < right.steps.size(); ++s) {
+  for (size_t s = 0; s < got.size(); ++s) {
     const StepAnswer& want = right.steps[s];
     const StepAnswer& other = meant.steps[s];
     if (other.shape != want.shape) return false;
@@ -175,15 +184,25 @@ void explain(const Case& c, const Inputs& inputs, const Precision& precision, co
     verdict.failure = FailureKind::ignored;
 }
 
+/// Whether an outcome has anything to hold against the answer: an error may have come late.
+bool has_outputs(const Outcome& outcome) {
+  return outcome.status == Status::ok ||
+         (outcome.status != Status::declined && !outcome.steps.empty());
+}
+
+/// The first violation counts, step by step: what is wrong later may follow from it.
 Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
                       const Precision& precision, const Outcome& outcome) {
-  if (outcome.status != Status::ok) return judge_status(outcome);
-  if (std::string wrong = wrong_frame(c, right, outcome); !wrong.empty())
-    return fail(FailureKind::shape, std::move(wrong));
-  const Elements got = elements_of(right, outcome);
+  if (!has_outputs(outcome)) return judge_status(outcome);
+  WrongFrame wrong = first_wrong_frame(c, right, outcome);
+  const Elements got = elements_of(right, outcome, wrong.step);
   Verdict verdict = compare(c, right, got);
-  if (verdict.failed()) explain(c, inputs, precision, right, got, verdict);
-  return verdict;
+  if (verdict.failed()) {
+    explain(c, inputs, precision, right, got, verdict);
+    return verdict;
+  }
+  if (!wrong.words.empty()) return fail(FailureKind::shape, std::move(wrong.words));
+  return outcome.status == Status::ok ? verdict : judge_status(outcome);
 }
 
 /// Where two runs on the same input differ in a checked element; empty: nowhere.
@@ -191,9 +210,10 @@ std::string difference(const Case& c, const Answer& right, const Outcome& first,
                        const Outcome& second) {
   if (second.status != Status::ok)
     return fmt::format("a second run of the same case: {}: {}", name(second.status), second.text);
-  if (std::string wrong = wrong_frame(c, right, second); !wrong.empty())
-    return "a second run of the same case: " + wrong;
-  const Elements a = elements_of(right, first), b = elements_of(right, second);
+  if (const WrongFrame wrong = first_wrong_frame(c, right, second); !wrong.words.empty())
+    return "a second run of the same case: " + wrong.words;
+  const size_t steps = right.steps.size();
+  const Elements a = elements_of(right, first, steps), b = elements_of(right, second, steps);
   for (size_t s = 0; s < right.steps.size(); ++s)
     for (size_t e = 0; e < right.steps[s].out.size(); ++e)
       if (right.steps[s].bound[e] < infinity && a[s][e] != b[s][e] &&
@@ -209,8 +229,8 @@ std::string difference(const Case& c, const Answer& right, const Outcome& first,
 
 Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
               const Outcome& outcome) {
-  return judge_against(outcome.status == Status::ok ? answer(c, inputs, precision) : Answer{}, c,
-                       inputs, precision, outcome);
+  return judge_against(has_outputs(outcome) ? answer(c, inputs, precision) : Answer{}, c, inputs,
+                       precision, outcome);
 }
 
 Examination examine(Target& target, const Case& c, bool run_twice) {
@@ -220,7 +240,7 @@ Examination examine(Target& target, const Case& c, bool run_twice) {
   Examination done;
   done.precision = precision;
   done.outcome = target.run(c, inputs);
-  const Answer right = done.outcome.status == Status::ok ? answer(c, inputs, precision) : Answer{};
+  const Answer right = has_outputs(done.outcome) ? answer(c, inputs, precision) : Answer{};
   done.verdict = judge_against(right, c, inputs, precision, done.outcome);
   if (run_twice && done.verdict.kind == VerdictKind::pass) {
     std::string differs = difference(c, right, done.outcome, target.run(c, inputs));

@@ -132,6 +132,30 @@ TEST(Judge, CacheLengthsAreChecked) {
   EXPECT_EQ(judged(c, outcome).kind, VerdictKind::pass);
 }
 
+TEST(Judge, TheFirstViolationCounts) {
+  Case c = plain_case();
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.cache.emplace();
+  c.steps = {{.op = StepOp::prefill, .q_len = 3, .lens = {}, .rows = {}, .length = 0},
+             {.op = StepOp::append, .q_len = 2, .lens = {}, .rows = {}, .length = 0},
+             {.op = StepOp::decode, .q_len = 1, .lens = {}, .rows = {}, .length = 0}};
+  Outcome outcome = right_outcome(c);
+  outcome.status = Status::error;
+  outcome.text = "out of range";
+  outcome.steps.pop_back();
+  EXPECT_EQ(judged(c, outcome).failure, FailureKind::error);  // what was done until then is right
+  Outcome wrong_length = outcome;
+  wrong_length.steps[1].lengths = {6, 6};
+  EXPECT_EQ(judged(c, wrong_length).failure, FailureKind::shape);
+  EXPECT_EQ(judged(c, wrong_length).detail, "step 1: a row's cache holds 6 tokens, expected 5");
+  Outcome wrong_value = wrong_length;
+  wrong_value.steps[0].out.as<float>()[0] += 1;
+  EXPECT_EQ(judged(c, wrong_value).failure, FailureKind::mismatch);
+  EXPECT_EQ(judged(c, wrong_value).worst.step, 0);
+  wrong_length.steps[0].lengths = {2, 2};
+  EXPECT_EQ(judged(c, wrong_length).detail, "step 0: a row's cache holds 2 tokens, expected 3");
+}
+
 TEST(Judge, NamesTheMeaningThatTheOutputHas) {
   Case c = plain_case();
   c.problem.mask.rules = {{find_rule("causal"), {}},

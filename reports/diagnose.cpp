@@ -41,8 +41,10 @@ std::vector<Cause> diagnose(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
   std::vector<Cause> causes = causes_from_fits(finding);
   append(causes, causes_from_offset(finding));
-  append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
-  if (verdict.failure == FailureKind::shape) append(causes, causes_from_lengths(finding));
+  if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
+    append(causes, causes_from_lengths(finding));
+  else
+    append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   if (causes.empty()) append(causes, causes_from_location(finding));
   if (causes.empty())
     for (const Silent& silent : kSilent)
