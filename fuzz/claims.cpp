@@ -29,7 +29,8 @@ bool overlap(const SizeRange& a, const SizeRange& b) {
 constexpr std::string_view defaults[] = {"data:normal", "nonfinite:none", "head_map:grouped",
                                          "bias_order:after_softcap"};
 /// Prefixes of words that come with others or are chosen for every case.
-constexpr std::string_view not_optional[] = {"dtype", "layout", "cache", "step", "fully_masked"};
+constexpr std::string_view not_optional[] = {"dtype", "layout",       "cache",
+                                             "step",  "fully_masked", "positions"};
 
 /// How often a case uses what makes its axes differ, and the commonest rule, in percent: before and
 /// beside the optional features that are drawn evenly.
@@ -109,7 +110,7 @@ void Claims::read_words() {
     const std::string_view prefix = prefix_of(words[k]);
     if (words[k] == "gqa" || words[k] == "mqa") put_in_group(k, "gqa");
     if (!prefix.empty() && prefix != "rule" && prefix != "step") put_in_group(k, prefix);
-    if (prefix == "step" || words[k] == "ragged") cached_only_.set(k);
+    if (prefix == "step" || words[k].starts_with("ragged")) cached_only_.set(k);
     if (prefix == "align" || words[k] == "cross" || words[k] == "longer_q") uncached_only_.set(k);
     const bool is_choice = prefix.find('.') != std::string_view::npos;  // comes with its rule
     if (declared_[k] && !is_choice && !contains(defaults, words[k]) &&
@@ -149,9 +150,10 @@ void Claims::read_words() {
   need("head_map:interleaved", {"gqa"});
   need("bias_order:before_softcap", {"softcap"});
   need("bias_order:before_softcap", biased);
-  need("nonfinite:nan_padding", {"rule:padding", "ragged"});
-  need("nonfinite:inf_padding", {"rule:padding", "ragged"});
+  need("nonfinite:nan_padding", {"rule:padding", "ragged", "ragged_left"});
+  need("nonfinite:inf_padding", {"rule:padding", "ragged", "ragged_left"});
   need("ragged", {"step:prefill", "step:append"});
+  need("ragged_left", {"step:prefill", "step:append"});
   for (const std::string_view align : names_of<Align>) {
     need(fmt::format("align:{}", align), {"cross"});
     need(fmt::format("align:{}", align), positional);

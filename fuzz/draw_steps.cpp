@@ -9,7 +9,9 @@ namespace attnfuzz {
 namespace {
 
 constexpr int64_t usual_steps = 6;
+constexpr int64_t most_kept = 8;         // by a sink_window
 constexpr int percent_ragged_step = 70;  // of the steps of a ragged case
+constexpr int percent_rollback = 60;     // of the crops
 
 template <class E>
 const auto& words_of(std::string_view prefix) {
@@ -32,8 +34,10 @@ class StepDrawer {
         draw_(draw),
         c_(c),
         totals_(static_cast<size_t>(c.problem.batch), 0) {
-    static const size_t ragged = word_index("ragged"), empty = word_index("empty");
+    static const size_t ragged = word_index("ragged"), ragged_left = word_index("ragged_left"),
+                        empty = word_index("empty");
     ragged_ = words[ragged];
+    ragged_left_ = words[ragged_left];
     empty_ = words[empty];
     limit_ = std::min(claims.range(Axis::kv_len).max, tokens);
     const bool bounded = c.cache->kind == CacheKind::fixed || c.cache->kind == CacheKind::paged;
@@ -78,7 +82,11 @@ class StepDrawer {
         return filled_ && room() >= 1 && q_len.min <= 1;
       case StepOp::crop:
         return filled_ && longest() > 0 &&
-               (c_.cache->kind != CacheKind::ring || longest() <= c_.cache->capacity);
+               (!c_.cache->forgets() || longest() <= c_.cache->capacity);
+      case StepOp::evict:
+        return filled_ && longest() > 0 && !c_.cache->forgets();
+      case StepOp::fork:
+        return filled_ && c_.problem.batch > 1;
       case StepOp::reorder:
       case StepOp::reset:
         return filled_;
@@ -91,14 +99,16 @@ class StepDrawer {
     step.op = op;
     if (step.has_tokens()) draw_tokens(step);
     if (op == StepOp::reorder) draw_rows(step);
-    if (op == StepOp::crop) step.length = draw_.between(0, longest());
-    const std::vector<int64_t> before = totals_;
-    for (size_t b = 0; b < totals_.size(); ++b) {
-      if (step.has_tokens()) totals_[b] += step.lens.empty() ? step.q_len : step.lens[b];
-      if (op == StepOp::reorder) totals_[b] = before[static_cast<size_t>(step.rows[b])];
-      if (op == StepOp::crop) totals_[b] = std::min(totals_[b], step.length);
-      if (op == StepOp::reset) totals_[b] = 0;
+    if (op == StepOp::crop) draw_length(step);
+    if (op == StepOp::fork) {
+      step.from = draw_.between(0, c_.problem.batch - 1);
+      step.to = draw_.between(0, c_.problem.batch - 1);
     }
+    if (op == StepOp::evict) {
+      step.start = draw_.chance(50) ? 0 : draw_.between(0, longest() - 1);
+      step.count = draw_.between(1, longest() - step.start);
+    }
+    follow(step, totals_);
     filled_ = op != StepOp::reset && (filled_ || op == StepOp::prefill);
     most_tokens_ = std::max(most_tokens_, longest());
     c_.steps.push_back(std::move(step));
@@ -117,10 +127,22 @@ class StepDrawer {
       step.q_len = std::max(step.q_len, least);
       if (empty_ && range.min == 0 && draw_.chance(50)) step.q_len = 0;
     }
-    if (!ragged_ || step.op == StepOp::decode || !draw_.chance(percent_ragged_step)) return;
+    const bool ragged = ragged_ || ragged_left_;
+    if (!ragged || step.op == StepOp::decode || !draw_.chance(percent_ragged_step)) return;
+    step.side = ragged_left_ && (!ragged_ || draw_.chance(50)) ? Side::left : Side::right;
     for (size_t b = 0; b < totals_.size(); ++b) step.lens.push_back(draw_.between(0, step.q_len));
     if (!step.lens.empty())  // some row is full, so q_len is a length of the step
       step.lens[static_cast<size_t>(draw_.between(0, c_.problem.batch - 1))] = step.q_len;
+    else
+      step.side = Side::right;
+  }
+
+  /// Often a few of the newest tokens go, as when a draft's tokens are rejected (speculative
+  /// decoding).
+  void draw_length(Step& step) {
+    const int64_t newest = c_.steps.back().has_tokens() ? c_.steps.back().q_len : longest();
+    const int64_t least = draw_.chance(percent_rollback) ? longest() - newest : 0;
+    step.length = draw_.between(std::clamp<int64_t>(least, 0, longest()), longest());
   }
 
   void draw_rows(Step& step) {
@@ -133,25 +155,51 @@ class StepDrawer {
   Draw& draw_;
   Case& c_;
   std::vector<int64_t> totals_;
-  bool ragged_ = false, empty_ = false, filled_ = false;
+  bool ragged_ = false, ragged_left_ = false, empty_ = false, filled_ = false;
   int64_t limit_ = 0, most_tokens_ = 0;
 };
 
-void draw_cache(const Words& words, int64_t tokens, SizeDrawer& sizes, Case& c) {
+template <class E>
+E drawn(std::string_view prefix, const Words& words, E otherwise) {
+  for (size_t k = 0; k < names_of<E>.size(); ++k)
+    if (words[words_of<E>(prefix)[k]]) return static_cast<E>(k);
+  return otherwise;
+}
+
+/// One of those that are declared; they come with another choice.
+template <class E>
+E any_declared(std::string_view prefix, const Claims& claims, Draw& draw) {
+  std::vector<E> possible;
+  for (size_t k = 0; k < names_of<E>.size(); ++k)
+    if (claims.declared(words_of<E>(prefix)[k])) possible.push_back(static_cast<E>(k));
+  return possible.empty() ? E{} : draw.pick(std::span<const E>(possible));
+}
+
+void draw_cache(const Words& words, int64_t tokens, SizeDrawer& sizes, Draw& draw, Case& c) {
   c.cache.emplace();
-  for (size_t k = 0; k < names_of<CacheKind>.size(); ++k)
-    if (words[words_of<CacheKind>("cache")[k]]) c.cache->kind = static_cast<CacheKind>(k);
+  c.cache->kind = drawn("cache", words, CacheKind::dynamic);
   if (c.cache->kind == CacheKind::paged)
     c.cache->page_size = sizes.axis(Axis::page_size, 1, tokens);
   if (c.cache->kind != CacheKind::dynamic)
     c.cache->capacity = sizes.axis(Axis::capacity, 1, tokens);
+  if (c.cache->kind == CacheKind::sink_window) {
+    c.cache->capacity = std::max<int64_t>(c.cache->capacity, 2);
+    c.cache->keep = draw.between(1, std::min<int64_t>(c.cache->capacity - 1, most_kept));
+  }
+}
+
+/// A convention that matters where tokens were evicted, and is plain elsewhere.
+void draw_positions(const Claims& claims, Draw& draw, Case& c) {
+  const bool evicts = std::any_of(c.steps.begin(), c.steps.end(),
+                                  [](const Step& step) { return step.op == StepOp::evict; });
+  if (evicts) c.cache->positions = any_declared<Positions>("positions", claims, draw);
 }
 
 }  // namespace
 
 int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
                    Draw& draw, Case& c) {
-  draw_cache(words, tokens, sizes, c);
+  draw_cache(words, tokens, sizes, draw, c);
   StepDrawer drawer(claims, words, tokens, sizes, draw, c);
   const SizeRange& range = claims.range(Axis::steps);
   const int64_t least = std::max<int64_t>(1, range.min);
@@ -162,6 +210,7 @@ int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, Siz
     if (c.steps.size() == before) break;  // nothing more fits
   }
   if (static_cast<int64_t>(c.steps.size()) < range.max) drawer.finish();
+  draw_positions(claims, draw, c);
   return drawer.most_tokens();
 }
 

@@ -68,6 +68,17 @@ std::string at_step(const Case& c, size_t step) {
   return c.cached() ? fmt::format("step {}: ", step) : std::string();
 }
 
+/// The first row of which a target says something else than is right; empty: none, or it does not
+/// say. {} in `says` is what it says.
+std::string wrong_rows(std::string_view what, std::string_view says,
+                       const std::vector<int64_t>& got, const std::vector<int64_t>& want) {
+  if (got.empty() || got == want) return {};
+  if (got.size() != want.size())
+    return fmt::format("{} of {} rows, expected {}", what, got.size(), want.size());
+  const auto [wrong, right] = std::mismatch(got.begin(), got.end(), want.begin());
+  return fmt::format("{}, expected {}", fmt::format(fmt::runtime(says), *wrong), *right);
+}
+
 /// What is wrong with all but the values of one step's output; empty: nothing.
 std::string wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
   if (!want.shape.empty()) {
@@ -77,12 +88,14 @@ std::string wrong_frame(const Case& c, const StepAnswer& want, const StepOutput&
     if (got.out.dtype != c.problem.dtype)
       return fmt::format("out is {}, expected {}", name(got.out.dtype), name(c.problem.dtype));
   }
-  if (got.lengths.empty() || got.lengths == want.lengths) return {};
-  if (got.lengths.size() != want.lengths.size())
-    return fmt::format("lengths of {} rows, expected {}", got.lengths.size(), want.lengths.size());
-  const auto [wrong, right] =
-      std::mismatch(got.lengths.begin(), got.lengths.end(), want.lengths.begin());
-  return fmt::format("a row's cache holds {} tokens, expected {}", *wrong, *right);
+  if (std::string wrong =
+          wrong_rows("lengths", "a row's cache holds {} tokens", got.lengths, want.lengths);
+      !wrong.empty())
+    return wrong;
+  if (got.capacity && *got.capacity != want.capacity)
+    return fmt::format("the capacity is {} tokens, expected {}", *got.capacity, want.capacity);
+  return wrong_rows("positions", "a row's next token stands at position {}", got.positions,
+                    want.positions);
 }
 
 /// A step's output that is wrong in more than its values.

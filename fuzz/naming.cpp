@@ -52,9 +52,11 @@ void name_rules(const Mask& mask, Namer& namer) {
 void name_steps(const Case& c, Namer& namer) {
   namer.option("capacity", c.cache->capacity);
   namer.option("page_size", c.cache->page_size);
+  namer.option("keep", c.cache->keep);
   for (const Step& step : c.steps) {
     if (step.has_tokens()) namer.axis("q_len", step.q_len);
     if (step.op == StepOp::crop) namer.axis("crop.length", step.length);
+    namer.option("evict.count", step.count);
   }
   const std::vector<std::vector<int64_t>> totals = totals_after(c);
   for (size_t s = 0; s < totals.size(); ++s)
@@ -89,13 +91,7 @@ std::vector<std::vector<int64_t>> totals_after(const Case& c) {
   std::vector<std::vector<int64_t>> all;
   std::vector<int64_t> totals(static_cast<size_t>(c.problem.batch), 0);
   for (const Step& step : c.steps) {
-    const std::vector<int64_t> before = totals;
-    for (size_t b = 0; b < totals.size(); ++b) {
-      if (step.has_tokens()) totals[b] += step.lens.empty() ? step.q_len : step.lens[b];
-      if (step.op == StepOp::reorder) totals[b] = before[static_cast<size_t>(step.rows[b])];
-      if (step.op == StepOp::crop) totals[b] = std::min(totals[b], step.length);
-      if (step.op == StepOp::reset) totals[b] = 0;
-    }
+    follow(step, totals);
     all.push_back(totals);
   }
   return all;

@@ -73,6 +73,14 @@ void set_kv_len(Case& c, int64_t kv_len) {
   });
 }
 
+/// Of these rows, a fork's that are gone are the first.
+void keep_fork(Step& step, const std::vector<size_t>& rows) {
+  for (int64_t Step::*row : {&Step::from, &Step::to}) {
+    const auto now = std::find(rows.begin(), rows.end(), static_cast<size_t>(step.*row));
+    step.*row = now == rows.end() ? 0 : now - rows.begin();
+  }
+}
+
 /// These rows of the batch. A reorder that reads a row that is gone reads its own.
 void keep_rows(Case& c, const std::vector<size_t>& rows) {
   const auto keep = [&](std::vector<int64_t>& list) {
@@ -88,6 +96,7 @@ void keep_rows(Case& c, const std::vector<size_t>& rows) {
   for (Step& step : c.steps) {
     keep(step.lens);
     keep(step.rows);
+    keep_fork(step, rows);
     for (size_t b = 0; b < step.rows.size(); ++b) {
       const auto now = std::find(rows.begin(), rows.end(), static_cast<size_t>(step.rows[b]));
       step.rows[b] = now == rows.end() ? static_cast<int64_t>(b) : now - rows.begin();
@@ -246,7 +255,7 @@ void simpler_cache(const Case& c, Offers& offers) {
   for (size_t kind = 0; kind < static_cast<size_t>(c.cache->kind); ++kind) {
     Case simpler = c;
     simpler.cache->kind = static_cast<CacheKind>(kind);
-    simpler.cache->page_size = 0;
+    simpler.cache->page_size = simpler.cache->keep = 0;
     if (simpler.cache->kind == CacheKind::dynamic) simpler.cache->capacity = 0;
     offers.add(fmt::format("{} cache", names_of<CacheKind>[kind]), std::move(simpler));
   }
@@ -254,6 +263,8 @@ void simpler_cache(const Case& c, Offers& offers) {
                [](Case& to, int64_t value) { to.cache->capacity = value; });
   offers.lower("page_size", c, c.cache->page_size, 1,
                [](Case& to, int64_t value) { to.cache->page_size = value; });
+  offers.lower("keep", c, c.cache->keep, 1,
+               [](Case& to, int64_t value) { to.cache->keep = value; });
 }
 
 void simpler_steps(const Case& c, Offers& offers) {
@@ -264,10 +275,20 @@ void simpler_steps(const Case& c, Offers& offers) {
                  [s](Case& to, int64_t value) { set_step_q_len(to.steps[s], value); });
     offers.lower(at + "length", c, step.length, 0,
                  [s](Case& to, int64_t value) { to.steps[s].length = value; });
+    offers.lower(at + "start", c, step.start, 0,
+                 [s](Case& to, int64_t value) { to.steps[s].start = value; });
+    offers.lower(at + "count", c, step.count, 1,
+                 [s](Case& to, int64_t value) { to.steps[s].count = value; });
     if (!step.lens.empty()) {
       Case even = c;
       even.steps[s].lens.clear();
+      even.steps[s].side = Side::right;
       offers.add(at + "not ragged", std::move(even));
+    }
+    if (step.side != Side::right) {
+      Case right = c;
+      right.steps[s].side = Side::right;
+      offers.add(at + "padded on the right", std::move(right));
     }
     for (size_t b = 0; b < step.lens.size(); ++b)
       offers.lower(
@@ -357,7 +378,9 @@ uint64_t weight_of(const Case& c, const RuleParam& param, const ParamValue& valu
 }
 
 uint64_t weight_of(const Step& step) {
-  uint64_t total = of_item + static_cast<uint64_t>(step.q_len + step.length);
+  uint64_t total =
+      of_item + static_cast<uint64_t>(step.q_len + step.length + step.start + step.count) +
+      (step.side == Side::right ? 0 : of_entry) + (step.op == StepOp::fork ? 2 * of_entry : 0);
   if (!step.lens.empty())
     total += of_entry + static_cast<uint64_t>(step.q_len) * step.lens.size() - sum(step.lens);
   for (size_t b = 0; b < step.rows.size(); ++b)
@@ -387,7 +410,7 @@ uint64_t weight(const Case& c) {
   }
   if (c.cached())
     total += of_cache + of_item * static_cast<uint64_t>(c.cache->kind) +
-             static_cast<uint64_t>(c.cache->capacity + c.cache->page_size);
+             static_cast<uint64_t>(c.cache->capacity + c.cache->page_size + c.cache->keep);
   for (const Step& step : c.steps) total += weight_of(step);
   return total;
 }

@@ -136,7 +136,7 @@ void put(Reader& r, Case& x) {
 
 template <class Ar>
 void put(Ar& ar, StepOutput& x) {
-  put(ar, x.out.dtype, x.out.shape, x.out.bytes, x.lengths);
+  put(ar, x.out.dtype, x.out.shape, x.out.bytes, x.lengths, x.positions, x.capacity);
 }
 template <class Ar>
 void put(Ar& ar, Outcome& x) {

@@ -53,9 +53,10 @@ struct StepRows {
 /// What one batch row's queries look at, and where they stand.
 struct RowView {
   std::span<const Token> tokens;
-  int64_t first_key = 0;    ///< position of tokens[0]
-  int64_t first_query = 0;  ///< position of query 0
-  int64_t queries = 0;      ///< real ones
+  std::span<const int64_t> key_pos;  ///< of tokens
+  int64_t first_query = 0;           ///< position of the first real query
+  int64_t first_real = 0;            ///< which of the step's queries that is
+  int64_t queries = 0;               ///< real ones
 };
 
 class Answerer {
@@ -82,12 +83,14 @@ class Answerer {
   void run_plain() {
     sources_.push_back(source(""));
     std::vector<Token> tokens(static_cast<size_t>(p_.kv_len));
+    std::vector<int64_t> key_pos(tokens.size());
+    std::iota(key_pos.begin(), key_pos.end(), 0);
     begin_step(p_.q_len);
     for (int64_t b = 0; b < p_.batch; ++b) {
       for (int64_t j = 0; j < p_.kv_len; ++j) {
         tokens[static_cast<size_t>(j)] = {0, static_cast<int32_t>(b), j};
       }
-      attend_row(0, b, {tokens, 0, query_position(p_, 0), p_.q_len});
+      attend_row(0, b, {tokens, key_pos, query_position(p_, 0), 0, p_.q_len});
     }
   }
 
@@ -103,13 +106,15 @@ class Answerer {
         begin_step(step.q_len);
         for (int64_t b = 0; b < p_.batch; ++b) {
           attend_row(n, b,
-                     {cache.tokens(b), cache.first_position(b), cache.past_length(b),
+                     {cache.tokens(b), cache.positions(b), cache.past_length(b), cache.first_new(b),
                       cache.new_tokens(b)});
         }
       } else {
         answer_.steps.emplace_back();
       }
       answer_.steps.back().lengths = cache.lengths();
+      answer_.steps.back().positions = cache.next_positions();
+      answer_.steps.back().capacity = cache.capacity();
     }
   }
 
@@ -129,8 +134,6 @@ class Answerer {
   }
 
   void attend_row(size_t step, int64_t b, const RowView& view) {
-    key_pos_.resize(view.tokens.size());
-    std::iota(key_pos_.begin(), key_pos_.end(), view.first_key);
     for (int64_t g = 0; g < p_.num_kv_heads; ++g) {
       gather(g, view);
       for (int64_t h = 0; h < p_.num_heads; ++h) {
@@ -177,11 +180,11 @@ class Answerer {
         const auto n = static_cast<size_t>(i - begin);
         const auto dim = static_cast<size_t>(p_.head_dim);
         const std::span<double> q = std::span(q_).subspan(n * dim, dim);
-        sources_[step]->q.read(b, h, i, q);
+        sources_[step]->q.read(b, h, view.first_real + i, q);
         uint8_t* visible = visible_.data() + n * stride;
         double* bias = biased ? bias_.data() + n * stride : nullptr;
         mask(step, b, h, i, view, visible, bias);
-        const int64_t at = rows.index(b, h, i);
+        const int64_t at = rows.index(b, h, view.first_real + i);
         queries_.push_back({q.data(), to.out.data() + at,
                             model_ == nullptr ? nullptr : to.bound.data() + at, visible, bias});
       }
@@ -192,16 +195,17 @@ class Answerer {
   void mask(size_t step, int64_t b, int64_t h, int64_t i, const RowView& view, uint8_t* visible,
             double* bias) const {
     const auto memory = static_cast<size_t>(p_.memory_kv);
-    const std::span<uint8_t> seen(visible + memory, key_pos_.size());
+    const std::span<uint8_t> seen(visible + memory, view.key_pos.size());
     std::fill_n(visible, memory + seen.size(), uint8_t{1});
     const int64_t q_pos = view.first_query + i;
-    mask_row({p_, c_.data, b, h, i, q_pos, key_pos_, c_.cached() ? 0 : first_token(p_, b),
+    mask_row({p_, c_.data, b, h, i, q_pos, view.key_pos, c_.cached() ? 0 : first_token(p_, b),
               static_cast<int>(step)},
              {seen, bias == nullptr ? std::span<double>()
                                     : std::span<double>(bias + memory, seen.size())});
     if (cache_ == nullptr) return;
-    const int64_t horizon = cache_->horizon(q_pos);
-    for (size_t j = 0; j < seen.size() && key_pos_[j] < horizon; ++j) seen[j] = 0;
+    const int64_t g = p_.kv_head(h);
+    for (size_t j = 0; j < seen.size(); ++j)
+      seen[j] &= static_cast<uint8_t>(cache_->sees(q_pos, view.key_pos[j], g));
   }
 
   const Case& c_;
@@ -216,7 +220,6 @@ class Answerer {
   HeadKeys keys_;
   std::vector<double> key_, value_, q_, bias_;
   std::vector<uint8_t> visible_;
-  std::vector<int64_t> key_pos_;
   std::vector<Query> queries_;
 };
 

@@ -19,12 +19,14 @@ struct Precision {
 };
 
 /// What one step must give. Elements in the order of the case's layout; shape as `out`. All but
-/// `lengths` is empty for a step that brings no tokens.
+/// `lengths`, `positions` and `capacity` is empty for a step that brings no tokens.
 struct StepAnswer {
   Shape shape;
   std::vector<double> out;    ///< exact up to double rounding; NaN where NaN is the answer
   std::vector<double> bound;  ///< |target − out| ≤ bound; +inf where the element is unchecked
-  std::vector<int64_t> lengths;  ///< tokens cached for each row after the step; empty uncached
+  std::vector<int64_t> lengths;    ///< tokens cached for each row after the step; empty uncached
+  std::vector<int64_t> positions;  ///< where each row's next token will stand; empty uncached
+  int64_t capacity = 0;            ///< tokens that a row can hold; 0: no limit
 };
 
 struct Answer {

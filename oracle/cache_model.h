@@ -18,9 +18,9 @@ struct Token {
 /// What a cache holds, row by row, as the steps of a case go by: the specification that every cache
 /// is held against.
 ///
-/// A ring works as if tokens came one by one: the query at position p sees no key before
-/// p − capacity + 1 (its horizon), however many tokens its step brings. Hence during a step there
-/// are more tokens to look at than stay.
+/// A cache that forgets works as if tokens came one by one: what a query sees follows from its
+/// position (see sees()), however many tokens its step brings. Hence during a step there are more
+/// tokens to look at than stay.
 class CacheModel {
  public:
   explicit CacheModel(const Case& c);
@@ -29,25 +29,39 @@ class CacheModel {
   void apply(size_t index);
 
   /// What the queries of the step just done may look at, in the order of their positions.
-  std::span<const Token> tokens(int64_t b) const { return rows_[static_cast<size_t>(b)].tokens; }
-  /// Position of tokens(b)[0] in its row; the others follow one by one.
-  int64_t first_position(int64_t b) const { return rows_[static_cast<size_t>(b)].first; }
-  /// Position of the first query of the step just done: how many tokens came to the row before.
-  int64_t past_length(int64_t b) const { return rows_[static_cast<size_t>(b)].past; }
-  /// How many of the step's queries of row b are real.
-  int64_t new_tokens(int64_t b) const { return rows_[static_cast<size_t>(b)].added; }
-  /// The oldest position that a query at q_pos may see.
-  int64_t horizon(int64_t q_pos) const;
+  std::span<const Token> tokens(int64_t b) const { return row(b).tokens; }
+  /// Where tokens(b) stand.
+  std::span<const int64_t> positions(int64_t b) const { return row(b).positions; }
+  /// Position of the first query of the step just done: where the row's next token would have
+  /// stood before.
+  int64_t past_length(int64_t b) const { return row(b).past; }
+  /// How many of the step's queries of row b are real, and the first of them.
+  int64_t new_tokens(int64_t b) const { return row(b).added; }
+  int64_t first_new(int64_t b) const { return row(b).first_new; }
+  /// Whether the cache lets a query at q_pos see the key at key_pos of key head g. Masks come on
+  /// top.
+  bool sees(int64_t q_pos, int64_t key_pos, int64_t g) const;
 
-  /// Tokens cached for each row after the step.
+  /// Tokens cached for each row after the step (hybrid: by the heads that keep all).
   std::vector<int64_t> lengths() const;
+  /// Where each row's next token will stand.
+  std::vector<int64_t> next_positions() const;
+  /// The most tokens that a row can hold; 0: no limit.
+  int64_t capacity() const;
 
  private:
   struct Row {
     std::vector<Token> tokens;
-    int64_t first = 0, past = 0, added = 0;
+    std::vector<int64_t> positions;
+    int64_t next = 0;  ///< position of the next token
+    int64_t past = 0, added = 0, first_new = 0;
   };
-  int64_t kept(const Row& row) const;
+  const Row& row(int64_t b) const { return rows_[static_cast<size_t>(b)]; }
+  int64_t forgotten(const Row& row) const;
+  bool is_forgotten(const Row& row, int64_t position) const;
+  void forget(Row& row) const;
+  void crop(Row& row, int64_t length) const;
+  void evict(Row& row, const Step& step) const;
 
   const Case& case_;
   std::vector<Row> rows_;

@@ -65,9 +65,10 @@ TEST(CacheModel, RingForgetsTheOldestAndCountsOn) {
   EXPECT_EQ(cache.lengths(), (Lengths{2, 2}));
   cache.apply(1);
   EXPECT_EQ(tokens(cache, 0), (Tokens{{0, 0, 1}, {0, 0, 2}, {1, 0, 0}}));
-  EXPECT_EQ(cache.first_position(0), 1);
+  EXPECT_EQ(cache.positions(0)[0], 1);
   EXPECT_EQ(cache.past_length(0), 3);
-  EXPECT_EQ(cache.horizon(3), 2);  // its own token and the one before
+  EXPECT_TRUE(cache.sees(3, 2, 0));  // its own token and the one before
+  EXPECT_FALSE(cache.sees(3, 1, 0));
 }
 
 }  // namespace

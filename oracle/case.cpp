@@ -138,6 +138,11 @@ class Checker {
     } else {
       expect(cache.page_size == 0, "/cache/page_size", "0 unless the cache is paged");
     }
+    if (cache.kind == CacheKind::sink_window) {
+      within(cache.keep, 1, cache.capacity - 1, "/cache/keep");
+    } else {
+      expect(cache.keep == 0, "/cache/keep", "0 unless the cache is a sink_window");
+    }
   }
 
   /// Follows the number of tokens in each row through the steps.
@@ -156,6 +161,8 @@ class Checker {
       if (step.op == StepOp::reorder) reorder(step, path, totals);
       if (step.op == StepOp::crop) crop(step, path, totals);
       if (step.op == StepOp::reset) std::fill(totals.begin(), totals.end(), 0);
+      if (step.op == StepOp::fork) fork(step, path, totals);
+      if (step.op == StepOp::evict) evict(step, path, totals);
       filled = step.op != StepOp::reset && (filled || step.op == StepOp::prefill);
     }
   }
@@ -167,6 +174,11 @@ class Checker {
     expect(step.has_tokens() || step.lens.empty(), path + "/lens", "none" + only);
     expect(step.op == StepOp::reorder || step.rows.empty(), path + "/rows", "none" + only);
     expect(step.op == StepOp::crop || step.length == 0, path + "/length", "none" + only);
+    expect(!step.lens.empty() || step.side == Side::right, path + "/side", "none without \"lens\"");
+    expect(step.op == StepOp::fork || step.from == 0, path + "/from", "none" + only);
+    expect(step.op == StepOp::fork || step.to == 0, path + "/to", "none" + only);
+    expect(step.op == StepOp::evict || step.start == 0, path + "/start", "none" + only);
+    expect(step.op == StepOp::evict || step.count == 0, path + "/count", "none" + only);
   }
 
   void tokens(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
@@ -180,7 +192,7 @@ class Checker {
     for (size_t b = 0; b < totals.size(); ++b) {
       if (!step.lens.empty())
         within(step.lens[b], 0, step.q_len, fmt::format("{}/lens/{}", path, b));
-      totals[b] += step.lens.empty() ? step.q_len : step.lens[b];
+      totals[b] += step.real_tokens(b);
       const int64_t limit = limited() ? c_.cache->capacity : max_tokens;
       expect(totals[b] <= limit, path,
              fmt::format("at most {} tokens in a row of the cache, found {} in row {}", limit,
@@ -200,10 +212,24 @@ class Checker {
   void crop(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
     const int64_t longest = totals.empty() ? 0 : *std::max_element(totals.begin(), totals.end());
     within(step.length, 0, longest, path + "/length");
-    expect(c_.cache->kind != CacheKind::ring || longest <= c_.cache->capacity, path + "/op",
-           fmt::format("no crop once a ring of {} has dropped tokens, found a row of {}",
-                       c_.cache->capacity, longest));
+    expect(!c_.cache->forgets() || longest <= c_.cache->capacity, path + "/op",
+           fmt::format("no crop once a {} of {} has dropped tokens, found a row of {}",
+                       name(c_.cache->kind), c_.cache->capacity, longest));
     for (int64_t& total : totals) total = std::min(total, step.length);
+  }
+
+  void fork(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
+    within(step.from, 0, p_.batch - 1, path + "/from");
+    within(step.to, 0, p_.batch - 1, path + "/to");
+    totals[static_cast<size_t>(step.to)] = totals[static_cast<size_t>(step.from)];
+  }
+
+  void evict(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
+    within(step.start, 0, max_tokens, path + "/start");
+    within(step.count, 1, max_tokens, path + "/count");
+    expect(!c_.cache->forgets(), path + "/op",
+           fmt::format("no evict from a {} cache, which forgets by itself", name(c_.cache->kind)));
+    for (int64_t& total : totals) total -= step.evicted(total);
   }
 
   /// Whether the cache must hold all of a row's tokens in its capacity.
@@ -237,6 +263,24 @@ class Checker {
 };
 
 }  // namespace
+
+int64_t Step::evicted(int64_t tokens) const {
+  return std::clamp<int64_t>(tokens - start, 0, count);
+}
+
+void follow(const Step& step, std::vector<int64_t>& totals) {
+  const std::vector<int64_t> before = totals;
+  if (step.op == StepOp::fork) {
+    totals[static_cast<size_t>(step.to)] = totals[static_cast<size_t>(step.from)];
+  }
+  for (size_t b = 0; b < totals.size(); ++b) {
+    if (step.has_tokens()) totals[b] += step.real_tokens(b);
+    if (step.op == StepOp::reorder) totals[b] = before[static_cast<size_t>(step.rows[b])];
+    if (step.op == StepOp::crop) totals[b] = std::min(totals[b], step.length);
+    if (step.op == StepOp::reset) totals[b] = 0;
+    if (step.op == StepOp::evict) totals[b] -= step.evicted(totals[b]);
+  }
+}
 
 double Problem::scale_value() const {
   return scale ? *scale : 1 / std::sqrt(static_cast<double>(head_dim));

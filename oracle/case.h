@@ -106,20 +106,35 @@ enum class CacheKind : uint8_t {
   fixed,    ///< a buffer of `capacity` tokens ("static" in Transformers)
   paged,    ///< pages of `page_size` tokens, a block table for each row
   ring,     ///< keeps the last `capacity` tokens (sliding window)
+  chunked,  ///< keeps the tokens of the newest token's chunk of `capacity` tokens (Llama 4)
+  hybrid,   ///< even key heads keep all tokens, odd ones the last `capacity`: as layers do in Gemma
+  sink_window,  ///< the first `keep` tokens and the last `capacity` − `keep` (StreamingLLM)
 };
 template <>
-inline constexpr std::array<std::string_view, 4> names_of<CacheKind>{"dynamic", "fixed", "paged",
-                                                                     "ring"};
+inline constexpr std::array<std::string_view, 7> names_of<CacheKind>{
+    "dynamic", "fixed", "paged", "ring", "chunked", "hybrid", "sink_window"};
+
+/// Where the tokens behind an evicted one stand: where they stood, or moved up (llama.cpp's context
+/// shift). The next token stands behind the last one: kept, as if nothing had been evicted.
+enum class Positions : uint8_t { kept, shifted };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<Positions>{"kept", "shifted"};
 
 struct Cache {
   CacheKind kind = CacheKind::dynamic;
   int64_t capacity = 0;   ///< tokens for each row; 0 where the kind has no limit
   int64_t page_size = 0;  ///< paged only
+  int64_t keep = 0;       ///< sink_window only
+  Positions positions = Positions::kept;
+
+  /// Whether it forgets tokens by itself.
+  bool forgets() const { return kind >= CacheKind::ring; }
   bool operator==(const Cache&) const = default;
 };
 
-/// What a step does to the cache. prefill, append and decode bring q_len new tokens (for row b the
-/// first lens[b] of them, when lens is given) and ask for their attention over all that is cached.
+/// What a step does to the cache. prefill, append and decode bring q_len new tokens (of which
+/// lens[b] are real in row b, when lens is given) and ask for their attention over all that is
+/// cached.
 enum class StepOp : uint8_t {
   prefill,  ///< first tokens, on an empty cache
   append,   ///< more tokens
@@ -127,21 +142,39 @@ enum class StepOp : uint8_t {
   reorder,  ///< row b becomes a copy of row rows[b] (beam search)
   crop,     ///< keep the first `length` tokens of each row
   reset,    ///< empty the cache
+  fork,     ///< row `to` becomes a copy of row `from`
+  evict,    ///< drop `count` tokens of each row, from its `start`th on
 };
 template <>
-inline constexpr std::array<std::string_view, 6> names_of<StepOp>{"prefill", "append", "decode",
-                                                                  "reorder", "crop",   "reset"};
+inline constexpr std::array<std::string_view, 8> names_of<StepOp>{
+    "prefill", "append", "decode", "reorder", "crop", "reset", "fork", "evict"};
+
+/// The end of a ragged step's rows that holds the padding.
+enum class Side : uint8_t { right, left };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<Side>{"right", "left"};
 
 struct Step {
   StepOp op = StepOp::append;
-  int64_t q_len = 0;          ///< prefill, append, decode
-  std::vector<int64_t> lens;  ///< ragged: real tokens of each row; empty: q_len for all
-  std::vector<int64_t> rows;  ///< reorder
-  int64_t length = 0;         ///< crop
+  int64_t q_len = 0;             ///< prefill, append, decode
+  std::vector<int64_t> lens;     ///< ragged: real tokens of each row; empty: q_len for all
+  std::vector<int64_t> rows;     ///< reorder
+  int64_t length = 0;            ///< crop
+  Side side = Side::right;       ///< of the padding, with lens
+  int64_t from = 0, to = 0;      ///< fork
+  int64_t start = 0, count = 0;  ///< evict
 
   bool has_tokens() const { return op <= StepOp::decode; }
+  /// Real tokens of row b, and the first one's place in the step's tensors.
+  int64_t real_tokens(size_t b) const { return lens.empty() ? q_len : lens[b]; }
+  int64_t first_real(size_t b) const { return side == Side::left ? q_len - real_tokens(b) : 0; }
+  /// How many of the `tokens` that a row holds an evict drops.
+  int64_t evicted(int64_t tokens) const;
   bool operator==(const Step&) const = default;
 };
+
+/// What a step does to the number of tokens in each row, had none been forgotten.
+void follow(const Step& step, std::vector<int64_t>& totals);
 
 /// All that is needed to rerun one test.
 struct Case {

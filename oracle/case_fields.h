@@ -17,6 +17,7 @@ struct Limits {
 /// writer and the schema are visitors of it. A visitor has
 ///   visitor(key, member) and visitor(key, member, limits) for a key that must be there,
 ///   visitor.optional(key, member) for one that is left out when the member is empty,
+///   visitor.option(key, member, plain) for one that is left out when the member is `plain`,
 ///   visitor.kind(key, member) for the one that decides which others there are,
 ///   visitor.parameter(param, value) for a mask rule's parameter, and
 ///   visitor.cached, whether the case has a cache.
@@ -30,6 +31,8 @@ struct Fields<Cache> {
     visitor.kind("kind", cache.kind);
     if (cache.kind != CacheKind::dynamic) visitor("capacity", cache.capacity, Limits{1});
     if (cache.kind == CacheKind::paged) visitor("page_size", cache.page_size, Limits{1});
+    if (cache.kind == CacheKind::sink_window) visitor("keep", cache.keep, Limits{1});
+    visitor.option("positions", cache.positions, Positions::kept);
   }
 };
 
@@ -40,9 +43,18 @@ struct Fields<Step> {
     if (step.has_tokens()) {
       visitor("q_len", step.q_len, step.op == StepOp::decode ? Limits{1, 1} : Limits{0});
       visitor.optional("lens", step.lens);
+      visitor.option("side", step.side, Side::right);
     }
     if (step.op == StepOp::reorder) visitor("rows", step.rows, Limits{0});
     if (step.op == StepOp::crop) visitor("length", step.length, Limits{0});
+    if (step.op == StepOp::fork) {
+      visitor("from", step.from, Limits{0});
+      visitor("to", step.to, Limits{0});
+    }
+    if (step.op == StepOp::evict) {
+      visitor("start", step.start, Limits{0});
+      visitor("count", step.count, Limits{1});
+    }
   }
 };
 

@@ -145,6 +145,11 @@ class Reader {
   }
 
   template <class T>
+  void option(std::string_view key, T& to, T) {
+    optional(key, to);
+  }
+
+  template <class T>
   void kind(std::string_view key, T& to) {
     (*this)(key, to);
   }
@@ -258,6 +263,11 @@ struct Writer {
   template <class T>
   void optional(std::string_view key, const T& value) {
     if (!value.empty()) (*this)(key, value);
+  }
+
+  template <class T>
+  void option(std::string_view key, const T& value, T plain) {
+    if (value != plain) (*this)(key, value);
   }
 
   template <class T>

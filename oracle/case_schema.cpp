@@ -68,6 +68,11 @@ struct Schema {
     properties[std::string(key)] = schema_of(example);
   }
 
+  template <class T>
+  void option(std::string_view key, const T& example, T) {
+    optional(key, example);
+  }
+
   template <class E>
   void kind(std::string_view key, E example) {
     add(key, {{"const", name(example)}});

@@ -88,14 +88,21 @@ std::string words(const Cache& cache) {
   std::string text(name(cache.kind));
   if (cache.capacity > 0) text += fmt::format("({}", cache.capacity);
   if (cache.page_size > 0) text += fmt::format("/{}", cache.page_size);
-  return text + (cache.capacity > 0 ? ")" : "");
+  if (cache.keep > 0) text += fmt::format("/{}", cache.keep);
+  if (cache.capacity > 0) text += ")";
+  if (cache.positions != Positions::kept) text += fmt::format(" {}", name(cache.positions));
+  return text;
 }
 
 std::string words(const Step& step) {
   std::string text(name(step.op));
   if (step.has_tokens() && step.op != StepOp::decode) text += fmt::to_string(step.q_len);
   if (step.op == StepOp::crop) text += fmt::to_string(step.length);
-  if (!step.lens.empty()) text += fmt::format("[{}]", fmt::join(step.lens, ","));
+  if (!step.lens.empty()) {
+    text += fmt::format("[{}]{}", fmt::join(step.lens, ","), step.side == Side::left ? "left" : "");
+  }
+  if (step.op == StepOp::fork) text += fmt::format("{}→{}", step.from, step.to);
+  if (step.op == StepOp::evict) text += fmt::format("{}+{}", step.start, step.count);
   if (step.op == StepOp::reorder) text += fmt::format("[{}]", fmt::join(step.rows, ","));
   return text;
 }
@@ -137,10 +144,13 @@ std::vector<std::string> features(const Case& c) {
   }
   add(c.data.dist != Distribution::normal, "data:", name(c.data.dist));
   add(c.data.nonfinite != NonFinite::none, "nonfinite:", name(c.data.nonfinite));
-  if (c.cached()) add(true, "cache:", name(c.cache->kind));
+  if (c.cached()) {
+    add(true, "cache:", name(c.cache->kind));
+  }
   for (const Step& step : c.steps) {
     add(true, "step:", name(step.op));
-    add(!step.lens.empty(), "ragged");
+    add(step.op == StepOp::evict, "positions:", name(c.cache->positions));
+    add(!step.lens.empty(), step.side == Side::left ? "ragged_left" : "ragged");
   }
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());

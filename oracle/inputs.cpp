@@ -123,8 +123,10 @@ Unreal padded_slots(const Problem& problem, const Data& data) {
 Unreal ragged_slots(const Step& step) {
   Unreal slots;
   for (const int64_t len : step.lens) {
+    const int64_t before = step.side == Side::left ? step.q_len - len : 0;
+    slots.insert(slots.end(), static_cast<size_t>(before), 1);
     slots.insert(slots.end(), static_cast<size_t>(len), 0);
-    slots.insert(slots.end(), static_cast<size_t>(step.q_len - len), 1);
+    slots.insert(slots.end(), static_cast<size_t>(step.q_len - len - before), 1);
   }
   return slots;
 }

@@ -70,15 +70,15 @@ Grid whole_mask(const Case& c, int64_t b, int64_t h) {
 
 /// What the step just done asks of row b.
 Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheModel& cache) {
-  const int64_t past = cache.past_length(b), first = cache.first_position(b);
-  std::vector<int64_t> key_pos(cache.tokens(b).size());
-  std::iota(key_pos.begin(), key_pos.end(), first);
+  const int64_t past = cache.past_length(b), g = c.problem.kv_head(h);
+  const std::span<const int64_t> key_pos = cache.positions(b);
+  const int64_t first = key_pos.empty() ? 0 : key_pos[0];
   Grid grid{past, first, static_cast<int64_t>(key_pos.size()), {}};
   for (int64_t i = 0; i < cache.new_tokens(b); ++i) {
     std::vector<uint8_t> visible(key_pos.size(), 1);
     mask_row({c.problem, c.data, b, h, i, past + i, key_pos, 0, step}, {visible, {}});
     for (size_t j = 0; j < visible.size(); ++j)
-      visible[j] &= static_cast<uint8_t>(key_pos[j] >= cache.horizon(past + i));
+      visible[j] &= static_cast<uint8_t>(cache.sees(past + i, key_pos[j], g));
     grid.rows.push_back(std::move(visible));
   }
   return grid;

@@ -58,6 +58,8 @@ Json outcome_json(const Outcome& outcome, bool with_outputs) {
     Json each{{"dtype", name(step.out.dtype)}, {"shape", step.out.shape}};
     if (step.out.bytes.size() <= kMostBytes) each["bytes"] = hex(step.out.bytes);
     each["lengths"] = step.lengths;
+    if (!step.positions.empty()) each["positions"] = step.positions;
+    if (step.capacity) each["capacity"] = *step.capacity;
     json["steps"].push_back(std::move(each));
   }
   return json;
@@ -75,6 +77,8 @@ Outcome to_outcome(const Json& json) {
       if (step.out.bytes.size() != wanted) throw std::invalid_argument("wrong number of bytes");
     }
     step.lengths = each.at("lengths").get<std::vector<int64_t>>();
+    step.positions = each.value("positions", step.positions);
+    if (each.contains("capacity")) step.capacity = each.at("capacity").get<int64_t>();
     outcome.steps.push_back(std::move(step));
   }
   return outcome;

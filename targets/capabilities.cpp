@@ -36,26 +36,7 @@ int64_t largest_total(const Case& c) {
   std::vector<int64_t> totals(static_cast<size_t>(c.problem.batch), 0);
   int64_t largest = 0;
   for (const Step& step : c.steps) {
-    switch (step.op) {
-      case StepOp::prefill:
-      case StepOp::append:
-      case StepOp::decode:
-        for (size_t b = 0; b < totals.size(); ++b)
-          totals[b] += step.lens.empty() ? step.q_len : step.lens[b];
-        break;
-      case StepOp::reorder: {
-        const std::vector<int64_t> before = totals;
-        for (size_t b = 0; b < totals.size(); ++b)
-          totals[b] = before[static_cast<size_t>(step.rows[b])];
-        break;
-      }
-      case StepOp::crop:
-        for (int64_t& total : totals) total = std::min(total, step.length);
-        break;
-      case StepOp::reset:
-        std::fill(totals.begin(), totals.end(), 0);
-        break;
-    }
+    follow(step, totals);
     for (const int64_t total : totals) largest = std::max(largest, total);
   }
   return largest;

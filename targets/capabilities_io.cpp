@@ -83,7 +83,7 @@ const std::vector<std::string>& feature_words() {
   static const std::vector<std::string> words = [] {
     std::vector<std::string> known{"gqa",        "mqa",   "cross",   "longer_q",
                                    "head_dim_v", "scale", "softcap", "sinks",
-                                   "memory_kv",  "empty", "ragged"};
+                                   "memory_kv",  "empty", "ragged",  "ragged_left"};
     add_words<DType>(known, "dtype");
     add_words<Layout>(known, "layout");
     add_words<Align>(known, "align");
@@ -94,6 +94,7 @@ const std::vector<std::string>& feature_words() {
     add_words<NonFinite>(known, "nonfinite");
     add_words<CacheKind>(known, "cache");
     add_words<StepOp>(known, "step");
+    add_words<Positions>(known, "positions");
     for (const RuleSpec* rule : rule_table()) {
       known.push_back(fmt::format("rule:{}", rule->name));
       for (const RuleParam& param : rule->params)

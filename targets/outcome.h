@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,11 +12,13 @@ template <>
 inline constexpr std::array<std::string_view, 6> names_of<Status>{"ok",    "declined", "error",
                                                                   "crash", "timeout",  "memory"};
 
-/// What a target gave for one step: out in the case's layout and dtype, and, cached, the number of
-/// tokens it says each row holds (empty: it does not say).
+/// What a target gave for one step: out in the case's layout and dtype, and, cached, what it says
+/// of itself (empty: it does not say).
 struct StepOutput {
   Tensor out;
-  std::vector<int64_t> lengths;
+  std::vector<int64_t> lengths = {};     ///< tokens that each row holds
+  std::vector<int64_t> positions = {};   ///< where each row's next token will stand
+  std::optional<int64_t> capacity = {};  ///< tokens that a row can hold; 0: no limit
 };
 
 /// What a target did with a case. `steps` holds what was done before an error too.

@@ -94,6 +94,8 @@ PluginCall::PluginCall(const Case& c) : case_(c) {
     options_["cache.kind"] = name(c.cache->kind);
     options_["cache.capacity"] = c.cache->capacity;
     options_["cache.page_size"] = c.cache->page_size;
+    options_["cache.keep"] = c.cache->keep;
+    options_["cache.positions"] = name(c.cache->positions);
   }
   set_mask(p.mask);
 
@@ -198,6 +200,11 @@ void PluginCall::set_step(size_t index, const Inputs& inputs) {
   options_["length"] = step.length;
   options_["rows"] = step.rows;
   options_["lens"] = step.lens;
+  options_["side"] = name(step.side);
+  options_["from"] = step.from;
+  options_["to"] = step.to;
+  options_["start"] = step.start;
+  options_["count"] = step.count;
   for (const char* list : {"rows", "lens"})
     if (std::get<std::vector<int64_t>>(options_[list]).empty()) options_.erase(list);
   call_.q_len = step.q_len;

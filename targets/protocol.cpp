@@ -181,6 +181,9 @@ Outcome parse_reply(std::string_view line, uint64_t id, size_t limit, SharedMemo
       output.out = copy_out(placed, memory);
     }
     output.lengths = value<std::vector<int64_t>>(step, "lengths");
+    if (step.contains("positions"))
+      output.positions = value<std::vector<int64_t>>(step, "positions");
+    if (step.contains("capacity")) output.capacity = value<int64_t>(step, "capacity");
     outcome.steps.push_back(std::move(output));
   }
   return outcome;
@@ -205,7 +208,10 @@ std::string write_reply(const Request& request, const Outcome& outcome, SharedMe
   size_t offset = request.free;
   Json steps = Json::array();
   for (const StepOutput& step : outcome.steps) {
-    steps.push_back({{"out", write_placed(step.out, offset)}, {"lengths", step.lengths}});
+    Json written{{"out", write_placed(step.out, offset)}, {"lengths", step.lengths}};
+    if (!step.positions.empty()) written["positions"] = step.positions;
+    if (step.capacity) written["capacity"] = *step.capacity;
+    steps.push_back(std::move(written));
     const size_t bytes = step.out.bytes.size();
     if (bytes > 0) std::memcpy(memory.reach(offset + bytes) + offset, step.out.bytes.data(), bytes);
     offset = aligned(offset + bytes);

@@ -19,6 +19,7 @@ constexpr BuiltinTarget cpu_targets[] = {
     {"cpu:dense-cache", open_cpu_dense_cache},
     {"cpu:paged-cache", open_cpu_paged_cache},
     {"cpu:ring-cache", open_cpu_ring_cache},
+    {"cpu:chunked-cache", open_cpu_chunked_cache},
 };
 
 }  // namespace

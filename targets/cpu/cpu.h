@@ -14,9 +14,11 @@ std::unique_ptr<Target> open_cpu_tiled();
 /// For few queries: the keys in parts, merged by log-sum-exp.
 std::unique_ptr<Target> open_cpu_split_kv();
 
-/// KV caches, read by the tiled kernel: contiguous, in pages, and a ring of the last tokens.
+/// KV caches, read by the tiled kernel: contiguous, in pages, a ring of the last tokens, and one
+/// that starts anew with each chunk.
 std::unique_ptr<Target> open_cpu_dense_cache();
 std::unique_ptr<Target> open_cpu_paged_cache();
 std::unique_ptr<Target> open_cpu_ring_cache();
+std::unique_ptr<Target> open_cpu_chunked_cache();
 
 }  // namespace attnfuzz

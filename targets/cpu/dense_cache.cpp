@@ -46,6 +46,20 @@ class DenseStore : public KeyStore {
     for (size_t b = 0; b < rows_.size(); ++b) rows_[b] = old[static_cast<size_t>(rows[b])];
   }
 
+  void evict(int64_t b, int64_t first, int64_t count) override {
+    Row& row = rows_[static_cast<size_t>(b)];
+    const int64_t behind = row.length - first - count;
+    if (count == 0) return;
+    for (int64_t h = 0; h < shape_.heads; ++h) {
+      const int64_t slot = h * row.room + first;
+      std::memmove(row.k.data() + slot * shape_.k_bytes,
+                   row.k.data() + (slot + count) * shape_.k_bytes, size(behind * shape_.k_bytes));
+      std::memmove(row.v.data() + slot * shape_.v_bytes,
+                   row.v.data() + (slot + count) * shape_.v_bytes, size(behind * shape_.v_bytes));
+    }
+    row.length -= count;
+  }
+
   void crop(int64_t length) override {
     for (Row& row : rows_) row.length = std::min(row.length, length);
   }
@@ -84,7 +98,9 @@ class DenseStore : public KeyStore {
 std::unique_ptr<Target> open_cpu_dense_cache() {
   return cached_target(
       "cpu:dense-cache", "a contiguous KV cache, of fixed size or growing",
-      cache_capabilities(R"("cache:dynamic", "cache:fixed")", R"("capacity": [0, 2048],)"),
+      cache_capabilities(R"("cache:dynamic", "cache:fixed", "step:evict", "positions:kept",
+                             "positions:shifted")",
+                         R"("capacity": [0, 2048],)"),
       [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
         return std::make_unique<DenseStore>(shape);
       });

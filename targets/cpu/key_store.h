@@ -21,10 +21,10 @@ struct StoreShape {
 /// New tokens of one batch row; strides in bytes.
 struct NewTokens {
   View<const std::byte> k, v;
-  int64_t b = 0, count = 0;
+  int64_t b = 0, first = 0, count = 0;  ///< the first may stand behind padding
 
-  const std::byte* k_at(int64_t head, int64_t i) const { return k.at(b, head, i); }
-  const std::byte* v_at(int64_t head, int64_t i) const { return v.at(b, head, i); }
+  const std::byte* k_at(int64_t head, int64_t i) const { return k.at(b, head, first + i); }
+  const std::byte* v_at(int64_t head, int64_t i) const { return v.at(b, head, first + i); }
 };
 
 /// Where a cached target keeps keys and values: what it does to its memory is what the caches under
@@ -39,6 +39,9 @@ class KeyStore {
   /// Ends a step: the inputs that append was given are about to go.
   virtual void settle() {}
   virtual void reorder(std::span<const int64_t> rows) = 0;
+  /// Drops tokens first … first + count − 1 of a row; those behind move up.
+  /// A store that forgets by itself need not.
+  virtual void evict(int64_t /*b*/, int64_t /*first*/, int64_t /*count*/) {}
   virtual void crop(int64_t length) = 0;
   /// Tokens that ever came to the row and were not cropped: the position of its next token.
   virtual int64_t next_position(int64_t b) const = 0;
@@ -46,6 +49,8 @@ class KeyStore {
   virtual int64_t length(int64_t b) const { return next_position(b); }
   /// > 0: a query sees at most so many keys back.
   virtual int64_t reach() const { return 0; }
+  /// > 0: a query sees the keys of its own chunk of so many.
+  virtual int64_t chunk() const { return 0; }
 };
 
 /// A Target whose cache is the KeyStore that `make` makes.

@@ -61,6 +61,26 @@ class PagedStore : public KeyStore {
     for (Row& row : old) release(row, 0);
   }
 
+  /// Tokens move up one by one; a page that other rows use is copied first.
+  void evict(int64_t b, int64_t first, int64_t count) override {
+    Row& row = rows_[static_cast<size_t>(b)];
+    if (count == 0) return;
+    for (int64_t to = first; to + count < row.length; ++to) {
+      int64_t& page = row.table[static_cast<size_t>(to / shape_.page_size)];
+      make_own(page);
+      const int64_t from = to + count;
+      const int64_t source = row.table[static_cast<size_t>(from / shape_.page_size)];
+      for (int64_t h = 0; h < shape_.heads; ++h) {
+        std::memcpy(k_at(page, h, to % shape_.page_size), k_at(source, h, from % shape_.page_size),
+                    static_cast<size_t>(shape_.k_bytes));
+        std::memcpy(v_at(page, h, to % shape_.page_size), v_at(source, h, from % shape_.page_size),
+                    static_cast<size_t>(shape_.v_bytes));
+      }
+    }
+    row.length -= count;
+    release(row, static_cast<size_t>(pages_for(row.length)));
+  }
+
   void crop(int64_t length) override {
     for (Row& row : rows_) {
       row.length = std::min(row.length, length);
@@ -132,7 +152,8 @@ class PagedStore : public KeyStore {
 std::unique_ptr<Target> open_cpu_paged_cache() {
   return cached_target(
       "cpu:paged-cache", "a KV cache in pages that rows share until they differ",
-      cache_capabilities(R"("cache:paged")", R"("capacity": [1, 2048], "page_size": [1, 256],)"),
+      cache_capabilities(R"("cache:paged", "step:evict", "positions:kept", "positions:shifted")",
+                         R"("capacity": [1, 2048], "page_size": [1, 256],)"),
       [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
         return std::make_unique<PagedStore>(shape);
       });

@@ -40,12 +40,14 @@ std::vector<QueryRow> query_rows(const Problem& problem, const SharedInputs& sha
     const int64_t position = queries.first_position + i;
     KeyRange keys = visible_keys(problem, b, position, queries.keys);
     if (queries.reach > 0) keys.begin = std::max(keys.begin, position - queries.reach + 1);
+    if (queries.chunk > 0)
+      keys.begin = std::max(keys.begin, position / queries.chunk * queries.chunk);
     for (int64_t h = 0; h < problem.num_heads; ++h) {
       if (problem.kv_head(h) != g) continue;
       const int64_t at = ((b * problem.num_heads + h) * queries.q_len + i) * row_bytes;
       QueryRow row;
-      row.q = queries.q.at(b, h, i);
-      row.out = queries.out.at(b, h, i);
+      row.q = queries.q.at(b, h, queries.first + i);
+      row.out = queries.out.at(b, h, queries.first + i);
       row.position = position;
       row.keys = keys;
       if (shared.mask != nullptr) row.mask = shared.mask + at;

@@ -22,11 +22,13 @@ struct SharedInputs {
 struct RowQueries {
   View<const std::byte> q;
   View<std::byte> out;
+  int64_t first = 0;           ///< the first that is real
   int64_t count = 0;           ///< those that are real
   int64_t q_len = 0;           ///< the tensor's
-  int64_t first_position = 0;  ///< of query 0
+  int64_t first_position = 0;  ///< of the first real query
   KeyRange keys;               ///< that are there to be seen
   int64_t reach = 0;           ///< > 0: a query sees at most so many keys back (ring cache)
+  int64_t chunk = 0;           ///< > 0: a query sees the keys of its chunk (chunked cache)
 };
 
 /// The query rows of batch row b that key head g serves: heads are packed into the rows, so that

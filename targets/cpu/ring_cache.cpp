@@ -7,13 +7,14 @@
 namespace attnfuzz {
 namespace {
 
-/// Keeps the last `capacity` tokens of each row, the token at position p in slot p mod capacity.
-/// A step's first queries may still see keys that its last tokens overwrite, so new tokens are read
-/// where they are and written when the step ends.
+/// Keeps the last `capacity` tokens of each row, the token at position p in slot p mod capacity;
+/// or, with chunks of that size, those of the newest token's chunk. A step's first queries may
+/// still see keys that its last tokens overwrite, so new tokens are read where they are and written
+/// when the step ends.
 class RingStore : public KeyStore {
  public:
-  explicit RingStore(const StoreShape& shape)
-      : shape_(shape), rows_(static_cast<size_t>(shape.batch)) {
+  explicit RingStore(const StoreShape& shape, bool chunked = false)
+      : shape_(shape), chunked_(chunked), rows_(static_cast<size_t>(shape.batch)) {
     for (Row& row : rows_) {
       row.k.resize(static_cast<size_t>(shape.heads * shape.capacity * shape.k_bytes));
       row.v.resize(static_cast<size_t>(shape.heads * shape.capacity * shape.v_bytes));
@@ -70,8 +71,13 @@ class RingStore : public KeyStore {
   }
 
   int64_t next_position(int64_t b) const override { return rows_[static_cast<size_t>(b)].next; }
-  int64_t length(int64_t b) const override { return std::min(next_position(b), shape_.capacity); }
-  int64_t reach() const override { return shape_.capacity; }
+  int64_t length(int64_t b) const override {
+    const int64_t next = next_position(b);
+    if (chunked_) return next == 0 ? 0 : (next - 1) % shape_.capacity + 1;
+    return std::min(next, shape_.capacity);
+  }
+  int64_t reach() const override { return chunked_ ? 0 : shape_.capacity; }
+  int64_t chunk() const override { return chunked_ ? shape_.capacity : 0; }
 
  private:
   struct Row {
@@ -81,6 +87,7 @@ class RingStore : public KeyStore {
   };
 
   StoreShape shape_;
+  bool chunked_;
   std::vector<Row> rows_;
 };
 
@@ -91,6 +98,14 @@ std::unique_ptr<Target> open_cpu_ring_cache() {
                        cache_capabilities(R"("cache:ring")", R"("capacity": [1, 512],)"),
                        [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
                          return std::make_unique<RingStore>(shape);
+                       });
+}
+
+std::unique_ptr<Target> open_cpu_chunked_cache() {
+  return cached_target("cpu:chunked-cache", "a KV cache that starts anew with each chunk of tokens",
+                       cache_capabilities(R"("cache:chunked")", R"("capacity": [1, 512],)"),
+                       [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
+                         return std::make_unique<RingStore>(shape, true);
                        });
 }
 

@@ -148,6 +148,10 @@ class Server:
                 out, free = (None, free) if step.get("out") is None else self.output(
                     step["out"], case["problem"]["dtype"], free)
                 steps.append({"out": out, "lengths": [int(n) for n in step.get("lengths") or ()]})
+                if step.get("positions") is not None:
+                    steps[-1]["positions"] = [int(n) for n in step["positions"]]
+                if step.get("capacity") is not None:
+                    steps[-1]["capacity"] = int(step["capacity"])
         except Declined as e:
             reply |= {"status": "declined", "text": str(e)}
         except MemoryError as e:
