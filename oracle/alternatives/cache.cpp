@@ -33,6 +33,37 @@ void apply_past_missing(const RuleUse&, const RowContext& context, const MaskRow
   }
 }
 
+/// A ring into which the step's tokens have been written already.
+void apply_overwritten(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  if (context.key_pos.empty()) return;
+  const int64_t oldest = context.key_pos.back() - use.integer(0) + 1;
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    row.visible[j] &= static_cast<uint8_t>(context.key_pos[j] >= oldest);
+  }
+}
+/// The window of the step's first query.
+void apply_first_window(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  const int64_t oldest = context.q_pos - context.i - use.integer(0) + 1;
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    row.visible[j] &= static_cast<uint8_t>(context.key_pos[j] >= oldest);
+  }
+}
+
+/// The ring's window by another rule, beside the ring's own or in its place.
+template <auto apply>
+Rewritten ring_window(Case c, bool beside) {
+  static constexpr RuleSpec spec{.name = "window of a ring",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = false,
+                                 .adds_bias = false,
+                                 .apply = apply};
+  if (!c.cached() || c.cache->kind != CacheKind::ring) return {};
+  c.problem.mask.rules.push_back({&spec, {c.cache->capacity}});
+  if (!beside) c.cache = Cache{};
+  return c;
+}
+
 template <auto apply>
 Rewritten hiding(Case c) {
   static constexpr RuleSpec spec{.name = "hidden",
@@ -68,6 +99,13 @@ Rewritten op_ignored(const Case& c, StepOp op) {
   return each_step(c, [op](Step& step) {
     if (step.op == op) keep_all(step);
   });
+}
+
+Rewritten other_positions(Case c) {
+  if (!c.cached()) return {};
+  const bool kept = c.cache->positions == Positions::kept;
+  c.cache->positions = kept ? Positions::shifted : Positions::kept;
+  return c;
 }
 
 Rewritten lens_ignored(const Case& c) {
@@ -111,6 +149,16 @@ constexpr Alternative table[] = {
      [](const Case& c) { return capacity(c, -1); }},
     {"ring-capacity-ignored", "the ring forgets nothing",
      [](const Case& c) { return capacity_ignored(c); }},
+    {"ring-overwritten", "a step's new tokens overwrite the ring before its queries have read it",
+     [](const Case& c) { return ring_window<apply_overwritten>(c, true); }},
+    {"ring-window-of-first", "all queries of a step have the window of its first",
+     [](const Case& c) { return ring_window<apply_first_window>(c, false); }},
+    {"evict-positions", "the other convention holds for the positions behind an evicted token",
+     [](const Case& c) { return other_positions(c); }},
+    {"evict-ignored", "nothing is evicted",
+     [](const Case& c) { return op_ignored(c, StepOp::evict); }},
+    {"fork-ignored", "the row is not copied",
+     [](const Case& c) { return op_ignored(c, StepOp::fork); }},
     {"reorder-ignored", "the rows are not reordered",
      [](const Case& c) { return reorder_ignored(c); }},
     {"crop-ignored", "the cache is not cropped",

@@ -9,6 +9,12 @@ extern const Specimen beam_reorder_skipped, flash_window_off_by_one, gla_cache_o
     sdpa_causal_top_left, sdpa_fully_masked_nan, sdpa_masked_nan_leaks, sdpa_window_ignored,
     softcap_after_mask, xtransformers_memory_kv, xtransformers_memory_kv_flash;
 
+extern const Specimen crop_zero_ignored, eviction_causal_by_slot, eviction_rewinds_offset,
+    fork_shares_tail_page, hybrid_capacity_of_window, left_padding_one_position,
+    ring_overwritten_before_read, shift_delta_replaced, shift_first_row_only, sink_keys_not_shifted,
+    sink_window_drops_newest, sliding_cache_rolls_early, window_length_of_dropped,
+    window_of_first_query;
+
 namespace {
 
 template <const Specimen& specimen, Form form>
@@ -47,6 +53,34 @@ constexpr BuiltinTarget table[] = {
      open<xtransformers_memory_kv_flash, Form::buggy>},
     {"fixed:xtransformers-memory-kv-one-head-flash",
      open<xtransformers_memory_kv_flash, Form::fixed>},
+    {"specimen:crop-zero-ignored", open<crop_zero_ignored, Form::buggy>},
+    {"fixed:crop-zero-ignored", open<crop_zero_ignored, Form::fixed>},
+    {"specimen:eviction-causal-by-slot", open<eviction_causal_by_slot, Form::buggy>},
+    {"fixed:eviction-causal-by-slot", open<eviction_causal_by_slot, Form::fixed>},
+    {"specimen:eviction-rewinds-offset", open<eviction_rewinds_offset, Form::buggy>},
+    {"fixed:eviction-rewinds-offset", open<eviction_rewinds_offset, Form::fixed>},
+    {"specimen:fork-shares-tail-page", open<fork_shares_tail_page, Form::buggy>},
+    {"fixed:fork-shares-tail-page", open<fork_shares_tail_page, Form::fixed>},
+    {"specimen:hybrid-capacity-of-window", open<hybrid_capacity_of_window, Form::buggy>},
+    {"fixed:hybrid-capacity-of-window", open<hybrid_capacity_of_window, Form::fixed>},
+    {"specimen:left-padding-one-position", open<left_padding_one_position, Form::buggy>},
+    {"fixed:left-padding-one-position", open<left_padding_one_position, Form::fixed>},
+    {"specimen:ring-overwritten-before-read", open<ring_overwritten_before_read, Form::buggy>},
+    {"fixed:ring-overwritten-before-read", open<ring_overwritten_before_read, Form::fixed>},
+    {"specimen:shift-delta-replaced", open<shift_delta_replaced, Form::buggy>},
+    {"fixed:shift-delta-replaced", open<shift_delta_replaced, Form::fixed>},
+    {"specimen:shift-first-row-only", open<shift_first_row_only, Form::buggy>},
+    {"fixed:shift-first-row-only", open<shift_first_row_only, Form::fixed>},
+    {"specimen:sink-keys-not-shifted", open<sink_keys_not_shifted, Form::buggy>},
+    {"fixed:sink-keys-not-shifted", open<sink_keys_not_shifted, Form::fixed>},
+    {"specimen:sink-window-drops-newest", open<sink_window_drops_newest, Form::buggy>},
+    {"fixed:sink-window-drops-newest", open<sink_window_drops_newest, Form::fixed>},
+    {"specimen:sliding-cache-rolls-early", open<sliding_cache_rolls_early, Form::buggy>},
+    {"fixed:sliding-cache-rolls-early", open<sliding_cache_rolls_early, Form::fixed>},
+    {"specimen:window-length-of-dropped", open<window_length_of_dropped, Form::buggy>},
+    {"fixed:window-length-of-dropped", open<window_length_of_dropped, Form::fixed>},
+    {"specimen:window-of-first-query", open<window_of_first_query, Form::buggy>},
+    {"fixed:window-of-first-query", open<window_of_first_query, Form::fixed>},
 };
 
 }  // namespace
