@@ -79,6 +79,18 @@ std::vector<Case> examples() {
                           {StepOp::decode, 1, {}, {}, 0},
                           {StepOp::reset, 0, {}, {}, 0},
                           {StepOp::prefill, 2, {}, {}, 0}}));
+  Step evict, fork, append;
+  evict.op = StepOp::evict;
+  evict.start = 1;
+  evict.count = 2;
+  fork.op = StepOp::fork;
+  fork.to = 1;
+  append.q_len = 2;
+  Step prefill = append;
+  prefill.op = StepOp::prefill;
+  prefill.q_len = 4;
+  all.push_back(on_cache({CacheKind::dynamic, 0, 0}, {use("causal"), use("alibi")},
+                         {prefill, evict, fork, append}));
   all.push_back(on_cache({CacheKind::ring, 3, 0}, {use("causal")},
                          {{StepOp::prefill, 5, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}}));
   return all;

@@ -63,17 +63,26 @@ inline Mask random_mask(const Problem& p, bool cached) {
 
 inline void add_steps(Case& c) {
   c.cache = Cache{any_of<CacheKind>(), 0, 0};
+  c.cache->positions = any_of<Positions>();
   if (c.cache->kind != CacheKind::dynamic) c.cache->capacity = 40;
   if (c.cache->kind == CacheKind::paged) c.cache->page_size = between(1, 9);
+  if (c.cache->kind == CacheKind::sink_window) c.cache->keep = between(1, 39);
   const int64_t batch = c.problem.batch;
   const int64_t count = between(1, 6);
   for (int64_t n = 0; n < count; ++n) {
     Step step;
     const bool empty = n == 0 || c.steps.back().op == StepOp::reset;
-    step.op = empty ? StepOp::prefill : static_cast<StepOp>(between(1, 5));
+    step.op = empty ? StepOp::prefill : static_cast<StepOp>(between(1, 7));
+    if ((step.op == StepOp::fork && batch == 0) || (step.op == StepOp::evict && c.cache->forgets()))
+      step.op = StepOp::append;
     if (step.has_tokens()) step.q_len = step.op == StepOp::decode ? 1 : between(0, 6);
     if (step.has_tokens() && between(0, 1) == 1) step.lens = list_between(batch, 0, step.q_len);
+    if (!step.lens.empty()) step.side = any_of<Side>();
     if (step.op == StepOp::reorder && batch > 0) step.rows = list_between(batch, 0, batch - 1);
+    if (step.op == StepOp::fork) step.from = between(0, batch - 1);
+    if (step.op == StepOp::fork) step.to = between(0, batch - 1);
+    if (step.op == StepOp::evict) step.start = between(0, 4);
+    if (step.op == StepOp::evict) step.count = between(1, 4);
     c.steps.push_back(std::move(step));
   }
 }

@@ -119,6 +119,34 @@ Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r, bool 
                       name(c.steps[r.step].op), how, entry.words)};
 }
 
+/// What a cache says of itself beside its lengths: where it goes on, and what it can hold.
+std::vector<Cause> causes_from_places(const Run& run) {
+  CacheModel model(run.c);
+  for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
+    model.apply(s);
+    const StepOutput& got = run.steps[s];
+    const std::string at = fmt::format("In step {} ({})", s, name(run.c.steps[s].op));
+    if (got.capacity && *got.capacity != model.capacity())
+      return {
+          {"capacity", fmt::format("{}, the cache reports a capacity of {}: {}.", at, *got.capacity,
+                                   model.capacity() == 0
+                                       ? "that of a part of it, as a whole it has no limit"
+                                       : fmt::format("it holds up to {}", model.capacity()))}};
+    const std::vector<int64_t> want = model.next_positions(), lengths = model.lengths();
+    const int64_t longest = want.empty() ? 0 : *std::max_element(want.begin(), want.end());
+    for (size_t b = 0; b < std::min(got.positions.size(), want.size()); ++b) {
+      if (got.positions[b] == want[b]) continue;
+      const std::string_view why =
+          got.positions[b] == lengths[b] ? ": the number of tokens that it holds"
+          : got.positions[b] >= longest  ? ": the position of the longest row, its padding counted"
+                                         : "";
+      return {{"position", fmt::format("{}, row {} goes on at position {} where {} is next{}.", at,
+                                       b, got.positions[b], want[b], why)}};
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 /// Those that explain every step of the shrunk case and of the original, else every step of the
@@ -129,7 +157,7 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
   const std::vector<Reported> all = reported_lengths(shrunk);
   const auto wrong =
       std::find_if(all.begin(), all.end(), [](const Reported& r) { return r.got != r.want; });
-  if (wrong == all.end()) return {};
+  if (wrong == all.end()) return causes_from_places(shrunk);
   const std::function<bool(const LengthEntry&)> ranks[] = {
       [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
       [&](const LengthEntry& e) { return explains(e, shrunk); },
@@ -185,6 +213,8 @@ std::span<const CauseEntry> length_table() {
     std::vector<CauseEntry> rows;
     for (const LengthEntry& row : kTable) rows.push_back({row.name, row.words});
     rows.push_back({"length", "a cache reports another number of tokens than it was given"});
+    rows.push_back({"position", "a cache goes on at another position than is next"});
+    rows.push_back({"capacity", "a cache reports another capacity than it has"});
     return rows;
   }();
   return table;
