@@ -156,8 +156,11 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
 
     for n, step in enumerate(case.get("steps", [])):
         if "q_len" in step:
-            slot = np.arange(step["q_len"])[:, None]
-            add(n, f".{n}", step["q_len"], step["q_len"], slot >= rows(step["lens"]) if step.get("lens") else None)
+            slot, unreal = np.arange(step["q_len"])[:, None], None
+            if step.get("lens"):
+                lens = rows(step["lens"])
+                unreal = slot < step["q_len"] - lens if step.get("side") == "left" else slot >= lens
+            add(n, f".{n}", step["q_len"], step["q_len"], unreal)
     if "cache" not in case:
         slot = np.arange(p["kv_len"])[:, None]
         unreal = None
