@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Makes the pinned environments of the released packages and prints the table of documented bugs:
 # case x target x version x verdict x signature x cause. Options: targets/python/upstream.py.
-#   tools/upstream.sh --markdown docs/upstream.md --json docs/upstream.json     all (about 25 minutes
-#                                                                               on two cores)
+#   tools/upstream.sh --markdown docs/upstream.md --json docs/upstream.json     all
 #   tools/upstream.sh --short        the newest release of each package and one with the bug
 set -euo pipefail
 cd "$(dirname "$0")/.."
