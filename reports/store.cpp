@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <chrono>
+#include <thread>
+
 #include "reports/item_json.h"
 
 namespace attnfuzz {
@@ -52,6 +55,15 @@ struct Store::Impl {
   [[noreturn]] void fail(const std::string& expected) const {
     throw InputError(file, "", fmt::format("{} ({})", expected, sqlite3_errmsg(db.get())));
   }
+  /// SQLite does not wait for its locks while it changes the journal's mode.
+  void execute_patiently(const char* sql) const {
+    const auto until =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(kBusyMilliseconds);
+    while (sqlite3_exec(db.get(), sql, nullptr, nullptr, nullptr) == SQLITE_BUSY &&
+           std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    execute(sql);
+  }
   void execute(const char* sql) const {
     if (sqlite3_exec(db.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK)
       fail("expected a store of findings that can be read and written");
@@ -77,7 +89,7 @@ void Store::Impl::open() {
   db.reset(opened);
   if (status != SQLITE_OK) fail("expected a file that can be opened");
   sqlite3_busy_timeout(opened, kBusyMilliseconds);
-  execute("PRAGMA journal_mode = WAL");
+  execute_patiently("PRAGMA journal_mode = WAL");
   execute("PRAGMA synchronous = NORMAL");  // with WAL, a killed process loses nothing
   execute("BEGIN IMMEDIATE");
   const int64_t id = number("PRAGMA application_id"), version = number("PRAGMA user_version");

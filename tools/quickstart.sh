@@ -10,7 +10,7 @@ echo "== Building (a few minutes the first time)"
 cmake --preset release > /dev/null
 cmake --build --preset release --target attnfuzz
 
-targets=(-t onnxruntime:MultiHeadAttention)
+targets=(-t onnxruntime:Attention)
 [[ " $* " != *" --torch "* ]] || targets+=(-t torch:sdpa-math)
 # Exit code 1 says that something was found: here that is the point.
 found() { "$@" || [ $? = 1 ]; }

@@ -19,6 +19,8 @@ std::vector<Cause> causes_from_text(std::string_view text, const Case& c,
                                     const FailureClass* learned = nullptr);
 std::vector<Cause> causes_from_lengths(const Finding& finding);
 std::vector<Cause> causes_from_offset(const Finding& finding);
+/// A mismatch that a lower precision than the declared one explains.
+std::vector<Cause> causes_from_precision(const Finding& finding);
 std::vector<Cause> causes_from_location(const Finding& finding);
 
 /// An error text of a system and what it says once its numbers are named. One table for each
@@ -56,6 +58,7 @@ struct AxisPair {
 };
 std::span<const AxisPair> axis_pairs();
 std::span<const CauseEntry> length_table();
+std::span<const CauseEntry> precision_table();
 std::span<const CauseEntry> location_table();
 
 }  // namespace attnfuzz

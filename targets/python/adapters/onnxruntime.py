@@ -318,12 +318,11 @@ class GroupQueryAttention(Operator):
 
 
 def targets() -> list:
-    scaled_in_f32 = {"accumulate": "f32", "p": "f32"}
     low = {"accumulate": "f16", "p": "f16", "scores": "f16"}
     return [
         MultiHeadAttention(), GroupQueryAttention(),
         Attention("onnxruntime:Attention", "ai.onnx Attention, opsets 23 and 24", 23,
-                  ["dtype:f32", "dtype:f16", "dtype:f64"], {"f16": low, "f64": scaled_in_f32}),
+                  ["dtype:f32", "dtype:f16", "dtype:f64"], {"f16": low}),
         Attention("onnxruntime:Attention-25", "ai.onnx Attention, opset 25 (the operator's function body)", 25,
-                  ["dtype:f32", "dtype:f64"], {"f64": scaled_in_f32}),
+                  ["dtype:f32", "dtype:f64"], {}),
     ]
