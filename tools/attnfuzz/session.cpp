@@ -27,6 +27,10 @@ Session::Session(fs::path out, bool quiet) : out_(std::move(out)), quiet_(quiet)
 }
 
 void Session::add(const Finding& finding, const TargetInfo& target) {
+  // A replayed case and a made-up one can show the same failure: it is one finding.
+  for (const Report::Item& known : report.items)
+    if (known.finding.target == finding.target && known.finding.signature == finding.signature)
+      return;
   const std::string now = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
   Report::Item item{finding, diagnose(finding), now, now, "", report.environment};
   if (!out_.empty()) {
