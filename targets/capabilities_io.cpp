@@ -248,9 +248,8 @@ Capabilities parse_capabilities(std::string_view json, const std::string& where)
   for (const Key& key : keys) known.emplace_back(key.name);
   for (const auto& [name, value] : root.members("an object")) {
     value.known_or_reject(name, known, "a key of capabilities");
-    std::find_if(std::begin(keys), std::end(keys), [&](const Key& k) {
-      return k.name == name;
-    })->read(value, capabilities);
+    for (const Key& key : keys)
+      if (key.name == name) key.read(value, capabilities);
   }
   if (capabilities.features.empty()) root.reject("expected \"features\"");
   return capabilities;

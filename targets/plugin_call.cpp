@@ -218,7 +218,8 @@ void PluginCall::set_step(size_t index, const Inputs& inputs) {
 
 std::string PluginCall::damage() const {
   for (const auto& [name, tensor] : tensors_)
-    if (const std::string text = tensor.damage(); !text.empty()) return name + " " + text;
+    if (const std::string text = tensor.damage(); !text.empty())
+      return fmt::format("{} {}", name, text);
   return {};
 }
 
