@@ -95,26 +95,25 @@ class Answerer {
   }
 
   void run_steps() {
-    CacheModel cache(c_);
-    cache_ = &cache;
+    cache_.emplace(c_);
     for (size_t n = 0; n < c_.steps.size(); ++n) {
       const Step& step = c_.steps[n];
-      cache.apply(n);
+      cache_->apply(n);
       sources_.emplace_back();
       if (step.has_tokens()) {
         sources_.back() = source(fmt::format(".{}", n));
         begin_step(step.q_len);
         for (int64_t b = 0; b < p_.batch; ++b) {
           attend_row(n, b,
-                     {cache.tokens(b), cache.positions(b), cache.past_length(b), cache.first_new(b),
-                      cache.new_tokens(b)});
+                     {cache_->tokens(b), cache_->positions(b), cache_->past_length(b),
+                      cache_->first_new(b), cache_->new_tokens(b)});
         }
       } else {
         answer_.steps.emplace_back();
       }
-      answer_.steps.back().lengths = cache.lengths();
-      answer_.steps.back().positions = cache.next_positions();
-      answer_.steps.back().capacity = cache.capacity();
+      answer_.steps.back().lengths = cache_->lengths();
+      answer_.steps.back().positions = cache_->next_positions();
+      answer_.steps.back().capacity = cache_->capacity();
     }
   }
 
@@ -202,7 +201,7 @@ class Answerer {
               static_cast<int>(step)},
              {seen, bias == nullptr ? std::span<double>()
                                     : std::span<double>(bias + memory, seen.size())});
-    if (cache_ == nullptr) return;
+    if (!cache_) return;
     const int64_t g = p_.kv_head(h);
     for (size_t j = 0; j < seen.size(); ++j)
       seen[j] &= static_cast<uint8_t>(cache_->sees(q_pos, view.key_pos[j], g));
@@ -212,7 +211,7 @@ class Answerer {
   const Problem& p_;
   const Inputs& inputs_;
   const ErrorModel* model_;
-  const CacheModel* cache_ = nullptr;
+  std::optional<CacheModel> cache_;
   HeadAttention attention_;
   Answer answer_;
   std::vector<std::optional<StepRows>> sources_;  ///< by step

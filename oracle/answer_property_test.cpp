@@ -71,10 +71,10 @@ View view_out(const Case& c, const StepAnswer& step) {
 /// The inputs with some tensors replaced.
 Inputs replaced(const Inputs& inputs, std::vector<std::pair<std::string, Tensor>> by) {
   Inputs result;
-  for (const auto& [name, tensor] : inputs.all()) {
-    const auto other =
-        std::find_if(by.begin(), by.end(), [&](const auto& each) { return each.first == name; });
-    result.add(name, other == by.end() ? tensor : other->second);
+  for (const auto& input : inputs.all()) {
+    const auto other = std::find_if(by.begin(), by.end(),
+                                    [&](const auto& each) { return each.first == input.first; });
+    result.add(input.first, other == by.end() ? input.second : other->second);
   }
   return result;
 }

@@ -129,7 +129,7 @@ TEST(Answer, HiddenKeysMayHoldAnything) {
 TEST(Answer, VisibleInfinitiesFollowTheArithmetic) {
   Case c = f64(1, 3, 2);
   const std::vector<double> k(6, 0.0);
-  const auto with_v = [&](std::vector<double> v) {
+  const auto with_v = [&](const std::vector<double>& v) {
     return answer(c, inputs_of(c, {1, 1}, k, v), Precision{}).steps[0];
   };
   EXPECT_EQ(with_v({1, 2, inf, 2, 1, 2}).out, (std::vector<double>{inf, 2}));

@@ -84,9 +84,12 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
   }
   const auto n = static_cast<double>(seen);
   const double log_keys = std::log(n + 1);
-  const double chain = static_cast<double>(
-      std::max(longest_rise(row, 0, 1, w), longest_rise(row, row.size - 1, -1, w)));
-  const double rescales = std::min(n, 2 * chain + 1.5 * log_keys + 2);
+  double rescales = n;
+  if (seen > 16) {  // with fewer keys the chain is hardly ever shorter
+    const int64_t chain =
+        std::max(longest_rise(row, 0, 1, w), longest_rise(row, row.size - 1, -1, w));
+    rescales = std::min(n, 2 * static_cast<double>(chain) + 1.5 * log_keys + 2);
+  }
 
   RowError error;
   error.relative = u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + model.u_p;

@@ -67,6 +67,7 @@ class Kernel {
     }
     if (o_.backwards) std::reverse(keys.begin(), keys.end());
     std::vector<double> scores;
+    scores.reserve(keys.size());
     for (const int64_t j : keys) {
       scores.push_back(score(q, &k[static_cast<size_t>(j * p_.head_dim)],
                              bias.empty() ? 0 : bias[static_cast<size_t>(j)]));
