@@ -7,9 +7,10 @@
 
 namespace bad_plugin {
 
-const char* const good =
+[[maybe_unused]] const char* const good =
     R"({"sizes": {"q_len": [1, 8]}, "features": ["dtype:f32", "layout:bhsd"]})";
-const char* const cached = R"({"sizes": {"q_len": [1, 8], "kv_len": [1, 8], "steps": [1, 8]},
+[[maybe_unused]] const char* const cached =
+    R"({"sizes": {"q_len": [1, 8], "kv_len": [1, 8], "steps": [1, 8]},
   "features": ["dtype:f32", "layout:bhsd", "cache:dynamic", "step:prefill", "step:decode"]})";
 
 float* data(const attnfuzz_call* call, const char* name) {
