@@ -109,14 +109,13 @@ bool explains(const LengthEntry& entry, const Run& run, std::optional<size_t> on
   });
 }
 
-Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r, bool first) {
+Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r) {
   const std::string how =
       entry.axis.empty() ? fmt::format("reports {} instead of {} tokens", r.got, r.want)
                          : fmt::format("grew by {}={} instead of q_len={} tokens", entry.axis,
                                        r.got - r.before, growth(c, r.step, r.b, r.before).real);
-  return {std::string(entry.name),
-          fmt::format("{} step {} ({}), the cache {}: {}.", first ? "In" : "Or, in", r.step,
-                      name(c.steps[r.step].op), how, entry.words)};
+  return {std::string(entry.name), fmt::format("In step {} ({}), the cache {}: {}.", r.step,
+                                               name(c.steps[r.step].op), how, entry.words)};
 }
 
 /// What a cache says of itself beside its lengths: where it goes on, and what it can hold.
@@ -166,7 +165,7 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
   for (const auto& fits : ranks) {
     if (!causes.empty()) break;
     for (const LengthEntry& entry : kTable)
-      if (fits(entry)) causes.push_back(cause_of(entry, shrunk.c, *wrong, causes.empty()));
+      if (fits(entry)) causes.push_back(cause_of(entry, shrunk.c, *wrong));
   }
   if (causes.empty())
     causes.push_back(
