@@ -37,7 +37,39 @@ void write_file(const std::filesystem::path& file, const std::string& text) {
   std::filesystem::rename(part, file);
 }
 
-void write_finding(Report::Item& item, const std::filesystem::path& dir) {
+/// The same finding seen twice (in two runs, say) is one.
+Report merged(const Report& report) {
+  Report one = report;
+  one.items.clear();
+  for (const Report::Item& item : report.items) {
+    if (Report::Item* known = one.find(item.finding.target, item.finding.signature))
+      known->finding.count += item.finding.count;
+    else
+      one.items.push_back(item);
+  }
+  return one;
+}
+
+[[noreturn]] void fail(const std::filesystem::path& dir,
+                       const std::filesystem::filesystem_error& error) {
+  throw InputError(dir.string(), "",
+                   std::string("expected a folder that can be written: ") + error.code().message());
+}
+
+}  // namespace
+
+std::span<const Writer> writers() {
+  return kWriters;
+}
+
+Report::Item* Report::find(std::string_view target, std::string_view signature) {
+  const auto item = std::find_if(items.begin(), items.end(), [&](const Item& each) {
+    return each.finding.target == target && each.finding.signature == signature;
+  });
+  return item == items.end() ? nullptr : &*item;
+}
+
+void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
   const Finding& f = item.finding;
   std::filesystem::create_directories(dir);
   TargetInfo target;
@@ -49,29 +81,8 @@ void write_finding(Report::Item& item, const std::filesystem::path& dir) {
   if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);
   write_file(dir / "case.json", write_case(f.shrunk.c));
   write_file(dir / "report.md", finding_markdown(item));
-}
-
-/// The same finding seen twice (in the corpus and by the campaign) is one.
-Report merged(Report report) {
-  std::vector<Report::Item> items;
-  for (Report::Item& item : report.items) {
-    const auto known = std::find_if(items.begin(), items.end(), [&](const Report::Item& other) {
-      return other.finding.target == item.finding.target &&
-             other.finding.signature == item.finding.signature;
-    });
-    if (known == items.end())
-      items.push_back(std::move(item));
-    else
-      known->finding.count += item.finding.count;
-  }
-  report.items = std::move(items);
-  return report;
-}
-
-}  // namespace
-
-std::span<const Writer> writers() {
-  return kWriters;
+} catch (const std::filesystem::filesystem_error& error) {
+  fail(dir, error);
 }
 
 void write_report(const Report& report, const std::filesystem::path& dir,
@@ -87,8 +98,7 @@ void write_report(const Report& report, const std::filesystem::path& dir,
   std::filesystem::create_directories(dir);
   for (const Writer* writer : chosen) write_file(dir / writer->file, writer->write(written));
 } catch (const std::filesystem::filesystem_error& error) {
-  throw InputError(dir.string(), "",
-                   std::string("expected a folder that can be written: ") + error.code().message());
+  fail(dir, error);
 }
 
 }  // namespace attnfuzz

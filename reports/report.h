@@ -23,6 +23,9 @@ struct Report {
   CampaignOptions options;
   std::vector<std::pair<std::string, CampaignStats>> targets;  ///< by target name
   std::vector<Item> items;
+
+  /// The finding of a target with this signature, nullptr if there is none.
+  Item* find(std::string_view target, std::string_view signature);
 };
 
 /// One file in reports/writers/ and one line in the table of report.cpp.
@@ -37,6 +40,10 @@ std::span<const Writer> writers();
 std::string finding_markdown(const Report::Item& item);
 /// The few lines for the terminal.
 std::string finding_terminal(const Report::Item& item, bool colour);
+
+/// Writes case.json, report.md and the repro into `dir`, the finding's own folder, and notes the
+/// repro's name in the item. Throws InputError for a folder that can't be written.
+void write_finding(Report::Item& item, const std::filesystem::path& dir);
 
 /// Writes summary.json, every format asked for, and findings/<signature>/{case.json,report.md,
 /// repro.*} under `dir`.

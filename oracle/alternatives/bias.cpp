@@ -7,16 +7,6 @@
 namespace attnfuzz::alternative {
 namespace {
 
-void first_head(RowContext& context) {
-  context.h = 0;
-}
-void first_row(RowContext& context) {
-  context.b = 0;
-}
-void heads_and_rows_swapped(RowContext& context) {
-  std::swap(context.b, context.h);
-}
-
 double slope(int64_t h, int64_t heads) {
   return std::exp2(-8.0 * static_cast<double>(h + 1) / static_cast<double>(heads));
 }

@@ -6,16 +6,6 @@
 namespace attnfuzz::alternative {
 namespace {
 
-void first_head(RowContext& context) {
-  context.h = 0;
-}
-void first_row(RowContext& context) {
-  context.b = 0;
-}
-void heads_and_rows_swapped(RowContext& context) {
-  std::swap(context.b, context.h);
-}
-
 Rewritten padding_side(Case c, int64_t side) {
   RuleUse* use = find(c, "padding");
   if (use == nullptr || use->integer(0) == side) return {};

@@ -2,6 +2,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "oracle/alternatives.h"
 #include "oracle/case.h"
@@ -39,6 +40,15 @@ Rewritten with(Case c, T Problem::*member, T value) {
 /// A rule whose context another function has changed first. It keeps the inner rule by its place in
 /// rule_table(), before the inner rule's own values.
 using Change = void (*)(RowContext& context);
+inline void first_head(RowContext& context) {
+  context.h = 0;
+}
+inline void first_row(RowContext& context) {
+  context.b = 0;
+}
+inline void heads_and_rows_swapped(RowContext& context) {
+  std::swap(context.b, context.h);
+}
 RuleUse unwrap(const RuleUse& use);
 std::vector<ParamValue> wrap_values(const RuleUse& inner);
 

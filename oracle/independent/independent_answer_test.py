@@ -1,12 +1,11 @@
 """The C++ oracle gives what a NumPy implementation written apart from it gives."""
 import json
-import os
 import random
-import subprocess
 
 import numpy as np
 
 import independent_answer
+from dump_reader import dumped
 
 DTYPES = ["f64", "f32", "f16", "bf16", "e4m3", "e5m2"]
 
@@ -80,25 +79,6 @@ def random_case(draw):
     return case
 
 
-def dumped(files):
-    """What the C++ oracle answers: for each case a dict of arrays."""
-    output = subprocess.run([os.environ["ATTNFUZZ_DUMP_ANSWERS"], *files], stdout=subprocess.PIPE, check=True).stdout
-    cases, at = [{}], 0
-    while at < len(output):
-        end = output.index(b"\n", at)
-        line = output[at:end].decode().split()
-        at = end + 1
-        if not line:
-            cases.append({})
-            continue
-        name, kind, *sizes = line
-        shape = [int(size) for size in sizes]
-        count = int(np.prod(shape))
-        cases[-1][name] = np.frombuffer(output, kind, count, at).reshape(shape)
-        at += 8 * count
-    return cases[:-1]
-
-
 def differences(case, want, got):
     """Words for what differs, empty if nothing does."""
     for n, step in enumerate(want):
@@ -132,7 +112,7 @@ def test_oracle_agrees(tmp_path):
     for n, case in enumerate(cases):
         files.append(tmp_path / f"{n}.json")
         files[-1].write_text(json.dumps(case))
-    answers = dumped(files)
+    answers = dumped("ATTNFUZZ_DUMP_ANSWERS", files)
     assert len(answers) == len(cases)
     compared = 0
     for case, got in zip(cases, answers):
@@ -151,4 +131,4 @@ def test_a_wrong_answer_is_noticed(tmp_path):
     file = tmp_path / "case.json"
     file.write_text(json.dumps(case))
     case["problem"]["scale"] = 0.123
-    assert list(differences(case, independent_answer.answer(case), dumped([file])[0]))
+    assert list(differences(case, independent_answer.answer(case), dumped("ATTNFUZZ_DUMP_ANSWERS", [file])[0]))

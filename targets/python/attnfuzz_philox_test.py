@@ -1,13 +1,12 @@
 """attnfuzz_philox gives the same bits as the C++ side, and Philox itself what its authors published."""
 import json
-import os
 import random
-import subprocess
 
 import numpy as np
 import pytest
 
 import attnfuzz_philox as philox
+from dump_reader import dumped
 
 TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16, "bf16": np.uint16, "e4m3": np.uint8, "e5m2": np.uint8}
 
@@ -66,25 +65,6 @@ def random_case(draw):
     return case
 
 
-def dumped(files):
-    """What the C++ side makes of case files: for each a dict of arrays."""
-    output = subprocess.run([os.environ["ATTNFUZZ_DUMP_INPUTS"], *files], stdout=subprocess.PIPE, check=True).stdout
-    cases, at = [{}], 0
-    while at < len(output):
-        end = output.index(b"\n", at)
-        line = output[at:end].decode().split()
-        at = end + 1
-        if not line:
-            cases.append({})
-            continue
-        name, dtype, *sizes = line
-        shape = [int(size) for size in sizes]
-        count = int(np.prod(shape))
-        cases[-1][name] = np.frombuffer(output, TYPES[dtype], count, at).reshape(shape)
-        at += count * np.dtype(TYPES[dtype]).itemsize
-    return cases[:-1]
-
-
 def test_same_bits_as_cpp(tmp_path):
     draw = random.Random(1)
     cases = [random_case(draw) for _ in range(300)]
@@ -92,7 +72,7 @@ def test_same_bits_as_cpp(tmp_path):
     for n, case in enumerate(cases):
         files.append(tmp_path / f"{n}.json")
         files[-1].write_text(json.dumps(case))
-    made = dumped(files)
+    made = dumped("ATTNFUZZ_DUMP_INPUTS", files, TYPES)
     assert len(made) == len(cases)
     for case, want in zip(cases, made):
         got = philox.inputs(case)

@@ -35,30 +35,38 @@ void parse_shard(const std::string& text, CampaignOptions& campaign) {
   campaign.shards = count;
 }
 
+/// A case of the corpus and its file's name below the corpus's folder.
+struct CorpusCase {
+  std::string name;
+  Case c;
+};
+
+std::vector<CorpusCase> read_corpus(const std::string& dir) {
+  std::vector<CorpusCase> corpus;
+  for (const fs::path& file : corpus_files(dir))
+    corpus.push_back({fs::relative(file, dir).string(), read_case(file.string()).c});
+  return corpus;
+}
+
 /// The corpus cases that the target claims, judged first; each failing signature becomes a finding.
-void replay_corpus(Target& target, const Options& options, Session& session, CampaignStats& stats) {
+void replay_corpus(Target& target, const std::vector<CorpusCase>& corpus, const Options& options,
+                   Session& session, CampaignStats& stats) {
   uint64_t at = 0;
-  for (const fs::path& file : corpus_files(options.corpus)) {
-    const CaseFile corpus_case = read_case(file.string());
-    if (!target.info().capabilities.why_not(corpus_case.c).empty()) continue;
+  for (const CorpusCase& each : corpus) {
+    if (!target.info().capabilities.why_not(each.c).empty()) continue;
     if (at++ % options.campaign.shards != options.campaign.shard) continue;
     if (interrupt_flag()) return;
-    Examination exam = examine(target, corpus_case.c);
-    stats.count(corpus_case.c, exam.verdict);
+    Examination exam = examine(target, each.c);
+    stats.count(each.c, exam.verdict);
     if (!exam.verdict.failed()) continue;
-    const auto known = std::find_if(session.report.items.begin(), session.report.items.end(),
-                                    [&](const Report::Item& item) {
-                                      return item.finding.target == target.info().name &&
-                                             item.finding.signature == exam.signature;
-                                    });
-    if (known != session.report.items.end()) {
+    if (Report::Item* known = session.report.find(target.info().name, exam.signature)) {
       ++known->finding.count;
       continue;
     }
     Finding finding =
-        make_finding(target, corpus_case.c, std::move(exam), options.campaign.max_shrink_tries);
-    finding.corpus = fs::relative(file, options.corpus).string();
-    session.add(finding, target.info());
+        make_finding(target, each.c, std::move(exam), options.campaign.max_shrink_tries);
+    finding.corpus = each.name;
+    session.add(finding);
   }
 }
 
@@ -79,6 +87,9 @@ int run_all(Options& options) {
   options.campaign.interrupt = &interrupt_flag();
   if (options.corpus.empty()) options.corpus = attnfuzz_home() + "/corpus";
 
+  const std::vector<CorpusCase> corpus =
+      options.no_corpus ? std::vector<CorpusCase>() : read_corpus(options.corpus);
+
   Session session(options.out, options.quiet);
   session.report.options = options.campaign;
   for (size_t k = 0; k < targets.size(); ++k) {
@@ -86,14 +97,14 @@ int run_all(Options& options) {
     const std::string& name = options.targets[k];
     const TargetInfo& info = target->info();
     CampaignStats total;
-    if (!options.no_corpus) replay_corpus(*target, options, session, total);
+    replay_corpus(*target, corpus, options, session, total);
     Progress progress(info.name, options.quiet);
     CampaignEvents events;
     events.progress = [&](const CampaignStats& stats) { progress.update(stats); };
     events.finding = [&](const Finding& finding) {
       progress.clear();
       progress.found();
-      session.add(finding, info);
+      session.add(finding);
     };
     total += campaign(*target, name, options, events);
     progress.clear();

@@ -6,7 +6,6 @@
 #include <ctime>
 
 #include "oracle/build.h"
-#include "oracle/case_io.h"
 #include "reports/environment.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
@@ -26,21 +25,13 @@ Session::Session(fs::path out, bool quiet) : out_(std::move(out)), quiet_(quiet)
   store_ = std::make_unique<Store>(out_ / "findings.sqlite");
 }
 
-void Session::add(const Finding& finding, const TargetInfo& target) {
+void Session::add(const Finding& finding) {
   // A replayed case and a made-up one can show the same failure: it is one finding.
-  for (const Report::Item& known : report.items)
-    if (known.finding.target == finding.target && known.finding.signature == finding.signature)
-      return;
+  if (report.find(finding.target, finding.signature) != nullptr) return;
   const std::string now = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
   Report::Item item{finding, diagnose(finding), now, now, "", report.environment};
   if (!out_.empty()) {
-    const fs::path dir = out_ / "findings" / finding.signature;
-    fs::create_directories(dir);
-    write_text(dir / "case.json", write_case(finding.shrunk.c));
-    const Repro repro = make_repro(finding.shrunk.c, target);
-    if (!repro.text.empty()) write_text(dir / repro.file_name, repro.text);
-    item.repro = repro.file_name;
-    write_text(dir / "report.md", finding_markdown(item));
+    write_finding(item, out_ / "findings" / finding.signature);
     store_->add(item);
   }
   if (!quiet_) {

@@ -16,7 +16,7 @@ class Session {
   /// `out` empty: nothing is written to disk.
   Session(std::filesystem::path out, bool quiet);
 
-  void add(const Finding& finding, const TargetInfo& target);
+  void add(const Finding& finding);
   /// After a campaign: how many of its cases failed with each finding's signature.
   void count(const std::string& target, const CampaignStats& stats);
   /// Writes summary.json, the findings' folders and `formats` under the out folder.
