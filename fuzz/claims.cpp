@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "oracle/linear/kinds.h"
 #include "oracle/mask.h"
 
 namespace attnfuzz {
@@ -27,7 +28,7 @@ bool overlap(const SizeRange& a, const SizeRange& b) {
 
 /// Words that stand for what a case is anyhow; features() does not give them.
 constexpr std::string_view defaults[] = {"data:normal", "nonfinite:none", "head_map:grouped",
-                                         "bias_order:after_softcap"};
+                                         "kind:softmax", "bias_order:after_softcap"};
 /// Prefixes of words that come with others or are chosen for every case.
 constexpr std::string_view not_optional[] = {"dtype", "layout",       "cache",
                                              "step",  "fully_masked", "positions"};
@@ -146,6 +147,16 @@ void Claims::read_words() {
       need(word, choices);
     }
   }
+  for (const std::string_view kind : names_of<ProblemKind>) {
+    const size_t word = word_index(fmt::format("kind:{}", kind));
+    if (kind == name(ProblemKind::softmax)) continue;
+    with_state_.set(word);
+    need(words[word], {"rule:causal"});
+    if (!traits(*parse_name<ProblemKind>(kind)).beta) continue;
+    excludes_.emplace_back().set(word).set(word_index("data:large"));
+  }
+  for (size_t k = 0; k < words.size(); ++k)
+    if (is_softmax_only(words[k])) softmax_only_.set(k);
   need("longer_q", {"cross"});
   need("head_map:interleaved", {"gqa"});
   need("bias_order:before_softcap", {"softcap"});
@@ -176,6 +187,8 @@ void Claims::read_words() {
   always(!overlap(range(Axis::q_len), range(Axis::kv_len)) && caches_.empty(), {"cross"});
   always(!overlap(range(Axis::head_dim), range(Axis::head_dim_v)), {"head_dim_v"});
   always(range(Axis::memory_kv).min > 0, {"memory_kv"});
+  if ((declared_ & with_state_).any() && !declared_[word_index("kind:softmax")])
+    always_.push_back(groups_[groups["kind"]]);
 }
 
 const SizeRange* Claims::param(std::string_view name) const {
@@ -190,6 +203,7 @@ bool Claims::may_be_fully_masked(const Words& words) const {
 
 bool Claims::allowed(const Words& words) const {
   if ((words & ~declared_).any()) return false;
+  if ((words & with_state_).any() && (words & softmax_only_).any()) return false;
   return std::none_of(excludes_.begin(), excludes_.end(),
                       [&](const Words& all) { return (all & ~words).none(); });
 }

@@ -67,7 +67,8 @@ class Claims {
   std::array<SizeRange, axis_count> ranges_;
   std::array<std::vector<int64_t>, axis_count> tiles_;
   std::array<Axis, axis_count> same_as_;
-  Words declared_, cached_only_, uncached_only_, rules_, positional_rules_, rules_off_cache_;
+  Words declared_, cached_only_, uncached_only_, rules_, positional_rules_, rules_off_cache_,
+      with_state_, softmax_only_;
   std::vector<OneOf> groups_;              ///< at most one word of each can be used
   std::vector<std::vector<OneOf>> needs_;  ///< of each word: one of each of these
   std::vector<size_t> group_of_;           ///< of each word, or none

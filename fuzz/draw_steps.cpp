@@ -81,10 +81,10 @@ class StepDrawer {
       case StepOp::decode:
         return filled_ && room() >= 1 && q_len.min <= 1;
       case StepOp::crop:
-        return filled_ && longest() > 0 &&
+        return filled_ && longest() > 0 && !c_.problem.recurrent() &&
                (!c_.cache->forgets() || longest() <= c_.cache->capacity);
       case StepOp::evict:
-        return filled_ && longest() > 0 && !c_.cache->forgets();
+        return filled_ && longest() > 0 && !c_.problem.recurrent() && !c_.cache->forgets();
       case StepOp::fork:
         return filled_ && c_.problem.batch > 1;
       case StepOp::reorder:

@@ -31,6 +31,7 @@ struct EnumOption {
     prefix, names_of<E>, [](Case& c, size_t k) { c.member = static_cast<E>(k); } \
   }
 constexpr EnumOption enum_options[] = {
+    ATTNFUZZ_ENUM("kind", ProblemKind, problem.kind),
     ATTNFUZZ_ENUM("dtype", DType, problem.dtype),
     ATTNFUZZ_ENUM("layout", Layout, problem.layout),
     ATTNFUZZ_ENUM("align", Align, problem.mask.align),

@@ -189,10 +189,12 @@ bool has_meaning(const Answer& right, const Answer& meant, const Elements& got) 
 
 void explain(const Case& c, const Inputs& inputs, const Precision& precision, const Answer& right,
              const Elements& got, Verdict& verdict) {
-  for (const Alternative& alternative : alternatives())
+  for (const Alternative& alternative : alternatives()) {
+    if (!alternative.is_about(c)) continue;
     if (const std::optional<Case> other = alternative.rewrite(c))
       if (has_meaning(right, answer(*other, inputs, precision), got))
         verdict.fits.push_back(&alternative);
+  }
   if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
     verdict.failure = FailureKind::ignored;
 }

@@ -13,6 +13,7 @@ constexpr uint64_t of_option = 64, of_value = 8;
   }
 
 constexpr PlainOption table[] = {
+    ATTNFUZZ_PLAIN("softmax", problem.kind, ProblemKind::softmax, of_option),
     ATTNFUZZ_PLAIN("finite data", data.nonfinite, NonFinite::none, of_option),
     ATTNFUZZ_PLAIN("softcap off", problem.softcap, 0, of_option),
     ATTNFUZZ_PLAIN("no sinks", problem.sinks, false, of_option),

@@ -172,6 +172,15 @@ void plain_options_of(const Case& c, Offers& offers) {
   }
 }
 
+/// A kind with less to it.
+void simpler_kind(const Case& c, Offers& offers) {
+  for (size_t kind = 1; kind < static_cast<size_t>(c.problem.kind); ++kind) {
+    Case simpler = c;
+    simpler.problem.kind = static_cast<ProblemKind>(kind);
+    offers.add(fmt::format("kind {}", names_of<ProblemKind>[kind]), std::move(simpler));
+  }
+}
+
 /// One row alone, either half, all but one.
 void drop_rows(const Case& c, Offers& offers) {
   const auto batch = static_cast<size_t>(c.problem.batch);
@@ -354,9 +363,9 @@ void simpler_rules(const Case& c, Offers& offers) {
 
 /// One line each, biggest steps first.
 constexpr void (*const table[])(const Case&, Offers&) = {
-    drop_cache,    drop_steps,    merge_steps,   drop_rules, plain_options_of,
-    drop_rows,     lower_heads,   lower_lengths, lower_dims, lower_memory,
-    simpler_cache, simpler_steps, simpler_rules};
+    drop_cache,   drop_steps,    merge_steps,   drop_rules,    plain_options_of,
+    simpler_kind, drop_rows,     lower_heads,   lower_lengths, lower_dims,
+    lower_memory, simpler_cache, simpler_steps, simpler_rules};
 
 // Weight ------------------------------------------------------------------------------------------
 
@@ -398,7 +407,7 @@ std::vector<Reduction> reductions(const Case& c) {
 }
 
 uint64_t weight(const Case& c) {
-  uint64_t total = 0;
+  auto total = static_cast<uint64_t>(c.problem.kind);
   for (const ProblemSize& size : problem_sizes())
     total += static_cast<uint64_t>(c.problem.*size.member);
   for (const PlainOption& option : plain_options())

@@ -8,7 +8,7 @@ std::span<const Alternative> alternatives() {
   static const std::vector<Alternative> table = [] {
     std::vector<Alternative> all;
     for (const auto group : {alternative::position(), alternative::cache(), alternative::mask(),
-                             alternative::bias(), alternative::score()}) {
+                             alternative::bias(), alternative::score(), alternative::state()}) {
       all.insert(all.end(), group.begin(), group.end());
     }
     return all;

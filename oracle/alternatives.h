@@ -11,12 +11,20 @@ namespace attnfuzz {
 /// inputs and says "the output equals what you get if <words>" where the target agrees with it.
 /// A name that ends in "-ignored" says that an option made no difference.
 struct Alternative {
+  /// Which kinds of attention it is about.
+  enum class Of : uint8_t { softmax, state, any };
+
   std::string_view name;   ///< "align-top-left"
   std::string_view words;  ///< completes "the output equals what you get if …"
   /// The case rewritten to the other meaning, or none where it does not apply. The result is for
   /// answer() on the original case's inputs alone: it may use rules and values that no case file
   /// can (a window of −1), and it may mean the same as the original on the case at hand.
   std::optional<Case> (*rewrite)(const Case&);
+  Of of = Of::softmax;
+
+  bool is_about(const Case& c) const {
+    return of == Of::any || (of == Of::state) == c.problem.recurrent();
+  }
 };
 
 /// One line each; the most specific first.

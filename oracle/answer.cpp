@@ -8,42 +8,13 @@
 
 #include "oracle/attention.h"
 #include "oracle/cache_model.h"
+#include "oracle/linear/answer.h"
+#include "oracle/rows.h"
 
 namespace attnfuzz {
 namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
-
-/// Where the rows of a [batch, heads, len, dim] tensor lie, in either layout.
-class Rows {
- public:
-  Rows(Layout layout, const Shape& shape)
-      : heads_first_(layout == Layout::bhsd),
-        heads_(shape[heads_first_ ? 1 : 2]),
-        len_(shape[heads_first_ ? 2 : 1]),
-        dim_(shape[3]) {}
-
-  /// Of element 0.
-  int64_t index(int64_t b, int64_t h, int64_t s) const {
-    return (heads_first_ ? (b * heads_ + h) * len_ + s : (b * len_ + s) * heads_ + h) * dim_;
-  }
-
- private:
-  bool heads_first_;
-  int64_t heads_, len_, dim_;
-};
-
-/// A tensor read row by row.
-struct Source {
-  const Tensor* tensor;
-  Rows rows;
-
-  Source(Layout layout, const Tensor& of) : tensor(&of), rows(layout, of.shape) {}
-  void read(int64_t b, int64_t h, int64_t s, std::span<double> to) const {
-    decode(tensor->dtype, tensor->bytes.data() + rows.index(b, h, s) * info(tensor->dtype).bytes,
-           to);
-  }
-};
 
 /// The q, k and v that came with one step.
 struct StepRows {
@@ -225,11 +196,13 @@ class Answerer {
 }  // namespace
 
 Answer answer(const Case& c, const Inputs& inputs, const Precision& precision) {
+  if (c.problem.recurrent()) return recurrent_answer(c, inputs, &precision);
   const ErrorModel model(c.problem, precision);
   return Answerer(c, inputs, &model).run();
 }
 
 Answer answer(const Case& c, const Inputs& inputs) {
+  if (c.problem.recurrent()) return recurrent_answer(c, inputs, nullptr);
   return Answerer(c, inputs, nullptr).run();
 }
 

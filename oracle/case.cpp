@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "oracle/linear/kinds.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -296,6 +298,7 @@ std::span<const ProblemSize> problem_sizes() {
 
 void check(const Case& c, const std::string& where) {
   Checker(c, where).run();
+  if (c.problem.recurrent()) check_recurrent(c, where);
 }
 
 }  // namespace attnfuzz

@@ -35,13 +35,32 @@ template <>
 inline constexpr std::array<std::string_view, 2> names_of<BiasOrder>{"after_softcap",
                                                                      "before_softcap"};
 
+struct Reading;  // oracle/linear/reading.h
+
+/// What attention is: softmax, or a recurrence of a state S for each key head, with v its input and
+/// q its reader (u is the step's input, see oracle/linear/kinds.h):
+///   S = decay ∘ S + k uᵀ;  out = scale · Sᵀ q.
+enum class ProblemKind : uint8_t {
+  softmax,
+  linear,       ///< decays for each element of the key (GLA, Yang et al. 2024)
+  retnet,       ///< one fixed decay for each key head (Sun et al. 2023)
+  ssd,          ///< one decay for each token and key head (Mamba-2, Dao and Gu 2024)
+  delta,        ///< the delta rule: u = beta (v − Sᵀ k) (Yang et al. 2024)
+  gated_delta,  ///< both of the last two (Yang, Kautz and Hatamizadeh 2025)
+};
+template <>
+inline constexpr std::array<std::string_view, 6> names_of<ProblemKind>{
+    "softmax", "linear", "retnet", "ssd", "delta", "gated_delta"};
+
 /// What is to be computed. Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads,
 /// kv_len, head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len,
 /// head_dim_v] (in the order of `layout`).
 ///   s = scale · q·k;  s = softcap · tanh(s / softcap) if softcap > 0;  s += bias (see bias_order);
 ///   p = softmax over visible keys, memory keys and, in the denominator only, the head's sink;
 ///   out = Σ p v.
+/// Kinds other than softmax have none of the options between; see oracle/linear/kinds.h.
 struct Problem {
+  ProblemKind kind = ProblemKind::softmax;
   int64_t batch = 1, num_heads = 1, num_kv_heads = 1;
   int64_t q_len = 1, kv_len = 1;  ///< with steps: both 0 here, each step has its own
   int64_t head_dim = 1, head_dim_v = 1;
@@ -55,7 +74,10 @@ struct Problem {
   BiasOrder bias_order = BiasOrder::after_softcap;
   FullyMasked fully_masked = FullyMasked::zero;
   Mask mask;
+  const Reading* reading = nullptr;  ///< not in files: a wrong one, for Alternative
 
+  /// Whether a state is carried from token to token in place of keys and values.
+  bool recurrent() const { return kind != ProblemKind::softmax; }
   double scale_value() const;
   int64_t kv_head(int64_t h) const;
   bool operator==(const Problem&) const = default;

@@ -82,6 +82,7 @@ struct Fields<Mask> {
 template <>
 struct Fields<Problem> {
   static void visit(auto& visitor, auto& p) {
+    visitor.option("kind", p.kind, ProblemKind::softmax);
     for (const ProblemSize& size : problem_sizes()) {
       const bool of_steps = size.name == "q_len" || size.name == "kv_len";
       if (size.name == "memory_kv" || (of_steps && visitor.cached)) continue;

@@ -150,7 +150,7 @@ const Wrong wrongs[] = {
     {plain, "\"batch\": 2,", "\"bach\": 2,",
      "/problem: expected the key \"batch\", found \"bach\""},
     {plain, "\"batch\": 2,", "\"batch\": 2, \"soft_cap\": 2,",
-     "/problem/soft_cap: unknown key here, expected only batch, num_heads,"},
+     "/problem/soft_cap: unknown key here, expected only kind, batch, num_heads,"},
     {plain, "\"batch\": 2,", "\"batch\": 2, \"batch\": 2,",
      "/problem/batch: expected each key once, found it again"},
     {plain, "\"batch\": 2,", "\"batch\": 2,,", "expected JSON: parse error at line 5, column 16: "},

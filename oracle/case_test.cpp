@@ -55,7 +55,30 @@ void use(Case& c, std::string_view rule, std::vector<ParamValue> values) {
   c.problem.mask.rules.push_back({find_rule(rule), std::move(values)});
 }
 
+Case recurrent(ProblemKind kind) {
+  Case c = plain();
+  c.problem.kind = kind;
+  c.problem.q_len = c.problem.kv_len;
+  use(c, "causal", {});
+  return c;
+}
+
 const Wrong wrongs[] = {
+    {"/problem/q_len: expected as many queries as keys for \"linear\", found 4 and 5",
+     recurrent(ProblemKind::linear), [](Case& c) { c.problem.q_len = 4; }},
+    {"/problem/kind: expected \"softmax\" for a case with sinks, found \"ssd\"",
+     recurrent(ProblemKind::ssd), [](Case& c) { c.problem.sinks = true; }},
+    {"/problem/kind: expected \"softmax\" for a case with rule:alibi, found \"ssd\"",
+     recurrent(ProblemKind::ssd), [](Case& c) { use(c, "alibi", {}); }},
+    {"/problem/mask/rules: expected the rule \"causal\" for \"retnet\": its state goes from token",
+     recurrent(ProblemKind::retnet), [](Case& c) { c.problem.mask.rules.clear(); }},
+    {"/data/dist: expected other data than \"large\" for \"delta\", whose state it would blow up",
+     recurrent(ProblemKind::delta), [](Case& c) { c.data.dist = Distribution::large; }},
+    {"/problem/kind: expected \"softmax\" for a case with step:crop, found \"retnet\"", cached(),
+     [](Case& c) {
+       c.problem.kind = ProblemKind::retnet;
+       c.steps.emplace_back().op = StepOp::crop;
+     }},
     {"/problem/batch: expected an integer from 0 to 4096, found -1", plain(),
      [](Case& c) { c.problem.batch = -1; }},
     {"/problem/q_len: expected an integer from 0 to 16777216, found -3", plain(),

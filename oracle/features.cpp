@@ -116,6 +116,7 @@ std::vector<std::string> features(const Case& c) {
     if (holds) found.push_back(fmt::format("{}{}", word, value));
   };
   const bool lengths_differ = !c.cached() && p.q_len != p.kv_len;
+  add(p.recurrent(), "kind:", name(p.kind));
   add(true, "dtype:", name(p.dtype));
   add(true, "layout:", name(p.layout));
   add(is_gqa(p), "gqa");
@@ -164,6 +165,7 @@ std::string one_line(const Case& c) {
   const auto add = [&parts](bool holds, std::string text) {
     if (holds) parts.push_back(std::move(text));
   };
+  add(p.recurrent(), std::string(name(p.kind)));
   add(true, fmt::format("b{}", p.batch));
   add(true, p.num_kv_heads == p.num_heads ? fmt::format("h{}", p.num_heads)
                                           : fmt::format("h{}/{}", p.num_heads, p.num_kv_heads));

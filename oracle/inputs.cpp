@@ -10,6 +10,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "oracle/linear/kinds.h"
 #include "oracle/philox.h"
 
 namespace attnfuzz {
@@ -17,6 +18,11 @@ namespace {
 
 bool is_value(Role role) {
   return role == Role::v || role == Role::mem_v;
+}
+
+/// Whether a role's data are by the case's distribution.
+bool is_distributed(Role role) {
+  return role != Role::bias && role != Role::sinks && role != Role::gate && role != Role::beta;
 }
 
 /// What a distribution multiplies the normal numbers of a role with.
@@ -31,6 +37,14 @@ double scale_of(Distribution dist, Role role, DType dtype) {
   }
 }
 
+/// Uniform in [0, 1).
+double uniform_from_bits(uint64_t bits) {
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+double gate_from_bits(uint64_t bits) {
+  return uniform_from_bits(bits) * ((bits & 15) == 0 ? -16 : -1);
+}
+
 /// How the elements of one tensor are made, worked out once for the tensor.
 struct Recipe {
   uint64_t seed;
@@ -38,13 +52,17 @@ struct Recipe {
   Distribution dist;
   double scale;
   bool infinities;
+  double (*uniform)(uint64_t);  ///< of roles that are not normal
 
   Recipe(const Data& data, Role role, int step, DType dtype)
       : seed(data.seed),
         tensor(tensor_number(role, step)),
-        dist(role == Role::bias || role == Role::sinks ? Distribution::normal : data.dist),
+        dist(is_distributed(role) ? data.dist : Distribution::normal),
         scale(scale_of(dist, role, dtype)),
-        infinities(data.nonfinite == NonFinite::inf_value && role == Role::v) {}
+        infinities(data.nonfinite == NonFinite::inf_value && role == Role::v),
+        uniform(role == Role::gate   ? gate_from_bits
+                : role == Role::beta ? uniform_from_bits
+                                     : nullptr) {}
 
   /// Elements 0 … row.size() − 1 of a token.
   void fill(int64_t b, int64_t h, int64_t s, std::span<double> row) const {
@@ -55,6 +73,8 @@ struct Recipe {
     } else if (dist == Distribution::one_hot) {
       std::fill(row.begin(), row.end(), 0.0);
       if (!row.empty()) row[static_cast<size_t>(s) % row.size()] = 1;
+    } else if (uniform != nullptr) {
+      each_bits(index, row.size(), [&](size_t d, uint64_t bits) { row[d] = uniform(bits); });
     } else {
       each_bits(index, row.size(),
                 [&](size_t d, uint64_t bits) { row[d] = normal_from_bits(bits) * scale; });
@@ -70,7 +90,7 @@ struct Recipe {
     if (infinities && is_infinite(bits)) return infinity_from_bits(bits);
     if (dist == Distribution::constant) return 0.5;
     if (dist == Distribution::one_hot) return d == s % dim ? 1 : 0;
-    return normal_from_bits(bits) * scale;
+    return uniform != nullptr ? uniform(bits) : normal_from_bits(bits) * scale;
   }
 
  private:
@@ -140,6 +160,8 @@ class Maker {
   Tensor tokens(Role role, int step, int64_t heads, int64_t len, int64_t dim,
                 const Unreal& unreal = {}) const {
     const Recipe recipe(data_, role, step, p_.dtype);
+    const bool unit = role == Role::k && traits(p_.kind).beta;
+    const double length = std::sqrt(static_cast<double>(dim));
     const std::span<const double> filler = unreal_filler();
     Tensor tensor(p_.dtype, shape_in(p_.layout, p_.batch, heads, len, dim));
     const int64_t row_bytes = dim * info(p_.dtype).bytes;
@@ -153,6 +175,8 @@ class Maker {
               filler.empty() || unreal.empty() || unreal[static_cast<size_t>(b * len + s)] == 0;
           if (real) {
             recipe.fill(b, h, s, row);
+            if (unit)
+              for (double& x : row) x /= length;
           } else {
             std::fill(row.begin(), row.end(), filler[0]);
           }
@@ -160,6 +184,13 @@ class Maker {
         }
       }
     }
+    return tensor;
+  }
+
+  /// A [batch, heads, len] tensor in the case's layout.
+  Tensor scalars(Role role, int step, int64_t len) const {
+    Tensor tensor = tokens(role, step, p_.num_kv_heads, len, 1);
+    tensor.shape.pop_back();
     return tensor;
   }
 
@@ -205,6 +236,11 @@ void add_tokens(Inputs& inputs, const Case& c, int step, const std::string& suff
   inputs.add("k" + suffix, maker.tokens(Role::k, step, p.num_kv_heads, kv_len, p.head_dim, unreal));
   inputs.add("v" + suffix,
              maker.tokens(Role::v, step, p.num_kv_heads, kv_len, p.head_dim_v, unreal));
+  const KindTraits kind = traits(p.kind);
+  if (kind.gate == Gate::key)
+    inputs.add("gate" + suffix, maker.tokens(Role::gate, step, p.num_kv_heads, kv_len, p.head_dim));
+  if (kind.gate == Gate::head) inputs.add("gate" + suffix, maker.scalars(Role::gate, step, kv_len));
+  if (kind.beta) inputs.add("beta" + suffix, maker.scalars(Role::beta, step, kv_len));
 }
 
 void add_mask(Inputs& inputs, const Problem& p, const Data& data) {

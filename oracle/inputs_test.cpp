@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
+#include "oracle/linear/kinds.h"
 #include "oracle/random_case.h"
 
 namespace attnfuzz {
@@ -100,11 +102,40 @@ TEST(Inputs, EveryElementIsItsCoordinates) {
       if (tensor.size() == 0) continue;
       const int64_t b = testing::between(0, p.batch - 1), h = testing::between(0, part.heads - 1);
       const int64_t s = testing::between(0, part.len - 1), d = testing::between(0, part.dim - 1);
-      const double want =
-          round_to(p.dtype, element(c.data, part.role, 0, b, h, s, d, part.dim, p.dtype));
-      RC_ASSERT(same(at(tensor, p.layout, b, h, s, d), want));
+      double want = element(c.data, part.role, 0, b, h, s, d, part.dim, p.dtype);
+      if (part.role == Role::k && traits(p.kind).beta)
+        want /= std::sqrt(static_cast<double>(part.dim));
+      RC_ASSERT(same(at(tensor, p.layout, b, h, s, d), round_to(p.dtype, want)));
     }
   }));
+}
+
+TEST(Inputs, OfAState) {
+  Case c = small_case();
+  c.problem.q_len = c.problem.kv_len = 200;
+  c.problem.kind = ProblemKind::gated_delta;
+  c.problem.layout = Layout::bshd;
+  c.data.dist = Distribution::constant;
+  Inputs inputs = make_inputs(c);
+  EXPECT_EQ(names_in(inputs), (std::set<std::string>{"q", "k", "v", "gate", "beta"}));
+  EXPECT_EQ(inputs.at("gate").shape, (Shape{2, 200, 2}));
+  EXPECT_EQ(inputs.at("beta").shape, (Shape{2, 200, 2}));
+  EXPECT_EQ(at(inputs.at("k"), Layout::bshd, 0, 0, 0, 0), static_cast<float>(0.5 / std::sqrt(7.0)));
+  double least = 0, most = 0;
+  for (const double x : inputs.at("gate").to_doubles()) {
+    EXPECT_LE(x, 0);
+    least = std::min(least, x);
+  }
+  EXPECT_LT(least, -1);  // one in 16 is larger
+  EXPECT_GE(least, -16);
+  for (const double x : inputs.at("beta").to_doubles()) {
+    EXPECT_GE(x, 0);
+    most = std::max(most, x);
+  }
+  EXPECT_LE(most, 1);
+  EXPECT_GT(most, 0.9);
+  c.problem.kind = ProblemKind::linear;
+  EXPECT_EQ(make_inputs(c).at("gate").shape, (Shape{2, 200, 2, 7}));
 }
 
 TEST(Inputs, Distributions) {

@@ -87,6 +87,28 @@ inline void add_steps(Case& c) {
   }
 }
 
+/// Makes the case one of attention with a state: what goes with softmax alone is taken away.
+inline void make_recurrent(Case& c) {
+  Problem& p = c.problem;
+  const Problem plain;
+  p.kind = static_cast<ProblemKind>(between(1, 5));
+  p.kv_len = p.q_len;
+  p.softcap = 0;
+  p.sinks = false;
+  p.memory_kv = 0;
+  p.bias_order = plain.bias_order;
+  p.fully_masked = plain.fully_masked;
+  p.mask.rules = {{find_rule("causal"), {}}};
+  if (!c.cached() && between(0, 1) == 1)
+    p.mask.rules.push_back({find_rule("documents"), {parts_of(p.kv_len)}});
+  if (c.data.dist == Distribution::large) c.data.dist = Distribution::normal;
+  if (c.data.nonfinite == NonFinite::inf_value) c.data.nonfinite = NonFinite::none;
+  if (c.cached()) c.cache = Cache{};
+  std::erase_if(c.steps, [](const Step& step) {
+    return step.op == StepOp::crop || step.op == StepOp::evict;
+  });
+}
+
 inline Case random_case(bool cached = between(0, 2) == 0) {
   Case c;
   Problem& p = c.problem;
@@ -109,6 +131,7 @@ inline Case random_case(bool cached = between(0, 2) == 0) {
   p.mask = random_mask(p, cached);
   c.data = {*rc::gen::arbitrary<uint64_t>(), any_of<Distribution>(), any_of<NonFinite>()};
   if (cached) add_steps(c);
+  if (between(0, 4) == 0) make_recurrent(c);
   return c;
 }
 

@@ -131,6 +131,11 @@ std::string features_why_not(const Capabilities& capabilities, const Case& c) {
   const auto uses = [&](const std::string& word) {
     return std::binary_search(used.begin(), used.end(), word);
   };
+  // Softmax goes without saying, unless only other kinds are named.
+  const auto is_kind = [](const std::string& word) { return word.starts_with("kind:"); };
+  if (std::any_of(capabilities.features.begin(), capabilities.features.end(), is_kind) &&
+      !capabilities.has("kind:softmax") && !c.problem.recurrent())
+    return "kind:softmax is not supported";
   for (const std::string& word : used)
     if (!capabilities.has(word)) return word + " is not supported";
   for (const std::vector<std::string>& together : capabilities.excludes)

@@ -23,6 +23,7 @@ struct SizeRange {
 ///    "requires": [["rule:window", "rule:causal"]],
 ///    "precision": {"f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 4}}, "max_rules": 2,
 ///    "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 64]}}
+/// Without "kind:softmax" but with other kinds ("kind:linear") it claims those alone.
 /// Sizes not named are fixed to 1 (memory_kv, steps, capacity, page_size: 0). In a cached case
 /// q_len is each step's, kv_len the most tokens that a row ever holds. `tiles` are edges worth
 /// aiming at.

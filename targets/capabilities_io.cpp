@@ -84,6 +84,7 @@ const std::vector<std::string>& feature_words() {
     std::vector<std::string> known{"gqa",        "mqa",   "cross",   "longer_q",
                                    "head_dim_v", "scale", "softcap", "sinks",
                                    "memory_kv",  "empty", "ragged",  "ragged_left"};
+    add_words<ProblemKind>(known, "kind");
     add_words<DType>(known, "dtype");
     add_words<Layout>(known, "layout");
     add_words<Align>(known, "align");

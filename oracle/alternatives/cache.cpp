@@ -158,15 +158,15 @@ constexpr Alternative table[] = {
     {"evict-ignored", "nothing is evicted",
      [](const Case& c) { return op_ignored(c, StepOp::evict); }},
     {"fork-ignored", "the row is not copied",
-     [](const Case& c) { return op_ignored(c, StepOp::fork); }},
+     [](const Case& c) { return op_ignored(c, StepOp::fork); }, Alternative::Of::any},
     {"reorder-ignored", "the rows are not reordered",
-     [](const Case& c) { return reorder_ignored(c); }},
+     [](const Case& c) { return reorder_ignored(c); }, Alternative::Of::any},
     {"crop-ignored", "the cache is not cropped",
      [](const Case& c) { return op_ignored(c, StepOp::crop); }},
     {"reset-ignored", "the cache is not emptied",
-     [](const Case& c) { return op_ignored(c, StepOp::reset); }},
+     [](const Case& c) { return op_ignored(c, StepOp::reset); }, Alternative::Of::any},
     {"lens-ignored", "the padding at the end of a ragged step counts as tokens",
-     [](const Case& c) { return lens_ignored(c); }},
+     [](const Case& c) { return lens_ignored(c); }, Alternative::Of::any},
 };
 
 }  // namespace

@@ -17,6 +17,7 @@ std::span<const Alternative> mask();
 std::span<const Alternative> bias();
 std::span<const Alternative> score();
 std::span<const Alternative> cache();
+std::span<const Alternative> state();
 
 /// The use of a rule by a case, nullptr if it does not use it.
 RuleUse* find(Case& c, std::string_view rule);

@@ -31,27 +31,34 @@ Rewritten head_map(const Case& c, HeadMap map) {
 
 constexpr Alternative table[] = {
     {"head-map-interleaved", "query head h uses key head h mod num_kv_heads",
-     [](const Case& c) { return head_map(c, HeadMap::interleaved); }},
+     [](const Case& c) { return head_map(c, HeadMap::interleaved); }, Alternative::Of::any},
     {"head-map-grouped", "query head h uses key head h / (num_heads / num_kv_heads)",
-     [](const Case& c) { return head_map(c, HeadMap::grouped); }},
+     [](const Case& c) { return head_map(c, HeadMap::grouped); }, Alternative::Of::any},
     {"scale-of-head-dim-v", "scores are scaled by 1/sqrt(head_dim_v)",
-     [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim_v))); }},
+     [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim_v))); },
+     Alternative::Of::any},
     {"scale-of-hidden", "scores are scaled by 1/sqrt(num_heads · head_dim)",
      [](const Case& c) {
        return scaled(c, per_root(static_cast<double>(c.problem.num_heads * c.problem.head_dim)));
-     }},
+     },
+     Alternative::Of::any},
     {"scale-of-head-dim", "scores are scaled by 1/head_dim, without the root",
-     [](const Case& c) { return scaled(c, 1 / static_cast<double>(c.problem.head_dim)); }},
+     [](const Case& c) { return scaled(c, 1 / static_cast<double>(c.problem.head_dim)); },
+     Alternative::Of::any},
     {"scale-twice", "the scale is applied twice",
-     [](const Case& c) { return scaled(c, c.problem.scale_value() * c.problem.scale_value()); }},
+     [](const Case& c) { return scaled(c, c.problem.scale_value() * c.problem.scale_value()); },
+     Alternative::Of::any},
     {"scale-root", "only the root of the scale is applied (to q or k alone)",
      [](const Case& c) {
        const double scale = c.problem.scale_value();
        return scale > 0 ? scaled(c, std::sqrt(scale)) : std::nullopt;
-     }},
-    {"scale-missing", "scores are not scaled", [](const Case& c) { return scaled(c, 1); }},
+     },
+     Alternative::Of::any},
+    {"scale-missing", "scores are not scaled", [](const Case& c) { return scaled(c, 1); },
+     Alternative::Of::any},
     {"scale-ignored", "the default scale, 1/sqrt(head_dim), is used instead of the case's",
-     [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim))); }},
+     [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim))); },
+     Alternative::Of::any},
     {"softcap-before-scale", "the softcap is applied before the scale",
      [](const Case& c) { return softcap_before_scale(c); }},
     {"softcap-ignored", "the softcap is not applied",

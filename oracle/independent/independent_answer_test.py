@@ -5,6 +5,7 @@ import random
 import numpy as np
 
 import independent_answer
+import independent_state
 from dump_reader import dumped
 
 DTYPES = ["f64", "f32", "f16", "bf16", "e4m3", "e5m2"]
@@ -120,6 +121,48 @@ def test_oracle_agrees(tmp_path):
         assert not list(differences(case, want, got)), json.dumps(case)
         compared += sum(0 if step["out"] is None else step["out"].size for step in want)
     assert compared > 50000
+
+
+def random_state_case(draw):
+    kv_heads = draw.randint(1, 3)
+    p = {"kind": draw.choice(["linear", "retnet", "ssd", "delta", "gated_delta"]), **random_problem(draw)}
+    p.update(num_kv_heads=kv_heads, num_heads=kv_heads * draw.randint(1, 3), softcap=0, sinks=False, memory_kv=0,
+             bias_order="after_softcap", fully_masked="zero")
+    p["kv_len"] = p["q_len"] = draw.randint(0, 20)
+    p["mask"] = {"align": "top_left", "rules": [{"rule": "causal"}]}
+    dist = ["normal", "normal", "constant", "one_hot", "tiny"] + ([] if "delta" in p["kind"] else ["large"])
+    case = {"attnfuzz": 1, "problem": p,
+            "data": {"seed": draw.getrandbits(32), "dist": draw.choice(dist), "nonfinite": "none"}}
+    if draw.random() < 0.5:
+        cut = draw.randint(1, p["kv_len"]) if p["kv_len"] else 0
+        if draw.random() < 0.4:
+            p["mask"]["rules"].append({"rule": "documents", "lens": [n for n in (cut, p["kv_len"] - cut) if n]})
+        return case
+    del p["q_len"], p["kv_len"]
+    case["cache"] = {"kind": "dynamic"}
+    case["steps"] = [step for step in random_steps(draw, p["batch"], "ring")]
+    for step in case["steps"]:
+        if step.get("lens") and draw.random() < 0.5:
+            step["side"] = "left"
+    if draw.random() < 0.3:
+        case["steps"] += [{"op": "fork", "from": 0, "to": p["batch"] - 1}, {"op": "decode", "q_len": 1}]
+    case["data"]["nonfinite"] = draw.choice(["none", "nan_padding", "inf_padding"])
+    return case
+
+
+def test_states_agree(tmp_path):
+    draw = random.Random(21)
+    cases = [random_state_case(draw) for _ in range(250)]
+    files = []
+    for n, case in enumerate(cases):
+        files.append(tmp_path / f"{n}.json")
+        files[-1].write_text(json.dumps(case))
+    compared = 0
+    for case, got in zip(cases, dumped("ATTNFUZZ_DUMP_ANSWERS", files), strict=True):
+        want = independent_state.answer(case)
+        assert not list(differences(case, want, got)), json.dumps(case)
+        compared += sum(0 if step["out"] is None else np.isfinite(step["out"]).sum() for step in want)
+    assert compared > 20000
 
 
 def test_a_wrong_answer_is_noticed(tmp_path):

@@ -115,7 +115,7 @@ sys.exit(1)
 }  // namespace
 
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
-  if (c.cached() || !python::has_dtype(c.problem.dtype)) return {};
+  if (c.cached() || c.problem.recurrent() || !python::has_dtype(c.problem.dtype)) return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);
   const python::SimpleBound bound = python::simple_bound(c, inputs, precision);

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-ROLES = ("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out")
+ROLES = ("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out", "gate", "beta")
 LOW = 0xFFFFFFFF
 
 
@@ -35,6 +35,11 @@ def normal(bits: np.ndarray) -> np.ndarray:
     """Close to N(0, 1): the sum of four 16-bit uniforms, centred and scaled."""
     total = sum((bits >> shift & 0xFFFF).astype(np.int64) for shift in (0, 16, 32, 48))
     return (2 * total - 262140) * 1.3214498960651507e-05
+
+
+def uniform(bits: np.ndarray) -> np.ndarray:
+    """Uniform in [0, 1)."""
+    return (bits >> 11).astype(np.float64) * 2.0**-53
 
 
 # dtype: (type of the array, stored mantissa bits, exponent of the smallest normal number, codes of infinity and NaN)
@@ -74,6 +79,10 @@ def decode(array: np.ndarray, dtype: str) -> np.ndarray:
 def elements(data: dict, dtype: str, role: str, step: int, b, h, s, d, dim: int) -> np.ndarray:
     """The elements of a tensor before rounding, by the case's distribution."""
     bits = random_bits(data["seed"], role, step, b, h, s, d)
+    if role == "gate":
+        return uniform(bits) * np.where(bits & 15 == 0, -16.0, -1.0)
+    if role == "beta":
+        return uniform(bits)
     dist = "normal" if role in ("bias", "sinks") else data["dist"]
     if dist == "constant":
         x = np.full(bits.shape, 0.5)
@@ -143,16 +152,24 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
 
     def tokens(role, step, heads, length, dim, unreal=None):
         x = elements(data, dtype, role, step, *np.ogrid[: p["batch"], :heads, :length, :dim], dim)
+        if role == "k" and "beta" in extras:
+            x = x / math.sqrt(dim)
         if unreal is not None and unreal_value is not None and role != "q":
             x = np.where(unreal, unreal_value, x)
         return encode(x if heads_first else np.ascontiguousarray(x.swapaxes(1, 2)), dtype)
 
+    # Inputs of attention with a state: their last axis' size, 0 for none.
+    extras = {"linear": {"gate": p["head_dim"]}, "ssd": {"gate": 0}, "delta": {"beta": 0},
+              "gated_delta": {"gate": 0, "beta": 0}}.get(p.get("kind"), {})
     tensors = {}
 
     def add(step, suffix, q_len, kv_len, unreal):
         tensors["q" + suffix] = tokens("q", step, p["num_heads"], q_len, p["head_dim"])
         tensors["k" + suffix] = tokens("k", step, p["num_kv_heads"], kv_len, p["head_dim"], unreal)
         tensors["v" + suffix] = tokens("v", step, p["num_kv_heads"], kv_len, p["head_dim_v"], unreal)
+        for role, dim in extras.items():
+            x = tokens(role, step, p["num_kv_heads"], kv_len, dim or 1)
+            tensors[role + suffix] = x if dim else x[..., 0]
 
     for n, step in enumerate(case.get("steps", [])):
         if "q_len" in step:

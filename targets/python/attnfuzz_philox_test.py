@@ -65,9 +65,21 @@ def random_case(draw):
     return case
 
 
+def with_a_state(draw, case):
+    """The case made one of attention with a state."""
+    p = case["problem"]
+    p.update(kind=draw.choice(["linear", "retnet", "ssd", "delta", "gated_delta"]), sinks=False, memory_kv=0)
+    p["mask"] = {"align": "top_left", "rules": [{"rule": "causal"}]}
+    case["data"].update(dist=draw.choice(["normal", "constant", "one_hot", "tiny"]), nonfinite="none")
+    if "cache" not in case:
+        p["kv_len"] = p["q_len"]
+    return case
+
+
 def test_same_bits_as_cpp(tmp_path):
     draw = random.Random(1)
     cases = [random_case(draw) for _ in range(300)]
+    cases += [with_a_state(draw, random_case(draw)) for _ in range(100)]
     files = []
     for n, case in enumerate(cases):
         files.append(tmp_path / f"{n}.json")

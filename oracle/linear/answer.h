@@ -1,0 +1,9 @@
+#pragma once
+#include "oracle/answer.h"
+
+namespace attnfuzz {
+
+/// answer() of a case whose attention carries a state; without bounds where `precision` is null.
+Answer recurrent_answer(const Case& c, const Inputs& inputs, const Precision* precision);
+
+}  // namespace attnfuzz

@@ -1,0 +1,64 @@
+#include "oracle/linear/kinds.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace attnfuzz {
+namespace {
+
+/// By kind.
+constexpr KindTraits table[] = {{},
+                                {.gate = Gate::key},
+                                {.gate = Gate::fixed},
+                                {.gate = Gate::head},
+                                {.beta = true},
+                                {.gate = Gate::head, .beta = true}};
+static_assert(std::size(table) == names_of<ProblemKind>.size());
+
+/// Feature words that may go with a state, of families that as a whole may not.
+constexpr std::string_view allowed[] = {"rule:causal",           "rule:documents",
+                                        "cache:dynamic",         "nonfinite:none",
+                                        "nonfinite:nan_padding", "nonfinite:inf_padding"};
+constexpr std::string_view refused[] = {
+    "cross",  "longer_q", "softcap", "sinks",      "memory_kv",  "bias_order:", "fully_masked:",
+    "align:", "rule:",    "cache:",  "nonfinite:", "positions:", "step:crop",   "step:evict"};
+
+}  // namespace
+
+KindTraits traits(ProblemKind kind) {
+  return table[static_cast<size_t>(kind)];
+}
+
+double fixed_gate(int64_t g) {
+  return std::log1p(-std::exp2(-5 - static_cast<double>(g)));
+}
+
+bool is_softmax_only(std::string_view word) {
+  if (std::find(std::begin(allowed), std::end(allowed), word) != std::end(allowed)) return false;
+  return std::any_of(std::begin(refused), std::end(refused), [&](std::string_view part) {
+    return part.ends_with(':') ? word.starts_with(part) : word == part;
+  });
+}
+
+void check_recurrent(const Case& c, const std::string& where) {
+  const Problem& p = c.problem;
+  const std::string kind(name(p.kind));
+  const auto expect = [&](bool holds, const std::string& path, const std::string& expected) {
+    if (!holds) throw InputError(where, path, "expected " + expected);
+  };
+  expect(
+      c.cached() || p.q_len == p.kv_len, "/problem/q_len",
+      fmt::format("as many queries as keys for \"{}\", found {} and {}", kind, p.q_len, p.kv_len));
+  for (const std::string& word : features(c)) {
+    expect(!is_softmax_only(word), "/problem/kind",
+           fmt::format("\"softmax\" for a case with {}, found \"{}\"", word, kind));
+  }
+  expect(p.mask.find("causal") != nullptr, "/problem/mask/rules",
+         fmt::format("the rule \"causal\" for \"{}\": its state goes from token to token", kind));
+  expect(!traits(p.kind).beta || c.data.dist != Distribution::large, "/data/dist",
+         fmt::format("other data than \"large\" for \"{}\", whose state it would blow up", kind));
+}
+
+}  // namespace attnfuzz
