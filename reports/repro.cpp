@@ -9,10 +9,9 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"torch:", torch_repro},
-    {"onnxruntime:", onnxruntime_repro},
-    {"", plugin_repro},  // those named by a path
-    {"", replay_repro},  // any target, with attnfuzz itself
+    {"torch:", torch_repro},     {"onnxruntime:", onnxruntime_repro},
+    {"python:", function_repro}, {"", plugin_repro},  // those named by a path
+    {"", replay_repro},                               // any target, with attnfuzz itself
 };
 
 }  // namespace

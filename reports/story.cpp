@@ -92,6 +92,10 @@ Story tell(const Report::Item& item) {
 }
 
 std::string replay_command(const Finding& finding, const std::string& file) {
+  constexpr std::string_view function = "python:";  // tested by the Python package
+  if (finding.target.starts_with(function))
+    return fmt::format("python -m attnfuzz {} --replay {}",
+                       text::shell(text::line(finding.target.substr(function.size()))), file);
   return fmt::format("attnfuzz replay {} -t {}", file, text::shell(text::line(finding.target)));
 }
 

@@ -9,6 +9,7 @@ Repro replay_repro(const Case& c, const TargetInfo& target);  ///< calls `attnfu
 
 Repro torch_repro(const Case& c, const TargetInfo& target);
 Repro onnxruntime_repro(const Case& c, const TargetInfo& target);
+Repro function_repro(const Case& c, const TargetInfo& target);  ///< a function in Python
 Repro plugin_repro(const Case& c, const TargetInfo& target);  ///< C++
 
 }  // namespace attnfuzz

@@ -1,0 +1,149 @@
+"""What a function claims: what the caller says, completed from the function's own parameters."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict, Union
+
+from attnfuzz import _core
+from attnfuzz._core import InputError
+from attnfuzz._options import OPTIONS, Option
+
+Size = Union[int, Sequence[int]]
+"""A size's range: 8, (1, 8), or (8, 64, 8), the last by multiples of 8."""
+Words = Union[str, Iterable[str]]
+
+
+class Claims(TypedDict, total=False):
+    """The capabilities that check() and its like take as keywords. All are optional."""
+
+    batch: Size
+    num_heads: Size
+    num_kv_heads: Size  # below num_heads: claim the feature "gqa", and "mqa" for 1
+    q_len: Size
+    kv_len: Size
+    head_dim: Size
+    head_dim_v: Size  # other than head_dim: claim the feature "head_dim_v"
+    memory_kv: Size
+
+    features: Words  # beyond those that the parameters tell: "gqa", "data:large", "fully_masked:zero" …
+    dtype: Words  # f32 (the default), f16, bf16, f64, e4m3, e5m2
+    layout: Words  # bhsd (the default): [batch, heads, len, dim]; bshd: [batch, len, heads, dim]
+    align: Words  # how the function's own causal and window stand if q_len ≠ kv_len: top_left, bottom_right
+    fully_masked: Words  # what a query that sees no key gives: zero, nan, uniform, any
+    rules: Words  # mask rules: causal, window, chunk, prefix, documents, padding, boolean, bias, alibi
+
+    equal: Sequence[Sequence[str]]  # sizes that must be the same: [("q_len", "kv_len")]
+    excludes: Sequence[Sequence[str]]  # features that do not go together
+    requires: Sequence[Sequence[str]]  # the first needs the second
+    precision: Mapping[str, Mapping[str, Any]]  # the default: {"f16": {"accumulate": "f32", "p": "f16"}}
+    tiles: Mapping[str, Sequence[int]]  # edges worth aiming at: {"kv_len": [64]}
+    params: Mapping[str, Size]  # limits of a rule's parameter: {"window.left": (0, 64)}
+    max_rules: int
+
+
+DEFAULT_SIZES: dict[str, list[int]] = {
+    "batch": [1, 4],
+    "num_heads": [1, 8],
+    "num_kv_heads": [1, 8],
+    "q_len": [1, 48],
+    "kv_len": [1, 48],
+    "head_dim": [1, 64],
+    "head_dim_v": [1, 64],
+}
+GROUPS = {"dtype": "dtype", "layout": "layout", "align": "align", "fully_masked": "fully_masked", "rules": "rule"}
+"""Keywords that stand for features "GROUP:word"."""
+DEFAULT_WORDS = {"dtype": "dtype:f32", "layout": "layout:bhsd"}
+AS_THEY_ARE = ("equal", "excludes", "requires", "tiles", "max_rules")
+_HALF = ("f16", "bf16", "e4m3", "e5m2")
+"""Element types whose kernels most often round p to them before p·v; `precision` says otherwise."""
+
+
+def words(value: Words) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def claimed(name: str, claims: Claims) -> list[str]:
+    """The words of a group of features that the caller claims, by its keyword or in `features`."""
+    given: dict[str, Any] = dict(claims)
+    prefix = GROUPS[name] + ":"
+    return [
+        *words(given.get(name, ())),
+        *(w.removeprefix(prefix) for w in words(given.get("features", ())) if w.startswith(prefix)),
+    ]
+
+
+def size(value: Size, where: str) -> list[int]:
+    if isinstance(value, int):
+        return [value, value]
+    numbers = list(value)
+    if len(numbers) not in (2, 3) or not all(isinstance(n, int) for n in numbers):
+        raise InputError(f"{where}: expected n, (min, max) or (min, max, multiple_of), not {value!r}")
+    return numbers
+
+
+def _carriers(word: str) -> list[str]:
+    """The keywords of which a function must have one for this feature to reach it; empty: it needs none."""
+    if any(word in option.carries for option in OPTIONS):
+        return [option.names[0] for option in OPTIONS if word in option.carries]
+    if word.startswith("rule:"):
+        return ["mask", *(option.names[0] for option in OPTIONS if option.rule == word[len("rule:") :])]
+    return []
+
+
+def complete(claims: Claims, options: Mapping[str, Option], where: str) -> str:
+    """The capabilities as JSON. Raises InputError for a claim that is none, or that can't reach the function."""
+    given: dict[str, Any] = dict(claims)
+    known = [*_core.size_names(), *Claims.__annotations__]
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise InputError(f"{where}: {key} is no capability{hint}; expected some of {', '.join(known)}")
+    features = set(words(given.get("features", ())))
+    for key, group in GROUPS.items():
+        features.update(f"{group}:{word}" for word in words(given.get(key, ())))
+    for word in sorted(features):
+        carriers = _carriers(word)
+        has = {option.names[0] for option in options.values()}
+        if carriers and not has & {*carriers, "case"}:
+            raise InputError(
+                f"{where}: {word} is claimed, but the function has none of the parameters "
+                f"{', '.join([*carriers, 'case'])}, so it can't be told"
+            )
+    for option in options.values():
+        features.update(option.words)
+    for group, word in DEFAULT_WORDS.items():
+        if not any(f.startswith(group + ":") for f in features):
+            features.add(word)
+    features.update(("cross", "longer_q"))
+    sizes = DEFAULT_SIZES | {k: v for option in options.values() for k, v in option.sizes.items()}
+    sizes |= {name: size(given[name], f"{where}: {name}") for name in _core.size_names() if name in given}
+    for axis, same, wanted in (("head_dim_v", "head_dim", {"head_dim_v"}), ("num_kv_heads", "num_heads", {"gqa", "mqa"})):
+        if axis not in given and not wanted & features:
+            sizes[axis] = sizes[same]
+    capabilities: dict[str, Any] = {"sizes": sizes, "features": sorted(features)}
+    capabilities["precision"] = precisions(claimed("dtype", claims), given.get("precision"))
+    capabilities |= {key: given[key] for key in AS_THEY_ARE if key in given}
+    if "params" in given:
+        capabilities["params"] = {k: size(v, f"{where}: params: {k}") for k, v in given["params"].items()}
+    return _core.capabilities(json.dumps(capabilities), where)
+
+
+def precisions(dtypes: Iterable[str], told: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Mapping[str, Any]]:
+    """How the element types are computed with: what is told, else what kernels most often do."""
+    return {d: {"accumulate": "f32", "p": d} for d in dtypes if d in _HALF} | dict(told or {})
+
+
+def for_judging(dtype: str, told: Mapping[str, Mapping[str, Any]] | None) -> str:
+    """Capabilities, as JSON, that say nothing but the precision."""
+    features = [f"dtype:{dtype}", "layout:bhsd"]
+    return json.dumps({"sizes": {}, "features": features, "precision": precisions([dtype], told)})
+
+
+def describe(fn: Callable[..., Any]) -> str:
+    """The name that a function goes by in reports: "python:module:function"."""
+    module = getattr(fn, "__module__", None) or type(fn).__module__
+    return f"python:{module}:{getattr(fn, '__qualname__', type(fn).__name__)}"

@@ -1,0 +1,271 @@
+// The extension module attnfuzz._core: what the Python package needs of the libraries, in terms of
+// case texts, NumPy arrays and callbacks. Its types are written down in attnfuzz/_core.pyi.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/function.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <ctime>
+
+#include "fuzz/byte_draw.h"
+#include "oracle/build.h"
+#include "oracle/case_io.h"
+#include "reports/environment.h"
+#include "reports/report.h"
+#include "reports/show.h"
+#include "reports/story.h"
+#include "tools/python_package/python_target.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace attnfuzz::python {
+namespace {
+
+Case case_of(const std::string& text) {
+  return parse_case(text, "case").c;
+}
+
+/// How a function is tested: what the Python side says of it.
+PythonTarget target_of(const std::string& name, const std::string& version,
+                       const std::string& capabilities, nb::callable run, nb::object declined) {
+  TargetInfo info{name, version, "", parse_capabilities(capabilities, name)};
+  return {std::move(info), std::move(run), std::move(declined)};
+}
+
+Report::Item item_of(Finding finding, const std::string& environment) {
+  const std::string now = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
+  std::vector<Cause> causes = diagnose(finding);
+  return {std::move(finding), std::move(causes), now, now, "", environment};
+}
+
+/// Runs a campaign and keeps its report.
+class Campaign {
+ public:
+  Campaign(PythonTarget target, const std::string& environment) : target_(std::move(target)) {
+    report_.version = build::version();
+    report_.environment = environment_text() + (environment.empty() ? "" : ", ") + environment;
+  }
+
+  using OnFinding = std::function<void(const Report::Item&)>;
+  using OnProgress = std::function<void(const CampaignStats&)>;
+
+  void run(uint64_t seed, uint64_t cases, double seconds, int64_t max_shrink_tries,
+           uint64_t stop_after, const OnFinding& on_finding, const OnProgress& on_progress) {
+    CampaignOptions options;
+    options.seed = seed;
+    options.cases = cases;
+    options.seconds = seconds;
+    options.max_shrink_tries = max_shrink_tries;
+    options.stop_after = stop_after;
+    CampaignEvents events;
+    events.progress = [&](const CampaignStats& now) {
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+      if (on_progress) on_progress(now);
+    };
+    events.finding = [&](const Finding& finding) { add(finding, on_finding); };
+    report_.options = options;
+    CampaignStats stats = run_campaign(target_, options, events);
+    for (Report::Item& item : report_.items)
+      if (const auto count = stats.signatures.find(item.finding.signature);
+          count != stats.signatures.end())
+        item.finding.count = static_cast<int64_t>(count->second);
+    report_.targets.emplace_back(target_.info().name, std::move(stats));
+  }
+
+  /// Judges one case; the finding if it fails.
+  std::optional<Report::Item> replay(const std::string& text, int64_t max_shrink_tries) {
+    const Case c = case_of(text);
+    CampaignStats stats;
+    Judged judged{c, examine(target_, c)};
+    stats.count(c, judged.examination.verdict);
+    const bool failed = judged.examination.verdict.failed();
+    std::optional<Report::Item> item;
+    if (failed) {
+      Finding finding = finding_of(target_.info(), 0, 0, std::move(judged));
+      finding.corpus = "case.json";
+      if (max_shrink_tries > 0) shrink_finding(target_, finding, max_shrink_tries);
+      item = add(finding, nullptr);
+    }
+    report_.targets.emplace_back(target_.info().name, std::move(stats));
+    return item;
+  }
+
+  /// Empty if the case is inside the target's capabilities, else why not.
+  std::string why_not(const std::string& text) const {
+    return target_.info().capabilities.why_not(case_of(text));
+  }
+  const Report& report() const { return report_; }
+
+ private:
+  Report::Item add(const Finding& finding, const OnFinding& on_finding) {
+    Report::Item item = item_of(finding, report_.environment);
+    report_.items.push_back(item);
+    if (on_finding) on_finding(item);
+    return item;
+  }
+
+  PythonTarget target_;
+  Report report_;
+};
+
+std::vector<std::pair<std::string, std::string>> causes_of(const Report::Item& item) {
+  std::vector<std::pair<std::string, std::string>> causes;
+  for (const Cause& cause : item.causes) causes.emplace_back(cause.name, cause.words);
+  return causes;
+}
+
+/// The oracle's answer for each step: (out, bound), float64 arrays; None for a step without tokens.
+nb::list answer_of(const std::string& text, const std::string& capabilities) {
+  const Case c = case_of(text);
+  const Capabilities claims = parse_capabilities(capabilities, "capabilities");
+  nb::list steps;
+  for (const StepAnswer& step :
+       answer(c, make_inputs(c), claims.precision_of(c.problem.dtype)).steps) {
+    if (step.shape.empty()) {
+      steps.append(nb::none());
+      continue;
+    }
+    const auto array = [&](const std::vector<double>& values) {
+      return to_numpy(Tensor::from_doubles(DType::f64, step.shape, values));
+    };
+    steps.append(nb::make_tuple(array(step.out), array(step.bound)));
+  }
+  return steps;
+}
+
+/// The words for what is wrong with the outputs of a case's steps, empty if they are right.
+std::string judge_outputs(const std::string& text, const std::string& capabilities,
+                          nb::iterable outputs) {
+  const Case c = case_of(text);
+  const Capabilities claims = parse_capabilities(capabilities, "capabilities");
+  Outcome outcome;
+  for (const nb::handle step : outputs) outcome.steps.push_back(to_step(step));
+  const Verdict verdict = judge(c, make_inputs(c), claims.precision_of(c.problem.dtype), outcome);
+  return verdict.failed() ? fmt::format("{}: {}", name(verdict.failure), verdict.detail) : "";
+}
+
+void bind_results(nb::module_& m) {
+  nb::class_<CampaignStats>(m, "Stats")
+      .def_ro("cases", &CampaignStats::cases)
+      .def_ro("passed", &CampaignStats::passed)
+      .def_ro("failed", &CampaignStats::failed)
+      .def_ro("skipped", &CampaignStats::skipped)
+      .def_ro("seconds", &CampaignStats::seconds)
+      .def_ro("worst_ratio", &CampaignStats::worst_ratio)
+      .def_ro("features", &CampaignStats::features);
+  using Item = Report::Item;
+  nb::class_<Item>(m, "Item")
+      .def_prop_ro("signature", [](const Item& i) { return i.finding.signature; })
+      .def_prop_ro("kind",
+                   [](const Item& i) { return std::string(name(i.finding.last.verdict.failure)); })
+      .def_prop_ro("title", [](const Item& i) { return tell(i).title; })
+      .def_prop_ro("detail", [](const Item& i) { return i.finding.last.verdict.detail; })
+      .def_prop_ro("error", [](const Item& i) { return i.finding.last.outcome.text; })
+      .def_prop_ro("case", [](const Item& i) { return write_case(i.finding.shrunk.c); })
+      .def_prop_ro("original", [](const Item& i) { return write_case(i.finding.original); })
+      .def_prop_ro("history", [](const Item& i) { return i.finding.shrunk.history; })
+      .def_prop_ro("seed", [](const Item& i) { return i.finding.seed; })
+      .def_prop_ro("index", [](const Item& i) { return i.finding.index; })
+      .def_prop_ro("count", [](const Item& i) { return i.finding.count; })
+      .def_prop_ro("causes", causes_of)
+      .def("terminal", finding_terminal, "colour"_a)
+      .def("markdown", finding_markdown);
+  nb::class_<Campaign>(m, "Campaign")
+      .def(
+          "__init__",
+          [](Campaign* self, const std::string& name, const std::string& version,
+             const std::string& capabilities, nb::callable run, nb::object declined,
+             const std::string& environment) {
+            new (self) Campaign(
+                target_of(name, version, capabilities, std::move(run), std::move(declined)),
+                environment);
+          },
+          "name"_a, "version"_a, "capabilities"_a, "run"_a, "declined"_a, "environment"_a)
+      .def("run", &Campaign::run, "seed"_a, "cases"_a, "seconds"_a, "max_shrink_tries"_a,
+           "stop_after"_a, "on_finding"_a.none(), "on_progress"_a.none())
+      .def("replay", &Campaign::replay, "case"_a, "max_shrink_tries"_a)
+      .def("why_not", &Campaign::why_not, "case"_a)
+      .def_prop_ro("items", [](const Campaign& self) { return self.report().items; })
+      .def_prop_ro("stats",
+                   [](const Campaign& self) {
+                     CampaignStats total;
+                     for (const auto& [name, stats] : self.report().targets) total += stats;
+                     return total;
+                   })
+      .def(
+          "write",
+          [](const Campaign& self, const std::string& dir,
+             const std::vector<std::string>& formats) {
+            write_report(self.report(), dir, formats);
+          },
+          "dir"_a, "formats"_a);
+}
+
+void bind_cases(nb::module_& m) {
+  m.def("version", build::version);
+  m.def("environment", environment_text);
+  m.def("feature_words", feature_words);
+  m.def("size_names",
+        [] { return std::vector<std::string>(size_names().begin(), size_names().end()); });
+  m.def(
+      "capabilities",
+      [](const std::string& json, const std::string& where) {
+        return write_capabilities(parse_capabilities(json, where));
+      },
+      "json"_a, "where"_a);
+  m.def(
+      "generate",
+      [](const std::string& capabilities, uint64_t seed, uint64_t index) {
+        const Capabilities claims = parse_capabilities(capabilities, "capabilities");
+        return write_case(generate(claims, *seeded_draw(seed, index)));
+      },
+      "capabilities"_a, "seed"_a, "index"_a);
+  m.def(
+      "generate_from",
+      [](const std::string& capabilities, nb::bytes choices) {
+        ByteDraw draw({static_cast<const uint8_t*>(choices.data()), choices.size()});
+        return write_case(generate(parse_capabilities(capabilities, "capabilities"), draw));
+      },
+      "capabilities"_a, "choices"_a);
+  m.def(
+      "canonical", [](const std::string& text) { return write_case(case_of(text)); }, "case"_a);
+  m.def(
+      "why_not",
+      [](const std::string& capabilities, const std::string& text) {
+        return parse_capabilities(capabilities, "capabilities").why_not(case_of(text));
+      },
+      "capabilities"_a, "case"_a);
+  m.def(
+      "one_line", [](const std::string& text) { return one_line(case_of(text)); }, "case"_a);
+  m.def(
+      "features", [](const std::string& text) { return features(case_of(text)); }, "case"_a);
+  m.def(
+      "describe", [](const std::string& text) { return describe(case_of(text)); }, "case"_a);
+  m.def(
+      "draw_mask",
+      [](const std::string& text, int64_t b, int64_t h) {
+        return draw_mask(case_of(text), b, h, true);
+      },
+      "case"_a, "b"_a, "h"_a);
+  m.def(
+      "inputs", [](const std::string& text) { return to_numpy(make_inputs(case_of(text))); },
+      "case"_a);
+  m.def("answer", answer_of, "case"_a, "capabilities"_a);
+  m.def("judge", judge_outputs, "case"_a, "capabilities"_a, "outputs"_a);
+}
+
+}  // namespace
+}  // namespace attnfuzz::python
+
+NB_MODULE(_core, m) {
+  nb::set_leak_warnings(false);  // what lives at the interpreter's end is no fault
+  nb::exception<attnfuzz::InputError>(m, "InputError", PyExc_ValueError);
+  attnfuzz::python::bind_results(m);
+  attnfuzz::python::bind_cases(m);
+}
