@@ -40,8 +40,13 @@ std::string interpreter_for(const std::string& target) {
 }  // namespace
 
 std::string attnfuzz_home() {
-  const std::string home = variable("ATTNFUZZ_HOME");
-  return home.empty() ? build::source_dir() : home;
+  namespace fs = std::filesystem;
+  if (std::string home = variable("ATTNFUZZ_HOME"); !home.empty()) return home;
+  std::error_code missing;
+  const fs::path program = fs::read_symlink("/proc/self/exe", missing);
+  const fs::path installed = program.parent_path().parent_path() / "share" / "attnfuzz";
+  return fs::exists(installed / "targets" / "python", missing) ? installed.string()
+                                                               : build::source_dir();
 }
 
 std::string python_interpreter() {

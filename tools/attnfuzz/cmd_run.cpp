@@ -98,7 +98,7 @@ int run_all(Options& options) {
     const TargetInfo& info = target->info();
     CampaignStats total;
     replay_corpus(*target, corpus, options, session, total);
-    Progress progress(info.name, options.quiet);
+    Progress progress(info.name, options.campaign, options.quiet);
     CampaignEvents events;
     events.progress = [&](const CampaignStats& stats) { progress.update(stats); };
     events.finding = [&](const Finding& finding) {

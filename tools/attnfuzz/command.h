@@ -28,6 +28,8 @@ void add_repro(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);
 void add_env(CLI::App& app, int& exit_code);
 void add_bisect(CLI::App& app, int& exit_code);
+void add_completion(CLI::App& app, int& exit_code);
+void add_man(CLI::App& app, int& exit_code);
 void add_worker(CLI::App& app, int& exit_code);
 
 /// "60s", "5m", "2h" or plain seconds; throws InputError naming `flag`.

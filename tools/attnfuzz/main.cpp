@@ -27,6 +27,8 @@ constexpr Command commands[] = {
     {"env", "Make and list pinned Python environments, for targets named package:name@environment",
      add_env},
     {"bisect", "Find the release of a package in which a case's verdict changed", add_bisect},
+    {"completion", "Print a script that completes attnfuzz's words in a shell", add_completion},
+    {"man", "Print the manual page", add_man, true},
     {"worker", "Serve one target over a pipe (attnfuzz starts these itself)", add_worker, true},
 };
 

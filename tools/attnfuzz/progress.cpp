@@ -1,19 +1,48 @@
 #include "tools/attnfuzz/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <string_view>
 
 namespace attnfuzz::cli {
 
-Progress::Progress(std::string target, bool quiet)
+namespace {
+
+/// A terminal that understands control sequences.
+bool is_terminal(int fd) {
+  const char* term = std::getenv("TERM");
+  return isatty(fd) == 1 && (term == nullptr || std::string_view(term) != "dumb");
+}
+
+/// The width of the terminal on stderr.
+size_t columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+Progress::Progress(std::string target, const CampaignOptions& budget, bool quiet)
     : target_(std::move(target)),
+      budget_(budget),
       quiet_(quiet),
-      terminal_(isatty(STDERR_FILENO) == 1),
+      terminal_(is_terminal(STDERR_FILENO)),
       start_(Clock::now()),
       next_(start_ + (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10))) {}
+
+double Progress::done(const CampaignStats& stats, double seconds) const {
+  const double cases = std::ceil(static_cast<double>(budget_.cases - budget_.shard) /
+                                 static_cast<double>(budget_.shards));
+  const double part =
+      budget_.seconds > 0 ? seconds / budget_.seconds : static_cast<double>(stats.cases) / cases;
+  return std::clamp(part, 0.0, 1.0);
+}
 
 void Progress::update(const CampaignStats& stats) {
   if (quiet_) return;
@@ -21,12 +50,17 @@ void Progress::update(const CampaignStats& stats) {
   if (now < next_) return;
   next_ = now + (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10));
   const double seconds = std::chrono::duration<double>(now - start_).count();
+  const double part = done(stats, seconds);
   const std::string line = fmt::format(
-      "{}: {} cases, {:.0f} cases/s, {} failed, {} declined, {} findings, {} features covered",
-      target_, stats.cases, static_cast<double>(stats.cases) / seconds, stats.failed, stats.skipped,
-      findings_, stats.features.size());
+      "{}: {:.0f}%, {} cases, {:.0f} cases/s, {} findings, {} failed, {} declined, {} features "
+      "covered",
+      target_, 100 * part, stats.cases, static_cast<double>(stats.cases) / seconds, findings_,
+      stats.failed, stats.skipped, stats.features.size());
   if (terminal_) {
-    fmt::print(stderr, "\r\x1b[2K{}", line);
+    constexpr int width = 20;
+    const int filled = static_cast<int>(part * width);
+    const std::string bar = fmt::format("[{:=<{}}{:.<{}}] ", "", filled, "", width - filled);
+    fmt::print(stderr, "\r\x1b[2K{}", (bar + line).substr(0, columns() - 1));
     std::fflush(stderr);
     shown_ = true;
   } else {
@@ -41,7 +75,7 @@ void Progress::clear() {
 
 bool use_colour() {
   const char* no_colour = std::getenv("NO_COLOR");
-  return isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0');
+  return is_terminal(STDOUT_FILENO) && (no_colour == nullptr || *no_colour == '\0');
 }
 
 namespace {

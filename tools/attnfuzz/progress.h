@@ -6,11 +6,11 @@
 
 namespace attnfuzz::cli {
 
-/// Shows how a campaign goes, on stderr: a line that rewrites itself on a terminal, a line every
-/// ten seconds elsewhere, nothing with --quiet.
+/// Shows how a campaign goes, on stderr: a bar that rewrites itself on a terminal, a line every ten
+/// seconds elsewhere, nothing with --quiet.
 class Progress {
  public:
-  Progress(std::string target, bool quiet);
+  Progress(std::string target, const CampaignOptions& budget, bool quiet);
   ~Progress() { clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -21,7 +21,10 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  double done(const CampaignStats& stats, double seconds) const;  ///< 0 to 1
+
   std::string target_;
+  CampaignOptions budget_;
   bool quiet_, terminal_, shown_ = false;
   int findings_ = 0;
   Clock::time_point start_, next_;

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -28,10 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> AttentionTest | None:
     fn: Any = getattr(obj, "__func__", obj)  # of a static method
-    if not callable(fn) or not isinstance(getattr(fn, MARK, None), Settings):
+    if not isinstance(getattr(fn, MARK, None), Settings):
         return None
     if isinstance(collector, pytest.Class) and fn is obj:
-        fn = MethodType(fn, collector.obj())
+        fn = MethodType(cast("Callable[..., Any]", obj), collector.obj())
     return AttentionTest.from_parent(collector, name=name, fn=fn)
 
 

@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+import attnfuzz  # noqa: F401 (imported here, once: pytester undoes the imports of a run, and NumPy bears no second one)
+
 pytest_plugins = "pytester"
 
 TESTS = """
