@@ -119,3 +119,23 @@ def test_an_installed_program_finds_its_corpus_and_adapters(tmp_path):
     done = subprocess.run([str(usr / "bin" / "attnfuzz"), "run", "-t", "cpu:naive", "--cases", "1", "--out", "out"],
                           cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and int(re.search(r"(\d+) cases in", done.stdout)[1]) > 10, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], "Subcommands:"),
+        (["rn"], "attnfuzz: command 'rn' is unknown; did you mean 'run'"),
+        (["targets", "--jsn"], "argument '--jsn' is unknown; did you mean '--json'"),
+        (["run"], "--target is required\nRun `attnfuzz run --help`"),
+        (["run", "-t", "cpu:naive", "--cases", "-3"], "--cases"),
+        (["run", "-t", "cpu:naive", "--seed", "-1"], "--seed"),
+        (["run", "-t", "cpu:naive", "--format", "pdf"], "--format"),
+        (["run", "-t", "cpu:niave"], "did you mean 'cpu:naive'"),
+        (["replay", "nowhere.json"], "nowhere.json"),
+    ],
+)
+def test_wrong_usage_tells_what_was_meant(arguments, words, tmp_path):
+    done = attnfuzz(*arguments, cwd=tmp_path, timeout=30)
+    assert done.returncode == 2 and words in done.stderr and not done.stdout
+    assert not list(tmp_path.iterdir())

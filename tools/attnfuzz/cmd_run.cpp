@@ -35,6 +35,12 @@ void parse_shard(const std::string& text, CampaignOptions& campaign) {
   campaign.shards = count;
 }
 
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const Writer& writer : writers()) names.emplace_back(writer.format);
+  return names;
+}
+
 /// A case of the corpus and its file's name below the corpus's folder.
 struct CorpusCase {
   std::string name;
@@ -133,10 +139,12 @@ void add_run(CLI::App& app, int& exit_code) {
                  "What to test: a name from `attnfuzz targets`, or a plug-in's path; repeatable")
       ->required();
   app.add_option("--cases", o->campaign.cases, "How many cases for each target")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--time", o->time, "A time for each target instead: 60s, 5m, 2h")
       ->excludes("--cases");
   app.add_option("--seed", o->campaign.seed, "The same seed gives the same campaign")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("-j,--jobs", o->jobs, "Processes to use; the findings do not depend on it")
       ->check(CLI::Range(1, 1024))
@@ -146,11 +154,13 @@ void add_run(CLI::App& app, int& exit_code) {
   app.add_option("-o,--out", o->out, "Folder for the findings and reports")->capture_default_str();
   app.add_option("--format", o->formats, "Reports to write besides summary.json")
       ->delimiter(',')
+      ->check(CLI::IsMember(format_names()))
       ->capture_default_str();
   app.add_option("--corpus", o->corpus,
                  "Folder of cases to replay first (default: the shipped one)");
   app.add_flag("--no-corpus", o->no_corpus, "Do not replay the corpus");
-  app.add_option("--stop-after", o->campaign.stop_after, "Stop a target at this many findings");
+  app.add_option("--stop-after", o->campaign.stop_after, "Stop a target at this many findings")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--max-shrink-tries", o->campaign.max_shrink_tries,
                  "Runs that shrinking one finding may cost")
       ->capture_default_str();

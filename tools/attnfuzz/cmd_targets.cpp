@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "targets/remote.h"
@@ -36,13 +37,11 @@ nlohmann::ordered_json to_json(const Row& row) {
   return json;
 }
 
-void print_row(const Row& row, bool verbose) {
-  if (!row.missing.empty()) {
-    fmt::print("{:<40} {:<12} not available: {}\n", row.info.name, "-", row.missing);
-    return;
-  }
-  fmt::print("{:<40} {:<12} {}\n", row.info.name, row.info.version, row.info.about);
-  if (!verbose) return;
+void print_row(const Row& row, size_t name_width, size_t version_width, bool verbose) {
+  const bool available = row.missing.empty();
+  fmt::print("{:<{}}  {:<{}}  {}\n", row.info.name, name_width, available ? row.info.version : "-",
+             version_width, available ? row.info.about : "not available: " + row.missing);
+  if (!available || !verbose) return;
   for (const auto& [axis, range] : row.info.capabilities.sizes)
     fmt::print("    {} {}…{}{}\n", axis, range.min, range.max,
                range.multiple_of > 1 ? fmt::format(" by {}", range.multiple_of) : "");
@@ -60,11 +59,17 @@ void add_targets(CLI::App& app, int& exit_code) {
   app.add_flag("-v,--verbose", options->verbose, "Tell sizes and features too");
   app.callback([options, &exit_code] {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const Row& row : rows()) {
+    const std::vector<Row> all = rows();
+    size_t name = 0, version = 0;
+    for (const Row& row : all) {
+      name = std::max(name, row.info.name.size());
+      version = std::max(version, row.info.version.size());
+    }
+    for (const Row& row : all) {
       if (options->json)
         list.push_back(to_json(row));
       else
-        print_row(row, options->verbose);
+        print_row(row, name, version, options->verbose);
     }
     if (options->json) fmt::print("{}\n", list.dump(2));
     exit_code = nothing_found;

@@ -7,7 +7,8 @@
 
 #include "oracle/build.h"
 #include "oracle/error.h"
-#include "tools/attnfuzz/command.h"
+#include "oracle/suggest.h"
+#include "tools/attnfuzz/command_help.h"
 
 namespace {
 
@@ -39,6 +40,23 @@ constexpr const char* footer =
     "  attnfuzz run -t specimen:llama4-chunked-eager --seed 1\n"
     "  attnfuzz run -t ./libmy_attention.so --time 60s\n";
 
+/// What was wrong with the words given, the nearest word that there is, and where to read on.
+std::string failure_message(const CLI::App* app, const CLI::Error& error) {
+  const CLI::App* at = app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  std::vector<std::string> known, unknown = at->remaining();
+  if (at == app)
+    for (const CommandHelp& command : command_help(*app)) known.push_back(command.name);
+  for (const CLI::Option* option : at->get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  std::string text = error.what();
+  if (!unknown.empty())
+    text = fmt::format("{} '{}' is unknown{}", at == app ? "command" : "argument", unknown.front(),
+                       attnfuzz::did_you_mean(unknown.front(), known));
+  const std::string name = at == app ? "attnfuzz" : "attnfuzz " + at->get_name();
+  return fmt::format("{}: {}\nRun `{} --help` for what there is.\n", name, text, name);
+}
+
 int run(int argc, char** argv) {
   CLI::App app{
       "attnfuzz finds wrong attention: it fuzzes attention and KV-cache implementations "
@@ -47,11 +65,16 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "attnfuzz " + attnfuzz::build::version());
   app.require_subcommand(1);
   app.footer(footer);
+  app.failure_message(failure_message);
   int exit_code = nothing_found;
   for (const Command& command : commands) {
     CLI::App* sub = app.add_subcommand(command.name, command.help);
     if (command.hidden) sub->group("");
     command.add(*sub, exit_code);
+  }
+  if (argc == 1) {
+    fmt::print(stderr, "{}", app.help());
+    return bad_input;
   }
   try {
     app.parse(argc, argv);
