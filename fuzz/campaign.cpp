@@ -34,12 +34,15 @@ void CampaignStats::count(const Case& c, const Verdict& verdict) {
   skipped += verdict.kind == VerdictKind::skip;
   if (verdict.kind == VerdictKind::pass) worst_ratio = std::max(worst_ratio, verdict.worst_ratio);
   for (const std::string& feature : attnfuzz::features(c)) ++features[feature];
+  if (verdict.relation != nullptr) ++features["relation:" + std::string(verdict.relation->name)];
 }
 
-Judged judge_case(Target& target, const Generator& generator, uint64_t seed, uint64_t index) {
+Judged judge_case(Target& target, const Generator& generator, const CampaignOptions& options,
+                  uint64_t index) {
   Judged judged;
-  judged.c = generator(*seeded_draw(seed, index));
-  judged.examination = examine(target, judged.c, index % run_twice_every == 0);
+  judged.c = generator(*seeded_draw(options.seed, index));
+  judged.examination = examine_with(target, judged.c, options.relations,
+                                    index % run_twice_every == 0, static_cast<size_t>(index), 1);
   return judged;
 }
 
@@ -68,7 +71,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
     stats.interrupted = options.interrupt != nullptr && *options.interrupt;
     stats.seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (stats.interrupted || (options.seconds > 0 && stats.seconds >= options.seconds)) break;
-    Judged judged = judge_case(target, generator, options.seed, index);
+    Judged judged = judge_case(target, generator, options, index);
     stats.count(judged.c, judged.examination.verdict);
     if (judged.examination.verdict.failed() &&
         !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),

@@ -8,6 +8,7 @@
 
 #include "fuzz/generate.h"
 #include "fuzz/judge.h"
+#include "fuzz/relations/relation.h"
 #include "fuzz/shrink.h"
 #include "fuzz/signature.h"
 #include "targets/target.h"
@@ -33,6 +34,7 @@ struct CampaignOptions {
   double seconds = 0;     ///< > 0: a time budget instead of `cases`
   uint64_t shard = 0, shards = 1;
   int64_t max_shrink_tries = 20000;
+  std::vector<const Relation*> relations = {};   ///< each passing case is put to one of them
   uint64_t stop_after = 0;                       ///< stop at this many findings; 0: never
   const std::atomic<bool>* interrupt = nullptr;  ///< Ctrl-C: finish the case at hand and return
 };
@@ -60,7 +62,8 @@ struct Judged {
   Case c;
   Examination examination;
 };
-Judged judge_case(Target& target, const Generator& generator, uint64_t seed, uint64_t index);
+Judged judge_case(Target& target, const Generator& generator, const CampaignOptions& options,
+                  uint64_t index);
 
 /// A finding that is not shrunk yet.
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged);

@@ -143,7 +143,7 @@ class Jobs {
         break;
       if (seconds_since(reported) >= report_seconds) report(false);
       board_.at_hand(k) = index;
-      const Judged judged = judge_case(*target, generator, options_.seed, index);
+      const Judged judged = judge_case(*target, generator, options_, index);
       progress.stats.count(judged.c, judged.examination.verdict);
       if (!judged.examination.verdict.failed()) continue;
       send(wire::pack(wire::Failure{index, judged.examination.signature,
@@ -251,8 +251,7 @@ class Jobs {
     std::unique_ptr<Target> target = open_();
     if (alone) target = std::make_unique<ForkedTarget>(std::move(target), case_seconds);
     wire::Shrinking result;
-    Judged judged =
-        judge_case(*target, Generator(target->info().capabilities), options_.seed, index);
+    Judged judged = judge_case(*target, Generator(target->info().capabilities), options_, index);
     if (!judged.examination.verdict.failed()) differs_from_before(*target, judged);
     const FailureClass failure = classify(judged.c, judged.examination.verdict);
     CampaignStats ignored;

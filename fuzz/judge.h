@@ -23,16 +23,20 @@ enum class FailureKind : uint8_t {
   memory,
   nondeterminism,  ///< same input, other bits
   ignored,         ///< an option made no difference where it must
+  relation,        ///< a relation between two cases' outputs does not hold (fuzz/relations/)
 };
 template <>
-inline constexpr std::array<std::string_view, 9> names_of<FailureKind>{
-    "mismatch", "nan", "shape", "error", "crash", "timeout", "memory", "nondeterminism", "ignored"};
+inline constexpr std::array<std::string_view, 10> names_of<FailureKind>{
+    "mismatch", "nan",    "shape",          "error",   "crash",
+    "timeout",  "memory", "nondeterminism", "ignored", "relation"};
 
 /// The element that is furthest outside its bound, by logical coordinates.
 struct WorstElement {
   int64_t step = 0, b = 0, h = 0, i = 0, d = 0;
   double got = 0, want = 0, bound = 0;
 };
+
+struct Relation;
 
 /// The oracle's judgement of an Outcome. skip: the target declined.
 struct Verdict {
@@ -43,6 +47,7 @@ struct Verdict {
   int64_t wrong = 0, checked = 0;        ///< elements outside the bound, elements compared
   double worst_ratio = 0;                ///< max |error| / bound over the checked elements
   std::vector<const Alternative*> fits;  ///< mismatch, nan, ignored: meanings that the output has
+  const Relation* relation = nullptr;    ///< the one that was looked into, if any
 
   bool failed() const { return kind == VerdictKind::fail; }
 };

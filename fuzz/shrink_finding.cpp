@@ -8,12 +8,17 @@ constexpr int probe_rounds = 3;
 /// Runs cases in search of one failure.
 class Search {
  public:
-  Search(Target& target, bool run_twice) : target_(target), run_twice_(run_twice) {}
+  /// `first`: the failure sought.
+  Search(Target& target, const Verdict& first)
+      : target_(target),
+        run_twice_(first.failure == FailureKind::nondeterminism),
+        relation_(first.failure == FailureKind::relation ? first.relation : nullptr) {}
 
   /// The failure of a case that the target claims; none if it passes.
   std::optional<FailureClass> run(const Case& c) {
     if (!target_.info().capabilities.why_not(c).empty()) return {};
-    last_ = examine(target_, c, run_twice_);
+    last_ = relation_ != nullptr ? examine_relation(target_, c, *relation_)
+                                 : examine(target_, c, run_twice_);
     if (!last_.verdict.failed()) return {};
     return classify(c, last_.verdict);
   }
@@ -34,13 +39,14 @@ class Search {
  private:
   Target& target_;
   bool run_twice_;
+  const Relation* relation_;
   Examination last_;
 };
 
 }  // namespace
 
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries) {
-  Search search(target, finding.first.verdict.failure == FailureKind::nondeterminism);
+  Search search(target, finding.first.verdict);
   FailureClass sought = classify(finding.original, finding.first.verdict);
   search.learn(finding.original, sought);
   finding.last = finding.first;

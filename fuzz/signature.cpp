@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "fuzz/error_text.h"
+#include "fuzz/relations/relation.h"
 
 namespace attnfuzz {
 namespace {
@@ -15,7 +16,8 @@ constexpr size_t max_text = 400;
 
 /// Failures of the output's values: they have no error text.
 bool is_of_values(FailureKind kind) {
-  return kind == FailureKind::mismatch || kind == FailureKind::ignored || kind == FailureKind::nan;
+  return kind == FailureKind::mismatch || kind == FailureKind::ignored ||
+         kind == FailureKind::nan || kind == FailureKind::relation;
 }
 
 /// Kinds whose text has nothing to tell one bug from another.
@@ -105,6 +107,8 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
   failure.kind = verdict.failure;
   if (has_text(failure.kind)) read_text(failure, verdict.detail, c);
   for (const Alternative* fit : verdict.fits) failure.meanings.emplace_back(fit->name);
+  if (failure.kind == FailureKind::relation)
+    failure.meanings = {std::string(verdict.relation->name)};
   std::sort(failure.meanings.begin(), failure.meanings.end());
   failure.features = features(c);
   std::erase_if(failure.features, [](const std::string& word) {

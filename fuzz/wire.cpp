@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "fuzz/relations/relation.h"
 #include "oracle/case_io.h"
 
 namespace attnfuzz::wire {
@@ -73,6 +74,8 @@ template <class Ar>
 void put(Ar& ar, NumberReading& x);
 void put(Writer& w, const Alternative*& x);
 void put(Reader& r, const Alternative*& x);
+void put(Writer& w, const Relation*& x);
+void put(Reader& r, const Relation*& x);
 
 template <class Ar, class T>
 void put(Ar& ar, std::vector<T>& x) {
@@ -124,6 +127,16 @@ void put(Reader& r, const Alternative*& x) {
     if (alternative.name == word) x = &alternative;
 }
 
+void put(Writer& w, const Relation*& x) {
+  std::string word(x == nullptr ? "" : x->name);
+  put(w, word);
+}
+void put(Reader& r, const Relation*& x) {
+  std::string word;
+  put(r, word);
+  x = find_relation(word);
+}
+
 void put(Writer& w, Case& x) {
   std::string text = write_case(x);
   put(w, text);
@@ -150,6 +163,7 @@ template <class Ar>
 void put(Ar& ar, Verdict& x) {
   put(ar, x.kind, x.failure, x.detail, x.wrong, x.checked, x.worst_ratio, x.fits);
   put(ar, x.worst);
+  put(ar, x.relation);
 }
 template <class Ar>
 void put(Ar& ar, Examination& x) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fuzz/relations/relation.h"
 #include "reports/causes/causes.h"
 
 namespace attnfuzz {
@@ -39,6 +40,8 @@ void append(std::vector<Cause>& to, std::vector<Cause> from) {
 
 std::vector<Cause> diagnose(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
+  if (verdict.failure == FailureKind::relation)
+    return {{std::string(verdict.relation->name), std::string(verdict.relation->cause)}};
   std::vector<Cause> causes = causes_from_fits(finding);
   append(causes, causes_from_offset(finding));
   if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
@@ -65,6 +68,7 @@ std::vector<CauseEntry> cause_table() {
     for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});
   for (const auto& entries : {length_table(), precision_table(), location_table()})
     table.insert(table.end(), entries.begin(), entries.end());
+  for (const Relation& each : relations()) table.push_back({each.name, each.cause});
   for (const Silent& each : kSilent) table.push_back(each.entry);
   return table;
 }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "fuzz/relations/relation.h"
 #include "oracle/case_io.h"
 #include "reports/text.h"
 
@@ -99,6 +100,7 @@ Json verdict_json(const Verdict& v) {
                    {"bound", number(w.bound)}};
   json["fits"] = Json::array();
   for (const Alternative* fit : v.fits) json["fits"].push_back(fit->name);
+  if (v.relation != nullptr) json["relation"] = v.relation->name;
   return json;
 }
 
@@ -117,6 +119,9 @@ Verdict to_verdict(const Json& json) {
   for (const Json& fit : json.at("fits"))  // one that is gone from the table is left out
     for (const Alternative& each : alternatives())
       if (fit.get_ref<const std::string&>() == each.name) v.fits.push_back(&each);
+  if (json.contains("relation")) v.relation = find_relation(json.at("relation").get<std::string>());
+  if (v.failure == FailureKind::relation && v.relation == nullptr)
+    throw std::invalid_argument("expected a relation that is known");
   return v;
 }
 

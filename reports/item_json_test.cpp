@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "fuzz/relations/relation.h"
 #include "reports/sample_findings.h"
 
 namespace attnfuzz {
@@ -64,6 +65,17 @@ TEST(ItemJson, RoundTrip) {
   EXPECT_EQ(back.environment, item.environment);
   ASSERT_EQ(back.causes.size(), item.causes.size());
   EXPECT_EQ(back.causes[0].words, item.causes[0].words);
+}
+
+TEST(ItemJson, ARelationComesBack) {
+  Finding f = samples::error_finding(samples::small_case(), "");
+  f.last.verdict.failure = FailureKind::relation;
+  f.last.verdict.relation = find_relation("split-step");
+  const std::string json = item_to_json(samples::item(f));
+  EXPECT_EQ(item_from_json(json, "test").finding.last.verdict.relation, f.last.verdict.relation);
+  std::string other = json;
+  other.replace(other.find("\"split-step\""), 12, "\"split-stop\"");
+  EXPECT_THROW(item_from_json(other, "test"), InputError);
 }
 
 TEST(ItemJson, HostileTextBecomesPlain) {

@@ -76,7 +76,9 @@ void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
   target.name = f.target;
   target.version = f.version;
   target.capabilities.precision[f.shrunk.c.problem.dtype] = f.last.precision;
-  const Repro repro = make_repro(f.shrunk.c, target);
+  const Repro repro = make_repro(
+      f.shrunk.c, target,
+      f.last.verdict.failure == FailureKind::relation ? f.last.verdict.relation : nullptr);
   item.repro = repro.file_name;
   if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);
   write_file(dir / "case.json", write_case(f.shrunk.c));

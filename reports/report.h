@@ -56,6 +56,7 @@ struct Repro {
   std::string file_name;  ///< "repro.py", "repro.cpp"
   std::string text;
 };
-Repro make_repro(const Case& c, const TargetInfo& target);
+/// `relation`: the one that the target breaks on this case, if that is the failure.
+Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation = nullptr);
 
 }  // namespace attnfuzz

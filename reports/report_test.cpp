@@ -8,7 +8,9 @@
 #include <set>
 #include <sstream>
 
+#include "fuzz/relations/relation.h"
 #include "oracle/case_io.h"
+#include "reports/diagnose.h"
 #include "reports/environment.h"
 #include "reports/item_json.h"
 #include "reports/sample_findings.h"
@@ -188,6 +190,24 @@ TEST(Story, WorstElementIsTold) {
                                 "row 1, head 2, query 3, element 4: got "),
             std::string::npos)
       << story.happened;
+}
+
+TEST(Story, ARelationIsTold) {
+  Finding f = samples::error_finding(samples::small_case(), "");
+  const Relation& relation = *find_relation("rows-alone");
+  f.last.verdict.failure = FailureKind::relation;
+  f.last.verdict.relation = &relation;
+  f.last.verdict.detail = "rows-alone: 3 of 9 elements differ";
+  f.last.verdict.wrong = 3;
+  const Story story = tell(samples::item(f));
+  EXPECT_NE(story.happened.find("rows-alone: 3 of 9 elements differ"), std::string::npos);
+  EXPECT_NE(story.expected.find("gives what it gives alone"), std::string::npos);
+  EXPECT_TRUE(replay_command(f, "x.json").ends_with(" --relations rows-alone"));
+  const std::vector<Cause> causes = diagnose(f);
+  ASSERT_EQ(causes.size(), 1U);
+  EXPECT_EQ(causes[0].name, "rows-alone");
+  EXPECT_NE(make_repro(f.shrunk.c, {}, &relation).text.find("--relations rows-alone"),
+            std::string::npos);
 }
 
 TEST(WriteReport, LaysOutTheFolder) {

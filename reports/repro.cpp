@@ -16,7 +16,8 @@ constexpr Family kFamilies[] = {
 
 }  // namespace
 
-Repro make_repro(const Case& c, const TargetInfo& target) {
+Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation) {
+  if (relation != nullptr) return replay_repro(c, target, relation);
   for (const Family& family : kFamilies)
     if (target.name.rfind(family.prefix, 0) == 0)
       if (Repro repro = family.make(c, target); !repro.text.empty()) return repro;

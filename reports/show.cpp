@@ -61,8 +61,34 @@ std::string mask_words(const Case& c) {
 constexpr std::string_view kFullyMasked[] = {"zeros", "NaN", "the mean of all values",
                                              "anything (unchecked)"};
 
+/// What a state decays by and takes in, by kind; empty for softmax.
+constexpr std::string_view kStates[] = {
+    "",
+    "S decays by exp(gate), element by element of the key, and takes in k vᵀ",
+    "S decays by 1 − 2^(−5 − g), g the key head, and takes in k vᵀ",
+    "S decays by exp(gate) of the token and takes in k vᵀ",
+    "S takes in beta k (v − Sᵀ k)ᵀ (the delta rule)",
+    "S decays by exp(gate) of the token, then takes in beta k (v − Sᵀ k)ᵀ (the delta rule)"};
+static_assert(std::size(kStates) == names_of<ProblemKind>.size());
+
+std::string data_words(const Data& data) {
+  std::string words = fmt::format("Data: {}, seed {}", name(data.dist), data.seed);
+  if (data.nonfinite != NonFinite::none) words += fmt::format(", {}", name(data.nonfinite));
+  return words + ".\n";
+}
+
+std::string state_words(const Case& c) {
+  const Problem& p = c.problem;
+  return fmt::format(
+      "No softmax: each key head carries a state S from token to token ({}). {}; a query reads "
+      "scale · Sᵀ q, scale {}.\n{}",
+      name(p.kind), kStates[static_cast<size_t>(p.kind)],
+      p.scale ? text::number(*p.scale) : fmt::format("1/sqrt({})", p.head_dim), data_words(c.data));
+}
+
 std::string option_words(const Case& c) {
   const Problem& p = c.problem;
+  if (p.recurrent()) return state_words(c);
   std::string words = p.scale ? fmt::format("Scores are scaled by {}", text::number(*p.scale))
                               : fmt::format("Scores are scaled by 1/sqrt({})", p.head_dim);
   if (p.softcap > 0) words += fmt::format(", soft-capped at {}", text::number(p.softcap));
@@ -77,9 +103,7 @@ std::string option_words(const Case& c) {
   if (!p.mask.rules.empty())
     words += fmt::format("A row that sees no key gives {}.\n",
                          kFullyMasked[static_cast<size_t>(p.fully_masked)]);
-  words += fmt::format("Data: {}, seed {}", name(c.data.dist), c.data.seed);
-  if (c.data.nonfinite != NonFinite::none) words += fmt::format(", {}", name(c.data.nonfinite));
-  return words + ".\n";
+  return words + data_words(c.data);
 }
 
 std::string step_text(const Step& step) {
@@ -130,6 +154,7 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
     const bool off = size.name == "memory_kv" && p.memory_kv == 0;
     if (!of_steps && !off) rows.emplace_back(size.name, std::to_string(p.*size.member));
   }
+  if (p.recurrent()) rows.emplace_back("kind", name(p.kind));
   rows.emplace_back("dtype", name(p.dtype));
   rows.emplace_back("layout", name(p.layout));
   for (const RuleUse& use : p.mask.rules) rows.emplace_back("mask", rule_text(use));

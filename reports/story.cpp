@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "fuzz/relations/relation.h"
 #include "fuzz/signature.h"
 #include "oracle/case_io.h"
 #include "reports/show.h"
@@ -30,6 +31,8 @@ constexpr KindWords kKinds[] = {
     {FailureKind::memory, "runs out of memory", "an output within the memory limit"},
     {FailureKind::nondeterminism, "gives different outputs for the same input",
      "the same bits every time"},
+    {FailureKind::relation, "breaks a relation between two cases",
+     "outputs that agree within their error bounds"},
     {FailureKind::ignored, "ignores an option", "another output with the option than without it"},
 };
 
@@ -41,7 +44,7 @@ const KindWords& words_of(FailureKind kind) {
 
 std::string worst_words(const Finding& finding) {
   const Verdict& v = finding.last.verdict;
-  if (v.wrong == 0) return "";
+  if (v.wrong == 0 || v.failure == FailureKind::relation) return "";
   const WorstElement& w = v.worst;
   const std::string step =
       finding.shrunk.c.cached() ? fmt::format("step {}, ", w.step) : std::string();
@@ -80,7 +83,8 @@ Story tell(const Report::Item& item) {
   else if (v.detail != f.last.outcome.text)  // an error's text stands apart
     story.happened +=
         " " + text::sentence(text::line(annotate(v.detail, f.shrunk.c, &f.learned), 400));
-  story.expected = text::sentence(words.expected);
+  const bool related = v.failure == FailureKind::relation;
+  story.expected = text::sentence(related ? v.relation->words : words.expected);
   story.error_text = text::clean(f.last.outcome.text);
   story.named_text = annotate(story.error_text, f.shrunk.c, &f.learned);
   if (story.named_text == story.error_text) story.named_text.clear();
@@ -96,7 +100,11 @@ std::string replay_command(const Finding& finding, const std::string& file) {
   if (finding.target.starts_with(function))
     return fmt::format("python -m attnfuzz {} --replay {}",
                        text::shell(text::line(finding.target.substr(function.size()))), file);
-  return fmt::format("attnfuzz replay {} -t {}", file, text::shell(text::line(finding.target)));
+  const Verdict& verdict = finding.last.verdict;
+  return fmt::format("attnfuzz replay {} -t {}{}", file, text::shell(text::line(finding.target)),
+                     verdict.failure == FailureKind::relation
+                         ? fmt::format(" --relations {}", verdict.relation->name)
+                         : "");
 }
 
 }  // namespace attnfuzz

@@ -28,7 +28,8 @@ typedef enum attnfuzz_status {
 /* What is asked for. Valid during the call only. New options come as new names, so this struct
  * stays. Names of options (integer, number, word, list):
  *   number  scale (never absent: 1/sqrt(head_dim) by default), softcap (0: off)
- *   word    dtype (f64 f32 f16 bf16 e4m3 e5m2), layout (bhsd bshd), head_map (grouped interleaved),
+ *   word    kind (softmax linear retnet ssd delta gated_delta: see oracle/linear/kinds.h),
+ *           dtype (f64 f32 f16 bf16 e4m3 e5m2), layout (bhsd bshd), head_map (grouped interleaved),
  *           bias_order (after_softcap before_softcap), fully_masked (zero nan uniform any),
  *           mask.align (top_left bottom_right), mask.RULE.PARAM of a choice, cache.kind (dynamic
  *           fixed paged ring chunked hybrid sink_window), cache.positions (kept shifted: of the
@@ -55,9 +56,11 @@ struct attnfuzz_call {
    *   k    [batch, num_kv_heads, kv_len, head_dim]   v    [batch, num_kv_heads, kv_len, head_dim_v]
    *   mask [batch, num_heads, q_len, kv_len] uint8, 1: the key is seen; all rules folded in
    *   bias [batch, num_heads, q_len, kv_len], added to the scores; ALiBi folded in
+   *   gate [batch, num_kv_heads, kv_len, head_dim] (kind linear) or [batch, num_kv_heads, kv_len],
+   *   beta [batch, num_kv_heads, kv_len]: of kinds other than softmax
    *   sinks [num_heads]     mem_k [num_kv_heads, memory_kv, head_dim]     mem_v likewise
-   * In a cache step k and v hold its q_len new tokens. Elements have the case's dtype: kDLFloat 16,
-   * 32 and 64, kDLBfloat 16, and the 8-bit floats as kDLUInt 8. */
+   * In a cache step k, v, gate and beta hold its q_len new tokens. Elements have the case's dtype:
+   * kDLFloat 16, 32 and 64, kDLBfloat 16, and the 8-bit floats as kDLUInt 8. */
   const DLTensor* (*tensor)(const attnfuzz_call*, const char* name);
 
   int64_t (*integer)(const attnfuzz_call*, const char* name, int64_t fallback);

@@ -83,7 +83,8 @@ PluginCall::PluginCall(const Case& c) : case_(c) {
   call_.head_dim_v = p.head_dim_v;
   call_.memory_kv = p.memory_kv;
   call_.host = this;
-  options_ = {{"scale", p.scale_value()},
+  options_ = {{"kind", name(p.kind)},
+              {"scale", p.scale_value()},
               {"softcap", p.softcap},
               {"dtype", name(p.dtype)},
               {"layout", name(p.layout)},
@@ -155,7 +156,8 @@ void PluginCall::set_mask(const Mask& mask) {
 
 void PluginCall::add(const std::string& name, const Tensor& input) {
   Shape shape = input.shape, strides = compact_strides(shape);
-  if (name.size() == 1 && case_.problem.layout == Layout::bshd) {  // q, k, v
+  const bool of_tokens = name.size() == 1 || name == "gate" || name == "beta";  // q, k, v
+  if (of_tokens && case_.problem.layout == Layout::bshd) {
     swap_heads_and_len(shape);
     swap_heads_and_len(strides);
   }
@@ -210,7 +212,8 @@ void PluginCall::set_step(size_t index, const Inputs& inputs) {
   call_.q_len = step.q_len;
   const std::string suffix = fmt::format(".{}", index);
   for (const auto& [name, tensor] : inputs.all()) {
-    if (name.ends_with(suffix)) add(name.substr(0, 1), tensor);  // "q.3", "k.3", "v.3"
+    if (name.ends_with(suffix))  // "q.3", "k.3", "v.3", "gate.3", "beta.3"
+      add(name.substr(0, name.size() - suffix.size()), tensor);
     if (name.find('.') == std::string::npos) add(name, tensor);  // sinks, memory
   }
   if (step.has_tokens()) add_out();

@@ -20,6 +20,8 @@ constexpr BuiltinTarget cpu_targets[] = {
     {"cpu:paged-cache", open_cpu_paged_cache},
     {"cpu:ring-cache", open_cpu_ring_cache},
     {"cpu:chunked-cache", open_cpu_chunked_cache},
+    {"cpu:linear-recurrent", open_cpu_linear_recurrent},
+    {"cpu:linear-chunked", open_cpu_linear_chunked},
 };
 
 }  // namespace

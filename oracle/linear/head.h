@@ -25,7 +25,7 @@ struct StateToken {
 /// bounds: no state, each output is a sum over all tokens before.
 ///   out_t = Σ_{s ≤ t} a_ts u_s,  a_ts = scale · Σ_d q_td k_sd Π_{s < p ≤ t} D_pd
 /// and u = v, or for the delta rule the solution of (I + L) u = beta v with L_ts = beta_t Σ_d k_td
-/// k_sd Π D_p for s < t, by substitution (Yang et al. 2024). Bounds: oracle/bounds.md.
+/// k_sd Π D_p for s < t, by substitution (Yang et al. 2024). Bounds: oracle/linear/bounds.md.
 class RecurrentHead {
  public:
   /// `precision` null: no bounds.

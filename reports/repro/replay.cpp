@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "fuzz/relations/relation.h"
 #include "oracle/case_io.h"
 #include "reports/repro/repro.h"
 #include "reports/text.h"
@@ -10,6 +11,10 @@ namespace attnfuzz {
 /// feeds the case to `attnfuzz replay`, whose exit is already 1 while the bug is there and 0 once
 /// it is fixed.
 Repro replay_repro(const Case& c, const TargetInfo& target) {
+  return replay_repro(c, target, nullptr);
+}
+
+Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* relation) {
   return {"repro.sh",
           fmt::format(R"(#!/bin/sh
 # {} fails on this case. Exits 1 while it does, 0 once it is fixed.
@@ -18,9 +23,10 @@ case=$(mktemp) || exit 3
 trap 'rm -f "$case"' EXIT
 cat >"$case" <<'CASE'
 {}CASE
-"${{ATTNFUZZ:-attnfuzz}}" replay "$case" -t {}
+"${{ATTNFUZZ:-attnfuzz}}" replay "$case" -t {}{}
 )",
-                      text::line(target.name), write_case(c), text::shell(target.name))};
+                      text::line(target.name), write_case(c), text::shell(target.name),
+                      relation == nullptr ? "" : fmt::format(" --relations {}", relation->name))};
 }
 
 }  // namespace attnfuzz

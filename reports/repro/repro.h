@@ -6,6 +6,8 @@
 namespace attnfuzz {
 
 Repro replay_repro(const Case& c, const TargetInfo& target);  ///< calls `attnfuzz replay`
+/// The same for a relation that the target breaks.
+Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* relation);
 
 Repro torch_repro(const Case& c, const TargetInfo& target);
 Repro onnxruntime_repro(const Case& c, const TargetInfo& target);

@@ -21,4 +21,8 @@ std::unique_ptr<Target> open_cpu_paged_cache();
 std::unique_ptr<Target> open_cpu_ring_cache();
 std::unique_ptr<Target> open_cpu_chunked_cache();
 
+/// Attention with a state (oracle/linear/kinds.h): token by token, and in chunks.
+std::unique_ptr<Target> open_cpu_linear_recurrent();
+std::unique_ptr<Target> open_cpu_linear_chunked();
+
 }  // namespace attnfuzz

@@ -15,6 +15,10 @@ extern const Specimen crop_zero_ignored, eviction_causal_by_slot, eviction_rewin
     sink_window_drops_newest, sliding_cache_rolls_early, window_length_of_dropped,
     window_of_first_query;
 
+extern const Specimen gla_layer_offset, gdn_cached_chunk_restarts, mamba2_batch_one_restarts,
+    mamba2_decay_from_chunk, mamba_padded_tail, state_reorder_skipped, fused_chunk_gla_head_first,
+    gla_gates_divided, gated_delta_state_narrow, retention_last_chunk_decay;
+
 namespace {
 
 template <const Specimen& specimen, Form form>
@@ -81,6 +85,26 @@ constexpr BuiltinTarget table[] = {
     {"fixed:window-length-of-dropped", open<window_length_of_dropped, Form::fixed>},
     {"specimen:window-of-first-query", open<window_of_first_query, Form::buggy>},
     {"fixed:window-of-first-query", open<window_of_first_query, Form::fixed>},
+    {"specimen:gla-layer-offset", open<gla_layer_offset, Form::buggy>},
+    {"fixed:gla-layer-offset", open<gla_layer_offset, Form::fixed>},
+    {"specimen:gdn-cached-chunk-restarts", open<gdn_cached_chunk_restarts, Form::buggy>},
+    {"fixed:gdn-cached-chunk-restarts", open<gdn_cached_chunk_restarts, Form::fixed>},
+    {"specimen:mamba2-batch-one-restarts", open<mamba2_batch_one_restarts, Form::buggy>},
+    {"fixed:mamba2-batch-one-restarts", open<mamba2_batch_one_restarts, Form::fixed>},
+    {"specimen:mamba2-decay-from-chunk", open<mamba2_decay_from_chunk, Form::buggy>},
+    {"fixed:mamba2-decay-from-chunk", open<mamba2_decay_from_chunk, Form::fixed>},
+    {"specimen:mamba-padded-tail", open<mamba_padded_tail, Form::buggy>},
+    {"fixed:mamba-padded-tail", open<mamba_padded_tail, Form::fixed>},
+    {"specimen:state-reorder-skipped", open<state_reorder_skipped, Form::buggy>},
+    {"fixed:state-reorder-skipped", open<state_reorder_skipped, Form::fixed>},
+    {"specimen:fused-chunk-gla-head-first", open<fused_chunk_gla_head_first, Form::buggy>},
+    {"fixed:fused-chunk-gla-head-first", open<fused_chunk_gla_head_first, Form::fixed>},
+    {"specimen:gla-gates-divided", open<gla_gates_divided, Form::buggy>},
+    {"fixed:gla-gates-divided", open<gla_gates_divided, Form::fixed>},
+    {"specimen:gated-delta-state-narrow", open<gated_delta_state_narrow, Form::buggy>},
+    {"fixed:gated-delta-state-narrow", open<gated_delta_state_narrow, Form::fixed>},
+    {"specimen:retention-last-chunk-decay", open<retention_last_chunk_decay, Form::buggy>},
+    {"fixed:retention-last-chunk-decay", open<retention_last_chunk_decay, Form::fixed>},
 };
 
 }  // namespace

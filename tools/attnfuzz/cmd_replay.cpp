@@ -5,6 +5,7 @@
 #include "oracle/case_io.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
+#include "tools/attnfuzz/relation_options.h"
 #include "tools/attnfuzz/session.h"
 #include "tools/attnfuzz/target_options.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 struct Options {
   TargetOptions open;
+  RelationOptions relations;
   std::vector<std::string> files, targets;
   bool json = false;
 };
@@ -71,10 +73,11 @@ void print_json(const Judged& j) {
 }
 
 Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
-                const std::string& name) {
+                const std::string& name, const Options& options) {
   Judged judged{path, name, target.info().version, target.info().capabilities.why_not(file.c), {}};
   if (judged.outside.empty())
-    judged.finding = make_finding(target, file.c, examine(target, file.c), 0);
+    judged.finding =
+        make_finding(target, file.c, examine_with(target, file.c, options.relations.chosen()), 0);
   return judged;
 }
 
@@ -83,7 +86,7 @@ int replay(const Options& options) {
   for (const std::string& path : options.files) {
     const CaseFile file = read_case(path);
     for (const std::string& target : targets_for(options, file, path)) {
-      const Judged result = judge_on(*options.open.open(target), file, path, target);
+      const Judged result = judge_on(*options.open.open(target), file, path, target, options);
       (options.json ? print_json : print_text)(result);
       judged += result.outside.empty();
       failed += result.outside.empty() && result.verdict().failed();
@@ -103,6 +106,7 @@ void add_replay(CLI::App& app, int& exit_code) {
                  "Targets to run them on (default: those that the file expects a verdict for)");
   app.add_flag("--json", options->json, "One line of JSON for each case and target");
   options->open.add(app);
+  options->relations.add(app);
   app.callback([options, &exit_code] { exit_code = replay(*options); });
 }
 

@@ -7,6 +7,7 @@
 #include "targets/target.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
+#include "tools/attnfuzz/relation_options.h"
 #include "tools/attnfuzz/session.h"
 #include "tools/attnfuzz/target_options.h"
 
@@ -18,6 +19,7 @@ namespace {
 
 struct Options {
   TargetOptions open;
+  RelationOptions relations;
   std::vector<std::string> targets, formats = {"md", "json", "html", "junit", "sarif"};
   std::string time, shard = "1/1", corpus, out = "attnfuzz-out";
   CampaignOptions campaign;
@@ -62,7 +64,7 @@ void replay_corpus(Target& target, const std::vector<CorpusCase>& corpus, const 
     if (!target.info().capabilities.why_not(each.c).empty()) continue;
     if (at++ % options.campaign.shards != options.campaign.shard) continue;
     if (interrupt_flag()) return;
-    Examination exam = examine(target, each.c);
+    Examination exam = examine_with(target, each.c, options.campaign.relations);
     stats.count(each.c, exam.verdict);
     if (!exam.verdict.failed()) continue;
     if (Report::Item* known = session.report.find(target.info().name, exam.signature)) {
@@ -89,6 +91,7 @@ int run_all(Options& options) {
   std::vector<std::unique_ptr<Target>> targets;
   for (const std::string& name : options.targets) targets.push_back(options.open.open(name));
   parse_shard(options.shard, options.campaign);
+  options.campaign.relations = options.relations.chosen();
   if (!options.time.empty()) options.campaign.seconds = parse_duration(options.time, "--time");
   options.campaign.interrupt = &interrupt_flag();
   if (options.corpus.empty()) options.corpus = attnfuzz_home() + "/corpus";
@@ -166,6 +169,7 @@ void add_run(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   app.add_flag("-q,--quiet", o->quiet, "Print nothing but errors");
   o->open.add(app);
+  o->relations.add(app);
   app.callback([o, &exit_code] { exit_code = run_all(*o); });
 }
 

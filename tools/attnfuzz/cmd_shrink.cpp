@@ -3,6 +3,7 @@
 #include "oracle/case_io.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
+#include "tools/attnfuzz/relation_options.h"
 #include "tools/attnfuzz/session.h"
 #include "tools/attnfuzz/target_options.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 struct Options {
   TargetOptions open;
+  RelationOptions relations;
   std::string file, target, out;
   int64_t max_tries = 20000;
 };
@@ -22,7 +24,7 @@ int shrink_file(const Options& options) {
   if (!outside.empty())
     throw InputError(options.file, "",
                      "expected a case that " + options.target + " claims: " + outside);
-  Examination exam = examine(*target, file.c);
+  Examination exam = examine_with(*target, file.c, options.relations.chosen());
   if (!exam.verdict.failed()) {
     fmt::print(stderr, "{} passes on {}: nothing to shrink\n", options.file, options.target);
     return nothing_found;
@@ -49,6 +51,7 @@ void add_shrink(CLI::App& app, int& exit_code) {
   app.add_option("-o,--out", options->out, "File for the shrunk case (default: stdout)");
   app.add_option("--max-tries", options->max_tries, "Runs that it may cost")->capture_default_str();
   options->open.add(app);
+  options->relations.add(app);
   app.callback([options, &exit_code] { exit_code = shrink_file(*options); });
 }
 

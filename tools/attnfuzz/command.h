@@ -26,6 +26,7 @@ void add_show(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_repro(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);
+void add_relations(CLI::App& app, int& exit_code);
 void add_env(CLI::App& app, int& exit_code);
 void add_bisect(CLI::App& app, int& exit_code);
 void add_completion(CLI::App& app, int& exit_code);

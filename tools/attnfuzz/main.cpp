@@ -25,6 +25,8 @@ constexpr Command commands[] = {
     {"repro", "Write a program that shows the bug with nothing but the package under test",
      add_repro},
     {"causes", "List the causes that diagnosis knows", add_causes},
+    {"relations", "List the relations between cases that --relations can hold targets against",
+     add_relations},
     {"env", "Make and list pinned Python environments, for targets named package:name@environment",
      add_env},
     {"bisect", "Find the release of a package in which a case's verdict changed", add_bisect},

@@ -1,0 +1,33 @@
+#include "fuzz/relations/padding.h"
+
+#include <algorithm>
+
+namespace attnfuzz {
+
+const RuleUse* movable_padding(const Case& c) {
+  static constexpr std::string_view movable[] = {"causal", "window", "alibi", "padding"};
+  if (c.cached() || c.problem.q_len != c.problem.kv_len) return nullptr;
+  for (const RuleUse& use : c.problem.mask.rules)
+    if (std::find(std::begin(movable), std::end(movable), use.spec->name) == std::end(movable))
+      return nullptr;
+  return c.problem.mask.find("padding");
+}
+
+int64_t first_real(const Case& c, const RuleUse& padding, int64_t b) {
+  const bool left =
+      padding.spec->params[0].choices[static_cast<size_t>(padding.integer(0))] == name(Side::left);
+  return left ? c.problem.kv_len - padding.list(1)[static_cast<size_t>(b)] : 0;
+}
+
+void mend_prefills(Case& c) {
+  bool filled = false;
+  for (Step& step : c.steps) {
+    if (step.has_tokens()) {
+      if (!filled) step.op = StepOp::prefill;
+      filled = true;
+    }
+    if (step.op == StepOp::reset) filled = false;
+  }
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,154 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+#include <string>
+
+#include "fuzz/campaign.h"
+#include "fuzz/generate.h"
+#include "fuzz/relations/relation.h"
+#include "fuzz/testing.h"
+
+namespace attnfuzz {
+namespace {
+
+std::vector<const Relation*> all_relations() {
+  std::vector<const Relation*> all;
+  for (const Relation& each : relations()) all.push_back(&each);
+  return all;
+}
+
+TEST(Relations, HaveNamesWordsAndCauses) {
+  std::set<std::string_view> names;
+  for (const Relation& each : relations()) {
+    EXPECT_TRUE(names.insert(each.name).second) << each.name;
+    EXPECT_EQ(find_relation(each.name), &each);
+    EXPECT_FALSE(each.words.empty());
+    EXPECT_TRUE(each.cause.ends_with(".")) << each.name;
+  }
+  EXPECT_EQ(find_relation("split-steps"), nullptr);
+}
+
+/// Targets that are right, together with what they claim between them.
+TEST(Relations, HoldOnRightTargets) {
+  std::map<std::string_view, int> held;
+  for (const char* name :
+       {"cpu:naive", "cpu:tiled", "cpu:split-kv", "cpu:dense-cache", "cpu:paged-cache",
+        "cpu:ring-cache", "cpu:chunked-cache", "cpu:linear-recurrent", "cpu:linear-chunked"}) {
+    const std::unique_ptr<Target> target = open_target(name);
+    const Generator generator(target->info().capabilities);
+    for (uint64_t index = 0; index < 150; ++index) {
+      const Case c = generator(*seeded_draw(5, index));
+      for (const Relation* relation : applicable(all_relations(), target->info().capabilities, c)) {
+        const Examination done = examine_relation(*target, c, *relation);
+        ASSERT_FALSE(done.verdict.failed()) << name << " " << one_line(c) << "\n"
+                                            << done.verdict.detail;
+        held[relation->name] += done.verdict.relation == relation;
+      }
+    }
+  }
+  for (const Relation& each : relations()) EXPECT_GT(held[each.name], 25) << each.name;
+}
+
+/// A target that some relation catches.
+struct Caught {
+  const char* relation;
+  const char* target;
+};
+constexpr Caught caught[] = {
+    {"split-step", "specimen:gdn-cached-chunk-restarts"},
+    {"one-by-one", "specimen:ring-overwritten-before-read"},
+    {"rows-alone", "specimen:left-padding-one-position"},
+    {"neighbours", "specimen:mamba2-decay-from-chunk"},
+    {"unpadded", "specimen:mamba-padded-tail"},
+    {"pad-side", "specimen:sdpa-masked-nan-leaks"},
+    {"page-size", "specimen:fork-shares-tail-page"},
+    {"reorder-first", "specimen:state-reorder-skipped"},
+    {"crop-never", "specimen:crop-zero-ignored"},
+    {"shifted-chunks", "specimen:retention-last-chunk-decay"},
+};
+
+/// The first finding of a campaign that only this relation could make, none if there is none.
+std::optional<Finding> first_finding(Target& target, const Relation& relation) {
+  const Generator generator(target.info().capabilities);
+  for (uint64_t index = 0; index < 3000; ++index) {
+    const Case c = generator(*seeded_draw(1, index));
+    Examination done = examine_relation(target, c, relation);
+    if (!done.verdict.failed()) continue;
+    Finding finding = finding_of(target.info(), 1, index, {c, std::move(done)});
+    shrink_finding(target, finding, 500);
+    return finding;
+  }
+  return {};
+}
+
+TEST(Relations, EachCatchesASpecimenAndNotItsFixedForm) {
+  for (const Caught& row : caught) {
+    const Relation& relation = *find_relation(row.relation);
+    const std::unique_ptr<Target> buggy = open_target(row.target);
+    const std::optional<Finding> finding = first_finding(*buggy, relation);
+    ASSERT_TRUE(finding) << row.relation << " on " << row.target;
+    EXPECT_EQ(finding->last.verdict.failure, FailureKind::relation);
+    EXPECT_EQ(finding->last.verdict.relation, &relation);
+    EXPECT_EQ(finding->learned.meanings, std::vector<std::string>{row.relation});
+    EXPECT_TRUE(finding->signature.starts_with("relation-")) << finding->signature;
+    const std::unique_ptr<Target> right =
+        open_target("fixed" + std::string(row.target).substr(std::string("specimen").size()));
+    EXPECT_FALSE(examine_relation(*right, finding->original, relation).verdict.failed());
+    EXPECT_FALSE(examine_relation(*right, finding->shrunk.c, relation).verdict.failed());
+  }
+}
+
+/// cpu:naive with something done to the inputs before or to the output behind it.
+std::unique_ptr<Target> spoilt(std::function<void(const Inputs&, Tensor&)> spoil) {
+  constexpr std::string_view capabilities = R"({
+    "sizes": {"batch": [1, 4], "num_heads": [1, 4], "num_kv_heads": [1, 4], "q_len": [1, 8],
+              "kv_len": [1, 8], "head_dim": [1, 8], "head_dim_v": [1, 8]},
+    "features": ["dtype:f32", "layout:bhsd", "cross"]})";
+  const std::shared_ptr<Target> naive = open_target("cpu:naive");
+  return std::make_unique<testing::FunctionTarget>(
+      capabilities, [naive, spoil = std::move(spoil)](const Case& c, const Inputs& inputs) {
+        Outcome outcome = naive->run(c, inputs);
+        spoil(inputs, outcome.steps[0].out);
+        return outcome;
+      });
+}
+
+TEST(Relations, CatchWhatNoSpecimenDoes) {
+  int calls = 0;
+  const auto restless = spoilt([&](const Inputs&, Tensor& out) {
+    out.as<float>()[0] = std::nextafter(out.as<float>()[0], ++calls % 2 == 0 ? 9.0F : -9.0F);
+  });
+  const std::optional<Finding> repeat = first_finding(*restless, *find_relation("repeat"));
+  ASSERT_TRUE(repeat);
+  EXPECT_EQ(repeat->signature.substr(0, 9), "relation-");
+
+  const auto biased = spoilt([](const Inputs&, Tensor& out) { out.as<float>()[0] += 0.25F; });
+  EXPECT_TRUE(first_finding(*biased, *find_relation("scaled-values")));
+
+  const auto ordered = spoilt([](const Inputs& inputs, Tensor& out) {
+    out.as<float>()[0] += inputs.at("v").as<float>()[0];  // of the first key
+  });
+  EXPECT_TRUE(first_finding(*ordered, *find_relation("permuted-keys")));
+}
+
+TEST(Relations, AreLookedIntoByCampaignsInTurn) {
+  const std::unique_ptr<Target> target = open_target("cpu:dense-cache");
+  CampaignOptions options;
+  options.cases = 200;
+  const CampaignStats without = run_campaign(*target, options, {});
+  options.relations = all_relations();
+  const CampaignStats with = run_campaign(*target, options, {});
+  EXPECT_EQ(with.failed, 0U);
+  const auto covered = [](const CampaignStats& stats) {
+    int count = 0;
+    for (const auto& [word, times] : stats.features) count += word.starts_with("relation:");
+    return count;
+  };
+  EXPECT_EQ(covered(without), 0);
+  EXPECT_GE(covered(with), 8);
+}
+
+}  // namespace
+}  // namespace attnfuzz
