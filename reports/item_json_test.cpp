@@ -74,7 +74,8 @@ TEST(ItemJson, ARelationComesBack) {
   const std::string json = item_to_json(samples::item(f));
   EXPECT_EQ(item_from_json(json, "test").finding.last.verdict.relation, f.last.verdict.relation);
   std::string other = json;
-  other.replace(other.find("\"split-step\""), 12, "\"split-stop\"");
+  const std::string_view told = R"("relation":"split-step")";
+  other.replace(other.find(told), told.size(), R"("relation":"split-stop")");
   EXPECT_THROW(item_from_json(other, "test"), InputError);
 }
 

@@ -78,12 +78,14 @@ Story tell(const Report::Item& item) {
   story.title = fmt::format("{} {} on {}", target, words.does, one_line(f.shrunk.c));
   story.happened = fmt::format("{} {} {}.", target, text::line(f.version), words.does);
   const std::string worst = worst_words(f);
+  const bool related = v.failure == FailureKind::relation;
   if (!worst.empty())
     story.happened += worst;
-  else if (v.detail != f.last.outcome.text)  // an error's text stands apart
+  else if (related)
+    story.happened += " " + text::line(v.detail, 600) + ".";  // begins with a name
+  else if (v.detail != f.last.outcome.text)                   // an error's text stands apart
     story.happened +=
         " " + text::sentence(text::line(annotate(v.detail, f.shrunk.c, &f.learned), 400));
-  const bool related = v.failure == FailureKind::relation;
   story.expected = text::sentence(related ? v.relation->words : words.expected);
   story.error_text = text::clean(f.last.outcome.text);
   story.named_text = annotate(story.error_text, f.shrunk.c, &f.learned);
