@@ -139,3 +139,12 @@ def test_wrong_usage_tells_what_was_meant(arguments, words, tmp_path):
     done = attnfuzz(*arguments, cwd=tmp_path, timeout=30)
     assert done.returncode == 2 and words in done.stderr and not done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_relations_are_listed_checked_and_held(tmp_path):
+    assert "split-step" in attnfuzz("relations").stdout
+    unknown = attnfuzz("run", "-t", "cpu:naive", "--relations", "split-stp", cwd=tmp_path)
+    assert unknown.returncode == 2 and "did you mean 'split-step'" in unknown.stderr
+    right = attnfuzz("run", "-t", "cpu:linear-chunked", "--relations", "all", "--cases", "60", "--no-corpus", "--out", "out",
+                     cwd=tmp_path)
+    assert right.returncode == 0, right.stdout
