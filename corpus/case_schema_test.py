@@ -17,7 +17,7 @@ PROBLEM = {"batch": 2, "num_heads": 4, "num_kv_heads": 2, "q_len": 8, "kv_len": 
            "mask": {"align": "top_left", "rules": [{"rule": "causal"}, {"rule": "window", "left": 3, "right": 0},
                                                    {"rule": "padding", "side": "left", "lens": [3, 11]}]}}
 PLAIN = {"attnfuzz": 1, "problem": PROBLEM, "data": {"seed": 7, "dist": "normal", "nonfinite": "none"},
-         "expect": {"cpu:naive": "pass", "specimen:x": "fail:error"}}
+         "expect": {"cpu:naive": "pass", "specimen:x": "fail:error", "specimen:y": "fail:shape kv-heads"}}
 CACHED = {**PLAIN, "problem": {**{k: v for k, v in PROBLEM.items() if k not in ("q_len", "kv_len")},
                                "mask": {"align": "top_left", "rules": []}},
           "cache": {"kind": "paged", "capacity": 64, "page_size": 16},
@@ -64,6 +64,7 @@ GONE = object()
     (PLAIN, "data/seed", -1),
     (PLAIN, "data/seed", 2**64),
     (PLAIN, "expect/cpu:naive", "fail"),
+    (PLAIN, "expect/cpu:naive", "pass kv-heads"),
     (PLAIN, "steps", []),
     (CACHED, "steps", GONE),
     (CACHED, "problem/q_len", 1),

@@ -9,8 +9,11 @@ namespace attnfuzz {
 
 inline constexpr int case_format_version = 1;
 
-/// A corpus file: a case and, for each target or "target@version", the expected verdict
-/// ("pass", or "fail:<kind>").
+/// What CaseFile::expect holds, as a regular expression.
+inline constexpr const char* expectation_pattern = "^(pass|fail:[a-z]+( [a-z0-9-]+)?)$";
+
+/// A corpus file: a case and, for each target or "target@environment", the expected verdict:
+/// "pass", "fail:<kind>", or "fail:<kind> <word>" with the signature or the likeliest cause's name.
 struct CaseFile {
   Case c;
   std::string about;  ///< a line for people: what the case shows, and its source

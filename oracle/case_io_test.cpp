@@ -43,7 +43,7 @@ const std::string plain = R"({
     }
   },
   "data": {"seed": 18446744073709551615, "dist": "normal", "nonfinite": "none"},
-  "expect": {"cpu:naive": "pass", "onnxruntime:Attention@1.20": "fail:mismatch"}
+  "expect": {"cpu:naive": "pass", "onnxruntime:Attention@1.20": "fail:mismatch head-map"}
 }
 )";
 
@@ -178,9 +178,11 @@ const Wrong wrongs[] = {
     {plain, "\"attnfuzz\": 1", "\"attnfuzz\": 2", "/attnfuzz: expected format version 1, found 2"},
     {plain, "\"attnfuzz\": 1,", "", "expected the key \"attnfuzz\""},
     {plain, "\"expect\"", "\"expects\"", "/expects: unknown key here, expected only attnfuzz,"},
-    {plain, "\"fail:mismatch\"", "\"fail\"",
+    {plain, "\"fail:mismatch head-map\"", "\"fail:mismatch \"",
      "/expect/onnxruntime:Attention@1.20: expected \"pass\" or \"fail:\""},
-    {plain, "\"onnxruntime:Attention@1.20\": \"fail:mismatch\"", "\"./a~b.so\": 1",
+    {plain, "\"fail:mismatch head-map\"", "\"fail\"",
+     "/expect/onnxruntime:Attention@1.20: expected \"pass\" or \"fail:\""},
+    {plain, "\"onnxruntime:Attention@1.20\": \"fail:mismatch head-map\"", "\"./a~b.so\": 1",
      "/expect/.~1a~0b.so: expected a text, found 1"},
     {plain, "\"expect\"", "\"steps\": [], \"expect\"", "/steps: unknown key here"},
     {cached, "\"batch\": 2,", "\"batch\": 2, \"q_len\": 1,", "/problem/q_len: unknown key here"},

@@ -39,7 +39,7 @@ OrderedJson schema_of(const std::vector<int64_t>&, Limits limits = {0}) {
 }
 OrderedJson schema_of(const std::map<std::string, std::string>&) {
   return {{"type", "object"},
-          {"additionalProperties", {{"type", "string"}, {"pattern", "^(pass|fail:[a-z]+)$"}}}};
+          {"additionalProperties", {{"type", "string"}, {"pattern", expectation_pattern}}}};
 }
 template <class E>
 requires std::is_enum_v<E> OrderedJson schema_of(E) {

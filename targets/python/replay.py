@@ -15,7 +15,8 @@ def program() -> str:
 
 
 def verdict(case: Path, target: str) -> dict:
-    """{"verdict": "pass" | "fail:KIND" | "skip" | "not run", "version", "signature", "causes", "detail"}."""
+    """{"verdict": "pass" | "fail:KIND" | "skip" | "not run", "version", "signature", "causes", "detail"}, and where the case
+    ran "found" (as a case file's "expect" would say it) and, if the file expects something of the target, "as_expected"."""
     done = subprocess.run([program(), "replay", case, "-t", target, "--json", "--timeout", TIMEOUT], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     found = {"version": "", "signature": "", "causes": []}

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "oracle/case_io.h"
+#include "reports/expectation.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/relation_options.h"
@@ -16,7 +17,7 @@ struct Options {
   TargetOptions open;
   RelationOptions relations;
   std::vector<std::string> files, targets;
-  bool json = false;
+  bool json = false, as_expected = false;
 };
 
 /// The targets named by -t, or those that the case file expects a verdict for.
@@ -33,14 +34,16 @@ std::vector<std::string> targets_for(const Options& options, const CaseFile& fil
 
 /// One case on one target: a verdict, or why it is outside what the target claims.
 struct Judged {
-  std::string path, target, version, outside;
+  std::string path, target, version, outside, expected;
   Finding finding;
 
   const Verdict& verdict() const { return finding.first.verdict; }
+  bool ran() const { return outside.empty(); }
+  bool as_expected() const { return ran() && meets(expected, finding); }
 };
 
 void print_text(const Judged& j) {
-  if (!j.outside.empty()) {
+  if (!j.ran()) {
     fmt::print("skip  {} on {}: outside what it claims: {}\n", j.path, j.target, j.outside);
     return;
   }
@@ -54,10 +57,16 @@ void print_text(const Judged& j) {
              finding_terminal({j.finding, diagnose(j.finding), "", "", "", ""}, use_colour()));
 }
 
+/// What the case file has to say to it.
+void print_expectation(const Judged& j) {
+  if (j.expected.empty() || j.as_expected()) return;
+  fmt::print("  expected {}, found {}\n", j.expected, expectation_of(j.finding));
+}
+
 /// One line; verdict as in a case file's "expect".
 void print_json(const Judged& j) {
   nlohmann::ordered_json json = {{"case", j.path}, {"target", j.target}, {"version", j.version}};
-  if (!j.outside.empty()) {
+  if (!j.ran()) {
     json.update({{"verdict", "skip"}, {"detail", "outside what it claims: " + j.outside}});
   } else {
     json["verdict"] = std::string(name(j.verdict().kind));
@@ -68,32 +77,45 @@ void print_json(const Judged& j) {
       for (const Cause& cause : diagnose(j.finding))
         json["causes"].push_back({{"name", cause.name}, {"words", cause.words}});
     }
+    json["found"] = expectation_of(j.finding);
+  }
+  if (!j.expected.empty()) {
+    json["expected"] = j.expected;
+    json["as_expected"] = j.as_expected();
   }
   fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
                 const std::string& name, const Options& options) {
-  Judged judged{path, name, target.info().version, target.info().capabilities.why_not(file.c), {}};
-  if (judged.outside.empty())
+  Judged judged{path, name, target.info().version, target.info().capabilities.why_not(file.c),
+                "",   {}};
+  if (const auto found = file.expect.find(name); found != file.expect.end())
+    judged.expected = found->second;
+  if (judged.ran())
     judged.finding =
         make_finding(target, file.c, examine_with(target, file.c, options.relations.chosen()), 0);
   return judged;
 }
 
 int replay(const Options& options) {
-  int failed = 0, judged = 0;
+  int failed = 0, judged = 0, unexpected = 0;
   for (const std::string& path : options.files) {
     const CaseFile file = read_case(path);
     for (const std::string& target : targets_for(options, file, path)) {
       const Judged result = judge_on(*options.open.open(target), file, path, target, options);
       (options.json ? print_json : print_text)(result);
-      judged += result.outside.empty();
-      failed += result.outside.empty() && result.verdict().failed();
+      if (!options.json && result.ran()) print_expectation(result);
+      judged += result.ran();
+      failed += result.ran() && result.verdict().failed();
+      unexpected += !result.expected.empty() && !result.as_expected();
     }
   }
-  if (!options.json) fmt::print("{} judged, {} failed\n", judged, failed);
-  return failed > 0 ? findings : nothing_found;
+  if (!options.json) {
+    fmt::print("{} judged, {} failed", judged, failed);
+    fmt::print("{}\n", options.as_expected ? fmt::format(", {} not as expected", unexpected) : "");
+  }
+  return (options.as_expected ? unexpected : failed) > 0 ? findings : nothing_found;
 }
 
 }  // namespace
@@ -105,6 +127,9 @@ void add_replay(CLI::App& app, int& exit_code) {
   app.add_option("-t,--target", options->targets,
                  "Targets to run them on (default: those that the file expects a verdict for)");
   app.add_flag("--json", options->json, "One line of JSON for each case and target");
+  app.add_flag(
+      "--as-expected", options->as_expected,
+      "Exit 1 where a verdict is not the one that the case file expects, not where it fails");
   options->open.add(app);
   options->relations.add(app);
   app.callback([options, &exit_code] { exit_code = replay(*options); });

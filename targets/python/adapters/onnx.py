@@ -2,8 +2,7 @@
 
 What is claimed is what the operator's schema says (onnx/docs/Operators.md): is_causal is aligned to the upper left; attn_mask is
 boolean (True takes part) or added; softcap comes before the mask; a row without keys gives zeros; as many key heads as divide
-the heads. The evaluator computes in NumPy in the inputs' type. It takes the root of `scale`, a float32 attribute, in float32
-(docs/findings.md), so that f64 is held to f32's bound only.
+the heads. The evaluator computes in NumPy in the inputs' type.
 """
 from __future__ import annotations
 
@@ -40,7 +39,6 @@ class Attention:
                      "chunk.origin:token", "padding.side:left", "padding.side:right", "data:large", "data:constant",
                      "data:one_hot", *(f"rule:{name}" for name in RULES),
                      *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk"))],
-        "precision": {"f64": {"accumulate": "f32", "p": "f32"}},
     }
 
     def __init__(self, opset: int):

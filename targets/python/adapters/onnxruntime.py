@@ -10,8 +10,7 @@ GroupQueryAttention in docs/ContribOperators.md, ai.onnx Attention 23 to 25 in o
   ("fixed"), or sliding_window_cache ("ring"). Ragged steps use query_seqlens, which asks for past + q_len <= capacity.
 - Attention: is_causal is aligned to the upper left without a cache; attn_mask is boolean or added; softcap comes before the
   mask; a row without keys gives zeros. f32 and f16 have a kernel in opsets 23 and 24, f64 and opset 25 run the operator's
-  function body. It computes 1/sqrt(head_size) and its root in f32 whatever the inputs are (docs/findings.md), so that f64
-  is held to f32's bound only.
+  function body.
 """
 from __future__ import annotations
 

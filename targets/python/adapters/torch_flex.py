@@ -1,12 +1,14 @@
-"""PyTorch's torch.nn.attention.flex_attention, uncompiled, with the mask as mask_mod in a block mask, and softcap and bias as
-score_mod.
+"""PyTorch's torch.nn.attention.flex_attention on the CPU, with the mask as mask_mod in a block mask, and softcap and bias as
+score_mod: uncompiled, and compiled by Inductor with the case's sizes fixed or as symbols (torch.compile's dynamic).
 
 What is claimed is what its documentation says (PyTorch 2.13): score_mod sees the scaled score; a row that sees no key gives
-zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32 (the uncompiled form is the composed one).
+zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32. The compiled forms need a C++ compiler, and take
+their time: each case is compiled anew (torch.compiler.reset), so that no earlier one decides which sizes are symbols.
 """
 from __future__ import annotations
 
 import importlib.metadata
+import re
 
 import numpy as np
 from attnfuzz_worker import to_layout, visible
@@ -16,7 +18,6 @@ RULES = ["causal", "window", "chunk", "prefix", "documents", "padding", "boolean
 
 
 class FlexAttention:
-    name, about = "torch-flex:eager", "flex_attention, not compiled"
     version = importlib.metadata.version("torch")
     capabilities = {
         "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 200],
@@ -28,6 +29,9 @@ class FlexAttention:
                      *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk"))],
         "precision": {"f32": {"exp_ulps": 20}},
     }
+
+    def __init__(self, name: str, about: str, compiled: dict | None = None):
+        self.name, self.about, self.compiled = f"torch-flex:{name}", f"flex_attention, {about}", compiled
 
     def load(self) -> None:
         import warnings
@@ -68,12 +72,21 @@ class FlexAttention:
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p = case["problem"]
         q, k, v = (self.torch.from_numpy(np.ascontiguousarray(to_layout(case, tensors[name], "bhsd"))) for name in "qkv")
-        with self.torch.inference_mode():
-            out = self.flex.flex_attention(q, k, v, score_mod=self.score_mod(case, tensors),
-                                           block_mask=self.block_mask(case, tensors), scale=p["scale"],
-                                           enable_gqa=p["num_heads"] != p["num_kv_heads"])
+        call = self.flex.flex_attention
+        if self.compiled is not None:
+            self.torch.compiler.reset()
+            call = self.torch.compile(call, **self.compiled)
+        try:
+            with self.torch.inference_mode():
+                out = call(q, k, v, score_mod=self.score_mod(case, tensors), block_mask=self.block_mask(case, tensors),
+                           scale=p["scale"], enable_gqa=p["num_heads"] != p["num_kv_heads"])
+        except Exception as e:
+            if said := re.findall(r"\berror: (.+)", str(e)):  # a compiler's, among pages of warnings and temporary names
+                raise RuntimeError(f"{type(e).__name__}: C++ compile error: {said[0]}") from e
+            raise
         return [{"out": to_layout(case, out.contiguous().numpy(), "bhsd")}]
 
 
 def targets() -> list:
-    return [FlexAttention()]
+    return [FlexAttention("eager", "not compiled"), FlexAttention("compiled", "compiled for each size", {"dynamic": False}),
+            FlexAttention("compiled-dynamic", "compiled with symbolic sizes", {"dynamic": True})]

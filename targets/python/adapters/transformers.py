@@ -61,8 +61,8 @@ FAMILIES = {
     "qwen2": Family("qwen2", "Qwen2Model", "Qwen2Config", dict(max_window_layers=0), window=True, layer_types=True),
     "gemma2": Family("gemma2", "Gemma2Model", "Gemma2Config", dict(hidden_activation="gelu"), ("eager", "flex_attention"),
                      window=True, layer_types=True, features=("softcap",)),
-    "gpt_oss": Family("gpt_oss", "GptOssModel", "GptOssConfig", dict(
-        num_local_experts=1, num_experts_per_tok=1, rope_scaling=dict(rope_type="default", rope_theta=1e4)), ("eager",),
+    "gpt_oss": Family("gpt_oss", "GptOssModel", "GptOssConfig", dict(  # its experts ask for rows of a multiple of 16 bytes
+        hidden_size=16, num_local_experts=1, num_experts_per_tok=1, rope_scaling=dict(rope_type="default", rope_theta=1e4)), ("eager",),
         window=True, layer_types=True, features=("sinks",)),
 }
 CACHES = {"dynamic": "DynamicCache", "fixed": "StaticCache"}
@@ -82,10 +82,13 @@ def shift(array: np.ndarray, lens: list, back: bool = False) -> np.ndarray:
     return np.stack([np.roll(row, (n - count) if back else (count - n), axis=0) for row, n in zip(array, lens)])
 
 
-def padding_slots(case: dict) -> int:
-    """Slots that the padding of ragged steps takes beside the tokens of the fullest row, at most."""
-    lens = [(step["q_len"], step["lens"]) for step in case["steps"] if step.get("lens")]
-    return sum(count for count, _ in lens) - max((sum(row) for row in zip(*(each for _, each in lens))), default=0)
+def slots_needed(case: dict) -> int:
+    """The most slots of a row that are filled at once: the padding of ragged steps fills some too."""
+    filled = most = 0
+    for step in case["steps"]:
+        filled = {"reset": 0, "crop": min(filled, step.get("length", 0)), "reorder": filled}.get(step["op"], filled + step.get("q_len", 0))
+        most = max(most, filled)
+    return most
 
 
 class Session:
@@ -205,7 +208,7 @@ class Target:
         if f.chunk:
             settings["attention_chunk_size"] = rule(case, "chunk")["size"]
         if "softcap" in f.features:
-            settings |= dict(attn_logit_softcapping=p["softcap"] or None, query_pre_attn_scalar=p["head_dim"])
+            settings |= dict(attn_logit_softcapping=float(p["softcap"]) or None, query_pre_attn_scalar=p["head_dim"])
         return getattr(import_module(f"transformers.models.{f.module}"), f.config)(**settings)
 
     def model(self, case: dict, tensors: dict):
@@ -223,8 +226,8 @@ class Target:
     def cache(self, case: dict, config):
         """A cache of the case's kind, made through whichever constructor this release has."""
         kind, batch = getattr(hf, self.caches[case["cache"]["kind"]]), case["problem"]["batch"]
-        offered = dict(config=config, max_cache_len=case["cache"].get("capacity", 0) + padding_slots(case), max_batch_size=batch, device="cpu",
-                       dtype=torch.float32)
+        offered = dict(config=config, max_cache_len=max(case["cache"].get("capacity", 0), slots_needed(case)), max_batch_size=batch,
+                       device="cpu", dtype=torch.float32)
         taken = inspect.signature(kind.__init__).parameters
         if "max_batch_size" not in taken:
             offered["batch_size"] = batch

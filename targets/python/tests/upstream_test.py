@@ -61,7 +61,7 @@ def test_a_release_outside_the_table_takes_its_pins_from_the_nearest_older_one()
 def test_the_corpus_names_environments_that_the_table_has():
     data = env.table()
     rows = upstream.expectations(data, only="", short=False)
-    assert {row["environment"] for row in rows} <= set(data["env"])
+    assert {row["environment"] for row in rows} <= {*data["env"], *data["base"]}
     assert set(data["short"]) <= {row["environment"] for row in rows}
     assert {row["case"] for row in data["unavailable"]} <= {row["case"] for row in rows}
     assert all(data["env"][name]["base"] in data["base"] for name in data["env"])
@@ -81,10 +81,13 @@ def test_an_environment_counts_as_missing_when_its_pins_change(tmp_path, monkeyp
 
 def test_the_table_marks_what_is_not_as_expected_and_what_was_not_run():
     common = {"case": "s/c.case.json", "target": "p:t", "version": "1", "signature": "", "cause": "", "causes": [], "detail": ""}
-    rows = [common | {"environment": "p-1", "verdict": "pass", "expected": "fail:error"},
+    rows = [common | {"environment": "p-0", "verdict": "fail:error", "expected": "fail:error kv-heads", "as_expected": True},
+            common | {"environment": "p-1", "verdict": "fail:error", "expected": "fail:error kv-heads", "as_expected": False,
+                      "found": "fail:error mask-axis"},
             common | {"environment": "p-2", "verdict": "not installed", "expected": "pass"},
             common | {"environment": "p-3", "verdict": "needs GPU"}]
-    assert [upstream.differs(row) for row in rows] == [True, False, False]
+    assert [upstream.differs(row) for row in rows] == [False, True, False, False]
     text = upstream.markdown(rows)
-    assert "| s/c | p:t | p-1 | 1 | pass (expected fail:error) |" in text
+    assert "| s/c | p:t | p-0 | 1 | fail:error |" in text
+    assert "| s/c | p:t | p-1 | 1 | fail:error mask-axis (expected fail:error kv-heads) |" in text
     assert "p-2: not installed" in text and "p-3: needs GPU" in text

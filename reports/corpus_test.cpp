@@ -6,9 +6,9 @@
 #include <sstream>
 #include <vector>
 
-#include "fuzz/judge.h"
 #include "oracle/build.h"
 #include "oracle/case_io.h"
+#include "reports/expectation.h"
 
 namespace attnfuzz {
 namespace {
@@ -26,11 +26,6 @@ bool is_builtin(std::string_view target) {
   const auto table = builtin_targets();
   return std::any_of(table.begin(), table.end(),
                      [&](const BuiltinTarget& entry) { return entry.name == target; });
-}
-
-std::string words(const Verdict& verdict) {
-  if (!verdict.failed()) return std::string(name(verdict.kind));
-  return "fail:" + std::string(name(verdict.failure));
 }
 
 TEST(Corpus, FilesAreInCanonicalForm) {
@@ -51,6 +46,13 @@ TEST(Corpus, FilesTellWhatTheyShow) {
   }
 }
 
+TEST(Corpus, AnExpectedFailureSaysWhichOne) {
+  for (const auto& file : corpus_files())
+    for (const auto& [target, expected] : read_case(file.string()).expect)
+      EXPECT_TRUE(expected == "pass" || expected.find(' ') != std::string::npos)
+          << file << " " << target << ": add the cause or signature behind \"" << expected << '"';
+}
+
 TEST(Corpus, BuiltInTargetsDoAsExpected) {
   for (const auto& file : corpus_files()) {
     const CaseFile content = read_case(file.string());
@@ -58,9 +60,11 @@ TEST(Corpus, BuiltInTargetsDoAsExpected) {
       if (!is_builtin(target)) continue;
       const std::unique_ptr<Target> opened = open_target(target);
       EXPECT_EQ(opened->info().capabilities.why_not(content.c), "") << file << " " << target;
-      const Examination examination = examine(*opened, content.c);
-      EXPECT_EQ(words(examination.verdict), expected)
-          << file << " " << target << ": " << examination.verdict.detail;
+      const Finding finding =
+          finding_of(opened->info(), 0, 0, {content.c, examine(*opened, content.c)});
+      EXPECT_TRUE(meets(expected, finding))
+          << file << " " << target << ": expected \"" << expected << "\", found \""
+          << expectation_of(finding) << "\": " << finding.first.verdict.detail;
     }
   }
 }

@@ -1,0 +1,109 @@
+"""Campaigns against the newest releases, from campaigns.toml: run one after another, and the table of what they found.
+
+    tools/campaigns.sh --out DIR [--only WORD] [--scale X] [--no-run] [--markdown FILE] [--json FILE]
+
+A campaign that has its summary under DIR is not run again, so an interrupted run goes on where it stopped. --only: targets
+or environments with WORD in their name. --scale: every time times X. --no-run: the table of what DIR holds.
+Every finding has to be judged by hand: `judged` in campaigns.toml says what its signature is, by a heading of
+docs/findings.md. Exit: 0 all judged, 1 some finding is not, 2 wrong usage.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from replay import TIMEOUT, program
+
+TABLE = Path(__file__).with_name("campaigns.toml")
+COLUMNS = ("target", "environment", "version", "minutes", "cases", "passed", "declined", "failed", "findings")
+HEAD = """# Campaigns against the newest releases
+
+Printed by `tools/campaigns.sh --out DIR --markdown docs/campaigns.md --json docs/campaigns.json`; do not edit. Each row is one
+`attnfuzz run -t TARGET@ENVIRONMENT --time …` on a CPU (targets/python/campaigns.toml), the cases of corpus/ first. A finding is
+one signature; its name is a heading of findings.md, where it is judged. Declined: the package's documentation excludes the case.
+"""
+
+
+def name(entry: dict) -> str:
+    return f'{entry["target"]}@{entry["environment"]}'
+
+
+def folder(out: Path, entry: dict) -> Path:
+    return out / name(entry).replace(":", "_")
+
+
+def run(entry: dict, seconds: float, seed: int, to: Path) -> None:
+    """One campaign; its exit status is in its summary too."""
+    words = [program(), "run", "-t", name(entry), "--time", f"{round(seconds)}s", "--seed", str(seed), "--timeout", TIMEOUT,
+             "--out", str(to), "--format", "md"]
+    subprocess.run(words, check=False)
+
+
+def row(entry: dict, summary: dict, judged: dict) -> dict:
+    """A line of the table."""
+    counts, findings = summary["targets"][0], summary["findings"]
+    version = findings[0]["version"] if findings else entry["environment"].rpartition("-")[2]
+    named: dict[str, list[str]] = {}
+    for finding in findings:
+        named.setdefault(judged.get(finding["signature"], "not judged"), []).append(finding["signature"])
+    return {"target": entry["target"], "environment": entry["environment"], "version": version,
+            "minutes": round(counts["seconds"] / 60, 1), "cases": counts["cases"], "passed": counts["passed"],
+            "declined": counts["skipped"], "failed": counts["failed"], "findings": named, "seed": summary["seed"]}
+
+
+def findings_cell(named: dict) -> str:
+    return "; ".join(f'{heading} ({", ".join(f"`{s}`" for s in signatures)})' for heading, signatures in sorted(named.items()))
+
+
+def markdown(rows: list[dict]) -> str:
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for each in rows:
+        cells = each | {"findings": findings_cell(each["findings"])}
+        lines.append("| " + " | ".join(str(cells[column]) for column in COLUMNS) + " |")
+    total = {key: sum(each[key] for each in rows) for key in ("minutes", "cases", "passed", "declined", "failed")}
+    names = {heading for each in rows for heading in each["findings"]}
+    lines += ["", f'Together: {total["minutes"]:.0f} minutes, {total["cases"]} cases, {total["passed"]} passed, {total["declined"]} '
+                  f'declined, {total["failed"]} failed, {len(names)} bugs.']
+    return HEAD + "\n" + "\n".join(lines) + "\n"
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="tools/campaigns.sh", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--only", default="", metavar="WORD")
+    parser.add_argument("--scale", type=float, default=1.0, metavar="X")
+    parser.add_argument("--no-run", action="store_true")
+    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args(argv)
+    data = tomllib.loads(TABLE.read_text())
+    rows, missing = [], []
+    for entry in data["campaign"]:
+        if args.only not in name(entry):
+            continue
+        summary = folder(args.out, entry) / "summary.json"
+        if not summary.exists() and not args.no_run:
+            run(entry, 60 * entry["minutes"] * args.scale, data["seed"], summary.parent)
+        if summary.exists():
+            rows.append(row(entry, json.loads(summary.read_text()), data["judged"]))
+        else:
+            missing.append(name(entry))
+    text = markdown(rows)
+    if args.markdown:
+        args.markdown.write_text(text)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+    print(text)
+    for absent in missing:
+        print(f"not run: {absent}")
+    unjudged = sum(len(each["findings"].get("not judged", [])) for each in rows)
+    print(f"{len(rows)} campaigns, {unjudged} findings not judged", flush=True)
+    return 1 if unjudged else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
