@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from attnfuzz_worker import merge_heads, to_layout
 
-REQUIRES = ["triton", "transformers", "einops"]
+REQUIRES = ["triton", "transformers", "einops", "torch", "numpy"]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 

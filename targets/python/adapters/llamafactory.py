@@ -17,7 +17,7 @@ from pathlib import Path
 from llamafactory.hparams import ModelArguments
 from llamafactory.model.model_utils.attention import configure_attn_implementation
 
-REQUIRES = ["llamafactory", "transformers", "torch"]
+REQUIRES = ["llamafactory", "transformers", "torch", "numpy"]
 SETTINGS = ("auto", "disabled", "sdpa", "fa2")
 
 

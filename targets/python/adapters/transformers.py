@@ -24,7 +24,7 @@ import torch
 import transformers as hf
 from attnfuzz_worker import merge_heads, rule, split_heads
 
-REQUIRES = ["transformers", "torch"]
+REQUIRES = ["transformers", "torch", "numpy"]
 VERSION = tuple(int(n) for n in hf.__version__.split(".")[:2])
 
 

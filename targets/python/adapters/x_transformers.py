@@ -17,7 +17,7 @@ import torch
 from attnfuzz_worker import merge_heads, rule, split_heads, to_layout, visible
 from x_transformers.x_transformers import Attention
 
-REQUIRES = ["x-transformers", "torch"]
+REQUIRES = ["x-transformers", "torch", "numpy"]
 
 OPTIONS = inspect.signature(Attention.__init__).parameters
 

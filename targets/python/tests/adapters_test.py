@@ -1,5 +1,6 @@
-"""The adapters of ONNX Runtime and PyTorch against attention written in NumPy, one case for each way they put a case to
-the package. attnfuzz itself holds them against its oracle with generated cases; this tells a wrong adapter apart."""
+"""The adapters against attention written in NumPy, one case for each way they put a case to the package. attnfuzz itself
+holds them against its oracle with generated cases; this tells a wrong adapter apart. Those whose package is not installed are
+skipped, with its name: run this file with an environment's interpreter (`attnfuzz env path NAME`) for more of them."""
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ PROBLEM = {"batch": 2, "num_heads": 4, "num_kv_heads": 4, "q_len": 5, "kv_len": 
            "head_map": "grouped", "bias_order": "after_softcap", "fully_masked": "zero"}
 TOLERANCE = {"f64": 1e-6, "f32": 1e-5, "f16": 1e-2, "bf16": 5e-2}
 CAUSAL, WINDOW = {"rule": "causal"}, {"rule": "window", "left": 1, "right": 0}
+CHUNK = {"rule": "chunk", "size": 3, "origin": "slot"}
 RIGHT, LEFT = ({"rule": "padding", "side": side, "lens": [3, 5]} for side in ("right", "left"))
 BIAS, KEEP = {"rule": "bias", "shape": "bhqk"}, {"rule": "boolean", "shape": "bqk", "keep": 60}
 NOTHING = {"rule": "padding", "side": "right", "lens": [0, 5]}
@@ -26,12 +28,20 @@ CROSS, GQA = {"q_len": 3, "kv_len": 7}, {"num_kv_heads": 2}
 PLAYED = [{"op": "prefill", "q_len": 4}, {"op": "decode", "q_len": 1}, {"op": "reorder", "rows": [1, 1]},
           {"op": "append", "q_len": 3}, {"op": "crop", "length": 5}, {"op": "decode", "q_len": 1}, {"op": "reset"},
           {"op": "prefill", "q_len": 2}]
+GROWN = [{"op": "prefill", "q_len": 4}, {"op": "decode", "q_len": 1}, {"op": "append", "q_len": 3}]
 RAGGED = [{"op": "prefill", "q_len": 4, "lens": [4, 2]}, {"op": "append", "q_len": 3, "lens": [1, 3]},
           {"op": "decode", "q_len": 1}]
 
 MHA, GROUPED, ATTENTION, ATTENTION_25, MATH, FLASH = (
     "onnxruntime:MultiHeadAttention", "onnxruntime:GroupQueryAttention", "onnxruntime:Attention",
     "onnxruntime:Attention-25", "torch:sdpa-math", "torch:sdpa-flash")
+REFERENCE, FLEX, JAX, KERAS = (
+    ["onnx:reference-23", "onnx:reference-24"], "torch-flex:eager", "jax:dot-product-attention",
+    ["keras:torch", "keras:jax", "keras:numpy"])
+LLAMA, MISTRAL, LLAMA4, GEMMA, GPT_OSS, FACTORY, PLAIN, FUSED = (
+    "transformers:llama-sdpa", "transformers:mistral-eager", "transformers:llama4-sdpa", "transformers:gemma2-eager",
+    "transformers:gpt_oss-eager", "llamafactory:qwen2-sdpa", "x-transformers:attention-plain", "x-transformers:attention-flash")
+ANY = {"fully_masked": "any"}
 DENSE = [[], [CAUSAL], [CAUSAL, WINDOW], [RIGHT], [LEFT], [CAUSAL, RIGHT], [KEEP], [BIAS], [BIAS, CAUSAL], [KEEP, BIAS]]
 CASES = [
     *((target, {"layout": layout}, rules) for target in (MHA, ATTENTION, ATTENTION_25, MATH, FLASH)
@@ -45,9 +55,28 @@ CASES = [
     *((target, {"softcap": 2}, rules) for target in (GROUPED, ATTENTION, ATTENTION_25) for rules in ([CAUSAL], [CAUSAL, BIAS])),
     *((target, {"dtype": dtype}, [CAUSAL, BIAS]) for target in (MATH, FLASH) for dtype in ("f64", "f16", "bf16")),
     *((ATTENTION, {"dtype": dtype}, [CAUSAL, BIAS]) for dtype in ("f64", "f16")),
+    *((target, {"layout": layout}, rules) for target in (*REFERENCE, FLEX, JAX, *KERAS) for layout in ("bhsd", "bshd")
+      for rules in DENSE),
+    *((target, CROSS | {"scale": 0.3}, [*rules]) for target in (*REFERENCE, FLEX, JAX, *KERAS) for rules in ([], [CAUSAL], [KEEP])),
+    *((target, GQA, [CAUSAL]) for target in (*REFERENCE, FLEX, JAX, "keras:torch", "keras:jax", LLAMA, MISTRAL, GPT_OSS, PLAIN, FUSED)),
+    *((target, {"softcap": 2}, [CAUSAL, BIAS]) for target in (*REFERENCE, FLEX)),
+    (FLEX, {"softcap": 2, "bias_order": "before_softcap", "head_dim_v": 3}, [CAUSAL, BIAS]),
+    *((JAX, {"dtype": dtype}, [CAUSAL, BIAS]) for dtype in ("f16", "bf16")), (JAX, {}, [CAUSAL, WINDOW, BIAS]), (JAX, {}, [RIGHT, BIAS]),
+    *((target, ANY | {"layout": layout}, rules) for target in (LLAMA, MISTRAL, GEMMA, GPT_OSS, FACTORY, PLAIN, FUSED)
+      for layout in ("bhsd", "bshd") for rules in ([CAUSAL], [CAUSAL, LEFT], [CAUSAL, RIGHT])),
+    *((target, {}, [CAUSAL, WINDOW]) for target in (MISTRAL, GEMMA, GPT_OSS, FACTORY, PLAIN, FUSED)),
+    *((LLAMA4, ANY, [CAUSAL, CHUNK, *more]) for more in ([], [RIGHT])),
+    (GEMMA, {"softcap": 2}, [CAUSAL]), (GPT_OSS, {"sinks": True}, [CAUSAL]), (PLAIN, {"softcap": 2}, [CAUSAL]),
+    *((target, {"memory_kv": 3} | more, [CAUSAL]) for target in (PLAIN, FUSED)
+      for more in ({}, GQA, {"num_kv_heads": 1}, GQA | {"head_map": "interleaved"})),
     (GROUPED, {}, []), (GROUPED, {"sinks": True}, [CAUSAL]), (GROUPED, {"dtype": "f16"} | GQA, [CAUSAL, WINDOW, BIAS]),
 ]
 CACHED = [
+    *((LLAMA, GQA | {"layout": layout}, [CAUSAL], {"kind": kind} | ({"capacity": 12} if kind == "fixed" else {}), steps)
+      for layout in ("bhsd", "bshd") for kind in ("dynamic", "fixed") for steps in (GROWN, RAGGED)),
+    (LLAMA, GQA, [CAUSAL], {"kind": "dynamic"}, PLAYED),
+    *((target, GQA, [CAUSAL, WINDOW], {"kind": "dynamic"}, GROWN) for target in (MISTRAL, GEMMA, GPT_OSS, FACTORY)),
+    *((target, GQA, [CAUSAL], {"kind": "dynamic"}, GROWN) for target in (PLAIN, FUSED)),
     *((target, {"layout": layout}, rules, {"kind": "dynamic"}, PLAYED) for layout in ("bhsd", "bshd")
       for target, rules in ((MHA, []), (MHA, [CAUSAL]), (ATTENTION, [CAUSAL]), (ATTENTION, [CAUSAL, WINDOW]),
                             (ATTENTION_25, [CAUSAL, WINDOW]), (GROUPED, [CAUSAL]), (GROUPED, [CAUSAL, WINDOW]))),
@@ -68,10 +97,12 @@ def make_case(problem: dict, rules: list, cache: dict | None = None, steps: list
 
 def attend(p: dict, q, k, v, seen, bias=0.0, sinks=None):
     """[batch, heads, len, dim] in float64; rows that see nothing give zeros."""
-    k, v = (np.repeat(x, p["num_heads"] // p["num_kv_heads"], axis=1) for x in (k, v))
+    group = p["num_heads"] // p["num_kv_heads"]
+    k, v = (np.tile(x, (1, group, 1, 1)) if p["head_map"] == "interleaved" else np.repeat(x, group, axis=1) for x in (k, v))
     s = q @ k.swapaxes(-1, -2) * (p["scale"] or p["head_dim"] ** -0.5)
+    first = bias if p["bias_order"] == "before_softcap" else 0.0
     if p["softcap"]:
-        s = p["softcap"] * np.tanh(s / p["softcap"])
+        s, bias = p["softcap"] * np.tanh((s + first) / p["softcap"]), bias - first
     weight = np.where(seen, np.exp(s + bias), 0)
     total = weight.sum(-1, keepdims=True) + (0 if sinks is None else np.exp(sinks)[None, :, None, None])
     return weight / np.where(total == 0, 1, total) @ v
@@ -79,7 +110,7 @@ def attend(p: dict, q, k, v, seen, bias=0.0, sinks=None):
 
 def wide(case: dict, tensors: dict) -> dict:
     dtype = case["problem"]["dtype"]
-    return {name: widen(t, dtype).astype(np.float64) if name in ("mask", "bias", "sinks") else
+    return {name: widen(t, dtype).astype(np.float64) if name in ("mask", "bias", "sinks", "mem_k", "mem_v") else
             to_layout(case, widen(t, dtype).astype(np.float64), "bhsd") for name, t in tensors.items()}
 
 
@@ -114,15 +145,18 @@ def target():
     opened = {}
 
     def get(name: str):
-        package = name.partition(":")[0]
-        try:
-            importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            pytest.skip(f"{package} is not installed: see targets/python/requirements-{package}.txt")
+        if name in KERAS and (other := [each for each in opened if each in KERAS and each != name]):
+            pytest.skip(f"a process has one Keras backend, here {other[0]}'s")
         if name not in opened:
             opened[name], why_not = worker.find(name)
-            assert opened[name], why_not
-            opened[name].load()
+            if opened[name] is None and why_not.startswith("not installed"):
+                opened[name] = why_not
+            elif opened[name] is None:
+                pytest.fail(why_not)
+            else:
+                opened[name].load() if hasattr(opened[name], "load") else None
+        if isinstance(opened[name], str):
+            pytest.skip(opened[name])
         return opened[name]
 
     return get
@@ -135,21 +169,27 @@ def close(case: dict, got, want) -> None:
 
 @pytest.mark.parametrize(("name", "problem", "rules"), CASES)
 def test_one_call(target, name, problem, rules):
-    case = make_case(problem, rules)
+    opened, case = target(name), make_case(problem, rules)
     tensors = attnfuzz_philox.inputs(case)
     given = wide(case, tensors)
-    want = attend(case["problem"], given["q"], given["k"], given["v"], given.get("mask", 1) != 0, given.get("bias", 0.0),
-                  given.get("sinks"))
-    (step,) = target(name).run(case, tensors)
+    p, k, v, seen = case["problem"], given["k"], given["v"], given.get("mask", np.ones((1, 1, 1, 1))) != 0
+    if p["memory_kv"]:  # before all keys, seen by every query
+        k, v = (np.concatenate([np.broadcast_to(given[m], (p["batch"], *given[m].shape)), x], 2) for m, x in (("mem_k", k), ("mem_v", v)))
+        seen = np.concatenate([np.ones((*seen.shape[:3], p["memory_kv"]), bool), seen], 3)
+    want = attend(p, given["q"], k, v, seen, given.get("bias", 0.0), given.get("sinks"))
+    (step,) = opened.run(case, tensors)
     assert step["out"].dtype == tensors["q"].dtype
-    close(case, to_layout(case, step["out"], "bhsd"), want)
+    got = to_layout(case, step["out"], "bhsd")
+    if p["fully_masked"] == "any":
+        got, want = (np.where(seen.any(-1)[..., None], x, 0) for x in (got, want))
+    close(case, got, want)
 
 
 @pytest.mark.parametrize(("name", "problem", "rules", "cache", "steps"), CACHED)
 def test_cache(target, name, problem, rules, cache, steps):
-    case = make_case(problem, rules, cache, steps)
+    opened, case = target(name), make_case(problem, rules, cache, steps)
     tensors = attnfuzz_philox.inputs(case)
-    results = list(target(name).run(case, tensors))
+    results = list(opened.run(case, tensors))
     for result, (want, real, lengths) in zip(results, play(case, tensors), strict=True):
         assert result["lengths"] == lengths
         if want is None:
@@ -167,9 +207,19 @@ def test_chunks_beyond_the_capacity_are_declined(target):
         list(target(GROUPED).run(case, attnfuzz_philox.inputs(case)))
 
 
-@pytest.mark.parametrize("name", [MHA, GROUPED, ATTENTION, ATTENTION_25, MATH, FLASH])
+DISTRIBUTIONS = {"torch-flex": "torch", "fla": "flash-linear-attention"}
+
+
+@pytest.mark.parametrize("name", [MHA, GROUPED, ATTENTION, ATTENTION_25, MATH, FLASH, *REFERENCE, FLEX, "torch-flex:compiled", JAX,
+                                  *KERAS, LLAMA, LLAMA4, FACTORY, PLAIN, FUSED, "fla:gla"])
 def test_what_a_target_says_of_itself(target, name):
     about = worker.describe(target(name))
     assert about["name"] == name
-    assert about["version"] == importlib.metadata.version(name.partition(":")[0])
+    package = name.partition(":")[0]
+    assert about["version"].partition(" ")[0] == importlib.metadata.version(DISTRIBUTIONS.get(package, package))
     assert {"dtype:f32", "layout:bhsd", "layout:bshd", "rule:causal"} <= set(about["capabilities"]["features"])
+
+
+def test_every_adapter_is_tested():
+    tested = {name.partition(":")[0].replace("-", "_") for name, *_ in [*CASES, *CACHED]}
+    assert {file.stem for file in worker.ADAPTERS.glob("*.py")} <= tested | {"fla"}  # its row of corpus/ is its test

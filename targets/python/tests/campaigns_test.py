@@ -1,0 +1,49 @@
+"""The table of the campaigns, without running one."""
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import campaigns  # noqa: E402
+import env  # noqa: E402
+
+DATA = tomllib.loads(campaigns.TABLE.read_text())
+ENTRY = {"target": "p:t", "environment": "p-1.2.0", "minutes": 1}
+
+
+def summary(*signatures: str) -> dict:
+    counts = {"cases": 5, "passed": 3, "skipped": 1, "failed": 1, "seconds": 90.0}
+    return {"targets": [counts], "seed": 1, "findings": [{"signature": s, "version": "1.2"} for s in signatures]}
+
+
+def test_a_row_names_what_each_finding_is():
+    row = campaigns.row(ENTRY, summary("error-1", "error-2", "error-3"), {"error-1": "a-bug", "error-3": "a-bug"})
+    assert row["findings"] == {"a-bug": ["error-1", "error-3"], "not judged": ["error-2"]}
+    assert (row["minutes"], row["version"]) == (1.5, "1.2")
+    text = campaigns.markdown([row])
+    assert "| p:t | p-1.2.0 | 1.2 | 1.5 | 5 | 3 | 1 | 1 | a-bug (`error-1`, `error-3`); not judged (`error-2`) |" in text
+
+
+def test_a_campaign_without_a_finding_has_its_environments_version():
+    assert campaigns.row(ENTRY, summary(), {})["version"] == "1.2.0"
+
+
+def test_what_is_there_is_not_run_again(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(campaigns, "run", lambda entry, *_: ran.append(campaigns.name(entry)))
+    there = campaigns.folder(tmp_path, DATA["campaign"][0])
+    there.mkdir(parents=True)
+    (there / "summary.json").write_text('{"targets": [{"cases": 1, "passed": 1, "skipped": 0, "failed": 0, "seconds": 1}], '
+                                        '"seed": 1, "findings": []}')
+    assert campaigns.main(["--out", str(tmp_path)]) == 0
+    assert ran == [campaigns.name(entry) for entry in DATA["campaign"][1:]]
+
+
+def test_the_table_is_of_environments_and_findings_that_are_there():
+    known = env.table()
+    assert {entry["environment"] for entry in DATA["campaign"]} <= {*known["env"], *known["base"]}
+    headings = set(re.findall(r"^## ([\w-]+):", (HERE.parents[2] / "docs" / "findings.md").read_text(), re.MULTILINE))
+    assert set(DATA["judged"].values()) <= headings
