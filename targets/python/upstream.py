@@ -26,7 +26,8 @@ HEAD = """# The documented bugs in the released packages
 
 Printed by `tools/upstream.sh --markdown docs/upstream.md --json docs/upstream.json`; do not edit. Each row is a case of
 corpus/, run on the released package in its pinned environment (targets/python/environments.toml) on a CPU and judged by the
-oracle. A signature is the same for the same failure of a target in every release. What the rows mean: upstream-notes.md.
+oracle; a verdict with another cause or signature than the case file expects is marked. A signature is the same for the same
+failure of a target in every release. What the rows mean: upstream-notes.md.
 """
 
 
