@@ -187,16 +187,21 @@ bool has_meaning(const Answer& right, const Answer& meant, const Elements& got) 
   return true;
 }
 
-void explain(const Case& c, const Inputs& inputs, const Precision& precision, const Answer& right,
-             const Elements& got, Verdict& verdict) {
-  for (const Alternative& alternative : alternatives()) {
-    if (!alternative.is_about(c)) continue;
-    if (const std::optional<Case> other = alternative.rewrite(c))
-      if (has_meaning(right, answer(*other, inputs, precision), got))
-        verdict.fits.push_back(&alternative);
-  }
-  if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
-    verdict.failure = FailureKind::ignored;
+/// What the target says of its cache is what `meant` says, in every step.
+bool has_frames(const Case& c, const Answer& meant, const Outcome& outcome) {
+  if (outcome.status != Status::ok || outcome.steps.size() != meant.steps.size()) return false;
+  for (size_t s = 0; s < meant.steps.size(); ++s)
+    if (!wrong_frame(c, meant.steps[s], outcome.steps[s]).empty()) return false;
+  return true;
+}
+
+std::vector<const Alternative*> meanings(const Case& c, const Inputs& inputs,
+                                         const Precision& precision, const auto& fits) {
+  std::vector<const Alternative*> all;
+  for (const Alternative& alternative : alternatives())
+    if (const std::optional<Answer> other = answer_by(alternative, c, inputs, precision))
+      if (fits(*other)) all.push_back(&alternative);
+  return all;
 }
 
 /// Whether an outcome has anything to hold against the answer: an error may have come late.
@@ -213,10 +218,20 @@ Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
   const Elements got = elements_of(right, outcome, wrong.step);
   Verdict verdict = compare(c, right, got);
   if (verdict.failed()) {
-    explain(c, inputs, precision, right, got, verdict);
+    verdict.fits = meanings(c, inputs, precision,
+                            [&](const Answer& meant) { return has_meaning(right, meant, got); });
+    if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
+      verdict.failure = FailureKind::ignored;
     return verdict;
   }
-  if (!wrong.words.empty()) return fail(FailureKind::shape, std::move(wrong.words));
+  if (!wrong.words.empty()) {
+    verdict = fail(FailureKind::shape, std::move(wrong.words));
+    verdict.fits = meanings(c, inputs, precision, [&](const Answer& meant) {
+      return has_frames(c, meant, outcome) &&
+             has_meaning(right, meant, elements_of(meant, outcome, meant.steps.size()));
+    });
+    return verdict;
+  }
   return outcome.status == Status::ok ? verdict : judge_status(outcome);
 }
 

@@ -44,10 +44,11 @@ struct Verdict {
   FailureKind failure = FailureKind::mismatch;
   std::string detail;  ///< one line: what was wrong, with numbers
   WorstElement worst;
-  int64_t wrong = 0, checked = 0;        ///< elements outside the bound, elements compared
-  double worst_ratio = 0;                ///< max |error| / bound over the checked elements
-  std::vector<const Alternative*> fits;  ///< mismatch, nan, ignored: meanings that the output has
-  const Relation* relation = nullptr;    ///< the one that was looked into, if any
+  int64_t wrong = 0, checked = 0;  ///< elements outside the bound, elements compared
+  double worst_ratio = 0;          ///< max |error| / bound over the checked elements
+  /// Of a wrong value, or of what a cache says of itself: meanings that the outcome has.
+  std::vector<const Alternative*> fits;
+  const Relation* relation = nullptr;  ///< the one that was looked into, if any
 
   bool failed() const { return kind == VerdictKind::fail; }
 };

@@ -8,12 +8,22 @@ std::span<const Alternative> alternatives() {
   static const std::vector<Alternative> table = [] {
     std::vector<Alternative> all;
     for (const auto group : {alternative::position(), alternative::cache(), alternative::mask(),
-                             alternative::bias(), alternative::score(), alternative::state()}) {
+                             alternative::bias(), alternative::score(), alternative::tensors(),
+                             alternative::keys(), alternative::state()}) {
       all.insert(all.end(), group.begin(), group.end());
     }
     return all;
   }();
   return table;
+}
+
+std::optional<Answer> answer_by(const Alternative& alternative, const Case& c, const Inputs& inputs,
+                                const Precision& precision) {
+  if (!alternative.is_about(c)) return {};
+  const std::optional<Case> other = alternative.rewrite(c);
+  if (!other) return {};
+  if (alternative.read == nullptr) return answer(*other, inputs, precision);
+  return answer(*other, alternative.read(c, inputs), precision);
 }
 
 }  // namespace attnfuzz

@@ -21,6 +21,9 @@ struct Alternative {
   /// can (a window of −1), and it may mean the same as the original on the case at hand.
   std::optional<Case> (*rewrite)(const Case&);
   Of of = Of::softmax;
+  /// Where tensors are read wrong: the case's inputs as the rewritten case finds them. Called where
+  /// `rewrite` applies.
+  Inputs (*read)(const Case&, Inputs) = nullptr;
 
   bool is_about(const Case& c) const {
     return of == Of::any || (of == Of::state) == c.problem.recurrent();
@@ -29,5 +32,9 @@ struct Alternative {
 
 /// One line each; the most specific first.
 std::span<const Alternative> alternatives();
+
+/// The case's answer by another meaning; none where that does not apply.
+std::optional<Answer> answer_by(const Alternative& alternative, const Case& c, const Inputs& inputs,
+                                const Precision& precision);
 
 }  // namespace attnfuzz

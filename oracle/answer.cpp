@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <thread>
 
 #include "oracle/attention.h"
 #include "oracle/cache_model.h"
@@ -30,10 +31,24 @@ struct RowView {
   int64_t queries = 0;               ///< real ones
 };
 
+/// Which of the pairs of batch row and key head an Answerer does.
+struct Share {
+  int64_t number = 0, of = 1;
+
+  bool has(const Problem& p, int64_t b, int64_t g) const {
+    return (b * p.num_kv_heads + g) % of == number;
+  }
+};
+
 class Answerer {
  public:
-  Answerer(const Case& c, const Inputs& inputs, const ErrorModel* model)
-      : c_(c), p_(c.problem), inputs_(inputs), model_(model), attention_(c.problem, model) {
+  Answerer(const Case& c, const Inputs& inputs, const ErrorModel* model, Share share = {})
+      : c_(c),
+        p_(c.problem),
+        inputs_(inputs),
+        model_(model),
+        share_(share),
+        attention_(c.problem, model) {
     if (p_.sinks) sinks_ = inputs.at("sinks").to_doubles();
     if (p_.memory_kv > 0) {
       mem_k_ = inputs.at("mem_k").to_doubles();
@@ -105,6 +120,7 @@ class Answerer {
 
   void attend_row(size_t step, int64_t b, const RowView& view) {
     for (int64_t g = 0; g < p_.num_kv_heads; ++g) {
+      if (!share_.has(p_, b, g)) continue;
       gather(g, view);
       for (int64_t h = 0; h < p_.num_heads; ++h) {
         if (p_.kv_head(h) == g) attend_head(step, b, h, view);
@@ -182,6 +198,7 @@ class Answerer {
   const Problem& p_;
   const Inputs& inputs_;
   const ErrorModel* model_;
+  Share share_;
   std::optional<CacheModel> cache_;
   HeadAttention attention_;
   Answer answer_;
@@ -193,12 +210,45 @@ class Answerer {
   std::vector<Query> queries_;
 };
 
+/// Copies what a share has computed.
+void take(const Problem& p, const Share& share, const Answer& from, Answer& to) {
+  const auto dim = static_cast<size_t>(p.head_dim_v);
+  for (size_t s = 0; s < from.steps.size(); ++s) {
+    const StepAnswer& part = from.steps[s];
+    if (part.shape.empty()) continue;
+    const Rows rows(p.layout, part.shape);
+    const int64_t q_len = part.shape[p.layout == Layout::bhsd ? 2 : 1];
+    for (int64_t b = 0; b < p.batch; ++b)
+      for (int64_t h = 0; h < p.num_heads; ++h) {
+        if (!share.has(p, b, p.kv_head(h))) continue;
+        for (int64_t i = 0; i < q_len; ++i) {
+          const auto at = rows.index(b, h, i);
+          std::copy_n(part.out.begin() + at, dim, to.steps[s].out.begin() + at);
+          std::copy_n(part.bound.begin() + at, dim, to.steps[s].bound.begin() + at);
+        }
+      }
+  }
+}
+
 }  // namespace
 
-Answer answer(const Case& c, const Inputs& inputs, const Precision& precision) {
+Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, int threads) {
   if (c.problem.recurrent()) return recurrent_answer(c, inputs, &precision);
   const ErrorModel model(c.problem, precision);
-  return Answerer(c, inputs, &model).run();
+  const int64_t units = c.problem.batch * c.problem.num_kv_heads;
+  const int64_t shares = std::clamp<int64_t>(threads, 1, std::max<int64_t>(1, units));
+  std::vector<Answer> parts(static_cast<size_t>(shares));
+  const auto compute = [&](int64_t n) {
+    parts[static_cast<size_t>(n)] = Answerer(c, inputs, &model, {n, shares}).run();
+  };
+  {
+    std::vector<std::jthread> others;
+    for (int64_t n = 1; n < shares; ++n) others.emplace_back(compute, n);
+    compute(0);
+  }
+  for (int64_t n = 1; n < shares; ++n)
+    take(c.problem, {n, shares}, parts[static_cast<size_t>(n)], parts[0]);
+  return std::move(parts[0]);
 }
 
 Answer answer(const Case& c, const Inputs& inputs) {

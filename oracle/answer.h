@@ -15,6 +15,7 @@ struct Precision {
   double exp_ulps = 4;            ///< error of exp, in ulps of `accumulate`
   std::optional<DType> scores;    ///< the type in which scores are stored; none: `accumulate`
   bool flush_subnormals = false;
+  int factor_bits = 0;  ///< significant bits that factors of products keep (TF32: 11); 0: all
   bool operator==(const Precision&) const = default;
 };
 
@@ -36,8 +37,9 @@ struct Answer {
 /// The O(n²) double-precision answer, by the letter of exact arithmetic: a hidden key contributes
 /// nothing, whatever it holds; a visible infinity or NaN in v gives what IEEE 754 gives for Σ p v,
 /// and a visible key whose score is NaN or +inf gives NaN. Rows that no real query stands for (a
-/// ragged step's tail) are unchecked. The bound's derivation: oracle/bounds.md.
-Answer answer(const Case& c, const Inputs& inputs, const Precision& precision);
+/// ragged step's tail) are unchecked. The bound's derivation: oracle/bounds.md. `threads` share the
+/// batch rows and key heads; the answer's bits do not depend on their number.
+Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, int threads = 1);
 
 /// The same without bounds (StepAnswer::bound stays empty).
 Answer answer(const Case& c, const Inputs& inputs);

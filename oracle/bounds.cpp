@@ -54,6 +54,7 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
       u_scores(precision.scores ? unit_roundoff(*precision.scores) : 0),
       u_p(precision.p == precision.accumulate ? 0 : unit_roundoff(precision.p)),
       u_out(unit_roundoff(problem.dtype)),
+      u_factor(precision.factor_bits > 0 ? std::ldexp(1.0, -precision.factor_bits) : 0),
       exp(2 * precision.exp_ulps * unit_roundoff(precision.accumulate) + 8 * u_double),
       dot(0),
       softcap(problem.softcap > 0 ? problem.softcap * (exp + 8 * u) : 0),
@@ -68,7 +69,8 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
       max_out(info(problem.dtype).max_finite),
       sure_p(4 * std::max(underflow(precision.accumulate, true), underflow(precision.p, true))),
       head_dim(problem.head_dim) {
-  const double roundings = growth(u, static_cast<double>(head_dim) + 12);
+  double roundings = growth(u, static_cast<double>(head_dim) + 12);
+  roundings += growth(u_factor, 2) * (1 + roundings);
   dot = std::abs(problem.scale_value()) * (roundings + growth(u_scores, 3) * (1 + roundings));
   if (precision.scores) max_score = std::min(max_score, info(*precision.scores).max_finite);
   if (rounds_bias(problem.mask)) bias += unit_roundoff(problem.dtype);
@@ -92,7 +94,8 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
   }
 
   RowError error;
-  error.relative = u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + model.u_p;
+  error.relative =
+      u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + model.u_p + 2 * model.u_factor;
   error.hull = exponential_growth(2.5 * error.relative) + n * model.tiny_p;
   error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
   error.keys = n;

@@ -11,6 +11,7 @@ namespace attnfuzz {
 /// oracle/bounds.md; a unit roundoff includes the oracle's own, 2^-53.
 struct ErrorModel {
   double u, u_scores, u_p, u_out;  ///< unit roundoff of accumulator, stored scores, p, output
+  double u_factor;                 ///< of the factors of products, where they are rounded
   double exp;                      ///< relative error of exp
   double dot;                      ///< error of a scaled score, relative to Σ|q||k|
   double softcap;                  ///< absolute error of the softcap

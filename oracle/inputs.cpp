@@ -280,6 +280,13 @@ void Inputs::add(std::string name, Tensor tensor) {
   tensors_.emplace_back(std::move(name), std::move(tensor));
 }
 
+void Inputs::replace(std::string_view name, Tensor tensor) {
+  const auto at = std::find_if(tensors_.begin(), tensors_.end(),
+                               [&](const auto& named) { return named.first == name; });
+  if (at == tensors_.end()) throw std::logic_error("no input to replace: " + std::string(name));
+  at->second = std::move(tensor);
+}
+
 Inputs make_inputs(const Case& c) {
   const Problem& p = c.problem;
   const Maker maker(c);

@@ -40,6 +40,8 @@ class Inputs {
   const Tensor& at(std::string_view name) const;
   const Tensor* find(std::string_view name) const;
   void add(std::string name, Tensor tensor);
+  /// Puts another tensor in the place of one that is there.
+  void replace(std::string_view name, Tensor tensor);
   const std::vector<std::pair<std::string, Tensor>>& all() const { return tensors_; }
 
  private:

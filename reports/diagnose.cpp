@@ -48,7 +48,9 @@ std::vector<Cause> diagnose(const Finding& finding) {
     append(causes, causes_from_lengths(finding));
   else
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
+  if (causes.empty()) append(causes, causes_from_softmax(finding));
   if (causes.empty()) {
+    append(causes, causes_from_nonfinite(finding));
     append(causes, causes_from_precision(finding));
     append(causes, causes_from_location(finding));
   }
@@ -66,7 +68,8 @@ std::vector<CauseEntry> cause_table() {
   for (const auto& patterns :
        {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
     for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});
-  for (const auto& entries : {length_table(), precision_table(), location_table()})
+  for (const auto& entries :
+       {length_table(), softmax_table(), nonfinite_table(), precision_table(), location_table()})
     table.insert(table.end(), entries.begin(), entries.end());
   for (const Relation& each : relations()) table.push_back({each.name, each.cause});
   for (const Silent& each : kSilent) table.push_back(each.entry);

@@ -129,6 +129,7 @@ Json precision_json(const Precision& p) {
   Json json{{"accumulate", name(p.accumulate)}, {"p", name(p.p)}, {"exp_ulps", p.exp_ulps}};
   if (p.scores) json["scores"] = name(*p.scores);
   json["flush_subnormals"] = p.flush_subnormals;
+  if (p.factor_bits > 0) json["factor_bits"] = p.factor_bits;
   return json;
 }
 
@@ -139,6 +140,7 @@ Precision to_precision(const Json& json) {
   p.exp_ulps = json.at("exp_ulps").get<double>();
   if (json.contains("scores")) p.scores = to_enum<DType>(json.at("scores"));
   p.flush_subnormals = json.at("flush_subnormals").get<bool>();
+  p.factor_bits = json.value("factor_bits", 0);
   return p;
 }
 

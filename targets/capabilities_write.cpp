@@ -25,6 +25,7 @@ Json precisions(const std::map<DType, Precision>& from) {
     if (precision.scores) entry["scores"] = name(*precision.scores);
     entry["exp_ulps"] = precision.exp_ulps;
     entry["flush_subnormals"] = precision.flush_subnormals;
+    if (precision.factor_bits > 0) entry["factor_bits"] = precision.factor_bits;
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include "targets/remote.h"
 #include "targets/specimens/specimens.h"
 #include "targets/target.h"
+#include "targets/zoo/zoo.h"
 
 namespace attnfuzz {
 namespace {
@@ -37,7 +38,7 @@ std::span<const BuiltinTarget> builtin_targets() {
 }
 
 bool is_python_name(std::string_view name) {
-  static constexpr std::string_view builtin_families[] = {"cpu:", "specimen:", "fixed:"};
+  static constexpr std::string_view builtin_families[] = {"cpu:", "specimen:", "fixed:", "mutant:"};
   return !is_plugin_name(name) && name.find(':') != std::string_view::npos &&
          std::none_of(std::begin(builtin_families), std::end(builtin_families),
                       [&](std::string_view family) { return name.starts_with(family); });
@@ -46,6 +47,7 @@ bool is_python_name(std::string_view name) {
 std::unique_ptr<Target> open_target(const std::string& name) {
   for (const BuiltinTarget& target : builtin_targets())
     if (target.name == name) return target.open();
+  if (auto mutant = zoo::open_mutant(name)) return mutant;
   if (is_plugin_name(name)) return open_plugin(name);
   if (is_python_name(name)) return open_python_target(name);
   std::vector<std::string> known;

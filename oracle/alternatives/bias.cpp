@@ -64,6 +64,45 @@ Rewritten alibi_by(Case c) {
   return c;
 }
 
+/// An inner bias times a factor.
+template <double (*factor_of)(const RowContext&)>
+void apply_times(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  const RuleUse inner = unwrap(use);
+  std::vector<double> bias(row.bias.size());
+  inner.spec->apply(inner, context, {row.visible, bias});
+  const double factor = factor_of(context);
+  for (size_t j = 0; j < bias.size(); ++j) row.bias[j] += factor * bias[j];
+}
+double scale_of(const RowContext& context) {
+  return context.problem.scale_value();
+}
+double minus_one(const RowContext&) {
+  return -1;
+}
+
+template <auto apply>
+Rewritten bias_by(Case c) {
+  static constexpr RuleSpec spec{.name = "other-bias",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = false,
+                                 .adds_bias = true,
+                                 .apply = apply};
+  RuleUse* use = find(c, "bias");
+  if (use == nullptr) return {};
+  *use = {&spec, wrap_values(*use)};
+  return c;
+}
+
+void at_top_left(RowContext& context) {
+  context.q_pos = context.i;
+}
+Rewritten alibi_top_left(const Case& c) {
+  const bool moved = !c.cached() && c.problem.mask.align == Align::bottom_right &&
+                     c.problem.q_len != c.problem.kv_len;
+  return moved ? changed<at_top_left>(c, "alibi") : std::nullopt;
+}
+
 Rewritten ordered(const Case& c, BiasOrder order) {
   if (c.problem.softcap == 0 || !c.problem.mask.adds_bias()) return {};
   return with(c, &Problem::bias_order, order);
@@ -78,6 +117,14 @@ constexpr Alternative table[] = {
      [](const Case& c) { return changed<first_head>(c, "bias"); }},
     {"bias-first-row", "the bias of the first batch row is used for all rows",
      [](const Case& c) { return changed<first_row>(c, "bias"); }},
+    {"bias-first-query", "the bias of the first query is used for all queries",
+     [](const Case& c) { return changed<first_query>(c, "bias"); }},
+    {"bias-transposed", "the bias is read as [key, query]",
+     [](const Case& c) { return bias_by<apply_transposed>(c); }},
+    {"bias-scaled", "the bias is multiplied by the scale as well",
+     [](const Case& c) { return bias_by<apply_times<scale_of>>(c); }},
+    {"bias-negated", "the bias has the wrong sign",
+     [](const Case& c) { return bias_by<apply_times<minus_one>>(c); }},
     {"bias-heads-as-rows", "the bias's batch and head axes are swapped",
      [](const Case& c) { return changed<heads_and_rows_swapped>(c, "bias"); }},
     {"alibi-published-slopes",
@@ -95,6 +142,8 @@ constexpr Alternative table[] = {
      [](const Case& c) { return alibi_by<apply_signed>(c); }},
     {"alibi-first-head", "ALiBi's slope of the first head is used for all heads",
      [](const Case& c) { return changed<first_head>(c, "alibi"); }},
+    {"alibi-top-left", "ALiBi's distances are counted as if query 0 stood at key 0",
+     [](const Case& c) { return alibi_top_left(c); }},
     {"alibi-ignored", "ALiBi is not applied", [](const Case& c) { return without(c, "alibi"); }},
     {"bias-ignored", "the bias is not added", [](const Case& c) { return without(c, "bias"); }},
 };

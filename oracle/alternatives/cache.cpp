@@ -1,4 +1,5 @@
 // What a cache holds, and where a step's queries stand in it.
+#include <algorithm>
 #include <limits>
 #include <numeric>
 
@@ -49,6 +50,19 @@ void apply_first_window(const RuleUse& use, const RowContext& context, const Mas
   }
 }
 
+/// All that the ring holds when the step begins, for all of its queries.
+void apply_step_window(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  const int64_t oldest = context.q_pos - context.i - use.integer(0);
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    row.visible[j] &= static_cast<uint8_t>(context.key_pos[j] >= oldest);
+  }
+}
+/// Whole pages alone, if there are any.
+void apply_tail_page_missing(const RuleUse& use, const RowContext&, const MaskRow& row) {
+  const auto page = static_cast<size_t>(use.integer(0)), size = row.visible.size();
+  for (size_t j = size / page * page; j < size && size > page; ++j) row.visible[j] = 0;
+}
+
 /// The ring's window by another rule, beside the ring's own or in its place.
 template <auto apply>
 Rewritten ring_window(Case c, bool beside) {
@@ -77,6 +91,18 @@ Rewritten hiding(Case c) {
   return c;
 }
 
+Rewritten tail_page_missing(Case c) {
+  static constexpr RuleSpec spec{.name = "whole pages",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = false,
+                                 .adds_bias = false,
+                                 .apply = apply_tail_page_missing};
+  if (!c.cached() || c.cache->kind != CacheKind::paged) return {};
+  c.problem.mask.rules.push_back({&spec, {c.cache->page_size}});
+  return c;
+}
+
 /// The case with `change` made to each of its steps; none where that changes nothing.
 template <class Make>
 Rewritten each_step(Case c, Make change) {
@@ -89,6 +115,27 @@ Rewritten reorder_ignored(const Case& c) {
   return each_step(c, [](Step& step) { std::iota(step.rows.begin(), step.rows.end(), 0); });
 }
 
+/// Rows are copied one after another into the same buffer.
+Rewritten reorder_in_place(const Case& c) {
+  return each_step(c, [](Step& step) {
+    for (size_t b = 0; b < step.rows.size(); ++b)
+      if (const auto from = static_cast<size_t>(step.rows[b]); from < b)
+        step.rows[b] = step.rows[from];
+  });
+}
+Rewritten reorder_inverse(const Case& c) {
+  return each_step(c, [](Step& step) {
+    const std::vector<int64_t> rows = step.rows;
+    for (size_t b = 0; b < rows.size(); ++b)
+      step.rows[static_cast<size_t>(rows[b])] = static_cast<int64_t>(b);
+  });
+}
+Rewritten reorder_first_row(const Case& c) {
+  return each_step(c, [](Step& step) {
+    if (!step.rows.empty()) std::fill(step.rows.begin(), step.rows.end(), step.rows.front());
+  });
+}
+
 /// A crop that keeps everything.
 void keep_all(Step& step) {
   step.op = StepOp::crop;
@@ -98,6 +145,30 @@ void keep_all(Step& step) {
 Rewritten op_ignored(const Case& c, StepOp op) {
   return each_step(c, [op](Step& step) {
     if (step.op == op) keep_all(step);
+  });
+}
+
+Rewritten cropped(const Case& c, int64_t by) {
+  return each_step(c, [by](Step& step) {
+    if (step.op == StepOp::crop) step.length = std::max<int64_t>(0, step.length + by);
+  });
+}
+Rewritten crop_zero_ignored(const Case& c) {
+  return each_step(c, [](Step& step) {
+    if (step.op == StepOp::crop && step.length == 0) keep_all(step);
+  });
+}
+Rewritten fork_swapped(const Case& c) {
+  return each_step(c, [](Step& step) {
+    if (step.op == StepOp::fork) std::swap(step.from, step.to);
+  });
+}
+Rewritten evicted(const Case& c, int64_t start, int64_t count) {
+  return each_step(c, [=](Step& step) {
+    if (step.op != StepOp::evict) return;
+    step.start += start;
+    step.count += count;
+    if (step.count <= 0) keep_all(step);
   });
 }
 
@@ -153,6 +224,28 @@ constexpr Alternative table[] = {
      [](const Case& c) { return ring_window<apply_overwritten>(c, true); }},
     {"ring-window-of-first", "all queries of a step have the window of its first",
      [](const Case& c) { return ring_window<apply_first_window>(c, false); }},
+    {"ring-window-of-step", "all queries of a step see all that the ring held before it",
+     [](const Case& c) { return ring_window<apply_step_window>(c, false); }},
+    {"cache-tail-page-missing", "the last page is left out while it is not full",
+     [](const Case& c) { return tail_page_missing(c); }},
+    {"evict-start-plus-one", "eviction begins one token late",
+     [](const Case& c) { return evicted(c, 1, 0); }},
+    {"evict-count-minus-one", "one token less is evicted",
+     [](const Case& c) { return evicted(c, 0, -1); }},
+    {"crop-plus-one", "one token more than asked for stays when the cache is cropped",
+     [](const Case& c) { return cropped(c, 1); }},
+    {"crop-minus-one", "one token less than asked for stays when the cache is cropped",
+     [](const Case& c) { return cropped(c, -1); }},
+    {"crop-zero-ignored", "the cache is not cropped where the new length is 0",
+     [](const Case& c) { return crop_zero_ignored(c); }},
+    {"reorder-in-place", "rows are reordered one after another in the same buffer",
+     [](const Case& c) { return reorder_in_place(c); }},
+    {"reorder-inverse", "the rows are reordered the other way round",
+     [](const Case& c) { return reorder_inverse(c); }},
+    {"reorder-first-row", "every row becomes the first of the new rows",
+     [](const Case& c) { return reorder_first_row(c); }},
+    {"fork-swapped", "the row is copied the other way round",
+     [](const Case& c) { return fork_swapped(c); }},
     {"evict-positions", "the other convention holds for the positions behind an evicted token",
      [](const Case& c) { return other_positions(c); }},
     {"evict-ignored", "nothing is evicted",

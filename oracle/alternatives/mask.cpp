@@ -51,6 +51,20 @@ Rewritten boolean_inverted(Case c) {
   return c;
 }
 
+constexpr RuleSpec transposed{.name = "transposed",
+                              .words = "",
+                              .params = {},
+                              .positional = false,
+                              .adds_bias = false,
+                              .apply = apply_transposed};
+
+Rewritten boolean_transposed(Case c) {
+  RuleUse* use = find(c, "boolean");
+  if (use == nullptr) return {};
+  *use = {&transposed, wrap_values(*use)};
+  return c;
+}
+
 Rewritten fully_masked(const Case& c, FullyMasked gives) {
   if (c.problem.sinks || c.problem.memory_kv > 0) return {};
   return with(c, &Problem::fully_masked, gives);
@@ -77,6 +91,10 @@ constexpr Alternative table[] = {
      [](const Case& c) { return changed<first_head>(c, "boolean"); }},
     {"boolean-first-row", "the boolean mask of the first batch row is used for all rows",
      [](const Case& c) { return changed<first_row>(c, "boolean"); }},
+    {"boolean-first-query", "the boolean mask of the first query is used for all queries",
+     [](const Case& c) { return changed<first_query>(c, "boolean"); }},
+    {"boolean-transposed", "the boolean mask is read as [key, query]",
+     [](const Case& c) { return boolean_transposed(c); }},
     {"boolean-heads-as-rows", "the boolean mask's batch and head axes are swapped",
      [](const Case& c) { return changed<heads_and_rows_swapped>(c, "boolean"); }},
     {"padding-ignored", "the padding is not hidden",

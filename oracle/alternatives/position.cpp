@@ -1,4 +1,6 @@
 // Where queries stand among the keys, and how far they see from there.
+#include <algorithm>
+
 #include "oracle/alternatives/rewrite.h"
 #include "oracle/masks/rule.h"
 
@@ -69,6 +71,52 @@ Rewritten chunk_as_window(Case c) {
   return c;
 }
 
+Rewritten window_swapped(Case c) {
+  RuleUse* use = find(c, "window");
+  if (use == nullptr || use->integer(0) == use->integer(1)) return {};
+  std::swap(use->values[0], use->values[1]);
+  return c;
+}
+
+Rewritten prefix_of_first_row(Case c) {
+  RuleUse* use = find(c, "prefix");
+  if (use == nullptr || c.problem.batch < 2) return {};
+  auto& lens = std::get<std::vector<int64_t>>(use->values[0]);
+  std::fill(lens.begin(), lens.end(), lens[0]);
+  return c;
+}
+
+/// All positions one farther on, for rules that are not a matter of distance alone.
+void apply_one_early(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  RowContext other = context;
+  std::vector<int64_t> keys(context.key_pos.begin(), context.key_pos.end());
+  for (int64_t& key : keys) ++key;
+  ++other.q_pos;
+  other.key_pos = keys;
+  const RuleUse inner = unwrap(use);
+  inner.spec->apply(inner, other, row);
+}
+
+Rewritten chunk_starts_one_early(Case c) {
+  static constexpr RuleSpec spec{.name = "early",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = true,
+                                 .adds_bias = false,
+                                 .apply = apply_one_early};
+  RuleUse* use = find(c, "chunk");
+  if (use == nullptr) return {};
+  *use = {&spec, wrap_values(*use)};
+  return c;
+}
+
+void one_more(RowContext& context) {
+  ++context.q_pos;
+}
+void one_less(RowContext& context) {
+  --context.q_pos;
+}
+
 Rewritten prefix_causal(Case c) {
   RuleUse* use = find(c, "prefix");
   if (use == nullptr) return {};
@@ -82,6 +130,10 @@ constexpr Alternative table[] = {
     {"align-bottom-right",
      "the last query stands at the last key (positions aligned bottom-right, not top-left)",
      [](const Case& c) { return aligned(c, Align::bottom_right); }},
+    {"positions-one-more", "queries stand one position farther on",
+     [](const Case& c) { return changed_positions<one_more>(c); }},
+    {"positions-one-less", "queries stand one position less far on",
+     [](const Case& c) { return changed_positions<one_less>(c); }},
     {"causal-one-more", "each query also sees the token after its own",
      [](const Case& c) { return causal_until(c, 1); }},
     {"causal-one-less", "a query does not see its own token",
@@ -98,6 +150,8 @@ constexpr Alternative table[] = {
      [](const Case& c) { return window_ends_at_query(c); }},
     {"window-symmetric", "the window's left reach is used on both sides",
      [](const Case& c) { return window_symmetric(c); }},
+    {"window-swapped", "the window's left and right reach are swapped",
+     [](const Case& c) { return window_swapped(c); }},
     {"window-left-ignored", "the window's left limit is not applied",
      [](const Case& c) { return window_sides(c, false, true); }},
     {"window-right-ignored", "the window's right limit is not applied",
@@ -110,12 +164,16 @@ constexpr Alternative table[] = {
      [](const Case& c) { return moved(c, "chunk", 0, 1, 1); }},
     {"chunk-size-minus-one", "chunks are one token shorter",
      [](const Case& c) { return moved(c, "chunk", 0, -1, 1); }},
+    {"chunk-starts-one-early", "chunks begin one token early",
+     [](const Case& c) { return chunk_starts_one_early(c); }},
     {"chunk-as-window", "the chunk is a sliding window of as many tokens",
      [](const Case& c) { return chunk_as_window(c); }},
     {"prefix-plus-one", "the prefix is one token longer",
      [](const Case& c) { return moved_lens(c, "prefix", 0, 1); }},
     {"prefix-minus-one", "the prefix is one token shorter",
      [](const Case& c) { return moved_lens(c, "prefix", 0, -1); }},
+    {"prefix-first-row", "the prefix of the first batch row is used for all rows",
+     [](const Case& c) { return prefix_of_first_row(c); }},
     {"prefix-ignored", "the prefix is not applied, and the mask is causal throughout",
      [](const Case& c) { return prefix_causal(c); }},
     {"prefix-mask-ignored", "neither the prefix nor the causal mask after it is applied",

@@ -40,6 +40,18 @@ std::vector<ParamValue> wrap_values(const RuleUse& inner) {
   return values;
 }
 
+void apply_transposed(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  const RuleUse inner = unwrap(use);
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    RowContext other = context;
+    other.i = context.key_pos[j];
+    other.key_pos = {&context.i, 1};
+    inner.spec->apply(
+        inner, other,
+        {row.visible.subspan(j, 1), row.bias.empty() ? row.bias : row.bias.subspan(j, 1)});
+  }
+}
+
 RuleUse unwrap(const RuleUse& use) {
   return {rule_table()[static_cast<size_t>(use.integer(0))],
           {use.values.begin() + 1, use.values.end()}};

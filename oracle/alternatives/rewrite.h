@@ -18,6 +18,8 @@ std::span<const Alternative> bias();
 std::span<const Alternative> score();
 std::span<const Alternative> cache();
 std::span<const Alternative> state();
+std::span<const Alternative> tensors();
+std::span<const Alternative> keys();
 
 /// The use of a rule by a case, nullptr if it does not use it.
 RuleUse* find(Case& c, std::string_view rule);
@@ -43,6 +45,9 @@ Rewritten with(Case c, T Problem::*member, T value) {
 using Change = void (*)(RowContext& context);
 inline void first_head(RowContext& context) {
   context.h = 0;
+}
+inline void first_query(RowContext& context) {
+  context.i = 0;
 }
 inline void first_row(RowContext& context) {
   context.b = 0;
@@ -77,6 +82,9 @@ RuleUse wrap(const RuleUse& inner) {
                                  .apply = apply_changed<change>};
   return {inner.spec->adds_bias ? &adds : &hides, wrap_values(inner)};
 }
+
+/// An inner rule over [query, key] that is read as [key, query].
+void apply_transposed(const RuleUse& use, const RowContext& context, const MaskRow& row);
 
 /// The case with one rule wrapped; none if it does not use it.
 template <Change change>

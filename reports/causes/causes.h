@@ -19,6 +19,10 @@ std::vector<Cause> causes_from_text(std::string_view text, const Case& c,
                                     const FailureClass* learned = nullptr);
 std::vector<Cause> causes_from_lengths(const Finding& finding);
 std::vector<Cause> causes_from_offset(const Finding& finding);
+/// A softmax that goes wrong from tile to tile or part to part.
+std::vector<Cause> causes_from_softmax(const Finding& finding);
+/// Values that are not finite: leaks of hidden ones, overflow.
+std::vector<Cause> causes_from_nonfinite(const Finding& finding);
 /// A mismatch that a lower precision than the declared one explains.
 std::vector<Cause> causes_from_precision(const Finding& finding);
 std::vector<Cause> causes_from_location(const Finding& finding);
@@ -58,6 +62,8 @@ struct AxisPair {
 };
 std::span<const AxisPair> axis_pairs();
 std::span<const CauseEntry> length_table();
+std::span<const CauseEntry> softmax_table();
+std::span<const CauseEntry> nonfinite_table();
 std::span<const CauseEntry> precision_table();
 std::span<const CauseEntry> location_table();
 

@@ -6,16 +6,23 @@
 
 namespace attnfuzz {
 
-/// One cause for each meaning that the shrunk case's output has. A small case often has several;
-/// those that the case as it was first found has too come first.
+/// One cause for each meaning that the shrunk case's output has. A small case often has several:
+/// those that cases near it have too, and the case as it was first found, come first.
 std::vector<Cause> causes_from_fits(const Finding& finding) {
   std::vector<const Alternative*> fits = finding.last.verdict.fits;
   const std::vector<const Alternative*>& first = finding.first.verdict.fits;
+  const std::vector<std::string>& learned = finding.learned.meanings;
   const auto in_first = [&](const Alternative* fit) {
     return std::find(first.begin(), first.end(), fit) != first.end();
   };
-  const auto middle = std::stable_partition(fits.begin(), fits.end(), in_first);
-  const auto in_both = middle - fits.begin();
+  const auto near = [&](const Alternative* fit) {
+    return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
+  };
+  const auto in_both = std::stable_partition(fits.begin(), fits.end(), in_first) - fits.begin();
+  if (std::none_of(fits.begin(), fits.end(), in_first))
+    std::stable_partition(fits.begin(), fits.end(), near);
+  else
+    std::stable_partition(fits.begin(), fits.begin() + in_both, near);
   const bool told_apart = in_both == 1 && fits.size() > 1;
 
   std::vector<Cause> causes;

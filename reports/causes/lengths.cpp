@@ -118,6 +118,27 @@ Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r) {
                                                name(c.steps[r.step].op), how, entry.words)};
 }
 
+/// A step that changes what is cached, and did so in the first row alone.
+std::optional<Cause> cause_from_first_row(const Run& run) {
+  CacheModel model(run.c);
+  std::vector<int64_t> before(static_cast<size_t>(run.c.problem.batch), 0);
+  for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
+    model.apply(s);
+    const std::vector<int64_t> want = model.lengths(), &got = run.steps[s].lengths;
+    if (got.size() != want.size()) return {};
+    if (got != want) {
+      const bool others_stay = std::equal(got.begin() + 1, got.end(), before.begin() + 1);
+      if (run.c.steps[s].has_tokens() || got[0] != want[0] || !others_stay) return {};
+      return Cause{"length-first-row",
+                   fmt::format("In step {} ({}), only the first row changes; the others hold what "
+                               "they held before.",
+                               s, name(run.c.steps[s].op))};
+    }
+    before = got;
+  }
+  return {};
+}
+
 /// What a cache says of itself beside its lengths: where it goes on, and what it can hold.
 std::vector<Cause> causes_from_places(const Run& run) {
   CacheModel model(run.c);
@@ -156,6 +177,7 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
   const std::vector<Reported> all = reported_lengths(shrunk);
   const auto wrong =
       std::find_if(all.begin(), all.end(), [](const Reported& r) { return r.got != r.want; });
+  if (const std::optional<Cause> cause = cause_from_first_row(shrunk)) return {*cause};
   if (wrong == all.end()) return causes_from_places(shrunk);
   const std::function<bool(const LengthEntry&)> ranks[] = {
       [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
@@ -212,6 +234,7 @@ std::span<const CauseEntry> length_table() {
     std::vector<CauseEntry> rows;
     for (const LengthEntry& row : kTable) rows.push_back({row.name, row.words});
     rows.push_back({"length", "a cache reports another number of tokens than it was given"});
+    rows.push_back({"length-first-row", "a step changes what the first row holds, and no other"});
     rows.push_back({"position", "a cache goes on at another position than is next"});
     rows.push_back({"capacity", "a cache reports another capacity than it has"});
     return rows;

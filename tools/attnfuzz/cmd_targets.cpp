@@ -5,6 +5,7 @@
 
 #include "targets/remote.h"
 #include "targets/target.h"
+#include "targets/zoo/zoo.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -16,11 +17,13 @@ struct Row {
   std::string missing;
 };
 
-std::vector<Row> rows() {
+std::vector<Row> rows(bool with_mutants) {
   std::vector<Row> all;
   for (const BuiltinTarget& entry : builtin_targets()) all.push_back({entry.open()->info(), ""});
   for (PythonTarget& entry : list_python_targets())
     all.push_back({std::move(entry.info), std::move(entry.missing)});
+  if (with_mutants)
+    for (const zoo::Mutant& mutant : zoo::mutants()) all.push_back({zoo::open(mutant)->info(), ""});
   return all;
 }
 
@@ -52,14 +55,15 @@ void print_row(const Row& row, size_t name_width, size_t version_width, bool ver
 
 void add_targets(CLI::App& app, int& exit_code) {
   struct Options {
-    bool json = false, verbose = false;
+    bool json = false, verbose = false, all = false;
   };
   const auto options = std::make_shared<Options>();
   app.add_flag("--json", options->json, "Machine-readable, with every capability");
   app.add_flag("-v,--verbose", options->verbose, "Tell sizes and features too");
+  app.add_flag("--all", options->all, "List the bug zoo's mutants too (docs/zoo.md)");
   app.callback([options, &exit_code] {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    const std::vector<Row> all = rows();
+    const std::vector<Row> all = rows(options->all);
     size_t name = 0, version = 0;
     for (const Row& row : all) {
       name = std::max(name, row.info.name.size());

@@ -1,0 +1,48 @@
+#include "targets/zoo/zoo.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "fuzz/generate.h"
+#include "fuzz/judge.h"
+
+namespace attnfuzz::zoo {
+namespace {
+
+/// The first of so many cases that fails, with what is wrong; none.
+struct Failure {
+  uint64_t index;
+  std::string words;
+};
+std::optional<Failure> first_failure(Target& target, uint64_t cases) {
+  const Generator generator(target.info().capabilities);
+  for (uint64_t index = 0; index < cases; ++index) {
+    const Case c = generator(*seeded_draw(1, index));
+    const Inputs inputs = make_inputs(c);
+    const Precision precision = target.info().capabilities.precision_of(c.problem.dtype);
+    const Verdict verdict = judge(c, inputs, precision, target.run(c, inputs));
+    if (verdict.failed()) return Failure{index, one_line(c) + ": " + verdict.detail};
+  }
+  return {};
+}
+
+TEST(Zoo, KernelsWithNothingWrongAreRight) {
+  for (size_t k = 0; k <= static_cast<size_t>(Kernel::ring_cache); ++k) {
+    const std::unique_ptr<Target> target = open_clean(static_cast<Kernel>(k));
+    const std::optional<Failure> failure = first_failure(*target, 400);
+    EXPECT_FALSE(failure) << target->info().name << " " << failure->words;
+  }
+}
+
+TEST(Zoo, EveryMutantHasItsOwnNameAndIsWrongSomewhere) {
+  std::set<std::string_view> names;
+  EXPECT_GE(mutants().size(), 120U);
+  for (const Mutant& mutant : mutants()) {
+    EXPECT_TRUE(names.insert(mutant.name).second) << mutant.name;
+    EXPECT_TRUE(first_failure(*open(mutant), 3000)) << mutant.name;
+  }
+}
+
+}  // namespace
+}  // namespace attnfuzz::zoo

@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "reports/causes/causes.h"
+#include "reports/causes/rows.h"
+
+namespace attnfuzz {
+namespace {
+
+/// The largest and the smallest score that a query of the case sees or could see.
+struct Scores {
+  double largest = 0, spread = 0;
+};
+
+Scores scores_of(const Case& original) {
+  Case c = original;  // hidden keys count: a maximum may have been taken over them
+  c.problem.mask.rules.clear();
+  c.data.nonfinite = NonFinite::none;
+  const RowReader reader(c, make_inputs(c));
+  Scores found;
+  for (int64_t b = 0; b < c.problem.batch; ++b)
+    for (int64_t h = 0; h < c.problem.num_heads; ++h)
+      for (int64_t i = 0; i < c.problem.q_len; ++i) {
+        const RowKeys row = reader.row(b, h, i);
+        if (row.keys.empty()) continue;
+        const auto [low, high] =
+            std::minmax_element(row.keys.begin(), row.keys.end(),
+                                [](const auto& a, const auto& z) { return a.score < z.score; });
+        found.largest = std::max(found.largest, std::abs(high->score));
+        found.spread = std::max(found.spread, high->score - low->score);
+      }
+  return found;
+}
+
+bool has(const Finding& f, NonFinite kind) {
+  return f.shrunk.c.data.nonfinite == kind;
+}
+
+/// One line for each class of a value that is finite where it must not be, or the other way round.
+struct NonFiniteCause {
+  CauseEntry entry;
+  bool (*holds)(const Finding&, const Scores&);
+};
+constexpr double exp_limit = 88;  ///< e^88.7 is the largest float
+
+constexpr NonFiniteCause table[] = {
+    {{"nan-leak",
+      "Keys or values that the mask hides hold NaN, and it comes through: a weight of 0 times NaN "
+      "is NaN, and so is a score of NaN with -inf added. Hidden keys have to be skipped, or their "
+      "values replaced by 0."},
+     [](const Finding& f, const Scores&) { return has(f, NonFinite::nan_padding); }},
+    {{"inf-leak",
+      "Keys or values that the mask hides hold infinities, and they come through: 0 times inf is "
+      "NaN, inf with -inf added too."},
+     [](const Finding& f, const Scores&) { return has(f, NonFinite::inf_padding); }},
+    {{"inf-value",
+      "Values that are seen hold infinities, and the output is not what IEEE arithmetic gives for "
+      "the sum of p times v."},
+     [](const Finding& f, const Scores&) { return has(f, NonFinite::inf_value); }},
+    {{"half-overflow",
+      "A score is beyond 65504, the largest number of f16: the products or the scores are kept in "
+      "f16 and overflow."},
+     [](const Finding& f, const Scores& s) {
+       return f.shrunk.c.problem.dtype == DType::f16 && s.largest > 65504;
+     }},
+    {{"softmax-range",
+      "The scores are too far apart, or too large, for exp: it overflows, or every weight becomes "
+      "0 and the sum with it. The maximum is not subtracted, or is another than that of the keys "
+      "that are seen."},
+     [](const Finding& f, const Scores& s) {
+       return f.shrunk.c.data.nonfinite == NonFinite::none &&
+              std::max(s.largest, s.spread) > exp_limit;
+     }},
+};
+
+}  // namespace
+
+std::vector<Cause> causes_from_nonfinite(const Finding& finding) {
+  const Case& c = finding.shrunk.c;
+  if (finding.last.verdict.failure != FailureKind::nan || c.cached() || c.problem.recurrent())
+    return {};
+  const Scores scores = scores_of(c);
+  for (const NonFiniteCause& each : table)
+    if (each.holds(finding, scores))
+      return {{std::string(each.entry.name), std::string(each.entry.words)}};
+  return {};
+}
+
+std::span<const CauseEntry> nonfinite_table() {
+  static const std::vector<CauseEntry> entries = [] {
+    std::vector<CauseEntry> all;
+    for (const NonFiniteCause& each : table) all.push_back(each.entry);
+    return all;
+  }();
+  return entries;
+}
+
+}  // namespace attnfuzz

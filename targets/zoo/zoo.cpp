@@ -1,0 +1,101 @@
+#include "targets/zoo/zoo.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "targets/cpu/cpu.h"
+#include "targets/zoo/kernel.h"
+
+namespace attnfuzz::zoo {
+namespace {
+
+struct KernelEntry {
+  std::string_view name;
+  std::unique_ptr<Target> (*open)();  ///< whose claims it makes
+};
+constexpr KernelEntry kernels[] = {
+    {"cpu:naive", open_cpu_naive},
+    {"cpu:tiled", open_cpu_tiled},
+    {"cpu:split-kv", open_cpu_split_kv},
+    {"cpu:dense-cache", open_cpu_dense_cache},
+    {"cpu:paged-cache", open_cpu_paged_cache},
+    {"cpu:ring-cache", open_cpu_ring_cache},
+};
+const KernelEntry& entry(Kernel kernel) {
+  return kernels[static_cast<size_t>(kernel)];
+}
+
+class ZooTarget : public Target {
+ public:
+  ZooTarget(Kernel kernel, std::string name, std::string_view about, const Mutation& mutation)
+      : kernel_(kernel), mutation_(mutation), info_(entry(kernel).open()->info()) {
+    info_.name = std::move(name);
+    info_.about = about;
+    for (auto& [axis, tiles] : info_.capabilities.tiles) tiles = {16};
+  }
+  const TargetInfo& info() const override { return info_; }
+
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    if (std::string why = info_.capabilities.why_not(c); !why.empty())
+      return {Status::declined, std::move(why), {}};
+    Outcome outcome;
+    const Context context(mutation_, kernel_, c, inputs);
+    try {
+      if (c.cached())
+        run_cached(context, c, inputs, outcome.steps);
+      else
+        run_plain(context, inputs, outcome.steps);
+    } catch (const std::length_error& error) {
+      outcome.status = Status::error;
+      outcome.text = error.what();
+    }
+    return outcome;
+  }
+
+ private:
+  Kernel kernel_;
+  Mutation mutation_;
+  TargetInfo info_;
+};
+
+constexpr std::string_view family = "mutant:";
+
+}  // namespace
+
+std::span<const Mutant> mutants() {
+  static const std::vector<Mutant> all = [] {
+    std::vector<Mutant> joined;
+    for (const auto& part : {mask_mutants(), head_mutants(), score_mutants(), softmax_mutants(),
+                             step_mutants(), dense_mutants(), paged_mutants(), ring_mutants()})
+      joined.insert(joined.end(), part.begin(), part.end());
+    return joined;
+  }();
+  return all;
+}
+
+std::string_view name_of(Kernel kernel) {
+  return entry(kernel).name;
+}
+
+std::unique_ptr<Target> open(const Mutant& mutant) {
+  return std::make_unique<ZooTarget>(mutant.kernel, fmt::format("{}{}", family, mutant.name),
+                                     mutant.about, Mutation(mutant.name));
+}
+
+std::unique_ptr<Target> open_clean(Kernel kernel) {
+  return std::make_unique<ZooTarget>(kernel, fmt::format("clean:{}", entry(kernel).name),
+                                     "nothing wrong", Mutation());
+}
+
+std::unique_ptr<Target> open_mutant(std::string_view name) {
+  if (!name.starts_with(family)) return nullptr;
+  const auto all = mutants();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Mutant& mutant) {
+    return mutant.name == name.substr(family.size());
+  });
+  return found == all.end() ? nullptr : open(*found);
+}
+
+}  // namespace attnfuzz::zoo

@@ -1,0 +1,44 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "targets/target.h"
+
+/// The bug zoo: kernels and caches like the built-in ones, with one line wrong each. They measure
+/// the fuzzer: see tools/bench/zoo.sh and docs/zoo.md.
+namespace attnfuzz::zoo {
+
+enum class Kernel : uint8_t { naive, tiled, split_kv, dense_cache, paged_cache, ring_cache };
+
+struct Mutant {
+  std::string_view name;    ///< "causal-one-more": the target is "mutant:causal-one-more"
+  std::string_view about;   ///< the line's mistake
+  Kernel kernel;            ///< whose line it is
+  std::string_view causes;  ///< names that are right for it, separated by blanks, the best first
+};
+
+// The parts of the table, each beside the code that it changes.
+std::span<const Mutant> mask_mutants();
+std::span<const Mutant> head_mutants();
+std::span<const Mutant> score_mutants();
+std::span<const Mutant> softmax_mutants();
+std::span<const Mutant> step_mutants();
+std::span<const Mutant> dense_mutants();
+std::span<const Mutant> paged_mutants();
+std::span<const Mutant> ring_mutants();
+
+/// All of them.
+std::span<const Mutant> mutants();
+
+/// The name of the built-in target that a kernel is like: "cpu:tiled".
+std::string_view name_of(Kernel kernel);
+
+std::unique_ptr<Target> open(const Mutant& mutant);
+/// The same kernel with nothing wrong.
+std::unique_ptr<Target> open_clean(Kernel kernel);
+/// "mutant:NAME"; null for a name that is none.
+std::unique_ptr<Target> open_mutant(std::string_view name);
+
+}  // namespace attnfuzz::zoo
