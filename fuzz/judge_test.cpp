@@ -26,9 +26,12 @@ Case plain_case() {
 Outcome right_outcome(const Case& c) {
   const Answer right = answer(c, make_inputs(c), precision);
   Outcome outcome;
-  for (const StepAnswer& step : right.steps)
-    outcome.steps.push_back(
-        {Tensor::from_doubles(c.problem.dtype, step.shape, step.out), step.lengths});
+  for (const StepAnswer& step : right.steps) {
+    StepOutput& output = outcome.steps.emplace_back();
+    if (!step.shape.empty())
+      output.out = Tensor::from_doubles(c.problem.dtype, step.shape, step.out);
+    output.lengths = step.lengths;
+  }
   return outcome;
 }
 
@@ -130,6 +133,20 @@ TEST(Judge, CacheLengthsAreChecked) {
   EXPECT_EQ(judged(c, outcome).detail, "step 1: a row's cache holds 6 tokens, expected 4");
   outcome.steps[1].lengths.clear();  // it does not say
   EXPECT_EQ(judged(c, outcome).kind, VerdictKind::pass);
+}
+
+TEST(Judge, LengthsHaveAMeaningToo) {
+  Case c = plain_case();
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.cache.emplace();
+  c.steps = {{.op = StepOp::prefill, .q_len = 3, .lens = {}, .rows = {}, .length = 0},
+             {.op = StepOp::crop, .q_len = 0, .lens = {}, .rows = {}, .length = 1}};
+  Case kept = c;
+  kept.steps[1].length = 2;
+  const Verdict verdict = judged(c, right_outcome(kept));
+  EXPECT_EQ(verdict.failure, FailureKind::shape);
+  ASSERT_EQ(verdict.fits.size(), 1U);
+  EXPECT_EQ(verdict.fits[0]->name, "crop-plus-one");
 }
 
 TEST(Judge, TheFirstViolationCounts) {

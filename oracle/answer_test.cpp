@@ -92,6 +92,21 @@ TEST(Answer, MemoryKeysAreSeenByAll) {
   EXPECT_NEAR(out_of(c, inputs)[0], (8 + 160) / 3.0, 1e-12);
 }
 
+TEST(Answer, ThreadsDoNotChangeABit) {
+  Case c;
+  c.problem = {.batch = 3, .num_heads = 6, .num_kv_heads = 3, .q_len = 70, .kv_len = 90};
+  c.problem.head_dim = c.problem.head_dim_v = 40;
+  c.problem.layout = Layout::bshd;
+  c.problem.mask.rules = {{find_rule("causal"), {}}};
+  const Inputs inputs = make_inputs(c);
+  const StepAnswer one = answer(c, inputs, Precision{}).steps[0];
+  for (const int threads : {2, 4, 7, 100}) {
+    const StepAnswer many = answer(c, inputs, Precision{}, threads).steps[0];
+    EXPECT_EQ(many.out, one.out) << threads;
+    EXPECT_EQ(many.bound, one.bound) << threads;
+  }
+}
+
 TEST(Answer, FullyMaskedRows) {
   Case c = f64(2, 2, 1);
   c.problem.mask.rules = {use("causal")};

@@ -31,6 +31,18 @@ struct Arithmetic {
   }
   double as_score(double s) const { return precision.scores ? round_to(*precision.scores, s) : s; }
   double as_out(double x) const { return flush(dtype, round_to(dtype, x)); }
+  /// A factor on its way into a product.
+  double factor(double x) const {
+    if (precision.factor_bits == 0) return x;
+    int exponent = 0;
+    const double fraction = std::frexp(x, &exponent);
+    return std::ldexp(std::nearbyint(std::ldexp(fraction, precision.factor_bits)),
+                      exponent - precision.factor_bits);
+  }
+  /// A step of q·k or p·v.
+  double product_add(double a, double b, double c) const {
+    return multiply_add(factor(a), factor(b), c);
+  }
   double multiply_add(double a, double b, double c) const {
     return fused ? round(a * b + c) : round(round(a * b) + c);
   }
@@ -89,7 +101,7 @@ class Kernel {
     const double unit = a_.round(a_.round(p_.scale_value()) * (at_once ? log2_e : 1));
     double s = 0;
     for (int64_t d = 0; d < p_.head_dim; ++d) {
-      s = a_.multiply_add(o_.scale_q ? a_.round(q[d] * unit) : q[d], k[d], s);
+      s = a_.product_add(o_.scale_q ? a_.round(q[d] * unit) : q[d], k[d], s);
     }
     if (!o_.scale_q) s = a_.as_score(a_.round(s * unit));
     if (p_.softcap > 0) {
@@ -139,7 +151,7 @@ class Kernel {
         if (o_.normalise_p) p = a_.round(p / whole);
         const double* row = &v[static_cast<size_t>(keys[static_cast<size_t>(n)] * p_.head_dim_v)];
         for (size_t d = 0; d < r.out.size(); ++d) {
-          r.out[d] = a_.multiply_add(a_.as_p(p), row[d], r.out[d]);
+          r.out[d] = a_.product_add(a_.as_p(p), row[d], r.out[d]);
         }
       }
       if (o_.normalise_p) r.sum = 1;
@@ -291,17 +303,19 @@ std::string words(const ::testing::TestParamInfo<Emulated>& test) {
   words += "_by_" + std::string(name(precision.accumulate));
   words += "_p_" + std::string(name(precision.p));
   if (precision.scores) words += "_scores_" + std::string(name(*precision.scores));
+  if (precision.factor_bits > 0) words += "_factors_" + std::to_string(precision.factor_bits);
   return words + (precision.flush_subnormals ? "_flush" : "");
 }
 
 using enum DType;
 const Emulated emulated[] = {
-    {f64, {f64, f64, 1, {}, false}},   {f32, {f32, f32, 1, {}, false}},
-    {f32, {f32, f32, 1, {}, true}},    {f32, {f32, f32, 1, bf16, false}},
-    {f16, {f32, f16, 1, {}, false}},   {f16, {f32, f16, 1, f16, false}},
-    {bf16, {f32, bf16, 1, {}, false}}, {bf16, {f32, f32, 1, {}, false}},
-    {f16, {f16, f16, 1, {}, false}},   {bf16, {bf16, bf16, 1, {}, false}},
-    {e4m3, {f32, e4m3, 1, {}, false}}, {e5m2, {f32, e5m2, 1, {}, false}},
+    {f64, {f64, f64, 1, {}, false}},     {f32, {f32, f32, 1, {}, false}},
+    {f32, {f32, f32, 1, {}, true}},      {f32, {f32, f32, 1, bf16, false}},
+    {f16, {f32, f16, 1, {}, false}},     {f16, {f32, f16, 1, f16, false}},
+    {bf16, {f32, bf16, 1, {}, false}},   {bf16, {f32, f32, 1, {}, false}},
+    {f16, {f16, f16, 1, {}, false}},     {bf16, {bf16, bf16, 1, {}, false}},
+    {f32, {f32, f32, 1, {}, false, 11}},  // TF32
+    {e4m3, {f32, e4m3, 1, {}, false}},   {e5m2, {f32, e5m2, 1, {}, false}},
 };
 INSTANTIATE_TEST_SUITE_P(Precisions, Bound, ::testing::ValuesIn(emulated), words);
 

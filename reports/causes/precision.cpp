@@ -17,14 +17,39 @@ constexpr CauseEntry entries[] = {
      "instead of being rounded to nearest."},
 };
 
-/// Types that a computation may fall back to, the better one first.
-constexpr DType lower_types[] = {DType::f32, DType::f16};
+/// A part of the computation that may be done in a lower precision than is declared.
+struct Fallback {
+  std::string_view words;  ///< {}: the type
+  DType type;
+  void (*apply)(Precision&, DType);
+};
+void only_p(Precision& p, DType type) {
+  p.p = type;
+}
+void only_scores(Precision& p, DType type) {
+  p.scores = type;
+}
+void all(Precision& p, DType type) {
+  p.accumulate = p.p = type;
+  p.scores = type;
+}
+constexpr std::string_view p_words = "the weights are rounded to {}",
+                           score_words = "scores (or the scaled q, or cached keys) are kept in {}",
+                           all_words = "a step (the scale, the scores, a sum) is computed in {}";
+/// The narrowest that explains comes first.
+constexpr Fallback fallbacks[] = {
+    {all_words, DType::f32, all},
+    {p_words, DType::f16, only_p},
+    {score_words, DType::f16, only_scores},
+    {p_words, DType::bf16, only_p},
+    {score_words, DType::bf16, only_scores},
+    {all_words, DType::f16, all},
+    {all_words, DType::bf16, all},
+};
 
-bool right_in(DType type, const Finding& finding) {
-  Examination relaxed = finding.last;
-  relaxed.precision.accumulate = relaxed.precision.p = type;
-  relaxed.precision.scores = type;
-  const std::vector<ElementError> errors = element_errors(finding.shrunk.c, relaxed);
+bool right_with(const Precision& precision, const Case& c, Examination examination) {
+  examination.precision = precision;
+  const std::vector<ElementError> errors = element_errors(c, examination);
   return !errors.empty() && std::none_of(errors.begin(), errors.end(),
                                          [](const ElementError& e) { return e.wrong(); });
 }
@@ -43,18 +68,24 @@ bool truncated(const Finding& finding) {
 
 std::vector<Cause> causes_from_precision(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
-  if (verdict.failure == FailureKind::mismatch && truncated(finding))
-    return {{std::string(entries[1].name), std::string(entries[1].words)}};
-  // Rounding shows nearly everywhere; a mistake in some rows alone is another one.
-  if (verdict.failure != FailureKind::mismatch || verdict.wrong * 2 <= verdict.checked) return {};
-  const DType declared = finding.last.precision.accumulate;
-  for (const DType type : lower_types) {
-    if (unit_roundoff(type) <= unit_roundoff(declared) || !right_in(type, finding)) continue;
+  if (verdict.failure != FailureKind::mismatch) return {};
+  if (truncated(finding)) return {{std::string(entries[1].name), std::string(entries[1].words)}};
+  // What is computed in a low precision throughout shows in many places; a mistake in some rows
+  // alone is another one.
+  const Verdict& first = finding.first.verdict;
+  const bool many = verdict.wrong * 2 > verdict.checked || first.wrong * 2 > first.checked;
+  const Precision& declared = finding.last.precision;
+  for (const Fallback& fallback : fallbacks) {
+    if (unit_roundoff(fallback.type) <= unit_roundoff(declared.accumulate)) continue;
+    if (fallback.apply == all && !many) continue;
+    Precision lower = declared;
+    fallback.apply(lower, fallback.type);
+    if (!right_with(lower, finding.shrunk.c, finding.last)) continue;
     return {{std::string(entries[0].name),
              fmt::format("The output is as right as {} arithmetic can make it, not {}, which the "
-                         "target declares: a step (the scale, the scores, a sum) is computed or "
-                         "kept in {}.",
-                         name(type), name(declared), name(type))}};
+                         "target declares: {}.",
+                         name(fallback.type), name(declared.accumulate),
+                         fmt::format(fmt::runtime(fallback.words), name(fallback.type)))}};
   }
   return {};
 }
