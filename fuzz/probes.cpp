@@ -84,8 +84,21 @@ void keep_valid(std::vector<Case>& probes, const Case& c, Case probe) {
   probes.push_back(std::move(probe));
 }
 
-/// By 1, 2 and a multiple of 8: targets may want even sizes, or multiples.
-constexpr int64_t counts[] = {1, 2, 8};
+/// By 1, 2 and a multiple of 8: targets may want even sizes, or multiples. By 40, and 150 keys:
+/// more than tiles hold.
+constexpr int64_t counts[] = {1, 2, 8}, beyond_tiles[] = {40, 150};
+
+void add_long_probes(std::vector<Case>& probes, const Case& c) {
+  if (c.cached()) return;
+  for (const int64_t count : beyond_tiles) {
+    Case more_keys = c;
+    add_keys(more_keys, count);
+    Case longer = more_keys;
+    longer.problem.q_len += count;
+    keep_valid(probes, c, std::move(more_keys));
+    keep_valid(probes, c, std::move(longer));
+  }
+}
 
 }  // namespace
 
@@ -98,6 +111,10 @@ std::vector<Case> probes(const Case& c) {
       keep_valid(near, c, std::move(probe));
     }
     for (size_t s = 0; s < c.steps.size(); ++s) {
+      Case later = c;
+      if (c.steps[s].op == StepOp::evict) later.steps[s].count += count;
+      if (c.steps[s].op == StepOp::crop) later.steps[s].length += count;
+      keep_valid(near, c, std::move(later));
       if (!c.steps[s].has_tokens() || c.steps[s].op == StepOp::decode) continue;
       Case probe = c;
       probe.steps[s].q_len += count;
@@ -113,6 +130,7 @@ std::vector<Case> probes(const Case& c) {
       }
     }
   }
+  add_long_probes(near, c);
   return near;
 }
 

@@ -73,6 +73,22 @@ void set_kv_len(Case& c, int64_t kv_len) {
   });
 }
 
+/// The same with the lengths' distance to kv_len kept, so that what is hidden stays hidden.
+void set_kv_len_with_padding(Case& c, int64_t kv_len) {
+  const int64_t less = c.problem.kv_len - kv_len;
+  for_each_list(c, [&](const RuleParam& param, std::vector<int64_t>& list) {
+    if (param.kind != Kind::per_batch) return;
+    for (int64_t& value : list) value = std::max<int64_t>(0, value - less);
+  });
+  set_kv_len(c, kv_len);
+}
+
+bool is_padded(const Case& c) {
+  const RuleUse* padding = c.problem.mask.find("padding");
+  return padding != nullptr && std::any_of(padding->list(1).begin(), padding->list(1).end(),
+                                           [&](int64_t len) { return len < c.problem.kv_len; });
+}
+
 /// Of these rows, a fork's that are gone are the first.
 void keep_fork(Step& step, const std::vector<size_t>& rows) {
   for (int64_t Step::*row : {&Step::from, &Step::to}) {
@@ -233,6 +249,12 @@ void lower_lengths(const Case& c, Offers& offers) {
   });
   offers.lower("q_len", c, p.q_len, 1, [](Case& to, int64_t value) { to.problem.q_len = value; });
   offers.lower("kv_len", c, p.kv_len, 1, set_kv_len);
+  if (!is_padded(c)) return;
+  offers.lower("q_len and kv_len, padding kept,", c, shorter, 1, [&](Case& to, int64_t value) {
+    to.problem.q_len = p.q_len - (shorter - value);
+    set_kv_len_with_padding(to, p.kv_len - (shorter - value));
+  });
+  offers.lower("kv_len, padding kept,", c, p.kv_len, 1, set_kv_len_with_padding);
 }
 
 void lower_dims(const Case& c, Offers& offers) {

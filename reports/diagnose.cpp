@@ -42,7 +42,8 @@ std::vector<Cause> diagnose(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
   if (verdict.failure == FailureKind::relation)
     return {{std::string(verdict.relation->name), std::string(verdict.relation->cause)}};
-  std::vector<Cause> causes = causes_from_fits(finding);
+  std::vector<Cause> causes = causes_from_leaks(finding);
+  append(causes, causes_from_fits(finding));
   append(causes, causes_from_offset(finding));
   if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
     append(causes, causes_from_lengths(finding));

@@ -21,7 +21,10 @@ std::vector<Cause> causes_from_lengths(const Finding& finding);
 std::vector<Cause> causes_from_offset(const Finding& finding);
 /// A softmax that goes wrong from tile to tile or part to part.
 std::vector<Cause> causes_from_softmax(const Finding& finding);
-/// Values that are not finite: leaks of hidden ones, overflow.
+/// NaN or infinities that come through though they are hidden: nearly every other meaning has them
+/// in the output as well, so this comes first.
+std::vector<Cause> causes_from_leaks(const Finding& finding);
+/// Other values that are not finite: overflow.
 std::vector<Cause> causes_from_nonfinite(const Finding& finding);
 /// A mismatch that a lower precision than the declared one explains.
 std::vector<Cause> causes_from_precision(const Finding& finding);

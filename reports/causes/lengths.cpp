@@ -139,6 +139,22 @@ std::optional<Cause> cause_from_first_row(const Run& run) {
   return {};
 }
 
+/// A step without tokens after which a row holds another number than it should.
+std::optional<Cause> cause_from_change(const Run& run) {
+  CacheModel model(run.c);
+  for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
+    model.apply(s);
+    const std::vector<int64_t> want = model.lengths(), &got = run.steps[s].lengths;
+    for (size_t b = 0; b < std::min(got.size(), want.size()); ++b)
+      if (got[b] != want[b])
+        return Cause{"length", fmt::format("After step {} ({}), row {} reports {} where {} are "
+                                           "cached.",
+                                           s, name(run.c.steps[s].op), b,
+                                           text::count(got[b], "token"), want[b])};
+  }
+  return {};
+}
+
 /// What a cache says of itself beside its lengths: where it goes on, and what it can hold.
 std::vector<Cause> causes_from_places(const Run& run) {
   CacheModel model(run.c);
@@ -178,7 +194,12 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
   const auto wrong =
       std::find_if(all.begin(), all.end(), [](const Reported& r) { return r.got != r.want; });
   if (const std::optional<Cause> cause = cause_from_first_row(shrunk)) return {*cause};
-  if (wrong == all.end()) return causes_from_places(shrunk);
+  if (wrong == all.end()) {
+    std::vector<Cause> causes = causes_from_places(shrunk);
+    if (causes.empty())
+      if (std::optional<Cause> cause = cause_from_change(shrunk)) causes.push_back(*cause);
+    return causes;
+  }
   const std::function<bool(const LengthEntry&)> ranks[] = {
       [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
       [&](const LengthEntry& e) { return explains(e, shrunk); },

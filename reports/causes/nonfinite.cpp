@@ -38,60 +38,78 @@ bool has(const Finding& f, NonFinite kind) {
   return f.shrunk.c.data.nonfinite == kind;
 }
 
-/// One line for each class of a value that is finite where it must not be, or the other way round.
-struct NonFiniteCause {
+/// One line for each kind of data that has to make no difference, or the one that IEEE arithmetic
+/// makes.
+struct LeakEntry {
+  NonFinite data;
   CauseEntry entry;
-  bool (*holds)(const Finding&, const Scores&);
+};
+constexpr LeakEntry leaks[] = {
+    {NonFinite::nan_padding,
+     {"nan-leak",
+      "Keys or values that the mask hides hold NaN, and it comes through: a weight of 0 times NaN "
+      "is NaN, and so is a score of NaN with -inf added. Hidden keys have to be skipped, or their "
+      "values replaced by 0."}},
+    {NonFinite::inf_padding,
+     {"inf-leak",
+      "Keys or values that the mask hides hold infinities, and they come through: 0 times inf is "
+      "NaN, inf with -inf added too."}},
+    {NonFinite::inf_value,
+     {"inf-value",
+      "Values that are seen hold infinities, and the output is not what IEEE arithmetic gives for "
+      "the sum of p times v."}},
+};
+
+/// One line for each way to leave the range of a type.
+struct RangeEntry {
+  CauseEntry entry;
+  bool (*holds)(const Case&, const Scores&);
 };
 constexpr double exp_limit = 88;  ///< e^88.7 is the largest float
 
-constexpr NonFiniteCause table[] = {
-    {{"nan-leak",
-      "Keys or values that the mask hides hold NaN, and it comes through: a weight of 0 times NaN "
-      "is NaN, and so is a score of NaN with -inf added. Hidden keys have to be skipped, or their "
-      "values replaced by 0."},
-     [](const Finding& f, const Scores&) { return has(f, NonFinite::nan_padding); }},
-    {{"inf-leak",
-      "Keys or values that the mask hides hold infinities, and they come through: 0 times inf is "
-      "NaN, inf with -inf added too."},
-     [](const Finding& f, const Scores&) { return has(f, NonFinite::inf_padding); }},
-    {{"inf-value",
-      "Values that are seen hold infinities, and the output is not what IEEE arithmetic gives for "
-      "the sum of p times v."},
-     [](const Finding& f, const Scores&) { return has(f, NonFinite::inf_value); }},
+constexpr RangeEntry ranges[] = {
     {{"half-overflow",
       "A score is beyond 65504, the largest number of f16: the products or the scores are kept in "
       "f16 and overflow."},
-     [](const Finding& f, const Scores& s) {
-       return f.shrunk.c.problem.dtype == DType::f16 && s.largest > 65504;
+     [](const Case& c, const Scores& s) {
+       return c.problem.dtype == DType::f16 && s.largest > info(DType::f16).max_finite;
      }},
     {{"softmax-range",
       "The scores are too far apart, or too large, for exp: it overflows, or every weight becomes "
       "0 and the sum with it. The maximum is not subtracted, or is another than that of the keys "
       "that are seen."},
-     [](const Finding& f, const Scores& s) {
-       return f.shrunk.c.data.nonfinite == NonFinite::none &&
-              std::max(s.largest, s.spread) > exp_limit;
-     }},
+     [](const Case&, const Scores& s) { return std::max(s.largest, s.spread) > exp_limit; }},
 };
+
+Cause cause_of(const CauseEntry& entry) {
+  return {std::string(entry.name), std::string(entry.words)};
+}
 
 }  // namespace
 
+std::vector<Cause> causes_from_leaks(const Finding& finding) {
+  if (finding.last.verdict.failure != FailureKind::nan) return {};
+  for (const LeakEntry& leak : leaks)
+    if (leak.data == finding.shrunk.c.data.nonfinite) return {cause_of(leak.entry)};
+  return {};
+}
+
 std::vector<Cause> causes_from_nonfinite(const Finding& finding) {
   const Case& c = finding.shrunk.c;
-  if (finding.last.verdict.failure != FailureKind::nan || c.cached() || c.problem.recurrent())
+  if (finding.last.verdict.failure != FailureKind::nan || c.cached() || c.problem.recurrent() ||
+      c.data.nonfinite != NonFinite::none)
     return {};
   const Scores scores = scores_of(c);
-  for (const NonFiniteCause& each : table)
-    if (each.holds(finding, scores))
-      return {{std::string(each.entry.name), std::string(each.entry.words)}};
+  for (const RangeEntry& range : ranges)
+    if (range.holds(c, scores)) return {cause_of(range.entry)};
   return {};
 }
 
 std::span<const CauseEntry> nonfinite_table() {
   static const std::vector<CauseEntry> entries = [] {
     std::vector<CauseEntry> all;
-    for (const NonFiniteCause& each : table) all.push_back(each.entry);
+    for (const LeakEntry& leak : leaks) all.push_back(leak.entry);
+    for (const RangeEntry& range : ranges) all.push_back(range.entry);
     return all;
   }();
   return entries;

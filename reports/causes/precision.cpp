@@ -81,6 +81,8 @@ std::vector<Cause> causes_from_precision(const Finding& finding) {
     Precision lower = declared;
     fallback.apply(lower, fallback.type);
     if (!right_with(lower, finding.shrunk.c, finding.last)) continue;
+    if (!finding.first.outcome.steps.empty() && !right_with(lower, finding.original, finding.first))
+      continue;
     return {{std::string(entries[0].name),
              fmt::format("The output is as right as {} arithmetic can make it, not {}, which the "
                          "target declares: {}.",

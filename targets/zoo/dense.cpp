@@ -8,17 +8,14 @@ namespace attnfuzz::zoo {
 namespace {
 
 constexpr Mutant table[] = {
-    {"dense-head-stride", "the heads' stride is the length, not the room", Kernel::dense_cache,
-     "location"},
-    {"dense-grow-loses-last", "growing copies one token too few", Kernel::dense_cache,
-     "cache-lost-token"},
+    {"dense-head-stride", "the heads' stride is the length, not the room", Kernel::dense_cache, ""},
+    {"dense-grow-loses-last", "growing copies one token too few", Kernel::dense_cache, ""},
     {"dense-keys-in-bf16", "keys are stored in bf16", Kernel::dense_cache, "lower-precision"},
     {"dense-crop-keeps-length", "crop sets the next position, not the length", Kernel::dense_cache,
-     "crop-ignored length-stale"},
+     "length"},
     {"dense-evict-moves-keys", "eviction moves keys up, and forgets the values",
-     Kernel::dense_cache, "evict-values-stay"},
-    {"dense-copy-keys-only", "reorder and fork copy keys, not values", Kernel::dense_cache,
-     "rows-values-stay"},
+     Kernel::dense_cache, ""},
+    {"dense-copy-keys-only", "reorder and fork copy keys, not values", Kernel::dense_cache, ""},
 };
 
 /// A buffer [heads, room, dim] for each row, which doubles.

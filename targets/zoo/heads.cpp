@@ -118,6 +118,14 @@ int64_t value_head(const Context& x, int64_t h) {
   return key_head(x, h);
 }
 
+/// By the map of keys, but for the mutants of k's and v's strides alone.
+int64_t memory_head(const Context& x, int64_t h) {
+  const Mutation& m = x.m;
+  const bool strides =
+      m.is("heads-map-first"_line) || m.is("heads-keys-first"_line) || m.is("heads-reversed"_line);
+  return strides ? x.problem.kv_head(h) : key_head(x, h);
+}
+
 Row row_of(const Context& x, int64_t b) {
   const Mutation& m = x.m;
   const bool kv = m.is("rows-kv-first"_line);

@@ -54,7 +54,7 @@ void run_plain(const Context& x, const Inputs& inputs, std::vector<StepOutput>& 
       for (int64_t i = 0; i < p.q_len; ++i) {
         const Row row = row_of(x, b);
         keys.clear();
-        add_memory(x, key_head(x, h), keys);
+        add_memory(x, memory_head(x, h), keys);
         for (int64_t j = 0; j < p.kv_len; ++j)
           keys.push_back({.k = k.at(row.k, key_head(x, h), j),
                           .v = v.at(row.v, value_head(x, h), value_of_key(x, j, p.kv_len)),

@@ -72,6 +72,7 @@ double bias(const Context& x, const Pair& pair);
 /// Which key head serves query head h.
 int64_t key_head(const Context& x, int64_t h);
 int64_t value_head(const Context& x, int64_t h);
+int64_t memory_head(const Context& x, int64_t h);
 /// The memory keys of key head g.
 void add_memory(const Context& x, int64_t g, std::vector<Key>& keys);
 /// The sink of query head h; −inf without.

@@ -11,19 +11,15 @@ constexpr Mutant table[] = {
     {"paged-table-of-first-row", "all rows read the first one's block table", Kernel::paged_cache,
      "kv-first-row"},
     {"paged-no-copy-on-write", "a shared page is written without being copied", Kernel::paged_cache,
-     "shared-page-written"},
+     ""},
     {"paged-copy-keys-only", "copying a shared page leaves out the values", Kernel::paged_cache,
-     "location"},
+     ""},
     {"paged-tail-missing", "length / page_size pages, rounded down", Kernel::paged_cache,
      "cache-tail-page-missing"},
-    {"paged-tail-full", "the last page is read to its end", Kernel::paged_cache,
-     "cache-tail-page-full"},
-    {"paged-table-reversed", "the block table is read from the last page", Kernel::paged_cache,
-     "location"},
-    {"paged-crop-keeps-pages", "crop leaves pages in the table that it does not need",
-     Kernel::paged_cache, "location"},
+    {"paged-tail-full", "the last page is read to its end", Kernel::paged_cache, ""},
+    {"paged-table-reversed", "the block table is read from the last page", Kernel::paged_cache, ""},
     {"paged-users-not-counted", "forking does not count the page's new user", Kernel::paged_cache,
-     "shared-page-written"},
+     ""},
 };
 
 /// Pages [heads, page_size, dim], shared by rows until one of them writes (Kwon et al. 2023).
@@ -128,7 +124,6 @@ class Paged : public Store {
   }
 
   void release(int64_t b) override {
-    if (x.m.is("paged-crop-keeps-pages"_line)) return;
     for (; static_cast<int64_t>(table(b).size()) > pages_for(count(b)); table(b).pop_back())
       if (--users(table(b).back()) == 0) free_.push_back(table(b).back());
   }

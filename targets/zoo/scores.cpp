@@ -10,7 +10,7 @@ namespace {
 constexpr Mutant table[] = {
     {"scale-missing", "the dot product is not scaled", Kernel::naive, "scale-missing"},
     {"scale-twice", "the scale is applied to q and again to the scores", Kernel::tiled,
-     "scale-twice"},
+     "scale-twice scale-of-head-dim"},
     {"scale-root", "the scale's root is applied to q, and not to k", Kernel::split_kv,
      "scale-root"},
     {"scale-of-head-dim-v", "1/sqrt of the values' head size", Kernel::tiled,
@@ -32,7 +32,8 @@ constexpr Mutant table[] = {
      "bias-before-softcap"},
     {"softcap-before-bias", "the bias is always added after the softcap", Kernel::naive,
      "bias-after-softcap"},
-    {"softcap-clamped", "clamp(s, -cap, cap) for the tanh", Kernel::tiled, "softcap-clamped"},
+    {"softcap-clamped", "clamp(s, -cap, cap) for the tanh", Kernel::tiled,
+     "softcap-clamped softcap-ignored"},
     {"alibi-ignored", "ALiBi is not passed on", Kernel::split_kv, "alibi-ignored"},
     {"alibi-published-slopes", "the slopes of a power of two of heads, then every other one",
      Kernel::tiled, "alibi-published-slopes"},

@@ -31,7 +31,8 @@ constexpr Mutant table[] = {
     {"online-max-of-first-tile", "the maximum is not updated after the first tile", Kernel::tiled,
      "softmax-range"},
     {"max-not-subtracted", "exp(s) for exp(s - max)", Kernel::naive, "softmax-range"},
-    {"max-over-hidden", "the maximum is taken before the mask", Kernel::split_kv, "softmax-range"},
+    {"max-over-hidden", "the maximum is taken before the mask", Kernel::split_kv,
+     "softmax-range nan-leak inf-leak"},
     {"max-of-first-key", "the first key's score is the maximum", Kernel::naive, "softmax-range"},
     {"base-2", "exp2 without the factor log2(e)", Kernel::tiled, "softmax-base-2"},
     {"not-divided", "the division by the sum is missing", Kernel::naive, "softmax-not-divided"},
@@ -67,10 +68,10 @@ constexpr Mutant table[] = {
     {"sink-in-each-tile", "the sink joins the sum with every tile", Kernel::tiled,
      "sinks-in-each-tile"},
     {"sink-in-each-part", "the sink joins the sum of every part", Kernel::split_kv,
-     "sinks-in-each-part"},
+     "sinks-in-each-part sinks-in-each-tile"},
     {"sink-without-max", "exp(sink) for exp(sink - max)", Kernel::naive, "sinks-without-max"},
     {"hidden-keys-weighed", "hidden keys have the weight 0 and are not skipped", Kernel::naive,
-     "nan-leak"},
+     "nan-leak inf-leak"},
     {"p-in-bf16", "the weights are rounded to bf16", Kernel::tiled, "lower-precision"},
     {"p-in-f16", "the weights are rounded to f16", Kernel::split_kv, "lower-precision"},
     {"sum-in-bf16", "the weights are summed in bf16", Kernel::naive, "lower-precision"},
@@ -84,7 +85,7 @@ constexpr Mutant table[] = {
      "fully-masked-uniform"},
     {"fully-masked-zero", "NaN is always replaced by 0", Kernel::tiled, "fully-masked-zero"},
     {"fully-masked-first", "a row that sees no key gives the first value", Kernel::naive,
-     "rows-no-key"},
+     "rows-no-key nan-leak inf-leak"},
 };
 
 /// Σ p v and Σ p of some keys, with exp(max) taken out.
@@ -283,6 +284,7 @@ void softmax(const Context& x, std::span<const Key> keys, int64_t kv_len, double
       split ? merged(x, keys, kv_len, sink)
             : one_after_another(x, keys, tiled ? tiles_of(x, kv_len) : whole(x, kv_len), sink);
   const bool counted = m.is("sink-in-each-tile"_line) || m.is("sink-in-each-part"_line);
+  if (part.max == none && sink == none) return fully_masked(x, keys, out);
   if (sink > none && !counted) {
     const double max = m.is("sink-without-max"_line) ? part.max : std::max(part.max, sink);
     const double keep = part.max == none ? 0 : exponential(x, part.max - max);

@@ -19,8 +19,7 @@ constexpr Mutant table[] = {
      "positions-one-more"},
     {"offset-one-less", "the queries stand one position early, at cached tokens",
      Kernel::dense_cache, "positions-one-less"},
-    {"offset-of-first-row", "all rows go on where the first one does", Kernel::paged_cache,
-     "cache-offset-of-first-row"},
+    {"offset-of-first-row", "all rows go on where the first one does", Kernel::paged_cache, ""},
     {"past-ignored", "a step attends to its own tokens alone", Kernel::dense_cache,
      "cache-past-ignored"},
     {"newest-missing", "the step's last token is not yet in the cache when it is read",
@@ -39,7 +38,7 @@ constexpr Mutant table[] = {
      "crop-minus-one"},
     {"crop-zero-ignored", "if (length) crop(length)", Kernel::dense_cache,
      "crop-zero-ignored crop-ignored"},
-    {"crop-first-row", "only the first row is cropped", Kernel::paged_cache, "crop-first-row"},
+    {"crop-first-row", "only the first row is cropped", Kernel::paged_cache, "length-first-row"},
     {"reset-ignored", "reset does nothing", Kernel::dense_cache, "reset-ignored"},
     {"reset-first-row", "only the first row is emptied", Kernel::paged_cache, "length-first-row"},
     {"fork-ignored", "fork does nothing", Kernel::dense_cache, "fork-ignored"},
@@ -146,8 +145,7 @@ int64_t query_position(const Context& x, const Turn& turn, int64_t i, const Stor
   if (m.is("offset-stale"_line)) return turn.past;
   if (m.is("offset-of-first-row"_line) && turn.b > 0)
     return i + before.next(0) - turn.step.real_tokens(0);
-  return turn.past + i + m.one("offset-one-more"_line) -
-         (turn.past > 0 ? m.one("offset-one-less"_line) : 0);
+  return turn.past + i + m.one("offset-one-more"_line) - m.one("offset-one-less"_line);
 }
 
 void hide(const Context& x, const Turn& turn, std::vector<Key>& keys) {
@@ -185,7 +183,7 @@ Tensor attend_step(const Context& x, const Step& step, size_t number, const Inpu
     for (int64_t h = 0; h < p.num_heads; ++h)
       for (int64_t i = 0; i < step.real_tokens(at); ++i) {
         keys.clear();
-        add_memory(x, key_head(x, h), keys);
+        add_memory(x, p.kv_head(h), keys);
         store.keys(b, key_head(x, h), keys);
         hide(x, turn, keys);
         const int64_t q_pos = query_position(x, turn, i, store);
