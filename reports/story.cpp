@@ -88,7 +88,8 @@ Story tell(const Report::Item& item) {
         " " + text::sentence(text::line(annotate(v.detail, f.shrunk.c, &f.learned), 400));
   story.expected = text::sentence(related ? v.relation->words : words.expected);
   story.error_text = text::clean(f.last.outcome.text);
-  story.named_text = annotate(story.error_text, f.shrunk.c, &f.learned);
+  if (v.failure != FailureKind::timeout && v.failure != FailureKind::memory)  // limits, not sizes
+    story.named_text = annotate(story.error_text, f.shrunk.c, &f.learned);
   if (story.named_text == story.error_text) story.named_text.clear();
   story.place = place(f);
   story.minimal = minimal_words(f.shrunk);

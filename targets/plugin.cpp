@@ -185,12 +185,16 @@ std::vector<std::string> plugin_targets(const std::string& path) {
   return names;
 }
 
+std::unique_ptr<Target> open_plugin_entry(const std::string& name, const attnfuzz_target& entry) {
+  return std::make_unique<Plugin>(name, entry);
+}
+
 std::unique_ptr<Target> open_plugin(const std::string& name) {
   const PluginName wanted(name);
   const Entries entries = load(wanted.path);
   for (const attnfuzz_target& entry : entries)
     if (wanted.target == entry.name || (wanted.target.empty() && entries.size() == 1))
-      return std::make_unique<Plugin>(name, entry);
+      return open_plugin_entry(name, entry);
   throw InputError(name, "", "expected one of " + names_of_all(entries, wanted.path));
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "targets/attnfuzz_target.h"
 #include "targets/target.h"
 
 namespace attnfuzz {
@@ -11,6 +12,9 @@ namespace attnfuzz {
 /// `name` is its path, or "path:target" where it holds several ("./libmine.so:tiled").
 /// Throws InputError for a file that is not such a plug-in.
 std::unique_ptr<Target> open_plugin(const std::string& name);
+
+/// One entry of a plug-in's list, under this name. The entry must stay valid.
+std::unique_ptr<Target> open_plugin_entry(const std::string& name, const attnfuzz_target& entry);
 
 /// The names under which a plug-in's targets can be opened.
 std::vector<std::string> plugin_targets(const std::string& path);

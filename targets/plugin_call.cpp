@@ -8,9 +8,6 @@
 namespace attnfuzz {
 namespace {
 
-constexpr size_t alignment = 256;  // DLPack asks for it
-constexpr size_t guard = 4096;
-constexpr std::byte guard_byte{0xA5};
 constexpr std::byte unwritten{0xFF};  // NaN in every float type of DType
 
 constexpr DLDataType seen_dtype{kDLUInt, 8, 1};
@@ -34,10 +31,6 @@ void swap_heads_and_len(Shape& shape_or_strides) {
   std::swap(shape_or_strides[1], shape_or_strides[2]);
 }
 
-bool all_guard(const std::byte* from, const std::byte* to) {
-  return std::all_of(from, to, [](std::byte x) { return x == guard_byte; });
-}
-
 }  // namespace
 
 GuardedTensor::GuardedTensor(DLDataType dtype, Shape logical, Shape strides, const void* source)
@@ -45,17 +38,12 @@ GuardedTensor::GuardedTensor(DLDataType dtype, Shape logical, Shape strides, con
       strides_(std::move(strides)),
       bytes_(static_cast<size_t>(element_count(shape_)) * dtype.bits / 8),
       source_(source),
-      memory_(std::make_unique<std::byte[]>(bytes_ + 2 * guard + alignment)) {
-  void* start = memory_.get() + guard;
-  size_t room = bytes_ + guard + alignment;
-  data_ = static_cast<std::byte*>(std::align(alignment, bytes_ + guard, start, room));
-  std::fill_n(data_ - guard, guard, guard_byte);
-  std::fill_n(data_ + bytes_, guard, guard_byte);
+      memory_(bytes_) {
   if (source_ == nullptr)
-    std::fill_n(data_, bytes_, unwritten);
+    std::fill_n(memory_.data(), bytes_, unwritten);
   else if (bytes_ > 0)
-    std::memcpy(data_, source_, bytes_);
-  description_.data = data_;
+    std::memcpy(memory_.data(), source_, bytes_);
+  description_.data = memory_.data();
   description_.device = {kDLCPU, 0};
   description_.ndim = static_cast<int>(shape_.size());
   description_.dtype = dtype;
@@ -64,10 +52,9 @@ GuardedTensor::GuardedTensor(DLDataType dtype, Shape logical, Shape strides, con
 }
 
 std::string GuardedTensor::damage() const {
-  const std::byte* end = data_ + bytes_;
-  if (!all_guard(end, end + guard)) return "was written past its end";
-  if (!all_guard(data_ - guard, data_)) return "was written before its start";
-  if (source_ != nullptr && bytes_ > 0 && std::memcmp(data_, source_, bytes_) != 0)
+  if (memory_.written_past()) return "was written past its end";
+  if (memory_.written_before()) return "was written before its start";
+  if (source_ != nullptr && bytes_ > 0 && std::memcmp(data(), source_, bytes_) != 0)
     return "is an input, but was written to";
   return {};
 }

@@ -8,11 +8,11 @@
 
 #include "oracle/inputs.h"
 #include "targets/attnfuzz_target.h"
+#include "targets/guarded_memory.h"
 
 namespace attnfuzz {
 
-/// A tensor as a plug-in sees it: aligned memory between two guard zones, with its DLPack
-/// description.
+/// A tensor as a plug-in sees it: guarded memory with its DLPack description.
 class GuardedTensor {
  public:
   /// `logical` is the shape, `strides` its strides in elements; `source` are the bytes of an input,
@@ -20,7 +20,7 @@ class GuardedTensor {
   GuardedTensor(DLDataType dtype, Shape logical, Shape strides, const void* source);
 
   const DLTensor* description() const { return &description_; }
-  const std::byte* data() const { return data_; }
+  const std::byte* data() const { return memory_.data(); }
   size_t bytes() const { return bytes_; }
   /// What was done to it that must not be ("was written past its end"); empty if nothing.
   std::string damage() const;
@@ -29,8 +29,7 @@ class GuardedTensor {
   Shape shape_, strides_;
   size_t bytes_;
   const void* source_;
-  std::unique_ptr<std::byte[]> memory_;
-  std::byte* data_;
+  GuardedMemory memory_;
   DLTensor description_{};
 };
 

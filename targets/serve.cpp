@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <new>
 
+#include "targets/fork_watch.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -45,6 +47,14 @@ Outcome run_caught(Target& target, const Request& request) {
   }
 }
 
+Outcome run_watched(Target& target, const Request& request) {
+  const ForkWatch watch;
+  Outcome outcome = run_caught(target, request);
+  if (std::string complaint = watch.complaint(); !complaint.empty())
+    return {Status::error, std::move(complaint), {}};
+  return outcome;
+}
+
 }  // namespace
 
 void serve_missing(const std::string& why, int channel) {
@@ -60,7 +70,7 @@ int serve_worker(Target& target, int channel, int memory_fd) {
     std::string reply;
     try {
       const Request request = parse_request(line, memory);
-      reply = write_reply(request, run_caught(target, request), memory);
+      reply = write_reply(request, run_watched(target, request), memory);
     } catch (const ProtocolError& e) {
       fmt::print(stderr, "attnfuzz worker: {}\n", e.what());
       return 3;

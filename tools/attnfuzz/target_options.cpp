@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "targets/hostile/hostile.h"
 #include "targets/plugin.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/command.h"
@@ -80,6 +81,7 @@ std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) c
   WorkerLimits worker;
   worker.case_seconds = parse_duration(timeout, "--timeout");
   worker.memory_bytes = memory;
+  if (is_hostile_name(name)) return open_isolated(name, worker);
   if (is_plugin_name(name) ? !in_process : isolate && is_builtin(name))
     return open_isolated(name, worker);
   if (is_python_name(name)) return open_python_target(name, worker);
