@@ -77,7 +77,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
         !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),
                      stats)) {
       Finding finding = finding_of(target.info(), options.seed, index, std::move(judged));
-      shrink_finding(target, finding, options.max_shrink_tries);
+      shrink_finding(target, finding, options.max_shrink_tries, stop_at(options.interrupt));
       if (known.add(finding, stats) && events.finding) events.finding(finding);
     }
     stats.seconds = std::chrono::duration<double>(Clock::now() - start).count();

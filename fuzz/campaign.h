@@ -36,7 +36,7 @@ struct CampaignOptions {
   int64_t max_shrink_tries = 20000;
   std::vector<const Relation*> relations = {};   ///< each passing case is put to one of them
   uint64_t stop_after = 0;                       ///< stop at this many findings; 0: never
-  const std::atomic<bool>* interrupt = nullptr;  ///< Ctrl-C: finish the case at hand and return
+  const std::atomic<bool>* interrupt = nullptr;  ///< Ctrl-C: finish the run at hand and return
 };
 
 /// Counts that a summary is made of; merging shards adds them.
@@ -69,8 +69,11 @@ Judged judge_case(Target& target, const Generator& generator, const CampaignOpti
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged);
 
 /// Shrinks finding.original on the target: fills `shrunk`, `last`, `learned` and `signature`, which
-/// is that of `learned`.
-void shrink_finding(Target& target, Finding& finding, int64_t max_tries);
+/// is that of `learned`. Once `stop` says so it takes what it has.
+void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop = {});
+
+/// A stop for `interrupt`, which may be null.
+Stop stop_at(const std::atomic<bool>* interrupt);
 
 /// Runs the shard's cases through one target. Each new signature is shrunk and announced once; the
 /// stats count the others.

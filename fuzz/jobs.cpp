@@ -1,5 +1,6 @@
 #include "fuzz/jobs.h"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include "fuzz/forked_target.h"
 #include "fuzz/known.h"
 #include "fuzz/wire.h"
+#include "targets/notes.h"
 
 namespace attnfuzz {
 namespace {
@@ -200,6 +202,7 @@ class Jobs {
   /// report are counted again, without their failures, which have been sent.
   void crashed(size_t k) {
     const uint64_t index = board_.at_hand(k);
+    note(fmt::format("process {} died on case {}; another one goes on behind it", k, index));
     waiting_[index] = {true, {index, {}, {}}};
     recount(jobs_[k].next, index);
     start(k, index + stride_);
@@ -228,9 +231,10 @@ class Jobs {
       const Waiting& first = waiting_.begin()->second;
       const bool enough = options_.stop_after > 0 && known_.size() >= options_.stop_after;
       if (enough) board_.stop();
-      const bool settled =
-          enough ||
-          (!first.crashed && known_.count(first.failure.signature, first.failure.failure, stats_));
+      const bool settled = enough ||
+                           (!first.crashed &&
+                            known_.count(first.failure.signature, first.failure.failure, stats_)) ||
+                           stats_.interrupted;  // after Ctrl-C nothing new is begun
       if (settled)
         waiting_.erase(waiting_.begin());
       else
@@ -257,7 +261,9 @@ class Jobs {
     CampaignStats ignored;
     result.known = known_.count(judged.examination.signature, failure, ignored);
     result.finding = finding_of(target->info(), options_.seed, index, std::move(judged));
-    if (!result.known) shrink_finding(*target, result.finding, options_.max_shrink_tries);
+    if (!result.known)
+      shrink_finding(*target, result.finding, options_.max_shrink_tries,
+                     [this] { return board_.stopped(); });
     return result;
   }
 

@@ -2,14 +2,14 @@
 
 namespace attnfuzz {
 
-Shrunk shrink(const Case& c, const std::function<bool(const Case&)>& still_fails,
-              int64_t max_tries) {
+Shrunk shrink(const Case& c, const std::function<bool(const Case&)>& still_fails, int64_t max_tries,
+              const Stop& stop) {
   Shrunk shrunk;
   shrunk.c = c;
   std::vector<Reduction> next = reductions(c);
   size_t at = 0, refused = 0;  // the next reduction to try; how many were refused in a row
   while (refused < next.size()) {
-    if (shrunk.tried == max_tries) return shrunk;
+    if (shrunk.tried == max_tries || (stop && stop())) return shrunk;
     ++shrunk.tried;
     at %= next.size();
     if (!still_fails(next[at].c)) {

@@ -25,9 +25,12 @@ struct Shrunk {
   bool minimal = false;  ///< no single reduction of c still fails (false: the budget ran out)
 };
 
+/// Asked between two runs; true: somebody wants to end (Ctrl-C). Empty: nobody does.
+using Stop = std::function<bool()>;
+
 /// Greedy to a fixpoint: 1-minimal with respect to reductions(), deterministic. `still_fails` runs
 /// the candidate and tells whether it fails with the same signature.
 Shrunk shrink(const Case& c, const std::function<bool(const Case&)>& still_fails,
-              int64_t max_tries = 20000);
+              int64_t max_tries = 20000, const Stop& stop = {});
 
 }  // namespace attnfuzz

@@ -9,10 +9,11 @@ constexpr int probe_rounds = 3;
 class Search {
  public:
   /// `first`: the failure sought.
-  Search(Target& target, const Verdict& first)
+  Search(Target& target, const Verdict& first, const Stop& stop)
       : target_(target),
         run_twice_(first.failure == FailureKind::nondeterminism),
-        relation_(first.failure == FailureKind::relation ? first.relation : nullptr) {}
+        relation_(first.failure == FailureKind::relation ? first.relation : nullptr),
+        stop_(stop) {}
 
   /// The failure of a case that the target claims; none if it passes.
   std::optional<FailureClass> run(const Case& c) {
@@ -29,9 +30,11 @@ class Search {
     std::vector<Case> near = probes(c);
     for (Reduction& reduction : reductions(c)) near.push_back(std::move(reduction.c));
     for (int round = 0; round < probe_rounds && known.is_ambiguous(); ++round)
-      for (const Case& probe : near)
+      for (const Case& probe : near) {
+        if (stop_ && stop_()) return;
         if (const std::optional<FailureClass> found = run(probe); found && known.covers(*found))
           known.narrow(*found);
+      }
   }
 
   Examination& last() { return last_; }
@@ -40,13 +43,19 @@ class Search {
   Target& target_;
   bool run_twice_;
   const Relation* relation_;
+  const Stop& stop_;
   Examination last_;
 };
 
 }  // namespace
 
-void shrink_finding(Target& target, Finding& finding, int64_t max_tries) {
-  Search search(target, finding.first.verdict);
+Stop stop_at(const std::atomic<bool>* interrupt) {
+  if (interrupt == nullptr) return {};
+  return [interrupt] { return interrupt->load(); };
+}
+
+void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop) {
+  Search search(target, finding.first.verdict, stop);
   FailureClass sought = classify(finding.original, finding.first.verdict);
   search.learn(finding.original, sought);
   finding.last = finding.first;
@@ -59,7 +68,7 @@ void shrink_finding(Target& target, Finding& finding, int64_t max_tries) {
         finding.last = std::move(search.last());
         return true;
       },
-      max_tries);
+      max_tries, stop);
   // From here on the shrunk case alone, so that the signature does not depend on the original.
   finding.learned = classify(finding.shrunk.c, finding.last.verdict);
   search.learn(finding.shrunk.c, finding.learned);

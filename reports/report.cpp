@@ -14,7 +14,7 @@ namespace {
 constexpr Writer kWriters[] = {
     {"json", "summary.json", write_json},    {"md", "report.md", write_markdown},
     {"html", "index.html", write_html},      {"junit", "junit.xml", write_junit},
-    {"sarif", "results.sarif", write_sarif},
+    {"sarif", "results.sarif", write_sarif}, {"job-summary", "job-summary.md", write_job_summary},
 };
 
 const Writer& find_writer(std::string_view format) {

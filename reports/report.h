@@ -17,6 +17,7 @@ struct Report {
     std::string first_seen, last_seen;  ///< ISO 8601, UTC
     std::string repro;                  ///< file name beside the report, empty: none
     std::string environment;            ///< where it was seen last; as Report::environment
+    bool known = false;                 ///< in the baseline: does not fail a CI job
   };
   std::string version;      ///< attnfuzz's own
   std::string environment;  ///< "Linux 6.1 x86_64, AMD EPYC, 2 cores"
@@ -30,7 +31,7 @@ struct Report {
 
 /// One file in reports/writers/ and one line in the table of report.cpp.
 struct Writer {
-  std::string_view format;  ///< "md", "html", "junit", "sarif", "json"
+  std::string_view format;  ///< "md", "html", "junit", "sarif", "json", "job-summary"
   std::string_view file;    ///< "index.html"
   std::string (*write)(const Report&);
 };

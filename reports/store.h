@@ -1,6 +1,6 @@
 #pragma once
-#include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,20 +9,29 @@
 
 namespace attnfuzz {
 
-/// findings.sqlite: one row for each (target, signature), with the shrunk case, the cause, counts,
-/// first and last seen. Written at once when a finding comes, so that a kill loses nothing.
-/// Throws InputError for a file that is not such a store.
+class Database;
+
+/// The findings: one row for each (target, signature), with the shrunk case, the cause, counts,
+/// first and last seen. Written at once when a finding comes, so that a kill loses nothing. A file
+/// (findings.sqlite), or a PostgreSQL database that many machines share ("postgresql://host/name").
+/// Throws InputError for what is not such a store.
 class Store {
  public:
-  explicit Store(const std::filesystem::path& file);
+  explicit Store(const std::string& where);
   ~Store();
   void add(const Report::Item& item);
+  /// Adds the findings of a whole run with their counts, unless a run of this name has been added:
+  /// then false.
+  bool add_once(const std::string& run, std::span<const Report::Item> items);
   /// What the report of a DIR needs, without rerunning anything.
   std::vector<Report::Item> items() const;
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::string where_;
+  std::unique_ptr<Database> database_;
 };
+
+/// Whether the name of a store is a database's, not a file's.
+bool is_database_url(std::string_view where);
 
 }  // namespace attnfuzz

@@ -4,6 +4,7 @@
 
 #include <system_error>
 
+#include "targets/notes.h"
 #include "targets/protocol.h"
 
 namespace attnfuzz {
@@ -41,7 +42,10 @@ class RemoteTarget : public Target {
 
   Outcome run(const Case& c, const Inputs& inputs) override {
     try {
-      if (!worker_) start(info_.name);
+      if (!worker_) {
+        start(info_.name);
+        note(fmt::format("{}: a new worker is process {}", info_.name, worker_->process.pid()));
+      }
     } catch (const InputError& e) {
       worker_.reset();
       return {Status::crash, fmt::format("the worker does not start again: {}", e.what()), {}};
@@ -51,12 +55,15 @@ class RemoteTarget : public Target {
         worker_->process.exchange(request, limits_.case_seconds, limits_.memory_bytes);
     if (answer.end != WorkerProcess::End::line) {
       worker_.reset();
+      note(fmt::format("{}: the worker ended at request {}: {}", info_.name, id_,
+                       answer.text.substr(0, answer.text.find('\n'))));
       return {status_of(answer.end), answer.text, {}};
     }
     try {
       return parse_reply(answer.text, id_, limits_.output_bytes, worker_->memory);
     } catch (const ProtocolError& e) {
       worker_.reset();
+      note(fmt::format("{}: the worker was ended at request {}: {}", info_.name, id_, e.what()));
       return {Status::crash, fmt::format("not a worker's reply: {}", e.what()), {}};
     }
   }

@@ -8,14 +8,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(g++ cmake ninja-build git libeigen3-dev librapidcheck-dev libcli11-dev libfmt-dev libspdlog-dev
-          nlohmann-json3-dev libsqlite3-dev libdlpack-dev libgtest-dev)
+          nlohmann-json3-dev libsqlite3-dev libpq-dev libdlpack-dev libgtest-dev)
 requirements=(targets/python/requirements.txt)
+optional=()  # their tests are skipped where they cannot be had
 torch=0
 for option in "$@"; do
   case "$option" in
     --test)
-      packages+=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev)
-      requirements+=(targets/python/requirements-test.txt) ;;
+      packages+=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev postgresql)
+      requirements+=(targets/python/requirements-test.txt)
+      optional+=(tools/fleet/requirements.txt) ;;
     --torch) torch=1 ;;
     *) echo "tools/install.sh: expected --test or --torch, found $option" >&2; exit 2 ;;
   esac
@@ -40,6 +42,10 @@ fi
 [ -x .venv/bin/python ] || python3 -m venv .venv
 for file in "${requirements[@]}"; do
   .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file"
+done
+for file in "${optional[@]}"; do
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$file" ||
+    echo "tools/install.sh: $file cannot be installed; its tests will be skipped" >&2
 done
 if ((torch)) && ! .venv/bin/python -c 'import torch' 2> /dev/null; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check \

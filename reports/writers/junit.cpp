@@ -15,6 +15,13 @@ std::string test_case(const Report::Item& item) {
   if (!story.error_text.empty()) body += story.error_text + "\n";
   for (const Cause& cause : item.causes) body += "Cause: " + text::clean(cause.words) + "\n";
   body += "\n" + story.case_json;
+  if (item.known)
+    return fmt::format(
+        "    <testcase name=\"{}\" classname=\"{}\" time=\"0\">\n      <skipped message=\"known, "
+        "in "
+        "the baseline: {}\"/>\n    </testcase>\n",
+        text::xml(item.finding.signature), text::xml(text::line(item.finding.target)),
+        text::xml(story.title));
   return fmt::format(
       "    <testcase name=\"{}\" classname=\"{}\" time=\"0\">\n      <failure message=\"{}\" "
       "type=\"{}\">{}</failure>\n    </testcase>\n",
@@ -32,29 +39,29 @@ std::map<std::string, CampaignStats> all_targets(const Report& report) {
 }  // namespace
 
 /// The usual form (Jenkins' and Surefire's): a test suite for each target; in it a failed test case
-/// for each finding, and one that passes for the campaign itself.
+/// for each finding (a skipped one if it is known), and one that passes for the campaign itself.
 std::string write_junit(const Report& report) {
   std::string suites;
   size_t failures = 0, tests = 0;
   double seconds = 0;
   for (const auto& [target, stats] : all_targets(report)) {
     std::string cases;
-    size_t failed = 0;
+    size_t failed = 0, skipped = 0;
     for (const Report::Item& item : report.items)
       if (item.finding.target == target) {
         cases += test_case(item);
-        ++failed;
+        ++(item.known ? skipped : failed);
       }
     const std::string clean_name = text::xml(text::line(target));
     cases += fmt::format(
         "    <testcase name=\"campaign of {} cases, seed {}\" classname=\"{}\" time=\"{:.3f}\"/>\n",
         stats.cases, report.options.seed, clean_name, stats.seconds);
     suites += fmt::format(
-        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"0\" "
+        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" "
         "time=\"{:.3f}\">\n{}  </testsuite>\n",
-        clean_name, failed + 1, failed, stats.seconds, cases);
+        clean_name, failed + skipped + 1, failed, skipped, stats.seconds, cases);
     failures += failed;
-    tests += failed + 1;
+    tests += failed + skipped + 1;
     seconds += stats.seconds;
   }
   return fmt::format(

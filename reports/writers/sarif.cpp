@@ -6,11 +6,23 @@
 #include "reports/writers/writers.h"
 
 namespace attnfuzz {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A known finding is suppressed: shown as dismissed. An empty list says that it is not.
+Json suppressions(const Report::Item& item) {
+  Json list = Json::array();
+  if (item.known)
+    list.push_back({{"kind", "external"}, {"justification", "in the baseline of known findings"}});
+  return list;
+}
+
+}  // namespace
 
 /// SARIF 2.1.0 (OASIS): a rule for each kind of failure, a result for each finding, its location
 /// the case file. The signature is the fingerprint, so that the same bug stays the same alert.
 std::string write_sarif(const Report& report) {
-  using Json = nlohmann::ordered_json;
   Json rules = Json::array(), results = Json::array();
   std::map<FailureKind, size_t> rule_of;
   for (const Report::Item& item : report.items) {
@@ -36,6 +48,8 @@ std::string write_sarif(const Report& report) {
                  {{"artifactLocation", artifact}, {"region", {{"startLine", 1}}}}},
                 {"logicalLocations", Json::array({{{"fullyQualifiedName", text::line(f.target)},
                                                    {"kind", "function"}}})}}})},
+         {"baselineState", item.known ? "unchanged" : "new"},
+         {"suppressions", suppressions(item)},
          {"partialFingerprints", {{"attnfuzzSignature/v1", f.signature}}},
          {"occurrenceCount", std::max<int64_t>(1, f.count)},
          {"properties",

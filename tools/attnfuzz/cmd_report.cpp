@@ -27,7 +27,7 @@ void add_report(CLI::App& app, int& exit_code) {
     Report report;
     report.version = build::version();
     report.environment = environment_text();
-    report.items = Store(store_file).items();
+    report.items = Store(store_file.string()).items();
     write_report(report, options->dir, options->formats);
     fmt::print("{} findings written to {}\n", report.items.size(), options->dir);
     exit_code = report.items.empty() ? nothing_found : findings;

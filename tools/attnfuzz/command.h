@@ -20,9 +20,13 @@ struct Command {
 
 void add_targets(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
+void add_ci(CLI::App& app, int& exit_code);
 void add_replay(CLI::App& app, int& exit_code);
 void add_shrink(CLI::App& app, int& exit_code);
 void add_show(CLI::App& app, int& exit_code);
+void add_fuzz(CLI::App& app, int& exit_code);
+void add_corpus(CLI::App& app, int& exit_code);
+void add_merge(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_repro(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);

@@ -9,6 +9,7 @@
 #include "oracle/error.h"
 #include "oracle/suggest.h"
 #include "tools/attnfuzz/command_help.h"
+#include "tools/attnfuzz/logging.h"
 
 namespace {
 
@@ -18,9 +19,14 @@ constexpr Command commands[] = {
     {"targets", "List what can be tested here, with versions and what each supports", add_targets},
     {"run", "Fuzz targets: replay the corpus, then make up cases, shrink and report failures",
      add_run},
+    {"ci", "Run in CI: replay regressions, then new cases within a budget; fail for new findings",
+     add_ci},
     {"replay", "Rerun case files and judge them", add_replay},
     {"shrink", "Reduce a failing case to the smallest one that fails the same way", add_shrink},
     {"show", "Tell a case in words and draw its mask", add_show},
+    {"fuzz", "Fuzz one target guided by coverage (needs the clang build: preset fuzz)", add_fuzz},
+    {"corpus", "Folders of cases: what they cover, the smallest that cover the same", add_corpus},
+    {"merge", "Put the runs of a campaign's shards together, each failure once", add_merge},
     {"report", "Write reports from a run's folder again, in any format", add_report},
     {"repro", "Write a program that shows the bug with nothing but the package under test",
      add_repro},
@@ -66,9 +72,11 @@ int run(int argc, char** argv) {
       "attnfuzz"};
   app.set_version_flag("--version", "attnfuzz " + attnfuzz::build::version());
   app.require_subcommand(1);
+  app.fallthrough();  // --log-level may stand behind the subcommand
   app.footer(footer);
   app.failure_message(failure_message);
   int exit_code = nothing_found;
+  add_logging(app);
   for (const Command& command : commands) {
     CLI::App* sub = app.add_subcommand(command.name, command.help);
     if (command.hidden) sub->group("");

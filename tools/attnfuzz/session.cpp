@@ -2,7 +2,9 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "oracle/build.h"
@@ -14,28 +16,44 @@ namespace attnfuzz::cli {
 
 namespace fs = std::filesystem;
 
-Session::Session(fs::path out, bool quiet) : out_(std::move(out)), quiet_(quiet) {
+Session::Session(fs::path out, bool quiet, Baseline baseline, const std::string& store)
+    : out_(std::move(out)), quiet_(quiet), baseline_(std::move(baseline)) {
   report.version = build::version();
   report.environment = environment_text();
+  if (!store.empty()) shared_ = std::make_unique<Store>(store);
   if (out_.empty()) return;
   std::error_code error;
   fs::create_directories(out_ / "findings", error);
   if (error)
     throw InputError(out_.string(), "", "expected a folder that can be made: " + error.message());
-  store_ = std::make_unique<Store>(out_ / "findings.sqlite");
+  store_ = std::make_unique<Store>((out_ / "findings.sqlite").string());
+}
+
+void Session::save(const Report::Item& item) {
+  if (store_) store_->add(item);
+  try {
+    if (shared_) shared_->add(item);
+  } catch (const InputError& error) {  // the run goes on: its own store has the finding
+    spdlog::warn("{} is not in the shared store: {}", item.finding.signature, error.what());
+  }
 }
 
 void Session::add(const Finding& finding) {
   // A replayed case and a made-up one can show the same failure: it is one finding.
   if (report.find(finding.target, finding.signature) != nullptr) return;
   const std::string now = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
-  Report::Item item{finding, diagnose(finding), now, now, "", report.environment};
-  if (!out_.empty()) {
-    write_finding(item, out_ / "findings" / finding.signature);
-    store_->add(item);
-  }
+  Report::Item item{finding,
+                    diagnose(finding),
+                    now,
+                    now,
+                    "",
+                    report.environment,
+                    baseline_.knows(finding.target, finding.signature)};
+  if (!out_.empty()) write_finding(item, out_ / "findings" / finding.signature);
+  save(item);
   if (!quiet_) {
     fmt::print("{}", finding_terminal(item, use_colour()));
+    if (item.known) fmt::print("  known: in the baseline\n");
     if (!out_.empty())
       fmt::print("  report: {}\n\n",
                  (out_ / "findings" / finding.signature / "report.md").string());
@@ -51,15 +69,21 @@ void Session::count(const std::string& target, const CampaignStats& stats) {
     Report::Item others = item;  // besides the one that the store has
     others.finding.count = static_cast<int64_t>(counted->second) - item.finding.count;
     item.finding.count = static_cast<int64_t>(counted->second);
-    if (store_ && others.finding.count > 0) store_->add(others);
+    if (others.finding.count > 0) save(others);
   }
+}
+
+size_t Session::new_findings() const {
+  return static_cast<size_t>(std::count_if(report.items.begin(), report.items.end(),
+                                           [](const Report::Item& item) { return !item.known; }));
 }
 
 void Session::write(std::span<const std::string> formats) {
   if (!out_.empty()) write_report(report, out_, formats);
 }
 
-Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries) {
+Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries,
+                     const Stop& stop) {
   Finding finding;
   finding.target = target.info().name;
   finding.version = target.info().version;
@@ -68,7 +92,7 @@ Finding make_finding(Target& target, const Case& c, Examination first, int64_t m
   finding.shrunk.c = c;
   finding.last = first;
   finding.first = std::move(first);
-  if (max_shrink_tries > 0) shrink_finding(target, finding, max_shrink_tries);
+  if (max_shrink_tries > 0) shrink_finding(target, finding, max_shrink_tries, stop);
   return finding;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fuzz/campaign.h"
+#include "reports/baseline.h"
 #include "reports/report.h"
 #include "reports/store.h"
 
@@ -14,11 +15,15 @@ namespace attnfuzz::cli {
 class Session {
  public:
   /// `out` empty: nothing is written to disk.
-  Session(std::filesystem::path out, bool quiet);
+  /// `store`: another one to add findings to, besides the folder's own; empty: none.
+  Session(std::filesystem::path out, bool quiet, Baseline baseline = {},
+          const std::string& store = {});
 
   void add(const Finding& finding);
   /// After a campaign: how many of its cases failed with each finding's signature.
   void count(const std::string& target, const CampaignStats& stats);
+  /// How many findings are not in the baseline.
+  size_t new_findings() const;
   /// Writes summary.json, the findings' folders and `formats` under the out folder.
   void write(std::span<const std::string> formats);
 
@@ -27,10 +32,14 @@ class Session {
  private:
   std::filesystem::path out_;
   bool quiet_;
-  std::unique_ptr<Store> store_;
+  Baseline baseline_;
+  void save(const Report::Item& item);
+
+  std::unique_ptr<Store> store_, shared_;
 };
 
 /// The examination of one case as a finding: shrunk when `max_shrink_tries` > 0.
-Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries);
+Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries,
+                     const Stop& stop = {});
 
 }  // namespace attnfuzz::cli

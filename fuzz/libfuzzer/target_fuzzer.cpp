@@ -1,0 +1,111 @@
+/// libFuzzer harness of one target: mutates Cases, judges each against the oracle, and is guided by
+/// the code's coverage, by what a case covers of the problem space, and by its error.
+///   ATTNFUZZ_TARGET    its name or a plug-in's path (default cpu:tiled)
+///   ATTNFUZZ_FAILURES  a folder: the first case of each failure is written there, and fuzzing goes
+///                      on. Without it a failure aborts, as any fuzzing engine expects.
+/// `attnfuzz fuzz` sets both.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include "fuzz/coverage.h"
+#include "fuzz/known.h"
+#include "fuzz/mutate.h"
+#include "targets/target.h"
+
+namespace {
+
+using namespace attnfuzz;
+
+/// libFuzzer takes each of these that is not 0 after a run for a feature of the input.
+__attribute__((section("__libfuzzer_extra_counters")))
+uint8_t counters[coverage_points + error_points];
+
+struct Harness {
+  std::unique_ptr<Target> target;
+  Mutator mutator;
+  std::string failures;
+  KnownFailures known;
+
+  explicit Harness(std::unique_ptr<Target> opened)
+      : target(std::move(opened)), mutator(target->info().capabilities) {
+    if (const char* folder = std::getenv("ATTNFUZZ_FAILURES")) failures = folder;
+  }
+};
+
+std::unique_ptr<Target> open_from_environment() {
+  const char* name = std::getenv("ATTNFUZZ_TARGET");
+  return open_target(name != nullptr ? name : "cpu:tiled");
+}
+
+/// Made once, and never unmade: targets may have threads.
+Harness& harness() {
+  static Harness& all = *new Harness(open_from_environment());
+  return all;
+}
+
+void report(Harness& h, const Case& c, const Examination& exam) {
+  if (h.failures.empty()) {
+    fmt::print(stderr, "{}: {}: {}\n{}", h.target->info().name, name(exam.verdict.failure),
+               exam.verdict.detail, Mutator::encode(c));
+    std::abort();
+  }
+  CampaignStats ignored;
+  const FailureClass failure = classify(c, exam.verdict);
+  if (h.known.count(exam.signature, failure, ignored)) return;
+  Finding finding;
+  finding.first = exam;
+  finding.signature = exam.signature;
+  finding.learned = failure;
+  h.known.add(finding, ignored);
+  std::ofstream(fmt::format("{}/{}.case.json", h.failures, exam.signature)) << Mutator::encode(c);
+}
+
+size_t put(const Case& c, uint8_t* data, size_t size, size_t most) {
+  const std::string text = Mutator::encode(c);
+  if (text.size() > most) return size;  // no room: as it was
+  std::memcpy(data, text.data(), text.size());
+  return text.size();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  try {
+    harness();
+  } catch (const InputError& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    std::exit(2);
+  }
+  return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  Harness& h = harness();
+  const Case c = h.mutator.decode({data, size});
+  const Examination exam = examine(*h.target, c);
+  for (const uint32_t point : coverage_of(c, h.target->info().capabilities)) counters[point] = 1;
+  if (exam.verdict.kind != VerdictKind::skip)
+    counters[coverage_points + error_point(c, exam.verdict)] = 1;
+  if (exam.verdict.failed()) report(h, c, exam);
+  return 0;
+}
+
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most,
+                                          unsigned int seed) {
+  const Mutator& mutator = harness().mutator;
+  return put(mutator.mutate(mutator.decode({data, size}), *seeded_draw(seed, size)), data, size,
+             most);
+}
+
+extern "C" size_t LLVMFuzzerCustomCrossOver(const uint8_t* a, size_t a_size, const uint8_t* b,
+                                            size_t b_size, uint8_t* out, size_t most,
+                                            unsigned int seed) {
+  const Mutator& mutator = harness().mutator;
+  return put(mutator.cross(mutator.decode({a, a_size}), mutator.decode({b, b_size}),
+                           *seeded_draw(seed, a_size + b_size)),
+             out, 0, most);
+}

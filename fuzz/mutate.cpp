@@ -1,0 +1,237 @@
+#include "fuzz/mutate.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "fuzz/byte_draw.h"
+#include "fuzz/shrink.h"
+#include "oracle/case_io.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr int tries = 12;  ///< to stay inside the claims, before a new case is made
+
+/// A part of a case that can be taken from another.
+using Part = void (*)(Case& to, const Case& from);
+#define ATTNFUZZ_PART(member) [](Case& to, const Case& from) { to.member = from.member; }
+constexpr Part parts[] = {
+    ATTNFUZZ_PART(problem.kind),
+    ATTNFUZZ_PART(problem.batch),
+    ATTNFUZZ_PART(problem.q_len),
+    ATTNFUZZ_PART(problem.kv_len),
+    ATTNFUZZ_PART(problem.head_dim),
+    ATTNFUZZ_PART(problem.head_dim_v),
+    ATTNFUZZ_PART(problem.memory_kv),
+    ATTNFUZZ_PART(problem.dtype),
+    ATTNFUZZ_PART(problem.layout),
+    ATTNFUZZ_PART(problem.scale),
+    ATTNFUZZ_PART(problem.softcap),
+    ATTNFUZZ_PART(problem.sinks),
+    ATTNFUZZ_PART(problem.bias_order),
+    ATTNFUZZ_PART(problem.fully_masked),
+    ATTNFUZZ_PART(problem.mask.align),
+    ATTNFUZZ_PART(problem.mask.rules),
+    ATTNFUZZ_PART(data.seed),
+    ATTNFUZZ_PART(data.dist),
+    ATTNFUZZ_PART(data.nonfinite),
+    ATTNFUZZ_PART(cache),
+    [](Case& to, const Case& from) {
+      to.problem.num_heads = from.problem.num_heads;
+      to.problem.num_kv_heads = from.problem.num_kv_heads;
+      to.problem.head_map = from.problem.head_map;
+    },
+    [](Case& to, const Case& from) {
+      to.problem.q_len = from.problem.q_len;
+      to.problem.kv_len = from.problem.kv_len;
+      to.cache = from.cache;
+      to.steps = from.steps;
+    },
+    [](Case& to, const Case& from) {  // its steps behind ours
+      if (to.cached() && from.cached())
+        for (Step step : from.steps) {
+          if (step.op == StepOp::prefill && !to.steps.empty()) step.op = StepOp::append;
+          to.steps.push_back(std::move(step));
+        }
+    },
+    [](Case& to, const Case& from) {  // a rule more
+      for (const RuleUse& use : from.problem.mask.rules)
+        if (to.problem.mask.find(use.spec->name) == nullptr) {
+          to.problem.mask.rules.push_back(use);
+          break;
+        }
+      std::sort(to.problem.mask.rules.begin(), to.problem.mask.rules.end(),
+                [](const RuleUse& a, const RuleUse& b) {
+                  const auto place = [](const RuleUse& use) {
+                    const auto table = rule_table();
+                    return std::find(table.begin(), table.end(), use.spec);
+                  };
+                  return place(a) < place(b);
+                });
+    },
+};
+#undef ATTNFUZZ_PART
+
+/// As long as `count`, each in [0, most]; a list that is absent stays so.
+void fit(std::vector<int64_t>& list, int64_t count, int64_t most) {
+  if (list.empty()) return;
+  const int64_t last = list.back();
+  list.resize(static_cast<size_t>(std::max<int64_t>(count, 0)), last);
+  for (int64_t& value : list) value = std::clamp<int64_t>(value, 0, std::max<int64_t>(most, 0));
+}
+
+/// Positive numbers that sum to `sum`.
+void fit_sum(std::vector<int64_t>& list, int64_t sum) {
+  for (int64_t& value : list) {
+    value = std::clamp<int64_t>(value, 0, sum);
+    sum -= value;
+  }
+  if (sum > 0) list.push_back(sum);
+  std::erase(list, 0);
+}
+
+/// Makes lists fit sizes that have changed.
+void refit(Case& c) {
+  const Problem& p = c.problem;
+  const int64_t most = c.cached() ? std::numeric_limits<int32_t>::max() : p.kv_len;
+  for (RuleUse& use : c.problem.mask.rules)
+    for (size_t k = 0; k < use.values.size(); ++k)
+      if (auto* list = std::get_if<std::vector<int64_t>>(&use.values[k])) {
+        if (use.spec->params[k].kind == RuleParam::Kind::lengths)
+          fit_sum(*list, p.kv_len);
+        else
+          fit(*list, p.batch, most);
+      }
+  for (Step& step : c.steps) {
+    fit(step.lens, p.batch, step.q_len);
+    fit(step.rows, p.batch, p.batch - 1);
+    step.from = std::clamp<int64_t>(step.from, 0, std::max<int64_t>(0, p.batch - 1));
+    step.to = std::clamp<int64_t>(step.to, 0, std::max<int64_t>(0, p.batch - 1));
+  }
+}
+
+/// All numbers of a case that count something.
+std::vector<int64_t*> numbers(Case& c) {
+  std::vector<int64_t*> all;
+  for (const ProblemSize& size : problem_sizes()) all.push_back(&(c.problem.*size.member));
+  for (RuleUse& use : c.problem.mask.rules)
+    for (ParamValue& value : use.values) {
+      if (auto* number = std::get_if<int64_t>(&value))
+        all.push_back(number);
+      else
+        for (int64_t& entry : std::get<std::vector<int64_t>>(value)) all.push_back(&entry);
+    }
+  if (c.cached())
+    for (int64_t Cache::*member : {&Cache::capacity, &Cache::page_size, &Cache::keep})
+      all.push_back(&((*c.cache).*member));
+  for (Step& step : c.steps) {
+    for (int64_t Step::*member :
+         {&Step::q_len, &Step::length, &Step::from, &Step::to, &Step::start, &Step::count})
+      all.push_back(&(step.*member));
+    for (int64_t& entry : step.lens) all.push_back(&entry);
+    for (int64_t& entry : step.rows) all.push_back(&entry);
+  }
+  return all;
+}
+
+/// Moves one number: a little, to half or double, or to the edge of another one.
+void nudge(Case& c, Draw& draw) {
+  const std::vector<int64_t*> all = numbers(c);
+  int64_t& number = *draw.pick(std::span<int64_t* const>(all));
+  const int64_t other = *draw.pick(std::span<int64_t* const>(all));
+  const int64_t choices[] = {number - 1, number + 1, number * 2, number / 2, other,
+                             other - 1,  other + 1,  1,          0};
+  number = std::max<int64_t>(0, draw.pick(std::span<const int64_t>(choices)));
+}
+
+void reduce(Case& c, Draw& draw) {
+  const std::vector<Reduction> all = reductions(c);
+  if (!all.empty()) c = draw.pick(std::span<const Reduction>(all)).c;
+}
+
+void take_parts(Case& to, const Case& from, int percent, Draw& draw) {
+  for (const Part part : parts)
+    if (draw.chance(percent)) part(to, from);
+}
+
+/// Whether it is as little work as the Generator's cases: the oracle computes every score.
+bool is_small(const Case& c) {
+  constexpr double most = 1 << 20;  // multiplications
+  const Problem& p = c.problem;
+  double queries = static_cast<double>(p.q_len), keys = static_cast<double>(p.kv_len + p.memory_kv);
+  for (const Step& step : c.steps) queries += static_cast<double>(step.q_len);
+  if (c.cached()) keys += queries;
+  const auto heads = static_cast<double>(p.batch * p.num_heads);
+  return heads * (queries + 1) * (keys + 1) * static_cast<double>(p.head_dim + p.head_dim_v) <=
+         most;
+}
+
+uint64_t hash(std::span<const uint8_t> bytes) {
+  uint64_t h = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
+  for (const uint8_t byte : bytes) h = (h ^ byte) * 0x100000001b3U;
+  return h;
+}
+
+}  // namespace
+
+Mutator::Mutator(const Capabilities& capabilities)
+    : capabilities_(capabilities), generator_(capabilities) {}
+
+bool Mutator::inside(const Case& c) const {
+  if (!is_small(c)) return false;
+  try {
+    check(c);
+  } catch (const InputError&) {
+    return false;
+  }
+  return capabilities_.why_not(c).empty();
+}
+
+Case Mutator::mutate(const Case& c, Draw& draw) const {
+  for (int k = 0; k < tries; ++k) {
+    Case changed = c;
+    const int64_t what = draw.between(0, 9);
+    if (what == 0)
+      reduce(changed, draw);
+    else if (what <= 5)
+      for (int64_t count = draw.between(1, 3); count > 0; --count) nudge(changed, draw);
+    else
+      take_parts(changed, generator_(draw), 8, draw);
+    refit(changed);
+    if (!(changed == c) && inside(changed)) return changed;
+  }
+  return generator_(draw);
+}
+
+Case Mutator::cross(const Case& a, const Case& b, Draw& draw) const {
+  for (int k = 0; k < tries; ++k) {
+    Case child = a;
+    take_parts(child, b, 30, draw);
+    refit(child);
+    if (!(child == a) && !(child == b) && inside(child)) return child;
+  }
+  return mutate(a, draw);
+}
+
+Case Mutator::decode(std::span<const uint8_t> bytes) const {
+  if (!bytes.empty() && bytes.front() == '{') {
+    try {
+      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      Case c = parse_case(text, "input").c;
+      if (inside(c)) return c;
+    } catch (const InputError&) {  // other bytes, then
+    }
+  }
+  try {
+    ByteDraw draw(bytes);
+    return generator_(draw);
+  } catch (const InputError&) {  // it ran out of bytes on the way to a case inside the claims
+    return generator_(*seeded_draw(hash(bytes), bytes.size()));
+  }
+}
+
+std::string Mutator::encode(const Case& c) {
+  return write_case(c);
+}
+
+}  // namespace attnfuzz

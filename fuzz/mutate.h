@@ -1,0 +1,34 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "fuzz/generate.h"
+
+namespace attnfuzz {
+
+/// Changes cases while they stay inside a target's claims. What it puts in comes from the
+/// Generator: one description of the space serves both.
+class Mutator {
+ public:
+  explicit Mutator(const Capabilities& capabilities);
+
+  /// A case near c: some of its parts from a new case, numbers moved to edges, or a reduction.
+  Case mutate(const Case& c, Draw& draw) const;
+  /// A case with parts of both.
+  Case cross(const Case& a, const Case& b, Draw& draw) const;
+
+  /// Every byte string is a case: a case file's text is that case if it is inside the claims, any
+  /// other bytes are choices for the Generator.
+  Case decode(std::span<const uint8_t> bytes) const;
+  /// The text of a case, which decode() gives back.
+  static std::string encode(const Case& c);
+
+ private:
+  bool inside(const Case& c) const;
+
+  Capabilities capabilities_;
+  Generator generator_;
+};
+
+}  // namespace attnfuzz

@@ -1,0 +1,101 @@
+#include "fuzz/mutate.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <set>
+
+#include "fuzz/coverage.h"
+#include "oracle/case_io.h"
+#include "targets/target.h"
+
+namespace attnfuzz {
+namespace {
+
+class Mutations : public ::testing::TestWithParam<const char*> {
+ protected:
+  const Capabilities capabilities_ = open_target(GetParam())->info().capabilities;
+  const Mutator mutator_{capabilities_};
+};
+
+std::span<const uint8_t> bytes_of(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+TEST_P(Mutations, StayInsideTheClaims) {
+  EXPECT_TRUE(rc::check([&](uint64_t seed) {
+    const auto draw = seeded_draw(seed, 0);
+    Case c = mutator_.decode({});
+    const Case other = generate(capabilities_, *draw);
+    for (int k = 0; k < 5; ++k) {
+      const Case mutated = mutator_.mutate(c, *draw), crossed = mutator_.cross(c, other, *draw);
+      for (const Case& each : {mutated, crossed}) {
+        check(each);
+        RC_ASSERT(capabilities_.why_not(each) == "");
+      }
+      RC_ASSERT(!(mutated == c));
+      c = draw->chance(50) ? mutated : crossed;
+    }
+  }));
+}
+
+TEST_P(Mutations, EveryByteStringIsACase) {
+  EXPECT_TRUE(rc::check([&](const std::vector<uint8_t>& bytes) {
+    const Case c = mutator_.decode(bytes);
+    check(c);
+    RC_ASSERT(capabilities_.why_not(c) == "");
+    RC_ASSERT(mutator_.decode(bytes) == c);
+    RC_ASSERT(mutator_.decode(bytes_of(Mutator::encode(c))) == c);
+  }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, Mutations,
+                         ::testing::Values("cpu:tiled", "cpu:naive", "cpu:paged-cache",
+                                           "specimen:llama4-chunked-eager"),
+                         [](const auto& test) { return "n" + std::to_string(test.index); });
+
+TEST(Mutations, ReachEveryPartOfACase) {
+  const Mutator mutator(open_target("cpu:tiled")->info().capabilities);
+  const auto draw = seeded_draw(1, 1);
+  const Case start = mutator.decode({});
+  std::set<std::string> words;
+  for (int k = 0; k < 2000; ++k)
+    for (const std::string& word : features(mutator.mutate(start, *draw))) words.insert(word);
+  for (const char* word : {"dtype:f16", "layout:bshd", "rule:causal", "softcap", "gqa",
+                           "head_dim_v", "sinks", "cross", "data:large"})
+    EXPECT_TRUE(words.contains(word)) << word;
+}
+
+TEST(Coverage, TellsTileEdgesApart) {
+  Capabilities capabilities;
+  capabilities.tiles["kv_len"] = {16};
+  std::set<std::vector<uint32_t>> seen;
+  Case c;
+  for (const int64_t kv_len : {15, 17, 32, 33, 34}) {
+    c.problem.kv_len = kv_len;
+    seen.insert(coverage_of(c, capabilities));
+  }
+  EXPECT_EQ(seen.size(), 5U);
+  c.problem.kv_len = 35;
+  seen.insert(coverage_of(c, capabilities));
+  c.problem.kv_len = 37;
+  EXPECT_FALSE(seen.insert(coverage_of(c, capabilities)).second);  // odd, and near no edge, both
+}
+
+TEST(Coverage, ErrorPointsRiseWithTheError) {
+  Case c;
+  Verdict verdict;
+  uint32_t last = 0;
+  for (const double ratio : {0.1, 0.5, 0.9, 1.5, 4.0, 100.0}) {
+    verdict.worst_ratio = ratio;
+    const uint32_t at = error_point(c, verdict);
+    EXPECT_GT(at, last) << ratio;
+    EXPECT_LT(at, error_points);
+    last = at;
+  }
+  verdict.worst_ratio = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_GE(error_point(c, verdict), last);
+}
+
+}  // namespace
+}  // namespace attnfuzz

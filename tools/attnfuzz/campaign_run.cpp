@@ -1,0 +1,146 @@
+#include "tools/attnfuzz/campaign_run.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "fuzz/jobs.h"
+#include "fuzz/known.h"
+#include "oracle/case_io.h"
+#include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/progress.h"
+
+namespace attnfuzz::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void parse_shard(const std::string& text, CampaignOptions& campaign) {
+  unsigned long long index = 0, count = 0;
+  int used = 0;
+  if (std::sscanf(text.c_str(), "%llu/%llu%n", &index, &count, &used) != 2 ||
+      static_cast<size_t>(used) != text.size() || index < 1 || index > count)
+    throw InputError("--shard", "", "expected i/n with 1 ≤ i ≤ n, found \"" + text + "\"");
+  campaign.shard = index - 1;
+  campaign.shards = count;
+}
+
+std::vector<std::string> format_names() {
+  std::vector<std::string> names;
+  for (const Writer& writer : writers()) names.emplace_back(writer.format);
+  return names;
+}
+
+/// The corpus cases that the target claims, judged first; each failure becomes a finding.
+CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpus,
+                            const CampaignOptions& campaign, Session& session) {
+  const Clock::time_point start = Clock::now();
+  KnownFailures known;
+  CampaignStats stats;
+  uint64_t at = 0;
+  for (const CorpusCase& each : corpus) {
+    if (!target.info().capabilities.why_not(each.c).empty()) continue;
+    if (at++ % campaign.shards != campaign.shard) continue;
+    if (campaign.interrupt != nullptr && *campaign.interrupt) break;
+    Examination exam = examine_with(target, each.c, campaign.relations);
+    stats.count(each.c, exam.verdict);
+    if (!exam.verdict.failed() ||
+        known.count(exam.signature, classify(each.c, exam.verdict), stats))
+      continue;
+    Finding finding = make_finding(target, each.c, std::move(exam), campaign.max_shrink_tries,
+                                   stop_at(campaign.interrupt));
+    finding.corpus = each.name;
+    if (known.add(finding, stats)) session.add(finding);
+  }
+  stats.seconds = seconds_since(start);
+  return stats;
+}
+
+/// In processes of its own where one would not do, or where the target could take attnfuzz down.
+CampaignStats new_cases(Target& target, const std::string& name, const CampaignFlags& flags,
+                        const CampaignOptions& options, const CampaignEvents& events) {
+  if (flags.jobs == 1 && !target.info().trusted) return run_campaign(target, options, events);
+  return run_campaign_jobs([&] { return flags.open.open(name); }, options, flags.jobs, events);
+}
+
+}  // namespace
+
+void CampaignFlags::add(CLI::App& app) {
+  app.add_option("-t,--target", targets,
+                 "What to test: a name from `attnfuzz targets`, or a plug-in's path; repeatable")
+      ->required();
+  app.add_option("--seed", campaign.seed, "The same seed gives the same campaign")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("-j,--jobs", jobs, "Processes to use; the findings do not depend on it")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--shard", shard, "Run part i of n only: i/n with 1 ≤ i ≤ n")
+      ->capture_default_str();
+  app.add_option("-o,--out", out, "Folder for the findings and reports")->capture_default_str();
+  app.add_option("--store", store,
+                 "Add findings to this store at once too: a file, or postgresql://host/name");
+  app.add_option("--format", formats, "Reports to write besides summary.json")
+      ->delimiter(',')
+      ->check(CLI::IsMember(format_names()))
+      ->capture_default_str();
+  app.add_option("--max-shrink-tries", campaign.max_shrink_tries,
+                 "Runs that shrinking one finding may cost")
+      ->capture_default_str();
+  app.add_flag("-q,--quiet", quiet, "Print nothing but errors");
+  open.add(app);
+  relations.add(app);
+}
+
+std::vector<std::unique_ptr<Target>> CampaignFlags::prepare() {
+  parse_shard(shard, campaign);
+  campaign.interrupt = &interrupt_flag();
+  campaign.relations = relations.chosen();
+  std::vector<std::unique_ptr<Target>> opened;
+  for (const std::string& name : targets) opened.push_back(open.open(name));
+  return opened;
+}
+
+std::vector<CorpusCase> read_corpus(const std::string& dir) {
+  std::vector<CorpusCase> corpus;
+  for (const fs::path& file : corpus_files(dir))
+    corpus.push_back({fs::relative(file, dir).string(), read_case(file.string()).c});
+  return corpus;
+}
+
+void run_target(Target& target, const std::string& name, const CampaignFlags& flags,
+                const std::vector<CorpusCase>& corpus, Session& session) {
+  const TargetInfo& info = target.info();
+  CampaignOptions options = flags.campaign;
+  CampaignStats total = replay_corpus(target, corpus, options, session);
+  const bool time_left = options.seconds == 0 || total.seconds < options.seconds;
+  if (options.seconds > 0) options.seconds -= total.seconds;
+  Progress progress(info.name, options, flags.quiet);
+  CampaignEvents events;
+  events.progress = [&](const CampaignStats& stats) { progress.update(stats); };
+  events.finding = [&](const Finding& finding) {
+    progress.clear();
+    progress.found();
+    session.add(finding);
+  };
+  if (time_left) {
+    const double replayed = total.seconds;
+    total += new_cases(target, name, flags, options, events);
+    total.seconds += replayed;
+  }
+  progress.clear();
+  session.count(info.name, total);
+  session.report.targets.emplace_back(info.name, total);
+  if (!flags.quiet)
+    fmt::print("{} {}: {} cases in {:.1f} s ({:.0f} cases/s), {} passed, {} failed, {} declined\n",
+               info.name, info.version, total.cases, total.seconds,
+               static_cast<double>(total.cases) / std::max(total.seconds, 1e-9), total.passed,
+               total.failed, total.skipped);
+}
+
+}  // namespace attnfuzz::cli

@@ -1,0 +1,41 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fuzz/campaign.h"
+#include "tools/attnfuzz/relation_options.h"
+#include "tools/attnfuzz/session.h"
+#include "tools/attnfuzz/target_options.h"
+
+namespace attnfuzz::cli {
+
+/// What `run` and `ci` have in common: targets, each of which replays a corpus and then meets new
+/// cases, findings that are reported at once.
+struct CampaignFlags {
+  TargetOptions open;
+  RelationOptions relations;
+  std::vector<std::string> targets, formats;
+  std::string shard = "1/1", out = "attnfuzz-out", store;
+  CampaignOptions campaign;
+  int jobs = 1;
+  bool quiet = false;
+
+  void add(CLI::App& app);
+  /// Reads the flags' words (--shard), sets up Ctrl-C and opens the targets: tells at once which is
+  /// not there.
+  std::vector<std::unique_ptr<Target>> prepare();
+};
+
+/// A case of the corpus and its file's name below the corpus's folder.
+struct CorpusCase {
+  std::string name;
+  Case c;
+};
+std::vector<CorpusCase> read_corpus(const std::string& dir);
+
+/// The shard's part of the corpus and then of the campaign, on one target, opened by this name. A
+/// time budget is for both; the corpus is replayed whole whatever it takes.
+void run_target(Target& target, const std::string& name, const CampaignFlags& flags,
+                const std::vector<CorpusCase>& corpus, Session& session);
+
+}  // namespace attnfuzz::cli

@@ -1,0 +1,93 @@
+"""The fleet's drivers: a campaign in shards, on a cluster, with nodes that die."""
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from program import PROGRAM, ROOT, attnfuzz, signatures, summary
+
+WORDS = ["-t", "specimen:llama4-chunked-eager", "--cases", "600", "--seed", "1", "--no-corpus"]
+SHARDS = 4
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("fleet") / "whole"
+    attnfuzz("run", *WORDS, "-q", "--format", "md", "--out", out, expect=1)
+    return out
+
+
+def expect_the_whole(merged, whole):
+    assert signatures(merged) == signatures(whole)
+    for key in ("cases", "passed", "failed", "features"):
+        assert [t[key] for t in summary(merged)["targets"]] == [t[key] for t in summary(whole)["targets"]]
+    assert sum(f["count"] for f in summary(merged)["findings"]) == \
+        sum(f["count"] for f in summary(whole)["findings"])
+
+
+def slurm_task(out, k):
+    environment = {**os.environ, "OUT": str(out), "ATTNFUZZ": str(PROGRAM), "SLURM_ARRAY_TASK_ID": str(k),
+                   "SLURM_ARRAY_TASK_COUNT": str(SHARDS)}
+    return subprocess.Popen([ROOT / "tools" / "fleet" / "slurm_campaign.sh", *WORDS], env=environment,
+                            stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def test_a_slurm_array_with_a_task_that_is_killed(whole, tmp_path):
+    dying = slurm_task(tmp_path, 2)
+    deadline = time.time() + 60
+    while not (tmp_path / "shard-0002.part").exists() and time.time() < deadline:
+        time.sleep(0.005)
+    os.killpg(dying.pid, 9)
+    dying.wait()
+    assert not (tmp_path / "shard-0002").exists()
+    for k in (1, 2, 3, 4, 4):  # 2 is queued again; 4 is started twice
+        assert slurm_task(tmp_path, k).wait(timeout=300) == 0
+    attnfuzz("merge", *sorted(tmp_path.glob("shard-*")), "--out", tmp_path / "merged", expect=1)
+    expect_the_whole(tmp_path / "merged", whole)
+
+
+def test_a_slurm_task_that_fails_leaves_no_shard(tmp_path):
+    environment = {**os.environ, "OUT": str(tmp_path / "bad"), "ATTNFUZZ": str(PROGRAM),
+                   "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "1"}
+    done = subprocess.run([ROOT / "tools" / "fleet" / "slurm_campaign.sh", "-t", "no:such"], env=environment,
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and not (tmp_path / "bad" / "shard-0001").exists()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without processors and two nodes with one each."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: tools/fleet/requirements.txt")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [made.add_node(num_cpus=1) for _ in range(2)]
+    ray.init(address=made.address, log_to_driver=False)
+    yield made, nodes
+    ray.shutdown()
+    made.shutdown()
+
+
+def test_a_ray_cluster_that_loses_a_node(cluster, whole, tmp_path, monkeypatch):
+    sys.path.insert(0, str(ROOT / "tools" / "fleet"))
+    import ray_campaign
+
+    made, nodes = cluster
+    came = []
+
+    def unpack_and_lose_a_node(packed, folder, unpack=ray_campaign.unpack):
+        unpack(packed, folder)
+        came.append(folder)
+        if len(came) == 1:
+            made.remove_node(nodes[0], allow_graceful=False)
+
+    monkeypatch.setattr(ray_campaign, "unpack", unpack_and_lose_a_node)
+    assert ray_campaign.main(["--shards", str(SHARDS), "--out", str(tmp_path), "--program", str(PROGRAM), "--",
+                              *WORDS]) == 1
+    assert len(came) == SHARDS
+    expect_the_whole(tmp_path / "merged", whole)
+    assert ray_campaign.main(["--shards", str(SHARDS), "--out", str(tmp_path), "--program", str(PROGRAM), "--",
+                              *WORDS]) == 1
+    assert len(came) == SHARDS  # the second driver found them all
+    expect_the_whole(tmp_path / "merged", whole)
