@@ -17,6 +17,7 @@ struct CampaignFlags {
   std::vector<std::string> targets, formats;
   std::string shard = "1/1", out = "attnfuzz-out", store;
   CampaignOptions campaign;
+  RelationOptions relations;
   int jobs = 1;
   bool quiet = false;
 

@@ -31,7 +31,8 @@ void start(const Options& options) try {
 
 void add_logging(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--log-level", options->level, "What to log: debug, info, warning, error or off")
+  app.add_option("--log-level", options->level,
+                 "What to log: debug, info, warning, error or off; stands before the subcommand")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();
   app.add_option("--log-file", options->file, "File to log to (default: stderr)");

@@ -72,7 +72,6 @@ int run(int argc, char** argv) {
       "attnfuzz"};
   app.set_version_flag("--version", "attnfuzz " + attnfuzz::build::version());
   app.require_subcommand(1);
-  app.fallthrough();  // --log-level may stand behind the subcommand
   app.footer(footer);
   app.failure_message(failure_message);
   int exit_code = nothing_found;

@@ -6,8 +6,8 @@ set -euo pipefail
 
 program=${ATTNFUZZ:-$(dirname "$0")/../../build/release/attnfuzz}
 [ -n "${TARGETS:-}" ] || { echo "tools/ci/job.sh: expected targets in TARGETS, one a line" >&2; exit 2; }
-words=(ci --budget "${BUDGET:-60s}" --seed "${SEED:-1}" --shard "${SHARD:-1/1}" --out "${OUT:-attnfuzz-out}"
-       --jobs "${JOBS:-$(nproc)}" --log-level info)
+words=(--log-level info ci --budget "${BUDGET:-60s}" --seed "${SEED:-1}" --shard "${SHARD:-1/1}" --out "${OUT:-attnfuzz-out}"
+       --jobs "${JOBS:-$(nproc)}")
 while read -r target; do
   [ -z "$target" ] || words+=(-t "$target")
 done <<< "$TARGETS"

@@ -96,8 +96,8 @@ def test_wrong_usage(tmp_path, words, says):
 
 
 def test_the_log_tells_of_workers_that_die(tmp_path):
-    done = attnfuzz("ci", "-t", "hostile:abort", "--budget", "500ms", "--base", tmp_path, "--out", tmp_path / "out",
-                    "--log-level", "info", expect=1)
+    done = attnfuzz("--log-level", "info", "ci", "-t", "hostile:abort", "--budget", "500ms", "--base", tmp_path, "--out",
+                    tmp_path / "out", expect=1)
     assert "the worker ended" in done.stderr and "a new worker is process" in done.stderr
 
 
