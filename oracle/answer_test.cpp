@@ -94,7 +94,10 @@ TEST(Answer, MemoryKeysAreSeenByAll) {
 
 TEST(Answer, ThreadsDoNotChangeABit) {
   Case c;
-  c.problem = {.batch = 3, .num_heads = 6, .num_kv_heads = 3, .q_len = 70, .kv_len = 90};
+  c.problem.batch = c.problem.num_kv_heads = 3;
+  c.problem.num_heads = 6;
+  c.problem.q_len = 70;
+  c.problem.kv_len = 90;
   c.problem.head_dim = c.problem.head_dim_v = 40;
   c.problem.layout = Layout::bshd;
   c.problem.mask.rules = {{find_rule("causal"), {}}};

@@ -34,10 +34,6 @@ Scores scores_of(const Case& original) {
   return found;
 }
 
-bool has(const Finding& f, NonFinite kind) {
-  return f.shrunk.c.data.nonfinite == kind;
-}
-
 /// One line for each kind of data that has to make no difference, or the one that IEEE arithmetic
 /// makes.
 struct LeakEntry {

@@ -246,8 +246,13 @@ std::vector<Cause> causes_from_softmax(const Finding& finding) {
 
 std::span<const CauseEntry> softmax_table() {
   static const std::vector<CauseEntry> entries = [] {
+    static std::vector<std::string> words;
+    words.reserve(std::size(table));
     std::vector<CauseEntry> all;
-    for (const Recipe& recipe : table) all.push_back(recipe.entry);
+    for (const Recipe& recipe : table) {
+      words.push_back(fmt::format(fmt::runtime(recipe.entry.words), "N"));
+      all.push_back({recipe.entry.name, words.back()});
+    }
     return all;
   }();
   return entries;

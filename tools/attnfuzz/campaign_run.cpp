@@ -93,7 +93,6 @@ void CampaignFlags::add(CLI::App& app) {
                  "Runs that shrinking one finding may cost")
       ->capture_default_str();
   app.add_flag("-q,--quiet", quiet, "Print nothing but errors");
-  relations.add(app);
   open.add(app);
   relations.add(app);
 }

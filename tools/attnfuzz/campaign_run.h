@@ -13,7 +13,6 @@ namespace attnfuzz::cli {
 /// cases, findings that are reported at once.
 struct CampaignFlags {
   TargetOptions open;
-  RelationOptions relations;
   std::vector<std::string> targets, formats;
   std::string shard = "1/1", out = "attnfuzz-out", store;
   CampaignOptions campaign;
