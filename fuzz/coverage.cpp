@@ -67,7 +67,7 @@ std::vector<uint32_t> coverage_of(const Case& c, const Capabilities& capabilitie
 }
 
 uint32_t error_point(const Case& c, const Verdict& verdict) {
-  constexpr uint32_t steps = error_points / 8, per_bound = 24;  // 8: more dtypes than there are
+  constexpr uint32_t steps = error_points / 8, per_bound = 8;  // 8: more dtypes than there are
   static_assert(names_of<DType>.size() <= 8);
   const double ratio = std::isnan(verdict.worst_ratio) ? INFINITY : verdict.worst_ratio;
   const double step = ratio <= 1 ? per_bound * ratio : per_bound * (1 + std::log2(ratio));

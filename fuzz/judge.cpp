@@ -206,6 +206,11 @@ std::vector<const Alternative*> meanings(const Case& c, const Inputs& inputs,
   return all;
 }
 
+/// Whether hidden keys hold what must not come through.
+bool tells_leaks(const Case& c) {
+  return c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding;
+}
+
 /// Whether an outcome has anything to hold against the answer: an error may have come late.
 bool has_outputs(const Outcome& outcome) {
   return outcome.status == Status::ok ||
@@ -220,6 +225,8 @@ Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
   const Elements got = elements_of(right, outcome, wrong.step);
   Verdict verdict = compare(c, right, got);
   if (verdict.failed()) {
+    // NaN that leaked is what any meaning gives that sees more keys.
+    if (verdict.failure == FailureKind::nan && tells_leaks(c)) return verdict;
     verdict.fits = meanings(c, inputs, precision,
                             [&](const Answer& meant) { return has_meaning(right, meant, got); });
     if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))

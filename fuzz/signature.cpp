@@ -127,13 +127,9 @@ bool FailureClass::covers(const FailureClass& other) const {
 }
 
 bool FailureClass::admits(const FailureClass& smaller) const {
-  // What needs no NaN in its data to show has a plainer case, and one that tells more.
-  if (kind == FailureKind::nan && is_of_values(smaller.kind) &&
-      share_one(smaller.meanings, meanings))
-    return true;
   if (family(kind) != family(smaller.kind) || text != smaller.text) return false;
   if (is_unexplained(*this)) return !smaller.meanings.empty() || among(smaller.features, features);
-  if (is_of_values(kind)) return !is_unexplained(smaller) && share_one(smaller.meanings, meanings);
+  if (is_of_values(kind)) return !is_unexplained(smaller) && among(smaller.meanings, meanings);
   return std::equal(numbers.begin(), numbers.end(), smaller.numbers.begin(), smaller.numbers.end(),
                     admits_number);
 }
