@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # All tests: format, then the release build and the one with AddressSanitizer and UBSan, each with
-# its test totals. PyTorch's tests join where its CPU build can be had (or with ATTNFUZZ_TORCH=1).
+# its test totals. PyTorch's tests join where its CPU build can be had (or with ATTNFUZZ_TORCH=1), and
+# so does the short table of documented bugs in released packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,8 +10,10 @@ cpu_torch() {
   .venv/bin/python -m pip install --quiet --dry-run --report - --no-deps \
     -r targets/python/requirements-torch.txt 2> /dev/null | grep -q '"version": "[0-9.]*+cpu"'
 }
+torch=no
 if [ "${ATTNFUZZ_TORCH:-}" = 1 ] || { [ "${ATTNFUZZ_TORCH:-}" != 0 ] && cpu_torch; }; then
   tools/install.sh --test --torch
+  torch=yes
 fi
 
 echo "== Format"
@@ -22,3 +25,10 @@ for preset in asan release; do
   echo "== Testing: $preset"
   ctest --preset "$preset" -j "$(nproc)"
 done
+
+echo "== Documented bugs in released packages: newest releases, and one with each bug"
+if [ "$torch" = yes ]; then
+  ATTNFUZZ=$PWD/build/release/attnfuzz tools/upstream.sh --short | grep -E '\(expected|not as expected'
+else
+  echo "skipped: no CPU build of PyTorch here (ATTNFUZZ_TORCH=1 takes any)"
+fi
