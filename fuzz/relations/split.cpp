@@ -20,10 +20,6 @@ Step part_of(const Step& whole, int64_t from, int64_t to) {
 
 }  // namespace
 
-bool has_plain_steps(const Case& c) {
-  return c.cached() && name(c.cache->kind) != "cross";
-}
-
 std::optional<size_t> step_to_split(const Case& c) {
   if (!has_plain_steps(c) || !sees_no_future(c)) return {};
   std::vector<size_t> possible;

@@ -13,7 +13,4 @@ std::optional<size_t> step_to_split(const Case& c);
 /// The case with that step's tokens in several steps, cut before each of these (ascending).
 std::optional<Twin> split(const Case& c, size_t step, const std::vector<int64_t>& cuts);
 
-/// Whether a cached case's steps bring as many queries as keys, row by row.
-bool has_plain_steps(const Case& c);
-
 }  // namespace attnfuzz

@@ -115,7 +115,12 @@ bool uses(const Case& c, std::string_view beginning) {
                      [&](const std::string& word) { return word.starts_with(beginning); });
 }
 
+bool has_plain_steps(const Case& c) {
+  return c.cached() && name(c.cache->kind) != "cross";
+}
+
 bool can_have_twin(const Case& c) {
+  if (c.cached() && !has_plain_steps(c)) return false;
   const Inputs inputs = make_inputs(c);
   return std::all_of(inputs.all().begin(), inputs.all().end(), [](const auto& input) {
     const std::string_view name = input.first;

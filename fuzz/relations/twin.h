@@ -43,6 +43,8 @@ Inputs twin_inputs(const Case& c, const Inputs& inputs, const Twin& twin);
 
 /// Whether a feature word begins so.
 bool uses(const Case& c, std::string_view beginning);
+/// Whether a cached case's steps bring as many queries as keys, row by row.
+bool has_plain_steps(const Case& c);
 /// Whether all that the case's tensors hold belongs to its tokens or is the same for all cases of
 /// this seed, so that a twin can have it: forward alone, without dropout.
 bool can_have_twin(const Case& c);
