@@ -23,7 +23,7 @@ fi
 echo "== Testing the installed package"
 python3 -m venv "$work/user"
 "$work/user/bin/pip" install --quiet --disable-pip-version-check "$work"/dist/*.whl pytest hypothesis ml_dtypes
-cp -r tools/python_package/tests "$work/tests"
+cp -r tools/python_package/tests tools/python_package/examples "$work/"
 cd "$work/tests"
 "$work/user/bin/python" -c 'import attnfuzz; print("attnfuzz", attnfuzz.__version__, "from", attnfuzz.__file__)'
 "$work/user/bin/python" -m pytest -q -p no:cacheprovider ./*_test.py

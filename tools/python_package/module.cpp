@@ -12,7 +12,6 @@
 
 #include <ctime>
 
-#include "fuzz/byte_draw.h"
 #include "oracle/build.h"
 #include "oracle/case_io.h"
 #include "reports/environment.h"
@@ -30,6 +29,16 @@ namespace {
 Case case_of(const std::string& text) {
   return parse_case(text, "case").c;
 }
+
+/// Choices that Python makes.
+class CallbackDraw final : public Draw {
+ public:
+  explicit CallbackDraw(std::function<uint64_t()> choice) : choice_(std::move(choice)) {}
+  uint64_t bits() override { return choice_(); }
+
+ private:
+  std::function<uint64_t()> choice_;
+};
 
 /// How a function is tested: what the Python side says of it.
 PythonTarget target_of(const std::string& name, const std::string& version,
@@ -228,11 +237,11 @@ void bind_cases(nb::module_& m) {
       "capabilities"_a, "seed"_a, "index"_a);
   m.def(
       "generate_from",
-      [](const std::string& capabilities, nb::bytes choices) {
-        ByteDraw draw({static_cast<const uint8_t*>(choices.data()), choices.size()});
+      [](const std::string& capabilities, std::function<uint64_t()> choice) {
+        CallbackDraw draw(std::move(choice));
         return write_case(generate(parse_capabilities(capabilities, "capabilities"), draw));
       },
-      "capabilities"_a, "choices"_a);
+      "capabilities"_a, "choice"_a);
   m.def(
       "canonical", [](const std::string& text) { return write_case(case_of(text)); }, "case"_a);
   m.def(

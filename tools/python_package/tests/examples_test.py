@@ -10,6 +10,9 @@ import pytest
 
 import attnfuzz
 
+sys.path.insert(0, str(Path(__file__).parent))
+from where import PLUGIN
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 GUIDE = EXAMPLES.parents[2] / "docs" / "python.md"
 
@@ -22,7 +25,7 @@ def run(cwd, *arguments):
 
 
 def pytest_run(cwd, file):
-    return run(cwd, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "attnfuzz.pytest_plugin", str(file))
+    return run(cwd, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLUGIN, str(file))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ import pytest
 
 import attnfuzz  # noqa: F401 (imported here, once: pytester undoes the imports of a run, and NumPy bears no second one)
 
+sys.path.insert(0, str(Path(__file__).parent))
+from where import PLUGIN
+
 pytest_plugins = "pytester"
 
 TESTS = """
@@ -33,7 +36,7 @@ def run(pytester):
     def run(*arguments, wrong="mask_over_heads"):
         pytester.makepyfile(test_mine=TESTS.format(tests=str(Path(__file__).parent), wrong=wrong))
         sys.modules.pop("test_mine", None)
-        return pytester.runpytest_inprocess("-p", "attnfuzz.pytest_plugin", "-v", *arguments)
+        return pytester.runpytest_inprocess(*PLUGIN, "-v", *arguments)
 
     return run
 
@@ -79,7 +82,7 @@ def test_options(run, pytester):
     result.assert_outcomes(passed=1, deselected=2)
     cases = ElementTree.parse("junit.xml").getroot().find(".//property[@name='attnfuzz_cases']")
     assert cases.get("value") == "7"
-    pytester.runpytest_inprocess("-p", "attnfuzz.pytest_plugin", "--help").stdout.fnmatch_lines(["*--attnfuzz-cases*"])
+    pytester.runpytest_inprocess(*PLUGIN, "--help").stdout.fnmatch_lines(["*--attnfuzz-cases*"])
 
 
 def test_wrong_claims_are_told_without_a_traceback(pytester):
@@ -88,7 +91,7 @@ def test_wrong_claims_are_told_without_a_traceback(pytester):
         @attnfuzz.attention_test(heads=3)
         def test_mine(q, k, v): return v
     """)
-    result = pytester.runpytest_inprocess("-p", "attnfuzz.pytest_plugin")
+    result = pytester.runpytest_inprocess(*PLUGIN)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*heads is no capability*"])
     result.stdout.no_fnmatch_line("*_claims.py*")
@@ -99,7 +102,7 @@ def test_a_case_that_is_not_claimed_any_more_is_skipped(run, pytester):
     text = Path("test_mine.py").read_text().replace("cases=60", "cases=60, head_dim=64")
     Path("test_mine.py").write_text(text)
     sys.modules.pop("test_mine", None)
-    result = pytester.runpytest_inprocess("-p", "attnfuzz.pytest_plugin")
+    result = pytester.runpytest_inprocess(*PLUGIN)
     assert result.parseoutcomes()["skipped"] >= 2
 
 
@@ -116,6 +119,6 @@ def test_methods_and_no_cache(pytester):
 
             def zero(self): return 0
     """)
-    result = pytester.runpytest_inprocess("-p", "attnfuzz.pytest_plugin", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(*PLUGIN, "-p", "no:cacheprovider")
     outcomes = result.parseoutcomes()
     assert outcomes["failed"] >= 1 and outcomes["passed"] == 2
