@@ -22,7 +22,7 @@ import attnfuzz, reference
 def test_right(q, k, v, mask=None):
     return reference.attention(q, k, v, mask)
 
-@attnfuzz.attention_test(cases=60)
+@attnfuzz.attention_test(cases=30)
 def test_wrong(q, k, v, mask=None):
     return reference.{wrong}(q, k, v, mask)
 
@@ -36,7 +36,7 @@ def run(pytester):
     def run(*arguments, wrong="mask_over_heads"):
         pytester.makepyfile(test_mine=TESTS.format(tests=str(Path(__file__).parent), wrong=wrong))
         sys.modules.pop("test_mine", None)
-        return pytester.runpytest_inprocess(*PLUGIN, "-v", *arguments)
+        return pytester.runpytest_inprocess(*PLUGIN, "-v", "--attnfuzz-cases=30", *arguments)
 
     return run
 
@@ -99,7 +99,7 @@ def test_wrong_claims_are_told_without_a_traceback(pytester):
 
 def test_a_case_that_is_not_claimed_any_more_is_skipped(run, pytester):
     run().assert_outcomes(passed=3, failed=2)
-    text = Path("test_mine.py").read_text().replace("cases=60", "cases=60, head_dim=64")
+    text = Path("test_mine.py").read_text().replace("cases=30", "cases=30, head_dim=64")
     Path("test_mine.py").write_text(text)
     sys.modules.pop("test_mine", None)
     result = pytester.runpytest_inprocess(*PLUGIN)
