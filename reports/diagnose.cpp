@@ -66,8 +66,7 @@ std::vector<CauseEntry> cause_table() {
   std::vector<CauseEntry> table;
   for (const Alternative& each : alternatives()) table.push_back({each.name, each.words});
   for (const AxisPair& each : axis_pairs()) table.push_back({each.name, each.words});
-  for (const auto& patterns :
-       {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
+  for (const auto& patterns : text_patterns())
     for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});
   for (const auto& entries :
        {length_table(), softmax_table(), nonfinite_table(), precision_table(), location_table()})

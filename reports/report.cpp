@@ -12,9 +12,13 @@ namespace attnfuzz {
 namespace {
 
 constexpr Writer kWriters[] = {
-    {"json", "summary.json", write_json},    {"md", "report.md", write_markdown},
-    {"html", "index.html", write_html},      {"junit", "junit.xml", write_junit},
-    {"sarif", "results.sarif", write_sarif}, {"job-summary", "job-summary.md", write_job_summary},
+    {"json", "summary.json", write_json},
+    {"md", "report.md", write_markdown},
+    {"html", "index.html", write_html},
+    {"junit", "junit.xml", write_junit},
+    {"sarif", "results.sarif", write_sarif},
+    {"job-summary", "job-summary.md", write_job_summary},
+    {"issue", "issue.md", nullptr, write_issue},
 };
 
 const Writer& find_writer(std::string_view format) {
@@ -72,13 +76,7 @@ Report::Item* Report::find(std::string_view target, std::string_view signature) 
 void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
   const Finding& f = item.finding;
   std::filesystem::create_directories(dir);
-  TargetInfo target;
-  target.name = f.target;
-  target.version = f.version;
-  target.capabilities.precision[f.shrunk.c.problem.dtype] = f.last.precision;
-  const Repro repro = make_repro(
-      f.shrunk.c, target,
-      f.last.verdict.failure == FailureKind::relation ? f.last.verdict.relation : nullptr);
+  const Repro repro = make_repro(f);
   item.repro = repro.file_name;
   if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);
   write_file(dir / "case.json", write_case(f.shrunk.c));
@@ -98,7 +96,13 @@ void write_report(const Report& report, const std::filesystem::path& dir,
   for (Report::Item& item : written.items)
     write_finding(item, dir / "findings" / item.finding.signature);
   std::filesystem::create_directories(dir);
-  for (const Writer* writer : chosen) write_file(dir / writer->file, writer->write(written));
+  for (const Writer* writer : chosen) {
+    if (writer->write != nullptr) write_file(dir / writer->file, writer->write(written));
+    if (writer->write_item != nullptr)
+      for (const Report::Item& item : written.items)
+        write_file(dir / "findings" / item.finding.signature / writer->file,
+                   writer->write_item(item));
+  }
 } catch (const std::filesystem::filesystem_error& error) {
   fail(dir, error);
 }

@@ -31,9 +31,10 @@ struct Report {
 
 /// One file in reports/writers/ and one line in the table of report.cpp.
 struct Writer {
-  std::string_view format;  ///< "md", "html", "junit", "sarif", "json", "job-summary"
-  std::string_view file;    ///< "index.html"
+  std::string_view format;  ///< "md", "html", "junit", "sarif", "json", "job-summary", "issue"
+  std::string_view file;    ///< "index.html"; in the finding's own folder for write_item
   std::string (*write)(const Report&);
+  std::string (*write_item)(const Report::Item&) = nullptr;  ///< instead: one file for each finding
 };
 std::span<const Writer> writers();
 
@@ -59,5 +60,7 @@ struct Repro {
 };
 /// `relation`: the one that the target breaks on this case, if that is the failure.
 Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation = nullptr);
+/// That of a finding's shrunk case, judged as precisely as it was.
+Repro make_repro(const Finding& finding);
 
 }  // namespace attnfuzz

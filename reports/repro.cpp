@@ -9,9 +9,15 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"torch:", torch_repro},     {"onnxruntime:", onnxruntime_repro},
-    {"python:", function_repro}, {"", plugin_repro},  // those named by a path
-    {"", replay_repro},                               // any target, with attnfuzz itself
+    {"torch:", torch_repro},
+    {"onnxruntime:", onnxruntime_repro},
+    {"transformers:", transformers_repro},
+    {"x-transformers:", x_transformers_repro},
+    {"jax:", jax_repro},
+    {"keras:", keras_repro},
+    {"python:", function_repro},
+    {"", plugin_repro},  // those named by a path
+    {"", replay_repro},  // any target, with attnfuzz itself
 };
 
 }  // namespace
@@ -22,6 +28,16 @@ Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relati
     if (target.name.rfind(family.prefix, 0) == 0)
       if (Repro repro = family.make(c, target); !repro.text.empty()) return repro;
   return {};
+}
+
+Repro make_repro(const Finding& finding) {
+  TargetInfo target;
+  target.name = finding.target;
+  target.version = finding.version;
+  target.capabilities.precision[finding.shrunk.c.problem.dtype] = finding.last.precision;
+  const Verdict& verdict = finding.last.verdict;
+  return make_repro(finding.shrunk.c, target,
+                    verdict.failure == FailureKind::relation ? verdict.relation : nullptr);
 }
 
 }  // namespace attnfuzz

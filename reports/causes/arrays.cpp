@@ -7,16 +7,24 @@ namespace {
 constexpr TextPattern kPatterns[] = {
     {"broadcast", "operands could not be broadcast together with shapes {one:s} {two:s}",
      "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
-     "axis differs and neither is 1."},
+     "axis differs and neither is 1.",
+     "one@shape two@shape"},
     {"broadcast", "Incompatible shapes for broadcasting: {one:s} and {two:s}",
      "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
-     "axis differs and neither is 1."},
+     "axis differs and neither is 1.",
+     "one@shape two@shape"},
+    {"broadcast", "Incompatible shapes for broadcasting: {one:s}, {two:s}",
+     "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
+     "axis differs and neither is 1.",
+     "one@shape two@shape"},
     {"broadcast", "Incompatible shapes for broadcasting: {one:s} and requested shape {two:s}",
      "An array of shape ({one}) is to be broadcast to ({two}): counted from the right, some axis "
-     "differs and is not 1."},
+     "differs and is not 1.",
+     "two@shape one@shape"},
     {"broadcast", "got incompatible shapes for broadcasting: {one:s}, {two:s}",
      "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
-     "axis differs and neither is 1."},
+     "axis differs and neither is 1.",
+     "one@shape two@shape"},
     {"matmul-shapes",
      "matmul: Input operand {n} has a mismatch in its core dimension {dim}*size "
      "{a} is different from {b}",

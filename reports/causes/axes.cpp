@@ -9,15 +9,16 @@ struct KindOf {
 };
 /// The first word that the name contains decides; products come first.
 constexpr KindOf kKinds[] = {
-    {"+", AxisKind::with_memory},     {"*", AxisKind::tokens},
-    {"tokens", AxisKind::tokens},     {"hidden", AxisKind::tokens},
-    {"kv_heads", AxisKind::kv_heads}, {"heads", AxisKind::heads},
-    {"group", AxisKind::heads},       {"head_dim", AxisKind::dim},
-    {"batch", AxisKind::batch},       {"q_len", AxisKind::q_len},
-    {"kv_len", AxisKind::kv_len},     {"past_len", AxisKind::kv_len},
-    {"total_len", AxisKind::kv_len},  {"capacity", AxisKind::limit},
-    {"page_size", AxisKind::limit},   {"window", AxisKind::limit},
-    {"chunk", AxisKind::limit},       {"memory_kv", AxisKind::limit},
+    {"+", AxisKind::with_memory},       {"*", AxisKind::tokens},
+    {"tokens", AxisKind::tokens},       {"hidden", AxisKind::tokens},
+    {"kv_heads", AxisKind::kv_heads},   {"heads", AxisKind::heads},
+    {"group", AxisKind::heads},         {"head_dim", AxisKind::dim},
+    {"batch", AxisKind::batch},         {"q_len", AxisKind::q_len},
+    {"kv_len", AxisKind::kv_len},       {"past_len", AxisKind::kv_len},
+    {"total_len", AxisKind::kv_len},    {"capacity", AxisKind::limit},
+    {"page_size", AxisKind::limit},     {"window", AxisKind::limit},
+    {"chunk", AxisKind::limit},         {"memory_kv", AxisKind::limit},
+    {"max_positions", AxisKind::limit},
 };
 
 using K = AxisKind;
@@ -78,6 +79,22 @@ constexpr AxisPair kPairs[] = {
     {"hidden", K::tokens, K::tokens,
      "a flattened axis is {a} on one side and {b} on the other: it was flattened over other axes, "
      "or for the query heads where the key heads were meant"},
+    {"mask-keys", K::kv_len, K::kv_len,
+     "one side is made for {a} keys, the other for {b}: the mask was made before the sequence was "
+     "cut, padded or cached, or cached tokens are left out or counted twice on one side"},
+    {"mask-queries", K::q_len, K::q_len,
+     "one side is made for {a} queries, the other for {b}: a mask of the prefill is used in a "
+     "later "
+     "step, or the sequence was cut or padded in between"},
+    {"batch-size", K::batch, K::batch,
+     "one side has {a}, the other {b}: beams, returned sequences or guidance repeated the batch on "
+     "one side only"},
+    {"kv-heads", K::heads, K::heads,
+     "one side has {a}, the other {b}: keys, values or memory have "
+     "another number of heads than what they are combined with"},
+    {"kv-heads", K::kv_heads, K::kv_heads,
+     "one side has {a}, the other {b}: cache and new keys, or "
+     "memory and keys, were made for different numbers of heads"},
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,9 +39,27 @@ struct TextPattern {
   std::string_view name;     ///< the cause's name
   std::string_view pattern;  ///< see match_text
   std::string_view words;
+  /// Which axes the captures are, for a text without a case (reports/triage), separated by spaces:
+  /// "a@dim" the operand's axis with the number {dim}, "one@shape" all axes of the operand,
+  /// "mask=batch,q_len" these. Operands are those of the operation that raised the error: a, one
+  /// and want the first, all others the second.
+  std::string_view axes = {};
 };
+/// All tables, one for each system.
+std::span<const std::span<const TextPattern>> text_patterns();
 extern const std::span<const TextPattern> pytorch_patterns, onnxruntime_patterns, array_patterns,
     gpu_patterns;
+
+/// What a captured number can stand for.
+struct NamedCapture {
+  int64_t value = 0;
+  std::vector<std::string> names;  ///< likeliest first
+
+  std::string words() const;  ///< "q_len=8"
+};
+using NamedCaptures = std::map<std::string, std::vector<NamedCapture>, std::less<>>;
+/// The row's words with the captures in them, and the likely mistake.
+Cause word_cause(const TextPattern& row, const NamedCaptures& captures);
 
 /// What kind of axis a size is.
 enum class AxisKind {

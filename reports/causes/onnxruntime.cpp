@@ -7,10 +7,11 @@ constexpr TextPattern kPatterns[] = {
     {"input-rank", "Invalid rank for input: * Got: {a} Expected: {b}",
      "An input has {a:n} axes where {b:n} are expected."},
     {"input-shape", "Got invalid dimensions for input: * index: {dim} Got: {a} Expected: {b}",
-     "Axis {dim:n} of an input is {a} where the model was made for {b}.{hint}"},
+     "Axis {dim:n} of an input is {a} where the model was made for {b}.{hint}", "a@dim b@dim"},
     {"broadcast", "Attempting to broadcast an axis by a dimension other than 1. {a} by {b}",
      "Two tensors are combined elementwise though an axis is {a} in one and {b} in the other."
-     "{hint}"},
+     "{hint}",
+     "a@last b@last"},
     {"mask-shape", "attention_mask*shape*({shape:s}*expected*({want:s}",
      "The mask has the shape ({shape}) where ({want}) is expected."},
     {"bias-shape", "attention_bias*expected*dim*{b}*got {a}",

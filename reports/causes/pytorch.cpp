@@ -8,29 +8,52 @@ constexpr TextPattern kPatterns[] = {
      "size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton "
      "dimension {dim}",
      "Two tensors are combined elementwise though axis {dim:n} is {a} in the first and {b} in the "
-     "second: tensor a ({a}) must match tensor b ({b}).{hint}"},
+     "second: tensor a ({a}) must match tensor b ({b}).{hint}",
+     "a@dim b@dim"},
     {"concatenation",
      "Sizes of tensors must match except in dimension {dim}. Expected size {a} but "
      "got size {b} for tensor number {n} in the list",
      "Tensors are joined along axis {dim:n} though another axis is {a} in the first and {b} in "
-     "tensor {n:n}.{hint}"},
+     "tensor {n:n}.{hint}",
+     "a@joined b@joined"},
     {"concatenation", "Sizes of tensors must match except in dimension {dim}. Got {a} and {b}",
      "Tensors are joined along axis {dim:n} though another axis is {a} in one and {b} in the "
-     "other.{hint}"},
+     "other.{hint}",
+     "a@joined b@joined"},
+    {"expand",
+     "expanded size of the tensor ({a}) must match the existing size ({b}) at "
+     "non-singleton dimension {dim}*Target sizes: {target:s}*Tensor sizes: {tensor:s}",
+     "A tensor that has {b} on axis {dim:n} is to be expanded to {a}: its shape is ({tensor}), the "
+     "shape wanted is ({target}).{hint}",
+     "target@shape a@dim tensor@shape b@dim"},
     {"expand",
      "expanded size of the tensor ({a}) must match the existing size ({b}) at "
      "non-singleton dimension {dim}",
-     "A tensor that has {b} on axis {dim:n} is to be expanded to {a}.{hint}"},
+     "A tensor that has {b} on axis {dim:n} is to be expanded to {a}.{hint}", "a@dim b@dim"},
+    {"mask-shape", "Attention mask should be of size {want:s}, but is torch.Size({got:s}",
+     "The mask has the shape ({got}), the call wants ({want}).",
+     "want=batch,num_heads,q_len,kv_len got=batch,num_heads,q_len,kv_len"},
+    {"weights-shape", "Attention weights should be of size {want:s}, but is torch.Size({got:s}",
+     "The scores have the shape ({got}) where the call counts on ({want}): the number of keys was "
+     "counted in another way (cached tokens twice, or not at all).",
+     "want=batch,num_heads,q_len,kv_len got=batch,num_heads,q_len,kv_len"},
+    {"mask-shape", "shape of the 2D attn_mask is torch.Size({got:s}, but should be {want:s}",
+     "The mask has the shape ({got}), the call wants ({want}): [len, batch, hidden] and [batch, "
+     "len, "
+     "hidden] are mixed up where the numbers are of two kinds.",
+     "want=q_len,kv_len got=q_len,kv_len"},
     {"block-mask",
      "block_mask was created for block_mask.shape={mask:s} but got q_len={a} and "
      "kv_len={b}",
      "The block mask was made for the shape ({mask}), but the call has {a} queries and {b} keys: "
      "the mask's last axis must be the number of keys that are there, not the chunk, the window or "
-     "the cache's capacity."},
+     "the cache's capacity.",
+     "a=q_len b=kv_len mask=batch,num_heads,q_len,kv_len"},
     {"block-mask", "block_mask was created for*{mask:s}*q_len={a} and kv_len={b}",
      "The block mask was made for the shape ({mask}), but the call has {a} queries and {b} keys: "
      "the mask's last axis must be the number of keys that are there, not the chunk, the window or "
-     "the cache's capacity."},
+     "the cache's capacity.",
+     "a=q_len b=kv_len mask=batch,num_heads,q_len,kv_len"},
     {"unbounded-cache", "pad(): argument 'pad'*NoneType",
      "A length is None where pad() needs a number: a cache that grows without a limit has no "
      "capacity (its maximum shape is None), and the padding up to it was computed all the same. "
@@ -39,12 +62,14 @@ constexpr TextPattern kPatterns[] = {
      "A size is None in the arithmetic: an unbounded cache (or an option that is switched off) "
      "has no number where one is needed."},
     {"matmul-shapes", "mat1 and mat2 shapes cannot be multiplied ({m1}x{a} and {b}x{m2})",
-     "A projection gets {a} features for each token, its weight wants {b}.{hint}"},
+     "A projection gets {a} features for each token, its weight wants {b}.{hint}",
+     "m1=tokens a=hidden b=hidden m2=hidden"},
     {"batch-matmul",
      "Expected size for first two dimensions of batch2 tensor to be: [{a}, {c}] but "
      "got: [{b}, {d}]",
      "A batched product (q·k or p·v) wants [{a}, {c}] in its second operand and gets [{b}, "
-     "{d}].{hint}"},
+     "{d}].{hint}",
+     "a=batch*num_heads c=kv_len b=batch*num_kv_heads d=kv_len"},
     {"dtype-mix", "expected m1 and m2 to have the same dtype",
      "The operands of a product have two dtypes: one of them (often the cache, the mask or the "
      "weights) keeps a default dtype instead of the queries'."},
@@ -58,7 +83,8 @@ constexpr TextPattern kPatterns[] = {
      "The mask has another dtype than bool or the queries'."},
     {"reshape", "shape '[{shape:s}' is invalid for input of size {n}",
      "A tensor of {n} elements is viewed as ({shape}): one axis of that view has the size of "
-     "another axis, or the tensor was made for another number of heads or tokens."},
+     "another axis, or the tensor was made for another number of heads or tokens.",
+     "shape@view"},
     {"view-layout", "view size is not compatible with input tensor's size and stride",
      "view() is called on a tensor whose memory order does not allow it (after a transpose of "
      "heads and length): reshape() or contiguous() is needed."},

@@ -56,15 +56,18 @@ std::vector<Captured> shape(std::string_view text, size_t& at) {
   return numbers;
 }
 
-bool match_here(std::string_view pattern, std::string_view text, size_t at, Captures& captures) {
+/// Moves `at` behind what matched.
+bool match_here(std::string_view pattern, std::string_view text, size_t& at, Captures& captures) {
   size_t p = 0;
   while (p < pattern.size()) {
     if (pattern[p] == '*') {
       const std::string_view rest = pattern.substr(p + 1);
       for (size_t gap = 0; gap <= kLongestGap && at + gap <= text.size(); ++gap) {
         Captures attempt = captures;
-        if (match_here(rest, text, at + gap, attempt)) {
+        size_t behind = at + gap;
+        if (match_here(rest, text, behind, attempt)) {
           captures = std::move(attempt);
+          at = behind;
           return true;
         }
         if (at + gap < text.size() && text[at + gap] == '\n') break;
@@ -103,10 +106,14 @@ bool match_here(std::string_view pattern, std::string_view text, size_t at, Capt
 
 }  // namespace
 
-std::optional<Captures> match_text(std::string_view pattern, std::string_view text) {
+std::optional<Captures> match_text(std::string_view pattern, std::string_view text,
+                                   std::string_view* core) {
   for (size_t at = 0; at < text.size(); ++at) {
     Captures captures;
-    if (match_here(pattern, text, at, captures)) return captures;
+    size_t behind = at;
+    if (!match_here(pattern, text, behind, captures)) continue;
+    if (core != nullptr) *core = text.substr(at, behind - at);
+    return captures;
   }
   return std::nullopt;
 }

@@ -21,6 +21,8 @@ using Captures = std::map<std::string, std::vector<Captured>, std::less<>>;
 ///   {a:s}  a shape: integers separated by anything of "[](),;x×{}: " and the words around them
 ///   *      any text without a newline, up to 200 characters, as short as possible
 /// All else stands for itself. Linear in the text for patterns without '*'.
-std::optional<Captures> match_text(std::string_view pattern, std::string_view text);
+/// `core`, if given, becomes the part of the text that matched.
+std::optional<Captures> match_text(std::string_view pattern, std::string_view text,
+                                   std::string_view* core = nullptr);
 
 }  // namespace attnfuzz

@@ -9,18 +9,6 @@
 namespace attnfuzz {
 namespace {
 
-/// What a captured number can stand for.
-struct Named {
-  int64_t value = 0;
-  std::vector<std::string> names;
-
-  std::string words() const {
-    return names.empty() ? std::to_string(value) : fmt::format("{}={}", names.front(), value);
-  }
-};
-
-using NamedCaptures = std::map<std::string, std::vector<Named>, std::less<>>;
-
 bool is_at(size_t offset, std::span<const TextNumber> numbers) {
   return std::any_of(numbers.begin(), numbers.end(), [&](const TextNumber& number) {
     return number.offset == offset && number.role == TextNumber::Role::size;
@@ -47,7 +35,7 @@ NamedCaptures name_captures(const Captures& captures, std::string_view text, con
   NamedCaptures named;
   for (const auto& [key, list] : captures)
     for (const Captured& captured : list) {
-      Named each{captured.value, {}};
+      NamedCapture each{captured.value, {}};
       for (const NamedNumber& number : known)
         if (number.offset == captured.offset) each.names = number.names;
       prefer_given_name(text, captured.offset, each.names);
@@ -66,7 +54,7 @@ struct Meeting {
 
 /// The likeliest pair of axes among what two numbers can stand for: likely names first; where a
 /// number is 1, and so says nothing, the more telling pair.
-Meeting meet(const Named& x, const Named& y) {
+Meeting meet(const NamedCapture& x, const NamedCapture& y) {
   Meeting best;
   size_t best_rank = SIZE_MAX;
   for (const AxisPair& pair : axis_pairs())
@@ -95,7 +83,7 @@ std::string fill(std::string_view words, const NamedCaptures& captures) {
   std::string out(words);
   for (const auto& [key, list] : captures) {
     std::vector<std::string> named, plain;
-    for (const Named& n : list) {
+    for (const NamedCapture& n : list) {
       named.push_back(n.words());
       plain.push_back(std::to_string(n.value));
     }
@@ -109,11 +97,26 @@ std::optional<Cause> explain(const TextPattern& row, std::string_view text, cons
                              const FailureClass* learned) {
   const auto captures = match_text(row.pattern, text);
   if (!captures) return std::nullopt;
-  const NamedCaptures named = name_captures(*captures, text, c, learned);
-  Cause cause{std::string(row.name), fill(row.words, named)};
+  return word_cause(row, name_captures(*captures, text, c, learned));
+}
+
+}  // namespace
+
+std::span<const std::span<const TextPattern>> text_patterns() {
+  static const std::span<const TextPattern> all[] = {pytorch_patterns, onnxruntime_patterns,
+                                                     array_patterns, gpu_patterns};
+  return all;
+}
+
+std::string NamedCapture::words() const {
+  return names.empty() ? std::to_string(value) : fmt::format("{}={}", names.front(), value);
+}
+
+Cause word_cause(const TextPattern& row, const NamedCaptures& captures) {
+  Cause cause{std::string(row.name), fill(row.words, captures)};
   std::string hint;
-  if (const auto a = named.find("a"), b = named.find("b");
-      row.words.find("{hint}") != row.words.npos && a != named.end() && b != named.end()) {
+  if (const auto a = captures.find("a"), b = captures.find("b");
+      row.words.find("{hint}") != row.words.npos && a != captures.end() && b != captures.end()) {
     const Meeting meeting = meet(a->second.front(), b->second.front());
     if (meeting.pair) {
       hint = replaced(std::string(meeting.pair->words), "{a}", meeting.a);
@@ -125,13 +128,11 @@ std::optional<Cause> explain(const TextPattern& row, std::string_view text, cons
   return cause;
 }
 
-}  // namespace
-
 std::vector<Cause> causes_from_text(std::string_view raw, const Case& c,
                                     const FailureClass* learned) {
   const std::string text = text::clean(raw);
   std::vector<Cause> causes;
-  for (const auto& table : {pytorch_patterns, onnxruntime_patterns, array_patterns, gpu_patterns})
+  for (const auto& table : text_patterns())
     for (const TextPattern& row : table)
       if (auto cause = explain(row, text, c, learned)) {
         const bool told = std::any_of(causes.begin(), causes.end(), [&](const Cause& other) {

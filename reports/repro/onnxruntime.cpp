@@ -6,6 +6,7 @@
 #include "reports/repro/python.h"
 #include "reports/repro/python_arrays.h"
 #include "reports/repro/repro.h"
+#include "reports/repro/rules.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
@@ -21,16 +22,7 @@ struct Node {
   bool flat = true;  ///< out is [batch, len, heads · dim]
 };
 
-bool has(const Case& c, std::string_view rule) {
-  return c.problem.mask.find(rule) != nullptr;
-}
-
-bool only(const Case& c, std::initializer_list<std::string_view> rules) {
-  return std::all_of(c.problem.mask.rules.begin(), c.problem.mask.rules.end(),
-                     [&](const RuleUse& use) {
-                       return std::find(rules.begin(), rules.end(), use.spec->name) != rules.end();
-                     });
-}
+using repro::has, repro::only;
 
 /// scale and softcap, where they are not at their defaults.
 void add_numbers(Node& node, const Problem& p) {
@@ -176,38 +168,27 @@ constexpr Operator kOperators[] = {
     {"onnxruntime:Attention-25", [](const Case& c) { return attention(c, 25); }},
 };
 
-constexpr std::string_view kModel = R"(def field(number, value):
-    """A protobuf field: an int, a float, or a text or message with its length."""
-    def varint(n):
-        return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    if isinstance(value, float):
-        return varint(number << 3 | 5) + struct.pack("<f", value)
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
+constexpr std::string_view kModel = R"(def field(number, x):  # of a protobuf message
+    varint = lambda n: bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+    if isinstance(x, (int, float)):
+        return varint(number << 3) + varint(x) if isinstance(x, int) else varint(number << 3 | 5) + struct.pack("<f", x)
+    x = x.encode() if isinstance(x, str) else x
+    return varint(number << 3 | 2) + varint(len(x)) + x
 
-def run(op, opset, arrays, outputs, **attributes):
-    """Runs one operator (opset 0: com.microsoft's) as a model of one node; None: an input left out."""
-    def typed(name, x, shape=b""):
-        kinds = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11}
-        return field(1, name) + field(2, field(1, field(1, kinds[x.dtype.name]) + shape))
-    while arrays[-1] is None:
-        arrays.pop()
+def run(op, opset, arrays, outputs, **attributes):  # a model of one node (opset 0: com.microsoft's)
+    kinds = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11}
+    typed = lambda name, x, dims=b"": field(1, name) + field(2, field(1, field(1, kinds[x.dtype.name]) + dims))
+    last = max(i for i, a in enumerate(arrays) if a is not None)
     feeds = {f"in{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays) if a is not None}
-    node = b"".join(field(1, "" if a is None else f"in{i}") for i, a in enumerate(arrays))
-    node += b"".join(field(2, f"out{i}") for i in range(outputs)) + field(4, op)
+    node = b"".join(field(1, "" if a is None else f"in{i}") for i, a in enumerate(arrays[:last + 1])) + field(4, op)
+    node += b"".join(field(2, f"out{i}") for i in range(outputs))
     for name, x in attributes.items():
-        number, kind = (2, 1) if isinstance(x, float) else (3, 2)
-        node += field(5, field(1, name) + field(number, x) + field(20, kind))
+        node += field(5, field(1, name) + field(3 - isinstance(x, float), x) + field(20, 2 - isinstance(x, float)))
     graph = field(1, node + field(7, "" if opset else "com.microsoft")) + field(2, op)
     graph += b"".join(field(11, typed(n, x, field(2, field(1, b"") * x.ndim))) for n, x in feeds.items())
     graph += b"".join(field(12, typed(f"out{i}", arrays[0])) for i in range(outputs))
-    opsets = field(8, field(2, opset or 21)) + field(8, field(1, "com.microsoft") + field(2, 1))
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    model = field(1, 11) + field(7, graph) + opsets
-    return ort.InferenceSession(model, options, ["CPUExecutionProvider"]).run(None, feeds)
+    model = field(1, 11) + field(7, graph) + field(8, field(2, opset or 21)) + field(8, field(1, "com.microsoft") + field(2, 1))
+    return ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
 
 )";
 
@@ -251,7 +232,7 @@ std::string growing_body(const Node& node, const Case& c) {
         out = None
         if op == "reorder":
             past = [x[given[0]] for x in past]
-        elif op == "crop":
+        elif op in ("crop", "reset"):
             past = [x[:, :, :given[0]] for x in past]
         else:
             q, k, v, _ = given
@@ -282,7 +263,7 @@ std::string buffers_body(const Node& node, const Case& c) {
         out = None
         if op == "reorder":
             past, tokens = [x[given[0]] for x in past], tokens[given[0]]
-        elif op == "crop":
+        elif op in ("crop", "reset"):
             tokens = np.minimum(tokens, given[0])
 )",
                   p.batch, p.num_kv_heads, size, p.head_dim, python::numpy_type(p.dtype), p.batch);
@@ -303,7 +284,7 @@ std::string buffers_body(const Node& node, const Case& c) {
 
 Repro onnxruntime_repro(const Case& c, const TargetInfo& target) {
   for (const Operator& each : kOperators) {
-    if (each.target != target.name) continue;
+    if (each.target != repro::plain_name(target.name)) continue;
     const Node node = each.node(c);
     PythonCall call{.standard = "import struct\n",
                     .imports = "import onnxruntime as ort\n",

@@ -4,6 +4,7 @@
 
 #include "reports/repro/python_arrays.h"
 #include "reports/repro/python_script.h"
+#include "reports/repro/python_short.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
@@ -118,9 +119,11 @@ Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& ca
   if (c.cached() || c.problem.recurrent() || !python::has_dtype(c.problem.dtype)) return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);
+  const std::string tensors = "# [batch, heads, len, dim]\n" + arrays(c, inputs);
+  if (const Answer right = answer(c, inputs, precision); python::is_short(right))
+    return python::script(c, target, call, tensors, python::check_once(c, right));
   const python::SimpleBound bound = python::simple_bound(c, inputs, precision);
-  return python::script(c, target, call, "# [batch, heads, len, dim]\n" + arrays(c, inputs),
-                        reference(c, bound) + std::string(kCompare));
+  return python::script(c, target, call, tensors, reference(c, bound) + std::string(kCompare));
 }
 
 }  // namespace attnfuzz

@@ -71,8 +71,8 @@ std::string array(const Tensor& tensor, const Case& c, Role role, int step) {
   }
   if (const auto scale = normal_scale(c, role)) {
     const std::string times = *scale == 1 ? "" : fmt::format(" * {}", *scale);
-    return fmt::format("(normal({}, {}){}).astype({})", tensor_number(role, step), shape, times,
-                       type);
+    return fmt::format("(normal_tensor({}, {}, {}){}).astype({})", c.data.seed,
+                       tensor_number(role, step), shape, times, type);
   }
   const Tensor held =
       tensor.dtype == DType::bf16 ? Tensor::from_doubles(DType::f32, tensor.shape, values) : tensor;
@@ -114,23 +114,8 @@ std::string mask(const Tensor& tensor) {
                      shape_text(held.shape));
 }
 
-std::string normal_function(uint64_t seed) {
-  return fmt::format(R"(def normal(tensor, *shape):
-    """Philox 4x32-10, counted by (tensor, b, h, s, d); four 16-bit uniforms make a normal number."""
-    b, h, s, d = np.indices(shape, np.uint64)
-    at, low = b << 52 | h << 40 | s << 16 | d, 0xFFFFFFFF
-    c0, c1, c2, c3 = at >> 1 & low, at >> 33, tensor, 0
-    k0, k1 = {} & low, {} >> 32
-    for _ in range(10):
-        x, y = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = y >> 32 ^ c1 ^ k0, y & low, x >> 32 ^ c3 ^ k1, x & low
-        k0, k1 = (k0 + 0x9E3779B9) & low, (k1 + 0xBB67AE85) & low
-    bits = np.where(at & 1, c2 | c3 << 32, c0 | c1 << 32)
-    total = sum((bits >> n & 0xFFFF).astype(np.int64) for n in (0, 16, 32, 48))
-    return (2 * total - 262140) * 1.3214498960651507e-05
-
-)",
-                     seed, seed);
+std::string normal_function() {
+  return std::string(attnfuzz_normal_py.substr(attnfuzz_normal_py.find("def "))) + "\n";
 }
 
 Tensor logical(const Tensor& tensor, Layout layout) {

@@ -16,8 +16,9 @@ std::string array(const Tensor& tensor, const Case& c, Role role, int step = 0);
 /// A boolean mask as rows of 0 and 1; axes along which it does not change have size 1.
 std::string mask(const Tensor& mask);
 
-/// The definition of normal(): Philox in NumPy, the same bits as oracle/philox.h.
-std::string normal_function(uint64_t seed);
+/// The definition of normal_tensor(): targets/python/attnfuzz_normal.py, embedded by CMake.
+std::string normal_function();
+extern const std::string_view attnfuzz_normal_py;
 
 /// [batch, heads, …] with a size of 1 where all of the axis are equal.
 Tensor broadcastable(const Tensor& tensor);

@@ -57,16 +57,16 @@ std::string SimpleBound::text(std::string_view values) const {
 
 Repro script(const Case& c, const TargetInfo& target, const PythonCall& call,
              const std::string& tensors, const std::string& rest) {
-  const bool generated = tensors.find("normal(") != tensors.npos;
+  const bool generated = tensors.find("normal_tensor(") != tensors.npos;
   const bool encoded = tensors.find("base64.") != tensors.npos;
   std::string text = fmt::format(
-      "#!/usr/bin/env python3\n\"\"\"{} {}: {}\n\nExits 1 while it is wrong here, 0 once it is "
-      "fixed. Needs {} and numpy. Found by attnfuzz.\n\"\"\"\n{}import sys\n\nimport numpy as "
-      "np\n{}\n",
+      "# {} {}: {}\n# Exits 1 while it is wrong here, 0 once it is fixed. Needs {} and numpy. "
+      "Found by "
+      "attnfuzz.\n{}import sys\n\nimport numpy as np\n{}\n",
       text::line(target.name), text::line(target.version), one_line(c), call.needs,
       call.standard + (encoded ? "import base64\n" : ""), call.imports);
   text += call.helpers;
-  if (generated) text += normal_function(c.data.seed);
+  if (generated) text += normal_function();
   return {"repro.py", text + tensors + "\ndef target():\n" + call.body + "\n" + rest};
 }
 

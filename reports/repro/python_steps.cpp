@@ -5,6 +5,7 @@
 
 #include "reports/repro/python_arrays.h"
 #include "reports/repro/python_script.h"
+#include "reports/repro/python_short.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
@@ -14,8 +15,8 @@ std::string step_text(const Case& c, const Inputs& inputs, size_t index) {
   const Step& step = c.steps[index];
   if (step.op == StepOp::reorder)
     return fmt::format("    (\"reorder\", [{}]),\n", fmt::join(step.rows, ", "));
-  if (!step.has_tokens())
-    return fmt::format("    (\"crop\", {}),\n", step.op == StepOp::crop ? step.length : 0);
+  if (step.op == StepOp::crop) return fmt::format("    (\"crop\", {}),\n", step.length);
+  if (step.op == StepOp::reset) return "    (\"reset\", 0),\n";
   std::string out = fmt::format("    (\"{}\",\n", name(step.op));
   for (const Role role : {Role::q, Role::k, Role::v}) {
     const Tensor& tensor = inputs.at(fmt::format("{}.{}", name(role), index));
@@ -51,7 +52,7 @@ std::string reference(const Case& c, const python::SimpleBound& bound) {
         out = allowed = None
         if op == "reorder":
             rows = [list(rows[n]) for n in given[0]]
-        elif op == "crop":
+        elif op in ("crop", "reset"):
             rows = [row[:given[0]] for row in rows]
         else:
             q, k, v, lens = given
@@ -115,28 +116,37 @@ if not failed:
 sys.exit(failed)
 )";
 
+/// Whether reference() says what the case means.
+bool is_in_reference(const Case& c) {
+  const auto& rules = c.problem.mask.rules;
+  return c.problem.memory_kv == 0 && c.data.nonfinite == NonFinite::none &&
+         std::all_of(rules.begin(), rules.end(), [](const RuleUse& use) {
+           return use.spec->name == "causal" || use.spec->name == "window";
+         });
+}
+
 }  // namespace
 
 Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
-  const auto& rules = c.problem.mask.rules;
-  const bool known = std::all_of(rules.begin(), rules.end(), [](const RuleUse& use) {
-    return use.spec->name == "causal" || use.spec->name == "window";
-  });
-  if (!c.cached() || !known || !python::has_dtype(c.problem.dtype) || c.problem.memory_kv > 0 ||
-      c.data.nonfinite != NonFinite::none)
-    return {};
+  const bool told = std::all_of(c.steps.begin(), c.steps.end(),
+                                [](const Step& step) { return step.op <= StepOp::reset; });
+  if (!c.cached() || !told || !python::has_dtype(c.problem.dtype)) return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);
-  const python::SimpleBound bound = python::simple_bound(c, inputs, precision);
   std::string tensors;
-  if (c.problem.sinks)
-    tensors += "sinks = " + python::array(inputs.at("sinks"), c, Role::sinks) + "\n";
+  for (const Role role : {Role::sinks, Role::mem_k, Role::mem_v})
+    if (const Tensor* tensor = inputs.find(name(role)))
+      tensors += fmt::format("{} = {}\n", name(role), python::array(*tensor, c, role));
   tensors +=
       "# Tensors: [batch, heads, len, dim]; then how many tokens of each row are real.\nsteps = "
       "[\n";
   for (size_t s = 0; s < c.steps.size(); ++s) tensors += step_text(c, inputs, s);
-  return python::script(c, target, call, tensors + "]\n",
-                        reference(c, bound) + std::string(kCompare));
+  tensors += "]\n";
+  if (const Answer right = answer(c, inputs, precision); python::is_short(right))
+    return python::script(c, target, call, tensors, python::check_steps(c, right));
+  if (!is_in_reference(c)) return {};
+  const python::SimpleBound bound = python::simple_bound(c, inputs, precision);
+  return python::script(c, target, call, tensors, reference(c, bound) + std::string(kCompare));
 }
 
 }  // namespace attnfuzz

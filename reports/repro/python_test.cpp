@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "reports/repro/run_command.h"
@@ -36,6 +37,15 @@ class ScriptTest : public testing::Test {
 
 class PythonRepro : public ScriptTest, public testing::WithParamInterface<const char*> {};
 
+/// The script with a wrong answer: another scale in its reference, or an output that is off.
+std::string spoiled(const std::string& text) {
+  for (const char* what : {"s = Q @", "s = q[b"})
+    if (text.find(what) != text.npos) return replaced(text, what, "s = 1.5 * " + std::string(what + 4));
+  for (const char* what : {"target().astype", "out.astype"})
+    if (text.find(what) != text.npos) return replaced(text, what, "1.5 * " + std::string(what));
+  return text;
+}
+
 std::string script(const Case& c, const std::string& target) {
   TargetInfo info;
   info.name = target;
@@ -49,7 +59,7 @@ TEST_F(ScriptTest, ReferenceIsTheOraclesAnswer) {
   std::string text = script(samples::window_case(), "torch:sdpa-math");
   const size_t imports = text.find("import torch"), after = text.find("# [batch");
   const size_t target = text.find("def target"), reference = text.find("def reference");
-  const size_t normal = text.find("def normal");
+  const size_t normal = text.find("def philox");
   ASSERT_NE(normal, text.npos);
   ASSERT_LT(after, target);
   const std::string head = text.substr(0, imports) + text.substr(normal, target - normal);
@@ -131,10 +141,78 @@ TEST_P(PythonRepro, ExitsOneWhileWrongAndZeroOnceRight) {
     const Ran right = run_script(text);
     EXPECT_EQ(right.exit, 0) << one_line(c) << "\n" << right.output << text;
     if (++wrong_ones > 1) continue;
-    const Ran wrong = run_script(replaced(text, "s = Q @", "s = 1.5 * Q @"));
+    const Ran wrong = run_script(spoiled(text));
     EXPECT_EQ(wrong.exit, 1) << one_line(c) << "\n" << wrong.output;
     EXPECT_NE(wrong.output.find("should be"), std::string::npos) << wrong.output;
   }
+}
+
+struct PackageCase {
+  const char *target, *import;
+  Case c;
+};
+
+/// A small case for each package that has an adapter, without a cache and with one.
+std::vector<PackageCase> package_cases() {
+  Case plain = samples::small_case(R"({"align":"top_left","rules":[{"rule":"causal"}]})");
+  Problem& p = plain.problem;
+  p.num_heads = p.num_kv_heads = 2;
+  p.q_len = p.kv_len = 3;
+  p.head_dim = p.head_dim_v = 2;
+  p.fully_masked = FullyMasked::any;
+  Case grouped = plain;
+  grouped.problem.num_kv_heads = 1;
+  Case padded = plain;
+  padded.problem.mask.rules.push_back({find_rule("padding"), {int64_t{1}, std::vector<int64_t>{3, 2}}});
+  Case cached = plain;
+  cached.problem.q_len = cached.problem.kv_len = 0;
+  cached.cache = Cache{};
+  cached.steps = {{StepOp::prefill, 3, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}};
+  Case fixed = cached;
+  fixed.cache = Cache{CacheKind::fixed, 6, 0};
+  Case chunked = plain;
+  chunked.problem.mask.rules.push_back({find_rule("chunk"), {int64_t{2}, int64_t{1}}});
+  Case window = plain;
+  window.problem.mask.rules.push_back({find_rule("window"), {int64_t{1}, int64_t{0}}});
+  Case memory = plain;
+  memory.problem.memory_kv = 2;
+  return {{"jax:dot-product-attention", "jax", grouped},
+          {"jax:dot-product-attention", "jax", window},
+          {"keras:jax", "keras, jax", plain},
+          {"keras:torch", "keras, torch", padded},
+          {"keras:numpy", "keras", plain},
+          {"x-transformers:attention-plain", "x_transformers", grouped},
+          {"x-transformers:attention-flash", "x_transformers", memory},
+          {"x-transformers:attention-plain", "x_transformers", cached},
+          {"transformers:llama-eager", "transformers, torch", grouped},
+          {"transformers:llama-sdpa", "transformers, torch", padded},
+          {"transformers:llama4-eager", "transformers, torch", chunked},
+          {"transformers:mistral-sdpa", "transformers, torch", window},
+          {"transformers:qwen2-eager", "transformers, torch", window},
+          {"transformers:llama-sdpa", "transformers, torch", cached},
+          {"transformers:llama-eager", "transformers, torch", fixed}};
+}
+
+TEST_F(ScriptTest, EveryPackageHasAShortProgramOfItsOwn) {
+  constexpr int64_t most_lines = 60;
+  std::map<std::string, bool> installed;
+  int run_ones = 0;
+  for (const PackageCase& each : package_cases()) {
+    const std::string text = script(each.c, each.target);
+    ASSERT_NE(text.find("def target"), text.npos) << each.target << "\n" << text;
+    EXPECT_LE(std::count(text.begin(), text.end(), '\n'), most_lines) << each.target;
+    if (!installed.count(each.import))
+      installed[each.import] =
+          run(python_interpreter() + " -c 'import " + each.import + "'").exit == 0;
+    if (!installed[each.import]) continue;
+    const Ran right = run_script(text);
+    EXPECT_EQ(right.exit, 0) << each.target << "\n" << right.output << text;
+    const Ran wrong = run_script(spoiled(text));
+    EXPECT_EQ(wrong.exit, 1) << each.target << "\n" << wrong.output;
+    EXPECT_NE(wrong.output.find("should be"), std::string::npos) << wrong.output;
+    ++run_ones;
+  }
+  if (run_ones == 0) GTEST_SKIP() << "needs jax, keras, x-transformers or transformers";
 }
 
 /// Caches that each target has, with the steps that they allow.
@@ -181,7 +259,7 @@ TEST_P(PythonStepsRepro, ExitsOneWhileWrongAndZeroOnceRight) {
     const Ran right = run_script(text);
     EXPECT_EQ(right.exit, 0) << one_line(c) << "\n" << right.output << text;
     if (c != cached_cases(GetParam())[0]) continue;
-    const Ran scale = run_script(replaced(text, "s = q[b", "s = 1.5 * q[b"));
+    const Ran scale = run_script(spoiled(text));
     EXPECT_EQ(scale.exit, 1) << scale.output;
     EXPECT_NE(scale.output.find("should be"), std::string::npos) << scale.output;
     const Ran length = run_script(replaced(text, "[len(row) for", "[len(row) + 1 for"));

@@ -9,6 +9,10 @@ Repro replay_repro(const Case& c, const TargetInfo& target);  ///< calls `attnfu
 /// The same for a relation that the target breaks.
 Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* relation);
 
+Repro jax_repro(const Case& c, const TargetInfo& target);
+Repro keras_repro(const Case& c, const TargetInfo& target);
+Repro transformers_repro(const Case& c, const TargetInfo& target);
+Repro x_transformers_repro(const Case& c, const TargetInfo& target);
 Repro torch_repro(const Case& c, const TargetInfo& target);
 Repro onnxruntime_repro(const Case& c, const TargetInfo& target);
 Repro function_repro(const Case& c, const TargetInfo& target);  ///< a function in Python

@@ -4,6 +4,7 @@
 
 #include "reports/repro/python.h"
 #include "reports/repro/repro.h"
+#include "reports/repro/rules.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
@@ -21,8 +22,7 @@ std::string mask_argument(const Case& c) {
   if (p.mask.rules.empty()) return "";
   if (p.mask.adds_bias())
     return ", attn_mask=torch.tensor(np.where(mask, bias, -np.inf)).to(Q.dtype)";
-  const bool only_causal = std::all_of(p.mask.rules.begin(), p.mask.rules.end(),
-                                       [](auto& use) { return use.spec->name == "causal"; });
+  const bool only_causal = repro::only(c, {"causal"});
   const bool aligned = p.q_len == p.kv_len || p.mask.align == Align::top_left;
   return only_causal && aligned ? ", is_causal=True" : ", attn_mask=torch.tensor(mask)";
 }
@@ -30,8 +30,9 @@ std::string mask_argument(const Case& c) {
 }  // namespace
 
 Repro torch_repro(const Case& c, const TargetInfo& target) {
-  const auto* backend = std::find_if(std::begin(kBackends), std::end(kBackends),
-                                     [&](const Backend& b) { return b.target == target.name; });
+  const auto* backend =
+      std::find_if(std::begin(kBackends), std::end(kBackends),
+                   [&](const Backend& b) { return b.target == repro::plain_name(target.name); });
   if (backend == std::end(kBackends)) return {};
   const Problem& p = c.problem;
   std::string arguments;

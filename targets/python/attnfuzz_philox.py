@@ -1,40 +1,22 @@
 """The input tensors of a case, the same bits as attnfuzz's own (oracle/inputs.cpp). Needs NumPy only.
 
-Everything above `inputs` stands on its own: a standalone repro copies what it uses. Every element comes from
-Philox 4x32-10 (Salmon et al., SC'11), keyed by the seed and counted by (tensor, batch, head, token, element).
+Every element comes from Philox 4x32-10 (attnfuzz_normal.py), keyed by the seed and counted by (tensor, batch, head, token,
+element).
 """
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from attnfuzz_normal import element_bits, normal
 
 ROLES = ("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out", "gate", "beta")
-LOW = 0xFFFFFFFF
-
-
-def philox(key: int, low: np.ndarray, high: int) -> list:
-    """The four words of each block; `low` is a uint64 array with at least one axis."""
-    c0, c1, c2, c3 = low & LOW, low >> 32, high & LOW, high >> 32
-    k0, k1 = key & LOW, key >> 32
-    for _ in range(10):
-        a, b = 0xD2511F53 * c0, 0xCD9E8D57 * c2
-        c0, c1, c2, c3 = (b >> 32) ^ c1 ^ k0, b & LOW, (a >> 32) ^ c3 ^ k1, a & LOW
-        k0, k1 = (k0 + 0x9E3779B9) & LOW, (k1 + 0xBB67AE85) & LOW
-    return [c0, c1, c2, c3]
 
 
 def random_bits(seed: int, role: str, step: int, b, h, s, d) -> np.ndarray:
     """64 bits for each element; b, h, s, d are integer arrays that broadcast (np.ogrid)."""
     index = np.asarray((b << 52) + (h << 40) + (s << 16) + d).astype(np.uint64)
-    words = philox(seed, index >> 1, ROLES.index(role) + 16 * step)
-    return np.where(index & 1, words[2] | words[3] << 32, words[0] | words[1] << 32)
-
-
-def normal(bits: np.ndarray) -> np.ndarray:
-    """Close to N(0, 1): the sum of four 16-bit uniforms, centred and scaled."""
-    total = sum((bits >> shift & 0xFFFF).astype(np.int64) for shift in (0, 16, 32, 48))
-    return (2 * total - 262140) * 1.3214498960651507e-05
+    return element_bits(seed, ROLES.index(role) + 16 * step, index)
 
 
 def uniform(bits: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ void add_report(CLI::App& app, int& exit_code) {
   };
   const auto options = std::make_shared<Options>();
   app.add_option("dir", options->dir, "The --out folder of a run")->required();
-  app.add_option("--format", options->formats, "md, html, junit, sarif, json; comma-separated")
+  app.add_option("--format", options->formats,
+                 "md, html, junit, sarif, json, issue; comma-separated")
       ->delimiter(',')
       ->capture_default_str();
   app.callback([options, &exit_code] {

@@ -29,6 +29,8 @@ void add_corpus(CLI::App& app, int& exit_code);
 void add_merge(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_repro(CLI::App& app, int& exit_code);
+void add_triage(CLI::App& app, int& exit_code);
+void add_issue(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);
 void add_relations(CLI::App& app, int& exit_code);
 void add_env(CLI::App& app, int& exit_code);

@@ -1,13 +1,11 @@
-#include "reports/writers/figures.h"
+#include "reports/writers/html/figures.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 
-#include "reports/errors.h"
-
-namespace attnfuzz {
+namespace attnfuzz::figures {
 namespace {
 
 constexpr int64_t kMost = 64;  ///< cells drawn along an axis
@@ -27,6 +25,19 @@ std::string frame(int64_t columns, int64_t rows, const std::string& label,
       label, columns * kCell, rows * kCell, columns * kCell, rows * kCell, cells);
 }
 
+/// A class of cells and what is said of them.
+struct Kind {
+  std::string_view style, words;
+};
+constexpr Kind kSeen{"seen", "seen"}, kHidden{"hidden", "hidden"},
+    kExtra{"extra", "hidden, but the target sees it"},
+    kMissing{"missing", "to be seen, but the target does not"};
+
+const Kind& kind(bool seen, bool by_target) {
+  if (seen) return by_target ? kSeen : kMissing;
+  return by_target ? kExtra : kHidden;
+}
+
 /// Upper ends of the classes e0 … e3, in multiples of the bound.
 constexpr double kLevels[] = {0.1, 1, 100, 1e6};
 
@@ -38,28 +49,27 @@ std::string level(double ratio) {
 
 }  // namespace
 
-std::string mask_svg(const Case& c, int64_t b, int64_t h) {
+std::string mask(const Case& c, int64_t b, int64_t h, const Case* target) {
   const Problem& p = c.problem;
   if (c.cached() || p.mask.rules.empty() || b >= p.batch || h >= p.num_heads) return "";
   const int64_t rows = std::min(p.q_len, kMost), columns = std::min(p.kv_len, kMost);
   if (rows == 0 || columns == 0) return "";
-  const DenseMask mask = dense_mask(p, c.data);
+  const DenseMask wanted = dense_mask(p, c.data);
+  const DenseMask done = target != nullptr ? dense_mask(target->problem, target->data) : wanted;
   std::string cells;
-  for (int64_t i = 0; i < rows; ++i) {
-    const std::vector<int64_t> keys = visible_keys(mask, b, h, i);
+  for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) {
-      const bool seen = std::binary_search(keys.begin(), keys.end(), j);
-      cells += cell(j, i, seen ? "seen" : "hidden",
-                    fmt::format("query {}, key {}: {}", i, j, seen ? "seen" : "hidden"));
+      const auto at = static_cast<size_t>(((b * p.num_heads + h) * p.q_len + i) * p.kv_len + j);
+      const Kind& of = kind(wanted.visible[at] != 0, done.visible[at] != 0);
+      cells += cell(j, i, of.style, fmt::format("query {}, key {}: {}", i, j, of.words));
     }
-  }
   return frame(columns, rows, fmt::format("Mask of batch row {}, head {}", b, h), cells);
 }
 
-std::string error_svg(const Case& c, const Examination& examination) {
+std::string errors(const Case& c, const std::vector<ElementError>& elements, int64_t tile) {
   std::map<std::array<int64_t, 3>, std::map<int64_t, double>>
       lines;  // (step, b, h) → query → ratio
-  for (const ElementError& e : element_errors(c, examination)) {
+  for (const ElementError& e : elements) {
     double& ratio = lines[{e.step, e.b, e.h}][e.i];
     ratio = std::max(ratio, e.ratio);
   }
@@ -77,7 +87,10 @@ std::string error_svg(const Case& c, const Examination& examination) {
     }
     ++row;
   }
+  for (int64_t at = tile; tile > 0 && at < columns; at += tile)
+    cells += fmt::format("<line class=\"tile\" x1=\"{0}\" x2=\"{0}\" y1=\"0\" y2=\"{1}\"/>",
+                         static_cast<double>(at * kCell) - 0.5, row * kCell);
   return row == 0 ? "" : frame(columns, row, "Error by head (rows) and query (columns)", cells);
 }
 
-}  // namespace attnfuzz
+}  // namespace attnfuzz::figures

@@ -1,0 +1,138 @@
+#include "reports/triage/search.h"
+
+#include <algorithm>
+
+#include "fuzz/draw.h"
+#include "fuzz/error_text.h"
+#include "fuzz/generate.h"
+
+namespace attnfuzz::triage {
+namespace {
+
+bool is_interrupted(const SearchOptions& options) {
+  return options.interrupt != nullptr && *options.interrupt;
+}
+
+Finding start_finding(const Target& target, const Case& c, Examination examination) {
+  return finding_of(target.info(), 0, 0, {c, std::move(examination)});
+}
+
+/// Sets the size that this name of named_sizes() stands for; false for one that is made of others.
+bool set_size(Case& c, std::string_view name, int64_t value) {
+  for (const ProblemSize& size : problem_sizes())
+    if (size.name == name && !(c.cached() && (name == "q_len" || name == "kv_len"))) {
+      c.problem.*size.member = value;
+      return true;
+    }
+  if (name == "q_len" && !c.steps.empty()) {
+    c.steps.front().q_len = value;
+    return true;
+  }
+  if (name == "capacity" && c.cache) {
+    c.cache->capacity = value;
+    return true;
+  }
+  for (RuleUse& use : c.problem.mask.rules)
+    for (size_t k = 0; k < use.values.size(); ++k)
+      if (name == std::string(use.spec->name) + "." + std::string(use.spec->params[k].name) &&
+          use.spec->params[k].kind == RuleParam::Kind::integer) {
+        use.values[k] = value;
+        return true;
+      }
+  return false;
+}
+
+std::vector<int64_t> sizes_of(std::string_view text) {
+  std::vector<int64_t> sizes;
+  for (const TextNumber& number : numbers_in(text))
+    if (number.role == TextNumber::Role::size) sizes.push_back(number.value);
+  return sizes;
+}
+
+constexpr int64_t kMostElements = int64_t{1} << 22;
+
+bool is_small(const Case& c) {
+  const Problem& p = c.problem;
+  return p.batch * p.num_heads * std::max(p.q_len, p.kv_len) *
+             std::max({p.head_dim, p.head_dim_v, p.q_len}) <=
+         kMostElements;
+}
+
+/// The shrunk case with the numbers of the reader's text in it, if it then says just that text.
+std::optional<Case> with_numbers(Target& target, const Reading& reading, const Finding& finding) {
+  const std::vector<int64_t> wanted = sizes_of(reading.core);
+  const std::vector<NumberReading>& numbers = finding.learned.numbers;
+  if (wanted.empty() || wanted.size() > numbers.size()) return std::nullopt;
+  Case c = finding.shrunk.c;
+  const bool square = c.problem.q_len == c.problem.kv_len;
+  const bool one_head_size = c.problem.head_dim == c.problem.head_dim_v;
+  const bool one_head_count = c.problem.num_heads == c.problem.num_kv_heads;
+  for (size_t k = 0; k < wanted.size(); ++k)
+    if (!numbers[k].names.empty()) set_size(c, numbers[k].names.front(), wanted[k]);
+  if (square) c.problem.q_len = c.problem.kv_len = std::max(c.problem.q_len, c.problem.kv_len);
+  if (one_head_size) c.problem.head_dim_v = c.problem.head_dim;
+  if (one_head_count)
+    c.problem.num_kv_heads = c.problem.num_heads =
+        std::max(c.problem.num_heads, c.problem.num_kv_heads);
+  try {
+    check(c);
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
+  if (!is_small(c) || !target.info().capabilities.why_not(c).empty()) return std::nullopt;
+  const Examination examination = examine(target, c);
+  if (!examination.verdict.failed() || !same_complaint(reading, examination.outcome.text))
+    return std::nullopt;
+  const std::vector<int64_t> got = sizes_of(essence(examination.outcome.text));
+  const bool same = got.size() >= wanted.size() &&
+                    std::search(got.begin(), got.end(), wanted.begin(), wanted.end()) != got.end();
+  return same ? std::optional(c) : std::nullopt;
+}
+
+}  // namespace
+
+bool same_complaint(const Reading& reading, const std::string& text) {
+  const std::string wanted = text_template(reading.core);
+  return !wanted.empty() && text_template(text).find(wanted) != std::string::npos;
+}
+
+Search search(Target& target, const Reading& reading, const SearchOptions& options) {
+  Search result;
+  result.target = target.info().name;
+  result.version = target.info().version;
+  const auto fails_so = [&](const Case& c) {
+    Examination examination = examine(target, c);
+    if (!examination.verdict.failed()) return false;
+    if (!same_complaint(reading, examination.outcome.text)) {
+      ++result.other_failures;
+      return false;
+    }
+    result.finding = start_finding(target, c, std::move(examination));
+    return true;
+  };
+  for (const Proposal& proposal : propose(reading, target.info().capabilities)) {
+    if (is_interrupted(options)) return result;
+    ++result.proposals;
+    if (!fails_so(proposal.c)) continue;
+    result.why = proposal.why;
+    break;
+  }
+  if (!result.finding && options.cases > 0) {
+    const Generator generator(target.info().capabilities);
+    for (uint64_t index = 0; index < options.cases && !is_interrupted(options); ++index) {
+      ++result.generated;
+      if (fails_so(generator(*seeded_draw(options.seed, index)))) {
+        result.finding->seed = options.seed;
+        result.finding->index = index;
+        break;
+      }
+    }
+  }
+  if (result.finding) {
+    shrink_finding(target, *result.finding, options.max_shrink_tries);
+    result.same_numbers = with_numbers(target, reading, *result.finding);
+  }
+  return result;
+}
+
+}  // namespace attnfuzz::triage

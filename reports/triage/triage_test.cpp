@@ -1,0 +1,159 @@
+#include "reports/triage/triage.h"
+
+#include <gtest/gtest.h>
+
+#include "oracle/error.h"
+#include "reports/triage/search.h"
+#include "reports/triage/write.h"
+
+namespace attnfuzz::triage {
+namespace {
+
+constexpr const char* kMaskAxis =
+    "RuntimeError: The size of tensor a (8) must match the size of tensor b (2) at non-singleton "
+    "dimension 0";
+
+std::string axes(const Reading& reading) {
+  std::string all;
+  for (const NumberAxis& number : reading.numbers)
+    all += (all.empty() ? "" : " ") + number.capture + ":" + number.words();
+  return all;
+}
+
+TEST(Traceback, TheLastErrorLineIsRead) {
+  const Traceback read = read_traceback(
+      "some words\nTraceback (most recent call last):\n  File \"/x/site-packages/transformers/"
+      "models/llama4/modeling_llama4.py\", line 9, in forward\n    attn = attn + causal_mask\n"
+      "torch.nn.RuntimeError: first\n\nDuring handling of the above\n[rank3]: │ ValueError: second "
+      "line\n  and its end\n\nthanks!");
+  EXPECT_EQ(read.error, "ValueError");
+  EXPECT_EQ(read.message, "second line and its end");
+  EXPECT_EQ(read.package, "transformers");
+}
+
+TEST(Traceback, AnyTextIsRead) {
+  for (const char* text : {"", "\n", ": ", "Error: ", "x: y", "\xFF\xFE", "size of tensor a ("}) {
+    const Reading reading = read_error(text);
+    EXPECT_FALSE(reading_text(reading).empty());
+    EXPECT_FALSE(triage_json(reading, {}, {}).empty());
+  }
+}
+
+TEST(Traceback, TemplatesForgetSizesAndKeepPlaces) {
+  EXPECT_EQ(text_template("size of tensor a (8) at dimension 0"),
+            "size of tensor a ({}) at dimension 0");
+  EXPECT_EQ(text_template("shape=(2, tensor(8192))"), "shape=({}, {})");
+}
+
+TEST(Shapes, AreReadByLayout) {
+  const auto known = parse_shapes("q=2x8x4x32,k=2x2x6x32, mask=2x1x4x6", "bhsd");
+  Reading reading;
+  reading.known = known;
+  EXPECT_EQ(reading.size("num_heads"), 8);
+  EXPECT_EQ(reading.size("num_kv_heads"), 2);
+  EXPECT_EQ(reading.size("kv_len"), 6);
+  reading.known = parse_shapes("query=2x4x8x32", "bshd");
+  EXPECT_EQ(reading.size("num_heads"), 8);
+  for (const char* wrong : {"q", "q=", "q=2y3", "q=2x3x4x5x6", "nothing=2x3", "q=-1x2x3x4", "q=2x"})
+    EXPECT_THROW(parse_shapes(wrong, "bhsd"), InputError) << wrong;
+}
+
+TEST(Shapes, AreFoundInTheText) {
+  Reading reading;
+  reading.known = sizes_in("Model(x, heads=8, num_mem_kv=128) with B, S = 4, 1500 and dropout=0.1");
+  EXPECT_EQ(reading.size("num_heads"), 8);
+  EXPECT_EQ(reading.size("memory_kv"), 128);
+  EXPECT_EQ(reading.size("batch"), 4);
+  EXPECT_EQ(reading.size("q_len"), 1500);
+}
+
+TEST(Reading, PlaceAndValueNameTheNumbers) {
+  const std::string by_place =
+      axes(read_error(std::string("mask = chunked_attention_mask & padding\n") + kMaskAxis));
+  EXPECT_EQ(by_place, "a:q_len=8 (mask) b:batch=2 (mask)");
+  const std::string by_value = axes(read_error(kMaskAxis, parse_shapes("q=2x4x8x16", "bhsd")));
+  EXPECT_EQ(by_value, "a:q_len=8 b:batch=2");
+}
+
+TEST(Reading, NamesTheCause) {
+  const Reading reading = read_error(kMaskAxis, parse_shapes("q=2x4x8x16", "bhsd"));
+  ASSERT_TRUE(reading.cause);
+  EXPECT_EQ(reading.cause->name, "mask-axis");
+  EXPECT_EQ(reading.named_core(),
+            "size of tensor a (q_len=8) must match the size of tensor b (batch=2) at non-singleton "
+            "dimension 0");
+}
+
+TEST(Reading, RelationsAreNoted) {
+  const Reading twice = read_error(
+      "ValueError: Attention mask should be of size (4, 1, 240, 480), but is torch.Size([4, 1, "
+      "240, "
+      "240])");
+  ASSERT_FALSE(twice.notes.empty());
+  EXPECT_NE(twice.notes[0].find("480 is twice 240"), std::string::npos) << twice.notes[0];
+  const Reading viewed = read_error(
+      ".view(bsz, q_len, self.num_heads, self.head_dim)\nRuntimeError: shape '[16, 2048, 32, 128]' "
+      "is "
+      "invalid for input of size 33554432");
+  ASSERT_FALSE(viewed.notes.empty());
+  EXPECT_NE(viewed.notes[0].find("num_kv_heads=8"), std::string::npos) << viewed.notes[0];
+}
+
+TEST(Proposals, AreClaimedAndDistinct) {
+  const auto target = open_target("cpu:naive");
+  const Reading reading = read_error(kMaskAxis, parse_shapes("q=2x4x8x16", "bhsd"));
+  const auto proposals = propose(reading, target->info().capabilities);
+  ASSERT_GT(proposals.size(), 10u);
+  for (const Proposal& each : proposals) {
+    EXPECT_EQ(target->info().capabilities.why_not(each.c), "") << each.why;
+    EXPECT_EQ(each.c.problem.batch, 2);
+  }
+}
+
+struct Documented {
+  const char *specimen, *text, *shapes;
+};
+constexpr Documented kDocumented[] = {
+    {"specimen:llama4-chunked-eager", kMaskAxis, "q=2x4x8x16"},
+    {"specimen:xtransformers-memory-kv-one-head",
+     "RuntimeError: Sizes of tensors must match except in dimension 2. Expected size 4 but got "
+     "size 1 "
+     "for tensor number 1 in the list.",
+     "q=2x4x5x8,k=2x1x5x8"},
+    {"specimen:llama4-chunked-flex",
+     "ValueError: block_mask was created for block_mask.shape=(2, 1, 8, 8192) but got q_len=8 and "
+     "kv_len=8.",
+     ""},
+    {"specimen:llama4-flex-dynamic-cache",
+     "TypeError: pad(): argument 'pad' failed to unpack the object at pos 2 with error \"type must "
+     "be "
+     "tuple of ints,but got NoneType\"",
+     ""},
+};
+
+TEST(Search, FindsTheDocumentedErrors) {
+  for (const Documented& each : kDocumented) {
+    const auto target = open_target(each.specimen);
+    const Reading reading = read_error(each.text, parse_shapes(each.shapes, "bhsd"));
+    const Search found = search(*target, reading, {});
+    ASSERT_TRUE(found.finding) << search_text(found);
+    EXPECT_TRUE(same_complaint(reading, found.finding->last.outcome.text));
+    if (*each.shapes == '\0') continue;
+    ASSERT_TRUE(found.same_numbers) << one_line(found.finding->shrunk.c);
+    EXPECT_NE(examine(*target, *found.same_numbers).outcome.text.find(reading.core),
+              std::string::npos);
+  }
+}
+
+TEST(Search, FindsNothingInARightTarget) {
+  const auto target = open_target("fixed:llama4-chunked-eager");
+  SearchOptions options;
+  options.cases = 20;
+  const Search found = search(*target, read_error(kMaskAxis), options);
+  EXPECT_FALSE(found.finding);
+  EXPECT_EQ(found.generated, 20u);
+  EXPECT_GT(found.proposals, 0u);
+}
+
+}  // namespace
+}  // namespace attnfuzz::triage

@@ -1,0 +1,158 @@
+// From a stranger's traceback to named axes, a case that gives the same error, and an issue body.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <iostream>
+#include <iterator>
+
+#include "oracle/case_io.h"
+#include "reports/environment.h"
+#include "reports/issue.h"
+#include "reports/report.h"
+#include "reports/triage/write.h"
+#include "targets/remote.h"
+#include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/progress.h"
+#include "tools/attnfuzz/target_options.h"
+
+namespace attnfuzz::cli {
+namespace {
+
+struct Options {
+  TargetOptions open;
+  std::string file, shapes, layout = "bhsd", out = "attnfuzz-triage";
+  std::vector<std::string> targets;
+  triage::SearchOptions search;
+  size_t most_targets = 6;
+  bool no_run = false, json = false;
+};
+
+std::string read_input(const std::string& file) {
+  if (file != "-") return read_text(file);
+  return {std::istreambuf_iterator<char>(std::cin), {}};
+}
+
+/// How many words of the target's name ("llama4", "flex") the traceback has.
+size_t mentions(const std::string& target, const std::string& text) {
+  size_t count = 0, from = 0;
+  for (size_t at = 0; at <= target.size(); ++at)
+    if (at == target.size() || target[at] == ':' || target[at] == '-') {
+      count += at > from && text.find(target.substr(from, at - from)) != text.npos;
+      from = at + 1;
+    }
+  return count;
+}
+
+/// The installed targets of the traceback's package, those that it mentions first.
+std::vector<std::string> targets_of(const triage::Traceback& traceback, size_t most,
+                                    std::string& missing) {
+  std::vector<std::pair<size_t, std::string>> ranked;
+  if (traceback.package.empty()) return {};
+  for (const PythonTarget& target : list_python_targets()) {
+    const std::string& name = target.info.name;
+    if (!name.starts_with(traceback.package + ":") && name != traceback.package) continue;
+    if (target.missing.empty())
+      ranked.emplace_back(mentions(name, traceback.whole), name);
+    else
+      missing = target.missing;
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::string> names;
+  for (size_t k = 0; k < std::min(most, ranked.size()); ++k) names.push_back(ranked[k].second);
+  return names;
+}
+
+/// case.json, issue.md and what else a finding's folder has.
+void write_found(const triage::Search& found, const triage::Reading& reading,
+                 const std::filesystem::path& out) {
+  const std::string now = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
+  const Finding& finding = *found.finding;
+  Report::Item item{finding, diagnose(finding), now, now, "", environment_text()};
+  const std::filesystem::path dir = out / finding.signature;
+  write_finding(item, dir);
+  if (found.same_numbers)
+    write_text(dir / "case-same-numbers.json", write_case(*found.same_numbers));
+  IssueFacts facts;
+  facts.reported = reading.core;
+  write_text(dir / "issue.md", issue_markdown(item, facts));
+}
+
+int run_triage(const Options& options) {
+  const triage::Reading reading = triage::read_error(
+      read_input(options.file), triage::parse_shapes(options.shapes, options.layout));
+  if (!options.json) fmt::print("{}", triage::reading_text(reading));
+  std::vector<std::string> names = options.targets;
+  std::string missing;
+  if (names.empty() && !options.no_run)
+    names = targets_of(reading.traceback, options.most_targets, missing);
+  std::vector<triage::Search> searches;
+  std::vector<triage::Proposal> proposals;
+  for (const std::string& name : names) {
+    const std::unique_ptr<Target> target = options.open.open(name);
+    for (triage::Proposal& each : triage::propose(reading, target->info().capabilities))
+      if (std::none_of(proposals.begin(), proposals.end(),
+                       [&](const triage::Proposal& known) { return known.c == each.c; }))
+        proposals.push_back(std::move(each));
+    if (options.no_run) continue;
+    searches.push_back(triage::search(*target, reading, options.search));
+    if (!options.json) fmt::print("{}", triage::search_text(searches.back()));
+    std::fflush(stdout);
+    if (searches.back().finding) {
+      write_found(searches.back(), reading, options.out);
+      break;
+    }
+  }
+  const bool found = !searches.empty() && searches.back().finding;
+  if (options.json) {
+    fmt::print("{}", triage::triage_json(reading, proposals, searches));
+  } else if (found) {
+    const std::filesystem::path dir =
+        std::filesystem::path(options.out) / searches.back().finding->signature;
+    fmt::print("issue      {}\n", (dir / "issue.md").string());
+  } else if (options.no_run) {
+    for (size_t k = 0; k < proposals.size(); ++k)
+      fmt::print("{:<10} {} ({})\n", k == 0 ? "propose" : "", one_line(proposals[k].c),
+                 proposals[k].why);
+  } else if (names.empty()) {
+    fmt::print("ran        nothing: {}\n",
+               missing.empty() ? "no target of this package is here; name some with -t" : missing);
+  }
+  return found ? findings : nothing_found;
+}
+
+}  // namespace
+
+void add_triage(CLI::App& app, int& exit_code) {
+  const auto o = std::make_shared<Options>();
+  app.add_option("traceback", o->file,
+                 "A file with the error text and what is around it; - for stdin")
+      ->required();
+  app.add_option(
+      "--shapes", o->shapes,
+      "Sizes that the report tells: q=2x8x4x32,k=2x8x6x32,mask=2x1x4x6 (also v, past, scores)");
+  app.add_option("--layout", o->layout, "Of the shapes of q, k and v")
+      ->check(CLI::IsMember({"bhsd", "bshd", "bsd", "nsd"}))
+      ->capture_default_str();
+  app.add_option("-t,--target", o->targets,
+                 "Targets to look for the error in (default: the installed ones of its package)");
+  app.add_option("--most-targets", o->most_targets, "Without -t: how many of them to try")
+      ->capture_default_str();
+  app.add_option("--cases", o->search.cases,
+                 "Generated cases for each target, after the proposed ones")
+      ->capture_default_str();
+  app.add_option("--seed", o->search.seed, "Of the generated cases")->capture_default_str();
+  app.add_option("-o,--out", o->out, "Folder for the case, the repro and the issue body")
+      ->capture_default_str();
+  app.add_flag("--no-run", o->no_run, "Read the text and propose cases, but run nothing");
+  app.add_flag("--json", o->json, "All of it as one JSON object");
+  o->open.add(app);
+  app.callback([o, &exit_code] {
+    o->search.interrupt = &interrupt_flag();
+    exit_code = run_triage(*o);
+  });
+}
+
+}  // namespace attnfuzz::cli
