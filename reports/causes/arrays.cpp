@@ -25,6 +25,14 @@ constexpr TextPattern kPatterns[] = {
      "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
      "axis differs and neither is 1.",
      "one@shape two@shape"},
+    {"broadcast", "Incompatible shapes for broadcasting: shapes=[{one:s}, {two:s}",
+     "Arrays of shape ({one}) and ({two}) are combined elementwise: counted from the right, some "
+     "axis differs and neither is 1.",
+     "one@shape two@shape"},
+    {"bias-length", "Bias must have same seq length as QKV, got {a} and {b}",
+     "The bias (or the mask that became one) has {a} where the call has {b}: it must be given for "
+     "every query and key, not broadcast.",
+     "a=q_len b=q_len"},
     {"matmul-shapes",
      "matmul: Input operand {n} has a mismatch in its core dimension {dim}*size "
      "{a} is different from {b}",

@@ -41,8 +41,9 @@ struct TextPattern {
   std::string_view words;
   /// Which axes the captures are, for a text without a case (reports/triage), separated by spaces:
   /// "a@dim" the operand's axis with the number {dim}, "one@shape" all axes of the operand,
-  /// "mask=batch,q_len" these. Operands are those of the operation that raised the error: a, one
-  /// and want the first, all others the second.
+  /// "mask=batch,q_len" these, "got:batch,q_len" these unless a known size says otherwise. Operands
+  /// are those of the operation that raised the error: a, one and want the first, all others the
+  /// second.
   std::string_view axes = {};
 };
 /// All tables, one for each system.

@@ -16,6 +16,11 @@ constexpr TextPattern kPatterns[] = {
      "Tensors are joined along axis {dim:n} though another axis is {a} in the first and {b} in "
      "tensor {n:n}.{hint}",
      "a@joined b@joined"},
+    {"concatenation",
+     "Sizes of tensors must match except in dimension {n}. Got {a} and {b} (The offending index is "
+     "{dim})",
+     "Tensors are joined though another axis, {dim:n}, is {a} in one and {b} in the other.{hint}",
+     "a@dim b@dim"},
     {"concatenation", "Sizes of tensors must match except in dimension {dim}. Got {a} and {b}",
      "Tensors are joined along axis {dim:n} though another axis is {a} in one and {b} in the "
      "other.{hint}",
@@ -32,16 +37,16 @@ constexpr TextPattern kPatterns[] = {
      "A tensor that has {b} on axis {dim:n} is to be expanded to {a}.{hint}", "a@dim b@dim"},
     {"mask-shape", "Attention mask should be of size {want:s}, but is torch.Size({got:s}",
      "The mask has the shape ({got}), the call wants ({want}).",
-     "want=batch,num_heads,q_len,kv_len got=batch,num_heads,q_len,kv_len"},
+     "want:batch,num_heads,q_len,kv_len got:batch,num_heads,q_len,kv_len"},
     {"weights-shape", "Attention weights should be of size {want:s}, but is torch.Size({got:s}",
      "The scores have the shape ({got}) where the call counts on ({want}): the number of keys was "
      "counted in another way (cached tokens twice, or not at all).",
-     "want=batch,num_heads,q_len,kv_len got=batch,num_heads,q_len,kv_len"},
-    {"mask-shape", "shape of the 2D attn_mask is torch.Size({got:s}, but should be {want:s}",
+     "want:batch,num_heads,q_len,kv_len got:batch,num_heads,q_len,kv_len"},
+    {"mask-shape", "shape of the 2D attn_mask is torch.Size({got:s}), but should be {want:s}",
      "The mask has the shape ({got}), the call wants ({want}): [len, batch, hidden] and [batch, "
      "len, "
      "hidden] are mixed up where the numbers are of two kinds.",
-     "want=q_len,kv_len got=q_len,kv_len"},
+     "want:q_len,kv_len got:q_len,kv_len"},
     {"block-mask",
      "block_mask was created for block_mask.shape={mask:s} but got q_len={a} and "
      "kv_len={b}",

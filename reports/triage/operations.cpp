@@ -23,7 +23,9 @@ constexpr Operation kOperations[] = {
      "cat([past | cat((past | past_key_value[0], | cat([self.key_cache | cat([layer_past | "
      "cat([cache",
      kKeys, kKeys, "", ""},
-    {"memory and keys", "mem_k | mem_v | mem_kv", kKeys, kKeys, "", ""},
+    {"cache slots and new keys", "kv_cache[ | k_cache[ | key_cache[ | cache_k[ | cache[",
+     "batch,kv_len,num_kv_heads,head_dim", "batch,kv_len,num_kv_heads,head_dim", "", ""},
+    {"memory and keys", "(mem_k | mem_k, | (mem_v | mem_v, | repeat(mem", kKeys, kKeys, "", ""},
     {"queries by keys",
      "matmul(query | matmul(q | @ k | key_layer.transpose | key.transpose | query @ | baddbmm( | "
      "key_states.transpose",

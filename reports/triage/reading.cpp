@@ -33,14 +33,14 @@ class Namer {
 
   /// `start`: where the core begins in the text that the captures are of.
   void name(std::string_view rule, const Captures& captures, size_t start) {
-    const size_t sign = rule.find_first_of("@=");
+    const size_t sign = rule.find_first_of("@=:");
     const auto found = captures.find(rule.substr(0, sign));
     if (found == captures.end()) return;
     const std::string_view how = rule.substr(sign + 1);
     const bool first = is_first(found->first);
     const Axes operand = split(first ? operation_.a : operation_.b, ',');
     const Axes axes =
-        rule[sign] == '=' ? split(how, ',') : places(how, found->second, captures, operand);
+        rule[sign] != '@' ? split(how, ',') : places(how, found->second, captures, operand);
     const size_t count = found->second.size();
     std::string of(first ? operation_.of_a : operation_.of_b);
     if (found->first == "mask" || found->first == "got" || found->first == "tensor") of = "mask";
@@ -50,7 +50,8 @@ class Namer {
       // Shapes are aligned on their last axis, as broadcasting does.
       const bool inside = k + axes.size() >= count;
       const std::string place = inside ? axes[k + axes.size() - count] : "";
-      add(found->first, found->second[k].value, place, positional || count > 1 ? of : "");
+      add(found->first, found->second[k].value, place, positional || count > 1 ? of : "",
+          rule[sign] == '=');
       NumberAxis& added = reading_.numbers.back();
       added.offset = found->second[k].offset - start;
       // Both operands lie along the dimension: what one is there, the other is too.
@@ -65,11 +66,22 @@ class Namer {
     if (how == "last") return {operand.back()};
     if (how == "view") return viewed(list.size());
     const auto dim = captures.find("dim");
-    const int64_t at = dim == captures.end() ? -1 : dim->second.front().value;
+    if (dim == captures.end()) return {""};
+    const int64_t number = dim->second.front().value,
+                  at = number - hidden_axes(captures, number, operand);
     if (at < 0 || at >= static_cast<int64_t>(operand.size())) return {""};
     if (how == "dim" && !dim_axis_.empty()) return {dim_axis_};
     if (how == "joined") return {joined(list.front().value, static_cast<size_t>(at), operand)};
     return {operand[static_cast<size_t>(at)]};
+  }
+
+  /// How many axes the tensors have before the operand's first (fewer: negative), as far as a shape
+  /// in the text or the number of the dimension tells.
+  static int64_t hidden_axes(const Captures& captures, int64_t dim, const Axes& operand) {
+    const auto axes = static_cast<int64_t>(operand.size());
+    const auto target = captures.find("target");
+    if (target != captures.end()) return static_cast<int64_t>(target->second.size()) - axes;
+    return std::max<int64_t>(0, dim + 1 - axes);
   }
 
   /// The axis that differs where tensors are joined along another: of keys, head sizes are
@@ -116,11 +128,12 @@ class Namer {
     return product == "batch*q_len" ? "tokens" : product;
   }
 
-  void add(const std::string& capture, int64_t value, std::string place, std::string of) {
+  void add(const std::string& capture, int64_t value, std::string place, std::string of,
+           bool sure) {
     NumberAxis number{capture, value, std::move(place), std::move(of), "its place", 0};
     const auto known = expected_of(number.axis);
     const bool contradicted = number.axis.empty() || (known && *known != value);
-    if (value > 1 && contradicted) by_value(number);
+    if (value > 1 && contradicted && !sure) by_value(number);
     if (number.axis.empty()) number.why.clear();
     // 1 is the size of a mask's heads whatever the call's are.
     const bool says_nothing = number.axis.empty() || (value == 1 && number.axis == "num_heads");

@@ -73,7 +73,7 @@ def table() -> tuple[str, Counter]:
         rows.append("| " + " | ".join((record["source"], group, record["about"], axes.replace("|", " or "),
                                        verdict[0], verdict[1] if "shapes" in record else "", "" if right[1] else got)) + " |")
     lines = ["| texts | how many | right as they stand | right with the shapes that the reporter gave |", "|---|---|---|---|"]
-    for group in ("tuned", "held-out"):
+    for group in ("tuned", "second", "held-out"):
         lines.append(f"| {group} | {counts[group]} | {counts[group, 'plain']} | {counts[group, 'helped']} |")
     lines += ["", "| source | set | what it was | right axes | as it stands | with shapes | where wrong: read as |",
               "|---|---|---|---|---|---|---|", *rows, ""]
