@@ -103,7 +103,7 @@ std::string issue_markdown(const Report::Item& item, const IssueFacts& facts) {
   out += fmt::format("\n## Expected\n\n{}\n\n", text::markdown(story.expected));
   out += text::markdown(describe(f.shrunk.c));
   out +=
-      fmt::format("\n## Minimal reproduction\n\n{} {}\n", repro(f), text::markdown(story.minimal));
+      fmt::format("\n## Minimal reproduction\n\n{}\n{}\n", repro(f), text::markdown(story.minimal));
   out += fmt::format("\n## Versions\n\n| | |\n|---|---|\n| {} | {} |\n", text::markdown(package),
                      text::markdown(text::line(f.version)));
   if (!item.environment.empty())

@@ -9,7 +9,7 @@ namespace attnfuzz::figures {
 namespace {
 
 constexpr int64_t kMost = 64;  ///< cells drawn along an axis
-constexpr int kCell = 12;
+constexpr int kCell = 12;      ///< in the units of the drawing
 
 std::string cell(int64_t column, int64_t row, std::string_view style, const std::string& title) {
   return fmt::format(
@@ -19,10 +19,12 @@ std::string cell(int64_t column, int64_t row, std::string_view style, const std:
 
 std::string frame(int64_t columns, int64_t rows, const std::string& label,
                   const std::string& cells) {
+  constexpr int64_t few = 16;
+  const int64_t scale = columns <= few ? 2 : 1;  // small drawings are shown larger
   return fmt::format(
       "<svg role=\"img\" aria-label=\"{}\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\">{}"
       "</svg>\n",
-      label, columns * kCell, rows * kCell, columns * kCell, rows * kCell, cells);
+      label, columns * kCell * scale, rows * kCell * scale, columns * kCell, rows * kCell, cells);
 }
 
 /// A class of cells and what is said of them.

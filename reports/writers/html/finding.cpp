@@ -31,13 +31,13 @@ std::string mask_figures(const Finding& f) {
   const WorstElement& worst = f.last.verdict.worst;
   const std::string where =
       fmt::format("batch row {}, head {}; rows are queries, columns keys", worst.b, worst.h);
-  std::string out = figure("Mask: " + where, figures::mask(c, worst.b, worst.h));
+  std::string out = figure("What is meant; " + where, figures::mask(c, worst.b, worst.h));
   if (out.empty()) return "";
   if (const auto done = as_the_target(f))
     out += figure(
         fmt::format("What the target seems to do: if {}", f.last.verdict.fits.front()->words),
         figures::mask(c, worst.b, worst.h, &*done));
-  return "<div class=\"figures\">\n" + out + "</div>\n" +
+  return "<h3>The mask</h3>\n<div class=\"figures\">\n" + out + "</div>\n" +
          key({{"seen", "seen"},
               {"hidden", "hidden"},
               {"extra", "seen by the target only"},
@@ -97,7 +97,8 @@ std::string program(const Report::Item& item) {
   std::string out = "<h3>Replay</h3>\n" +
                     block(replay_command(f, "findings/" + f.signature + "/case.json"), true);
   if (repro.text.empty()) return out;
-  return out + "<h3>Without attnfuzz</h3>\n" +
+  const bool alone = !repro.file_name.ends_with(".sh");
+  return out + (alone ? "<h3>Without attnfuzz</h3>\n" : "<h3>As a script</h3>\n") +
          paragraph(repro.file_name + ": exits 1 while the bug is there, 0 once it is fixed.") +
          block(repro.text, true);
 }

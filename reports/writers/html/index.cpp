@@ -107,6 +107,11 @@ std::string campaign_table(const Report& report) {
          rows + "</tbody></table></div>\n";
 }
 
+/// "2026-11-24" of "2026-11-24T10:00:00Z".
+std::string day(const std::string& time) {
+  return time.substr(0, time.find('T'));
+}
+
 std::string index_table(const std::vector<Group>& all) {
   if (all.empty()) return paragraph("Nothing was found.");
   std::string rows;
@@ -114,10 +119,10 @@ std::string index_table(const std::vector<Group>& all) {
     const Report::Item& item = group.shown();
     rows += fmt::format(
         "<tr><td class=\"wide\"><a "
-        "href=\"#{}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
-        "<td class=\"wide\">{}</td></tr>\n",
-        h(item.finding.signature), h(tell(item).title), group.count(), h(group.first_seen()),
-        h(group.last_seen()), h(group.versions()),
+        "href=\"#{}\">{}</a></td><td>{}</td><td class=\"date\">{}</td><td class=\"date\">{}</td>"
+        "<td>{}</td><td class=\"wide\">{}</td></tr>\n",
+        h(item.finding.signature), h(tell(item).title), group.count(), h(day(group.first_seen())),
+        h(day(group.last_seen())), h(group.versions()),
         h(text::line(item.causes.empty() ? "" : item.causes.front().words, 300)));
   }
   return "<h2>Findings</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
