@@ -265,8 +265,10 @@ TEST(WriteReport, LaysOutTheFolder) {
   std::vector<std::string> formats;
   for (const Writer& each : writers()) formats.emplace_back(each.format);
   write_report(report, dir, formats);
-  for (const Writer& each : writers())
-    if (each.write != nullptr) EXPECT_FALSE(text_of(dir / each.file).empty());
+  for (const Writer& each : writers()) {
+    if (each.write == nullptr) continue;
+    EXPECT_FALSE(text_of(dir / each.file).empty()) << each.format;
+  }
   for (const Report::Item& item : report.items) {
     const auto finding = dir / "findings" / item.finding.signature;
     EXPECT_EQ(read_case((finding / "case.json").string()).c, item.finding.shrunk.c);

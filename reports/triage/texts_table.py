@@ -8,6 +8,7 @@ says; "-" in the data marks numbers that say nothing (mostly 1), "|" axes that a
 """
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -58,6 +59,7 @@ def told(record: dict, reading: dict) -> str:
     return " ".join(f'{capture or "shapes"}={",".join(axis or "?" for axis in found.get(capture, []))}' for capture in record["axes"])
 
 
+@functools.cache
 def table() -> tuple[str, Counter]:
     records, counts, rows = json.loads(TEXTS.read_text()), Counter(), []
     for record in records:

@@ -1,0 +1,60 @@
+"""`attnfuzz triage` and `attnfuzz issue` as they are called."""
+import json
+import os
+import subprocess
+
+ATTNFUZZ = os.environ["ATTNFUZZ"]
+TEXT = ('  File "/x/site-packages/transformers/models/llama4/modeling_llama4.py", line 9, in forward\n'
+        "RuntimeError: The size of tensor a (8) must match the size of tensor b (2) at non-singleton dimension 0\n")
+
+
+def attnfuzz(*arguments, text=""):
+    return subprocess.run([ATTNFUZZ, *map(str, arguments)], input=text, text=True, capture_output=True)
+
+
+def test_a_traceback_becomes_an_issue(tmp_path):
+    done = attnfuzz("triage", "-", "--shapes", "q=2x4x8x16", "-t", "specimen:llama4-chunked-eager", "-o", tmp_path, text=TEXT)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "tensor a (q_len=8) must match the size of tensor b (batch=2)" in done.stdout
+    assert "gives the text with your numbers" in done.stdout
+    (folder,) = tmp_path.iterdir()
+    issue = (folder / "issue.md").read_text()
+    assert "## Cause" in issue and "tensor a (8)" in issue
+    replay = attnfuzz("replay", folder / "case-same-numbers.json", "-t", "specimen:llama4-chunked-eager")
+    assert replay.returncode == 1 and "=8)" in replay.stdout and "=2)" in replay.stdout
+
+    again = attnfuzz("issue", folder / "case.json", "-t", "specimen:llama4-chunked-eager")
+    assert again.returncode == 1 and again.stdout.startswith("# specimen:llama4-chunked-eager: error")
+
+
+def test_nothing_is_found_in_a_right_target(tmp_path):
+    done = attnfuzz("triage", "-", "-t", "fixed:llama4-chunked-eager", "--cases", "5", "-o", tmp_path / "out", text=TEXT)
+    assert done.returncode == 0 and "none gave this text" in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_json_without_running():
+    done = attnfuzz("triage", "-", "--no-run", "--json", "-t", "cpu:naive", text=TEXT)
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["package"] == "transformers" and found["searches"] == []
+    assert [n["value"] for n in found["numbers"]] == [8, 2] and len(found["proposals"]) > 5
+
+
+def test_wrong_input_is_named(tmp_path):
+    for arguments, words in ((["triage", "-", "--shapes", "q=2y3"], "--shapes q=2y3"),
+                             (["triage", tmp_path / "none.txt"], "none.txt"),
+                             (["triage", "-", "-t", "cpu:nothing"], "cpu:nothing")):
+        done = attnfuzz(*arguments, text=TEXT)
+        assert done.returncode == 2 and words in done.stderr, done.stderr
+
+
+def test_a_passing_case_makes_no_issue(tmp_path):
+    case = tmp_path / "case.json"
+    attnfuzz("triage", "-", "-t", "specimen:llama4-chunked-eager", "--shapes", "q=2x4x8x16", "-o", tmp_path / "out", text=TEXT)
+    case = next((tmp_path / "out").iterdir()) / "case.json"
+    done = attnfuzz("issue", case, "-t", "cpu:naive")
+    assert done.returncode == 0 and "passes" in done.stderr and done.stdout == ""
+    bisect = tmp_path / "bisect.txt"
+    bisect.write_text("nothing here\n")
+    done = attnfuzz("issue", case, "-t", "specimen:llama4-chunked-eager", "--bisect", bisect)
+    assert done.returncode == 2 and "bisect" in done.stderr
