@@ -69,11 +69,11 @@ std::string packed(const std::string& program) {
 /// The program, if it is short enough for an issue; else the case and the command that reruns it.
 std::string repro(const Finding& f) {
   const Repro program = make_repro(f);
-  const std::string text = packed(program.text);
+  const std::string shown = packed(program.text);
   const bool python = program.file_name.ends_with(".py");
-  if (python && std::count(text.begin(), text.end(), '\n') <= kMostReproLines)
+  if (python && std::count(shown.begin(), shown.end(), '\n') <= kMostReproLines)
     return "Exits 1 while the bug is there, 0 once it is fixed.\n\n" +
-           text::markdown_block(text, "python");
+           text::markdown_block(shown, "python");
   return fmt::format("{}\nSave it as `case.json` and run {}: exit 1 while the bug is there.\n",
                      text::markdown_block(write_case(f.shrunk.c), "json"),
                      text::markdown_code(replay_command(f, "case.json")));

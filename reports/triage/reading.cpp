@@ -230,12 +230,17 @@ constexpr Relation kRelations[] = {
      [](int64_t more, int64_t less) { return less > 1 && more == 2 * less; }},
 };
 
+bool is_length(std::string_view axis) {
+  const AxisKind kind = axis_kind(axis);
+  return kind == AxisKind::q_len || kind == AxisKind::kv_len;
+}
+
+/// Sizes of one axis, or two lengths, that differ in a telling way.
 void note_relation(Reading& reading) {
-  std::vector<int64_t> of_axis;
   for (const NumberAxis& x : reading.numbers)
     for (const NumberAxis& y : reading.numbers)
-      if (x.axis == y.axis && axis_kind(x.axis) != AxisKind::other && x.value > y.value &&
-          y.value > 1)
+      if ((x.axis == y.axis || (is_length(x.axis) && is_length(y.axis))) &&
+          axis_kind(x.axis) != AxisKind::other && x.value > y.value && y.value > 1)
         for (const Relation& relation : kRelations)
           if (relation.holds(x.value, y.value)) {
             std::string words(relation.words);

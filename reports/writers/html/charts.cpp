@@ -19,7 +19,7 @@ constexpr std::array<double, 8> kEnds = {0, 0.01, 0.1, 1, 10, 100, 1e4, 1e6};
 std::string bin_name(size_t bin) {
   if (bin == 0) return "0";
   if (bin < kEnds.size()) return fmt::format("≤ {:g}", kEnds[bin]);
-  return bin == kEnds.size() ? fmt::format("> {:g}", kEnds.back()) : "not finite";
+  return bin == kEnds.size() ? fmt::format("over {:g}", kEnds.back()) : "not finite";
 }
 
 size_t bin_of(double ratio) {
