@@ -31,6 +31,7 @@ constexpr KindTitle kTitles[] = {
     {FailureKind::memory, "runs out of memory"},
     {FailureKind::nondeterminism, "different outputs for the same input"},
     {FailureKind::ignored, "option without effect"},
+    {FailureKind::relation, "two outputs that must agree do not"},
 };
 
 /// What the case uses besides the plainest attention, in words: "causal, chunk, batch 2".
