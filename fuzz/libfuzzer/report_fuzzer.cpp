@@ -18,7 +18,7 @@ void read_item(std::string_view text) {
   Report report;
   report.items.push_back(item);
   for (const Writer& writer : writers())
-    if (writer.write(report).empty()) std::abort();
+    if (writer.write != nullptr && writer.write(report).empty()) std::abort();
 }
 
 void read_baseline(std::string_view text) {
