@@ -16,6 +16,6 @@ Repro x_transformers_repro(const Case& c, const TargetInfo& target);
 Repro torch_repro(const Case& c, const TargetInfo& target);
 Repro onnxruntime_repro(const Case& c, const TargetInfo& target);
 Repro function_repro(const Case& c, const TargetInfo& target);  ///< a function in Python
-Repro plugin_repro(const Case& c, const TargetInfo& target);  ///< C++
+Repro plugin_repro(const Case& c, const TargetInfo& target);    ///< C++
 
 }  // namespace attnfuzz
