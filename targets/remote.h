@@ -36,8 +36,8 @@ std::vector<PythonTarget> list_python_targets();
 
 /// ATTNFUZZ_PYTHON; else .venv/bin/python of the checkout; else python3 on PATH.
 std::string python_interpreter();
-/// Where corpus/ and targets/python/ lie: ATTNFUZZ_HOME, else share/attnfuzz beside the folder of an
-/// installed program, else where attnfuzz was built from.
+/// Where corpus/ and targets/python/ lie: ATTNFUZZ_HOME, else share/attnfuzz beside the folder of
+/// an installed program, else where attnfuzz was built from.
 std::string attnfuzz_home();
 
 }  // namespace attnfuzz
