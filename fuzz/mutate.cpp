@@ -156,7 +156,7 @@ void take_parts(Case& to, const Case& from, int percent, Draw& draw) {
 
 /// Whether it is as little work as the Generator's cases: the oracle computes every score.
 bool is_small(const Case& c) {
-  constexpr double most = 1 << 20;  // multiplications
+  constexpr double most = 1 << 22;  // multiplications: more than the generator ever spends
   const Problem& p = c.problem;
   double queries = static_cast<double>(p.q_len), keys = static_cast<double>(p.kv_len + p.memory_kv);
   for (const Step& step : c.steps) queries += static_cast<double>(step.q_len);
