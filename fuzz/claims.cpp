@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 
 #include "oracle/linear/kinds.h"
@@ -12,7 +13,8 @@ namespace attnfuzz {
 namespace {
 
 constexpr size_t none = static_cast<size_t>(-1);
-constexpr int percent_cached = 70;  // of a target that can do both
+constexpr int percent_cached = 70;     // of a target that can do both
+constexpr int percent_gradients = 35;  // of the cases of a target that has a backward pass
 
 /// "padding.side" of "padding.side:left"; empty without a colon.
 std::string_view prefix_of(std::string_view word) {
@@ -41,6 +43,11 @@ struct Usual {
 };
 constexpr Usual usual[] = {{"cross", 45}, {"longer_q", 12},   {"gqa", 35},
                            {"mqa", 10},   {"head_dim_v", 30}, {"rule:causal", 30}};
+
+bool is_gradient_word(std::string_view word) {
+  const std::optional<Output> output = parse_name<Output>(word);
+  return output && is_gradient(*output);
+}
 
 bool contains(std::span<const std::string_view> words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -113,8 +120,11 @@ void Claims::read_words() {
     if (!prefix.empty() && prefix != "rule" && prefix != "step") put_in_group(k, prefix);
     if (prefix == "step" || words[k].starts_with("ragged")) cached_only_.set(k);
     if (prefix == "align" || words[k] == "cross" || words[k] == "longer_q") uncached_only_.set(k);
+    const bool gradient = is_gradient_word(words[k]);
+    if (gradient || words[k] == "dropout") uncached_only_.set(k);
+    if (gradient && declared_[k]) gradients_.push_back(k);
     const bool is_choice = prefix.find('.') != std::string_view::npos;  // comes with its rule
-    if (declared_[k] && !is_choice && !contains(defaults, words[k]) &&
+    if (declared_[k] && !gradient && !is_choice && !contains(defaults, words[k]) &&
         !contains(not_optional, prefix))
       optional_.push_back(k);
   }
@@ -161,6 +171,10 @@ void Claims::read_words() {
   need("head_map:interleaved", {"gqa"});
   need("bias_order:before_softcap", {"softcap"});
   need("bias_order:before_softcap", biased);
+  need("dbias", biased);
+  need("dsinks", {"sinks"});
+  need("dmem_k", {"memory_kv"});
+  need("dmem_v", {"memory_kv"});
   need("nonfinite:nan_padding", {"rule:padding", "ragged", "ragged_left"});
   need("nonfinite:inf_padding", {"rule:padding", "ragged", "ragged_left"});
   need("ragged", {"step:prefill", "step:append"});
@@ -236,6 +250,19 @@ bool Claims::add(Words& words, size_t word, Draw& draw) const {
   return true;
 }
 
+/// Those that what the case uses has already.
+void Claims::add_gradients(Words& words) const {
+  const auto is_used = [&](const OneOf& choices) {
+    return std::any_of(choices.begin(), choices.end(), [&](size_t word) { return words[word]; });
+  };
+  for (const size_t word : gradients_) {
+    Words more = words;
+    more.set(word);
+    const std::vector<OneOf>& needs = needs_[word];
+    if (std::all_of(needs.begin(), needs.end(), is_used) && allowed(more)) words = more;
+  }
+}
+
 Words Claims::draw_features(Draw& draw, int64_t most) const {
   Words words;
   const bool can_be_uncached = range(Axis::steps).min == 0;
@@ -258,6 +285,8 @@ Words Claims::draw_features(Draw& draw, int64_t most) const {
     try_add(draw.pick(std::span<const size_t>(optional_)));
   if (words[cross_] && (words & positional_rules_).any()) add_one_of(words, aligns_, draw);
   add_one_of(words, fully_masked_, draw);
+  if (!cached && most > 0 && !gradients_.empty() && draw.chance(percent_gradients))
+    add_gradients(words);
   return words;
 }
 

@@ -60,6 +60,7 @@ class Claims {
   void read_words();
   void need(std::string_view word, const std::vector<std::string>& one_of);
   bool add(Words& words, size_t word, Draw& draw) const;
+  void add_gradients(Words& words) const;
   bool add_one_of(Words& words, const OneOf& choices, Draw& draw) const;
   bool allowed(const Words& words) const;
 
@@ -76,6 +77,7 @@ class Claims {
   std::vector<OneOf> always_;             ///< one of each of these is in every case
   OneOf caches_, aligns_, fully_masked_;  ///< words of these groups
   size_t cross_;
+  OneOf gradients_;                            ///< come together, where the case has them
   std::vector<size_t> optional_;               ///< words to choose from
   std::vector<std::pair<size_t, int>> usual_;  ///< words that come often, with their percentage
 };

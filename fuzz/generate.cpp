@@ -44,6 +44,7 @@ constexpr EnumOption enum_options[] = {
 #undef ATTNFUZZ_ENUM
 
 constexpr double scales[] = {1, 0.5, 0.125, 2, 0.3};
+constexpr int64_t dropout_keeps[] = {90, 80, 50, 20};
 constexpr double softcaps[] = {1, 2, 5, 30, 50};  // 30 and 50: Gemma 2
 
 /// What a feature word of its own sets.
@@ -51,13 +52,30 @@ struct Toggle {
   std::string_view word;
   void (*set)(Case&, Draw&);
 };
+#define ATTNFUZZ_OUTPUT(name)                                                 \
+  {                                                                           \
+#name, [](Case & c, Draw&) { c.problem.outputs.push_back(Output::name); } \
+  }
 constexpr Toggle toggles[] = {
     {"scale",
      [](Case& c, Draw& draw) { c.problem.scale = draw.pick(std::span<const double>(scales)); }},
     {"softcap",
      [](Case& c, Draw& draw) { c.problem.softcap = draw.pick(std::span<const double>(softcaps)); }},
     {"sinks", [](Case& c, Draw&) { c.problem.sinks = true; }},
+    {"dropout",
+     [](Case& c, Draw& draw) {
+       c.problem.dropout_keep = draw.pick(std::span<const int64_t>(dropout_keeps));
+     }},
+    ATTNFUZZ_OUTPUT(lse),
+    ATTNFUZZ_OUTPUT(dq),
+    ATTNFUZZ_OUTPUT(dk),
+    ATTNFUZZ_OUTPUT(dv),
+    ATTNFUZZ_OUTPUT(dbias),
+    ATTNFUZZ_OUTPUT(dsinks),
+    ATTNFUZZ_OUTPUT(dmem_k),
+    ATTNFUZZ_OUTPUT(dmem_v),
 };
+#undef ATTNFUZZ_OUTPUT
 
 /// The tables' words by their places, made once.
 struct Places {

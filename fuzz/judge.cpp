@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "fuzz/elements.h"
+#include "fuzz/properties.h"
 #include "fuzz/signature.h"
 
 namespace attnfuzz {
@@ -28,14 +30,25 @@ bool same_finiteness(double got, double want) {
   return std::isfinite(got) ? std::isfinite(want) : got == want;
 }
 
-using Elements = std::vector<std::vector<double>>;  // of each step; none where none are asked for
+/// Of each step, and of each of its wanted_outputs().
+using Elements = std::vector<std::vector<std::vector<double>>>;
 
 /// Of the first `steps` steps.
-Elements elements_of(const Answer& right, const Outcome& outcome, size_t steps) {
+Elements elements_of(const Case& c, const Answer& right, const Outcome& outcome, size_t steps) {
   Elements all(steps);
   for (size_t s = 0; s < all.size(); ++s)
-    if (!right.steps[s].out.empty()) all[s] = outcome.steps[s].out.to_doubles();
+    for (const WantedOutput& want : wanted_outputs(c, right.steps[s]))
+      all[s].push_back(given_output(outcome.steps[s], want.output)->to_doubles());
   return all;
+}
+
+/// Calls visit(wanted output, step, its values as they were got) for all that was got.
+template <class Visit>
+void for_each_output(const Case& c, const Answer& right, const Elements& got, Visit visit) {
+  for (size_t s = 0; s < got.size(); ++s) {
+    const std::vector<WantedOutput> wanted = wanted_outputs(c, right.steps[s]);
+    for (size_t k = 0; k < wanted.size(); ++k) visit(wanted[k], s, got[s][k]);
+  }
 }
 
 Verdict fail(FailureKind kind, std::string detail) {
@@ -81,12 +94,15 @@ std::string wrong_rows(std::string_view what, std::string_view says,
 
 /// What is wrong with all but the values of one step's output; empty: nothing.
 std::string wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
-  if (!want.shape.empty()) {
-    if (got.out.shape != want.shape)
-      return fmt::format("out has shape {}, expected {}", to_string(got.out.shape),
-                         to_string(want.shape));
-    if (got.out.dtype != c.problem.dtype)
-      return fmt::format("out is {}, expected {}", name(got.out.dtype), name(c.problem.dtype));
+  for (const WantedOutput& wanted : wanted_outputs(c, want)) {
+    const Tensor* given = given_output(got, wanted.output);
+    const std::string_view word = name(wanted.output);
+    if (given == nullptr) return fmt::format("no {} was given", word);
+    if (given->shape != *wanted.shape)
+      return fmt::format("{} has shape {}, expected {}", word, to_string(given->shape),
+                         to_string(*wanted.shape));
+    if (given->dtype != wanted.dtype)
+      return fmt::format("{} is {}, expected {}", word, name(given->dtype), name(wanted.dtype));
   }
   if (std::string wrong =
           wrong_rows("lengths", "a row's cache holds {} tokens", got.lengths, want.lengths);
@@ -115,55 +131,36 @@ WrongFrame first_wrong_frame(const Case& c, const Answer& right, const Outcome& 
   return {steps, {}};
 }
 
-/// Logical coordinates of element `at` of a step's output.
-WorstElement locate(const Case& c, const Shape& shape, size_t step, size_t at) {
-  WorstElement w;
-  auto rest = static_cast<int64_t>(at);
-  int64_t index[4];
-  for (size_t axis = 4; axis-- > 0;) {
-    index[axis] = rest % shape[axis];
-    rest /= shape[axis];
-  }
-  const bool heads_first = c.problem.layout == Layout::bhsd;
-  w.step = static_cast<int64_t>(step);
-  w.b = index[0];
-  w.h = index[heads_first ? 1 : 2];
-  w.i = index[heads_first ? 2 : 1];
-  w.d = index[3];
-  return w;
-}
-
 std::string describe(const Case& c, const Verdict& verdict) {
   const WorstElement& w = verdict.worst;
-  return fmt::format(
-      "{}{} of {} elements are wrong; out[b={}, h={}, i={}, d={}] is {:.9g}, not "
-      "{:.9g} ± {:.2g}",
-      at_step(c, static_cast<size_t>(w.step)), verdict.wrong, verdict.checked, w.b, w.h, w.i, w.d,
-      w.got, w.want, w.bound);
+  return fmt::format("{}{} of {} elements are wrong; {} is {:.9g}, not {:.9g} ± {:.2g}",
+                     at_step(c, static_cast<size_t>(w.step)), verdict.wrong, verdict.checked,
+                     place_text(w), w.got, w.want, w.bound);
 }
 
 Verdict compare(const Case& c, const Answer& right, const Elements& got) {
   Verdict verdict;
   bool finiteness_differs = false;
-  for (size_t s = 0; s < got.size(); ++s) {
-    const StepAnswer& want = right.steps[s];
-    for (size_t e = 0; e < want.out.size(); ++e) {
-      verdict.checked += want.bound[e] < infinity;
-      const double ratio = error_ratio(got[s][e], want.out[e], want.bound[e]);
-      const bool other_finiteness = ratio > 1 && !same_finiteness(got[s][e], want.out[e]);
-      verdict.wrong += ratio > 1;
-      if (ratio > verdict.worst_ratio || (other_finiteness && !finiteness_differs)) {
-        verdict.worst_ratio = ratio;
-        if (ratio > 1) {
-          verdict.worst = locate(c, want.shape, s, e);
-          verdict.worst.got = got[s][e];
-          verdict.worst.want = want.out[e];
-          verdict.worst.bound = want.bound[e];
+  for_each_output(
+      c, right, got, [&](const WantedOutput& wanted, size_t s, const std::vector<double>& values) {
+        for (size_t e = 0; e < values.size(); ++e) {
+          const double want = (*wanted.values)[e], bound = (*wanted.bound)[e];
+          verdict.checked += bound < infinity;
+          const double ratio = error_ratio(values[e], want, bound);
+          const bool other_finiteness = ratio > 1 && !same_finiteness(values[e], want);
+          verdict.wrong += ratio > 1;
+          if (ratio > verdict.worst_ratio || (other_finiteness && !finiteness_differs)) {
+            verdict.worst_ratio = ratio;
+            if (ratio > 1) {
+              verdict.worst = element_place(c, wanted, s, e);
+              verdict.worst.got = values[e];
+              verdict.worst.want = want;
+              verdict.worst.bound = bound;
+            }
+          }
+          finiteness_differs |= other_finiteness;
         }
-      }
-      finiteness_differs |= other_finiteness;
-    }
-  }
+      });
   if (verdict.wrong == 0) return verdict;
   verdict.kind = VerdictKind::fail;
   verdict.failure = finiteness_differs ? FailureKind::nan : FailureKind::mismatch;
@@ -173,20 +170,29 @@ Verdict compare(const Case& c, const Answer& right, const Elements& got) {
 
 /// The output is within the bounds of `meant` where the case says what it should be, and `meant`
 /// says something on each wrong element.
-bool has_meaning(const Answer& right, const Answer& meant, const Elements& got) {
+bool has_meaning(const Case& c, const Answer& right, const Answer& meant, const Elements& got) {
   if (meant.steps.size() != right.steps.size()) return false;
-  for (size_t s = 0; s < got.size(); ++s) {
-    const StepAnswer& want = right.steps[s];
-    const StepAnswer& other = meant.steps[s];
-    if (other.shape != want.shape) return false;
-    for (size_t e = 0; e < want.out.size(); ++e) {
-      if (want.bound[e] == infinity) continue;
-      if (error_ratio(got[s][e], other.out[e], other.bound[e]) > 1) return false;
-      if (other.bound[e] == infinity && error_ratio(got[s][e], want.out[e], want.bound[e]) > 1)
-        return false;
-    }
-  }
-  return true;
+  bool fits = true;
+  for_each_output(
+      c, right, got, [&](const WantedOutput& wanted, size_t s, const std::vector<double>& values) {
+        if (!fits) return;
+        const std::vector<WantedOutput> all = wanted_outputs(c, meant.steps[s]);
+        const auto other = std::find_if(all.begin(), all.end(), [&](const WantedOutput& each) {
+          return each.output == wanted.output;
+        });
+        // Outputs that the other meaning does not have (the sinks' gradient without sinks) must be
+        // right: nothing is said of them.
+        const bool has_other = other != all.end() && *other->shape == *wanted.shape;
+        if (wanted.output == Output::out && !has_other) fits = false;
+        for (size_t e = 0; fits && e < values.size(); ++e) {
+          if ((*wanted.bound)[e] == infinity) continue;
+          const bool wrong = error_ratio(values[e], (*wanted.values)[e], (*wanted.bound)[e]) > 1;
+          const bool other_says = has_other && (*other->bound)[e] < infinity;
+          fits = other_says ? error_ratio(values[e], (*other->values)[e], (*other->bound)[e]) <= 1
+                            : !wrong;
+        }
+      });
+  return fits;
 }
 
 /// What the target says of its cache is what `meant` says, in every step.
@@ -222,13 +228,13 @@ Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
                       const Precision& precision, const Outcome& outcome) {
   if (!has_outputs(outcome)) return judge_status(outcome);
   WrongFrame wrong = first_wrong_frame(c, right, outcome);
-  const Elements got = elements_of(right, outcome, wrong.step);
+  const Elements got = elements_of(c, right, outcome, wrong.step);
   Verdict verdict = compare(c, right, got);
   if (verdict.failed()) {
     // NaN that leaked is what any meaning gives that sees more keys.
     if (verdict.failure == FailureKind::nan && tells_leaks(c)) return verdict;
     verdict.fits = meanings(c, inputs, precision,
-                            [&](const Answer& meant) { return has_meaning(right, meant, got); });
+                            [&](const Answer& meant) { return has_meaning(c, right, meant, got); });
     if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
       verdict.failure = FailureKind::ignored;
     return verdict;
@@ -237,31 +243,11 @@ Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
     verdict = fail(FailureKind::shape, std::move(wrong.words));
     verdict.fits = meanings(c, inputs, precision, [&](const Answer& meant) {
       return has_frames(c, meant, outcome) &&
-             has_meaning(right, meant, elements_of(meant, outcome, meant.steps.size()));
+             has_meaning(c, right, meant, elements_of(c, meant, outcome, meant.steps.size()));
     });
     return verdict;
   }
   return outcome.status == Status::ok ? verdict : judge_status(outcome);
-}
-
-/// Where two runs on the same input differ in a checked element; empty: nowhere.
-std::string difference(const Case& c, const Answer& right, const Outcome& first,
-                       const Outcome& second) {
-  if (second.status != Status::ok)
-    return fmt::format("a second run of the same case: {}: {}", name(second.status), second.text);
-  if (const WrongFrame wrong = first_wrong_frame(c, right, second); !wrong.words.empty())
-    return "a second run of the same case: " + wrong.words;
-  const size_t steps = right.steps.size();
-  const Elements a = elements_of(right, first, steps), b = elements_of(right, second, steps);
-  for (size_t s = 0; s < right.steps.size(); ++s)
-    for (size_t e = 0; e < right.steps[s].out.size(); ++e)
-      if (right.steps[s].bound[e] < infinity && a[s][e] != b[s][e] &&
-          !(std::isnan(a[s][e]) && std::isnan(b[s][e]))) {
-        const WorstElement w = locate(c, right.steps[s].shape, s, e);
-        return fmt::format("{}out[b={}, h={}, i={}, d={}] is {:.9g} in one run, {:.9g} in the next",
-                           at_step(c, s), w.b, w.h, w.i, w.d, a[s][e], b[s][e]);
-      }
-  return {};
 }
 
 }  // namespace
@@ -272,7 +258,7 @@ Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
                        precision, outcome);
 }
 
-Examination examine(Target& target, const Case& c, bool run_twice) {
+Examination examine(Target& target, const Case& c, bool properties) {
   const TargetInfo& about = target.info();
   const Precision precision = about.capabilities.precision_of(c.problem.dtype);
   const Inputs inputs = make_inputs(c);
@@ -281,9 +267,9 @@ Examination examine(Target& target, const Case& c, bool run_twice) {
   done.outcome = target.run(c, inputs);
   const Answer right = has_outputs(done.outcome) ? answer(c, inputs, precision) : Answer{};
   done.verdict = judge_against(right, c, inputs, precision, done.outcome);
-  if (run_twice && done.verdict.kind == VerdictKind::pass) {
-    std::string differs = difference(c, right, done.outcome, target.run(c, inputs));
-    if (!differs.empty()) done.verdict = fail(FailureKind::nondeterminism, std::move(differs));
+  if (properties && done.verdict.kind == VerdictKind::pass) {
+    std::string broken = broken_property(target, c, inputs, right, done.outcome);
+    if (!broken.empty()) done.verdict = fail(FailureKind::nondeterminism, std::move(broken));
   }
   if (done.verdict.failed()) done.signature = signature(about.name, c, done.verdict);
   return done;

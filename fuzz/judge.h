@@ -21,7 +21,7 @@ enum class FailureKind : uint8_t {
   crash,
   timeout,
   memory,
-  nondeterminism,  ///< same input, other bits
+  nondeterminism,  ///< same input, other bits: in another run, or with other rows in the batch
   ignored,         ///< an option made no difference where it must
   relation,        ///< a relation between two cases' outputs does not hold (fuzz/relations/)
 };
@@ -30,10 +30,12 @@ inline constexpr std::array<std::string_view, 10> names_of<FailureKind>{
     "mismatch", "nan",    "shape",          "error",   "crash",
     "timeout",  "memory", "nondeterminism", "ignored", "relation"};
 
-/// The element that is furthest outside its bound, by logical coordinates.
+/// The element that is furthest outside its bound, by logical coordinates: see element_place() in
+/// fuzz/elements.h.
 struct WorstElement {
   int64_t step = 0, b = 0, h = 0, i = 0, d = 0;
   double got = 0, want = 0, bound = 0;
+  Output output = Output::out;
 };
 
 struct Relation;
@@ -63,7 +65,8 @@ struct Examination {
   std::string signature;  ///< empty unless it failed: see fuzz/signature.h
   Precision precision;    ///< the target's, by which it was judged
 };
-/// `run_twice` runs a passing case again and compares the bits (nondeterminism).
-Examination examine(Target& target, const Case& c, bool run_twice = false);
+/// `properties` holds a passing case to what the target declares (Property): runs it again, and its
+/// first row alone, and compares the bits (nondeterminism).
+Examination examine(Target& target, const Case& c, bool properties = false);
 
 }  // namespace attnfuzz

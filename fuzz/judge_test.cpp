@@ -1,5 +1,6 @@
 #include "fuzz/judge.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -31,6 +32,9 @@ Outcome right_outcome(const Case& c) {
     if (!step.shape.empty())
       output.out = Tensor::from_doubles(c.problem.dtype, step.shape, step.out);
     output.lengths = step.lengths;
+    for (const MoreAnswer& more : step.more)
+      output.more[more.output] = Tensor::from_doubles(output_spec(c.problem, more.output, 0).dtype,
+                                                      more.shape, more.values);
   }
   return outcome;
 }
@@ -186,6 +190,87 @@ TEST(Judge, NamesTheMeaningThatTheOutputHas) {
   std::vector<std::string_view> fits;
   for (const Alternative* fit : verdict.fits) fits.push_back(fit->name);
   EXPECT_NE(std::find(fits.begin(), fits.end(), "window-ignored"), fits.end());
+}
+
+Case backward_case() {
+  Case c = plain_case();
+  c.problem.num_heads = 6;
+  c.problem.layout = Layout::bshd;
+  c.problem.mask.rules = {{find_rule("causal"), {}}, {find_rule("alibi"), {}}};
+  c.problem.outputs = {Output::out, Output::lse, Output::dq, Output::dk, Output::dv, Output::dbias};
+  return c;
+}
+
+TEST(Judge, LooksAtAllThatIsAskedFor) {
+  const Case c = backward_case();
+  const Outcome right = right_outcome(c);
+  const Verdict verdict = judged(c, right);
+  EXPECT_EQ(verdict.kind, VerdictKind::pass) << verdict.detail;
+  EXPECT_EQ(verdict.checked, 2 * (6 * 4 * 6 * 2 + 6 * 4 + 3 * 5 * 6 * 2 + 6 * 4 * 5));
+
+  Outcome without = right;
+  without.steps[0].more.erase(Output::dv);
+  EXPECT_EQ(judged(c, without).failure, FailureKind::shape);
+  EXPECT_EQ(judged(c, without).detail, "no dv was given");
+  Outcome half = right;
+  half.steps[0].more[Output::lse] =
+      Tensor::from_doubles(DType::f16, {2, 6, 4}, half.steps[0].more[Output::lse].to_doubles());
+  EXPECT_EQ(judged(c, half).detail, "lse is f16, expected f32");
+}
+
+TEST(Judge, SaysWhichGradientIsWrongAndWhere) {
+  const Case c = backward_case();
+  struct Row {
+    Output output;
+    int64_t at;
+    std::string_view place;
+  };
+  // In memory: dk [2, 5, 3, 6], dbias [2, 6, 4, 5], lse [2, 6, 4].
+  const Row rows[] = {{Output::dk, ((1 * 5 + 3) * 3 + 2) * 6 + 4, "dk[b=1, h=2, j=3, d=4]"},
+                      {Output::dbias, ((1 * 6 + 5) * 4 + 3) * 5 + 2, "dbias[b=1, h=5, i=3, j=2]"},
+                      {Output::lse, (1 * 6 + 5) * 4 + 3, "lse[b=1, h=5, i=3]"}};
+  for (const Row& row : rows) {
+    Outcome outcome = right_outcome(c);
+    outcome.steps[0].more[row.output].as<float>()[row.at] += 1;
+    const Verdict verdict = judged(c, outcome);
+    EXPECT_EQ(verdict.failure, FailureKind::mismatch);
+    EXPECT_EQ(verdict.worst.output, row.output);
+    EXPECT_NE(verdict.detail.find(std::string(row.place) + " is "), std::string::npos)
+        << verdict.detail;
+  }
+}
+
+TEST(Judge, NamesTheSlipOfABackwardPass) {
+  Case slipped = backward_case();
+  slipped.problem.slip = Slip::dk_not_scaled;
+  const Verdict verdict = judged(backward_case(), right_outcome(slipped));
+  ASSERT_EQ(verdict.fits.size(), 1u);
+  EXPECT_EQ(verdict.fits[0]->name, "dk-not-scaled");
+}
+
+TEST(Examine, SeesThatOtherRowsMatter) {
+  const auto naive = open_target("cpu:naive");
+  const auto depends_on_batch = [&](const Case& c, const Inputs& inputs) {
+    Outcome outcome = naive->run(c, inputs);
+    if (c.problem.batch > 2) outcome.steps[0].out.as<uint32_t>()[0] ^= 1;  // an ulp
+    return outcome;
+  };
+  Case c;
+  c.problem.batch = 3;
+  const auto verdict = [&](std::string_view properties) {
+    testing::FunctionTarget target(
+        fmt::format(R"({{"sizes": {{"batch": [1, 4]}}, "features": ["dtype:f32", "layout:bhsd"],
+                        "properties": [{}]}})",
+                    properties),
+        depends_on_batch);
+    return examine(target, c, true).verdict;
+  };
+  EXPECT_EQ(verdict("\"deterministic\"").kind, VerdictKind::pass);
+  const Verdict broken = verdict("\"deterministic\", \"batch_invariant\"");
+  EXPECT_EQ(broken.failure, FailureKind::nondeterminism);
+  EXPECT_NE(broken.detail.find("with the first row alone"), std::string::npos) << broken.detail;
+  c.problem.batch = 2;
+  EXPECT_EQ(verdict("\"batch_invariant\"").kind, VerdictKind::pass);
 }
 
 TEST(Examine, SeesThatTwoRunsDiffer) {

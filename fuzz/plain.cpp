@@ -16,6 +16,8 @@ constexpr PlainOption table[] = {
     ATTNFUZZ_PLAIN("softmax", problem.kind, ProblemKind::softmax, of_option),
     ATTNFUZZ_PLAIN("finite data", data.nonfinite, NonFinite::none, of_option),
     ATTNFUZZ_PLAIN("softcap off", problem.softcap, 0, of_option),
+    ATTNFUZZ_PLAIN("out alone", problem.outputs, std::vector{Output::out}, of_option),
+    ATTNFUZZ_PLAIN("no dropout", problem.dropout_keep, 100, of_option),
     ATTNFUZZ_PLAIN("no sinks", problem.sinks, false, of_option),
     ATTNFUZZ_PLAIN("scale default", problem.scale, std::nullopt, of_option),
     ATTNFUZZ_PLAIN("head_map grouped", problem.head_map, HeadMap::grouped, of_option),
@@ -32,6 +34,9 @@ constexpr PlainOption table[] = {
      [](Case& c) { c.problem.softcap = 1; }, of_value},
     {"scale 1", [](const Case& c) { return !c.problem.scale || *c.problem.scale == 1; },
      [](Case& c) { c.problem.scale = 1; }, of_value},
+    {"half dropped",
+     [](const Case& c) { return !c.problem.has_dropout() || c.problem.dropout_keep == 50; },
+     [](Case& c) { c.problem.dropout_keep = 50; }, of_value},
     ATTNFUZZ_PLAIN("seed 0", data.seed, uint64_t{0}, of_value),
 };
 

@@ -197,6 +197,15 @@ void simpler_kind(const Case& c, Offers& offers) {
   }
 }
 
+/// `out` alone is one of the plain options.
+void drop_outputs(const Case& c, Offers& offers) {
+  for (size_t k = 1; k < c.problem.outputs.size(); ++k) {
+    Case fewer = c;
+    fewer.problem.outputs.erase(fewer.problem.outputs.begin() + static_cast<ptrdiff_t>(k));
+    offers.add(fmt::format("no {}", name(c.problem.outputs[k])), std::move(fewer));
+  }
+}
+
 /// One row alone, either half, all but one.
 void drop_rows(const Case& c, Offers& offers) {
   const auto batch = static_cast<size_t>(c.problem.batch);
@@ -385,9 +394,9 @@ void simpler_rules(const Case& c, Offers& offers) {
 
 /// One line each, biggest steps first.
 constexpr void (*const table[])(const Case&, Offers&) = {
-    drop_cache,   drop_steps,    merge_steps,   drop_rules,    plain_options_of,
-    simpler_kind, drop_rows,     lower_heads,   lower_lengths, lower_dims,
-    lower_memory, simpler_cache, simpler_steps, simpler_rules};
+    drop_cache,   drop_steps,   merge_steps,   drop_rules,    plain_options_of,
+    simpler_kind, drop_outputs, drop_rows,     lower_heads,   lower_lengths,
+    lower_dims,   lower_memory, simpler_cache, simpler_steps, simpler_rules};
 
 // Weight ------------------------------------------------------------------------------------------
 
@@ -421,6 +430,11 @@ uint64_t weight_of(const Step& step) {
 
 }  // namespace
 
+Case with_rows(Case c, const std::vector<size_t>& rows) {
+  keep_rows(c, rows);
+  return c;
+}
+
 std::vector<Reduction> reductions(const Case& c) {
   std::vector<Reduction> all;
   Offers offers(all);
@@ -439,6 +453,7 @@ uint64_t weight(const Case& c) {
     for (size_t k = 0; k < use.values.size(); ++k)
       total += weight_of(c, use.spec->params[k], use.values[k]);
   }
+  total += of_entry * (c.problem.outputs.size() - 1);
   if (c.cached())
     total += of_cache + of_item * static_cast<uint64_t>(c.cache->kind) +
              static_cast<uint64_t>(c.cache->capacity + c.cache->page_size + c.cache->keep);

@@ -15,6 +15,10 @@ struct Reduction {
 };
 std::vector<Reduction> reductions(const Case& c);
 
+/// The case with these rows of its batch, in this order. A reorder or fork that reads a row that is
+/// gone reads its own, or the first.
+Case with_rows(Case c, const std::vector<size_t>& rows);
+
 /// A measure that every reduction lowers, so that shrinking ends.
 uint64_t weight(const Case& c);
 

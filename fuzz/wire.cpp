@@ -148,8 +148,30 @@ void put(Reader& r, Case& x) {
 }
 
 template <class Ar>
+void put(Ar& ar, Tensor& x) {
+  put(ar, x.dtype, x.shape, x.bytes);
+}
+void put(Writer& w, std::map<Output, Tensor>& x) {
+  put_size(w, x);
+  for (auto& [key, tensor] : x) {
+    Output output = key;
+    put(w, output);
+    put(w, tensor);
+  }
+}
+void put(Reader& r, std::map<Output, Tensor>& x) {
+  uint64_t size = 0;
+  for (put(r, size); size > 0; --size) {
+    Output output{};
+    put(r, output);
+    put(r, x[output]);
+  }
+}
+template <class Ar>
 void put(Ar& ar, StepOutput& x) {
-  put(ar, x.out.dtype, x.out.shape, x.out.bytes, x.lengths, x.positions, x.capacity);
+  put(ar, x.out);
+  put(ar, x.lengths, x.positions, x.capacity);
+  put(ar, x.more);
 }
 template <class Ar>
 void put(Ar& ar, Outcome& x) {
@@ -157,7 +179,7 @@ void put(Ar& ar, Outcome& x) {
 }
 template <class Ar>
 void put(Ar& ar, WorstElement& x) {
-  put(ar, x.step, x.b, x.h, x.i, x.d, x.got, x.want, x.bound);
+  put(ar, x.step, x.b, x.h, x.i, x.d, x.got, x.want, x.bound, x.output);
 }
 template <class Ar>
 void put(Ar& ar, Verdict& x) {

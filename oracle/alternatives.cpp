@@ -9,7 +9,7 @@ std::span<const Alternative> alternatives() {
     std::vector<Alternative> all;
     for (const auto group : {alternative::position(), alternative::cache(), alternative::mask(),
                              alternative::bias(), alternative::score(), alternative::tensors(),
-                             alternative::keys(), alternative::state()}) {
+                             alternative::keys(), alternative::state(), alternative::backward()}) {
       all.insert(all.end(), group.begin(), group.end());
     }
     return all;

@@ -90,6 +90,13 @@ std::vector<Case> examples() {
                           {StepOp::decode, 1, {}, {}, 0},
                           {StepOp::reset, 0, {}, {}, 0},
                           {StepOp::prefill, 2, {}, {}, 0}}));
+  Case backward = sized({use("causal"), use("bias", {int64_t{3}})});
+  backward.problem.fully_masked = FullyMasked::zero;
+  backward.problem.softcap = 2;
+  backward.problem.sinks = true;
+  backward.problem.dropout_keep = 80;
+  backward.problem.outputs = {Output::out, Output::lse, Output::dq, Output::dk, Output::dv};
+  all.push_back(backward);
   Step evict, fork, append;
   evict.op = StepOp::evict;
   evict.start = 1;
@@ -147,15 +154,24 @@ std::vector<Case> more_examples() {
 }
 
 /// Whether some element that both check is farther off than both bounds allow.
+bool differs(const std::vector<double>& a, const std::vector<double>& a_bound,
+             const std::vector<double>& b, const std::vector<double>& b_bound) {
+  for (size_t k = 0; k < a.size(); ++k) {
+    const double allowed = a_bound[k] + b_bound[k];
+    if (std::isinf(allowed)) continue;
+    if (std::isnan(a[k]) != std::isnan(b[k])) return true;
+    if (std::abs(a[k] - b[k]) > allowed) return true;
+  }
+  return false;
+}
+
 bool differs(const Answer& one, const Answer& other) {
   for (size_t n = 0; n < one.steps.size(); ++n) {
     const StepAnswer &a = one.steps[n], &b = other.steps[n];
-    for (size_t k = 0; k < a.out.size(); ++k) {
-      const double allowed = a.bound[k] + b.bound[k];
-      if (std::isinf(allowed)) continue;
-      if (std::isnan(a.out[k]) != std::isnan(b.out[k])) return true;
-      if (std::abs(a.out[k] - b.out[k]) > allowed) return true;
-    }
+    if (differs(a.out, a.bound, b.out, b.bound)) return true;
+    for (size_t k = 0; k < a.more.size(); ++k)
+      if (differs(a.more[k].values, a.more[k].bound, b.more[k].values, b.more[k].bound))
+        return true;
   }
   return false;
 }

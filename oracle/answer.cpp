@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "oracle/attention.h"
+#include "oracle/backward.h"
 #include "oracle/cache_model.h"
 #include "oracle/linear/answer.h"
 #include "oracle/rows.h"
@@ -53,6 +54,12 @@ class Answerer {
     if (p_.memory_kv > 0) {
       mem_k_ = inputs.at("mem_k").to_doubles();
       mem_v_ = inputs.at("mem_v").to_doubles();
+    }
+    if (p_.has_dropout()) {
+      dropout_ = inputs.at("dropout").to_doubles();
+      const double rescale =
+          p_.slip == Slip::dropout_not_rescaled ? 1 : 100 / static_cast<double>(p_.dropout_keep);
+      for (double& kept : dropout_) kept *= rescale;
     }
   }
 
@@ -116,6 +123,22 @@ class Answerer {
     step.shape = shape_in(p_.layout, p_.batch, p_.num_heads, q_len, p_.head_dim_v);
     step.out.assign(static_cast<size_t>(element_count(step.shape)), 0.0);
     if (model_ != nullptr) step.bound.assign(step.out.size(), inf);
+    for (const Output output : p_.outputs) {
+      if (output == Output::out) continue;
+      MoreAnswer& more = step.more.emplace_back();
+      more.output = output;
+      more.shape = output_spec(p_, output, q_len).shape;
+      more.values.assign(static_cast<size_t>(element_count(more.shape)), 0.0);
+      if (model_ != nullptr) more.bound.assign(more.values.size(), inf);
+    }
+  }
+
+  /// Where the lse of row (b, h, i) goes; none if it is not asked for.
+  std::pair<double*, double*> lse_at(int64_t b, int64_t h, int64_t i) {
+    if (!p_.asks(Output::lse)) return {};
+    MoreAnswer& lse = answer_.steps.back().more.front();
+    const auto at = static_cast<size_t>((b * p_.num_heads + h) * lse.shape[2] + i);
+    return {&lse.values[at], model_ == nullptr ? nullptr : &lse.bound[at]};
   }
 
   void attend_row(size_t step, int64_t b, const RowView& view) {
@@ -161,6 +184,7 @@ class Answerer {
       const auto count = static_cast<size_t>(end - begin);
       visible_.assign(count * stride, 0);
       if (biased) bias_.assign(count * stride, 0.0);
+      if (p_.has_dropout()) kept_.assign(count * stride, 0.0);
       queries_.clear();
       for (int64_t i = begin; i < end; ++i) {
         const auto n = static_cast<size_t>(i - begin);
@@ -171,11 +195,21 @@ class Answerer {
         double* bias = biased ? bias_.data() + n * stride : nullptr;
         mask(step, b, h, i, view, visible, bias);
         const int64_t at = rows.index(b, h, view.first_real + i);
+        double* kept = p_.has_dropout() ? kept_.data() + n * stride : nullptr;
+        if (kept != nullptr) std::copy_n(dropout_row(b, h, i), keys_.size, kept);
+        const auto [lse, lse_bound] = lse_at(b, h, view.first_real + i);
         queries_.push_back({q.data(), to.out.data() + at,
-                            model_ == nullptr ? nullptr : to.bound.data() + at, visible, bias});
+                            model_ == nullptr ? nullptr : to.bound.data() + at, visible, bias, kept,
+                            lse, lse_bound});
       }
       attention_.run(keys_, sink, queries_);
     }
+  }
+
+  /// An alternative's case may have fewer keys than the tensor: the last ones.
+  const double* dropout_row(int64_t b, int64_t h, int64_t i) const {
+    const int64_t width = inputs_.at("dropout").shape[3];
+    return dropout_.data() + ((b * p_.num_heads + h) * p_.q_len + i + 1) * width - keys_.size;
   }
 
   void mask(size_t step, int64_t b, int64_t h, int64_t i, const RowView& view, uint8_t* visible,
@@ -203,9 +237,9 @@ class Answerer {
   HeadAttention attention_;
   Answer answer_;
   std::vector<std::optional<StepRows>> sources_;  ///< by step
-  std::vector<double> sinks_, mem_k_, mem_v_;
+  std::vector<double> sinks_, mem_k_, mem_v_, dropout_;
   HeadKeys keys_;
-  std::vector<double> key_, value_, q_, bias_;
+  std::vector<double> key_, value_, q_, bias_, kept_;
   std::vector<uint8_t> visible_;
   std::vector<Query> queries_;
 };
@@ -225,6 +259,10 @@ void take(const Problem& p, const Share& share, const Answer& from, Answer& to) 
           const auto at = rows.index(b, h, i);
           std::copy_n(part.out.begin() + at, dim, to.steps[s].out.begin() + at);
           std::copy_n(part.bound.begin() + at, dim, to.steps[s].bound.begin() + at);
+          if (!p.asks(Output::lse)) continue;
+          const auto row = static_cast<size_t>((b * p.num_heads + h) * q_len + i);
+          to.steps[s].more.front().values[row] = part.more.front().values[row];
+          to.steps[s].more.front().bound[row] = part.more.front().bound[row];
         }
       }
   }
@@ -248,12 +286,15 @@ Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, i
   }
   for (int64_t n = 1; n < shares; ++n)
     take(c.problem, {n, shares}, parts[static_cast<size_t>(n)], parts[0]);
+  if (c.problem.asks_gradients()) add_gradients(c, inputs, &precision, parts[0].steps.front());
   return std::move(parts[0]);
 }
 
 Answer answer(const Case& c, const Inputs& inputs) {
   if (c.problem.recurrent()) return recurrent_answer(c, inputs, nullptr);
-  return Answerer(c, inputs, nullptr).run();
+  Answer answer = Answerer(c, inputs, nullptr).run();
+  if (c.problem.asks_gradients()) add_gradients(c, inputs, nullptr, answer.steps.front());
+  return answer;
 }
 
 }  // namespace attnfuzz

@@ -19,6 +19,16 @@ struct Precision {
   bool operator==(const Precision&) const = default;
 };
 
+/// An output beside `out` that a case asks for, in the order of Problem::outputs: shape and dtype
+/// by output_spec(); values and bounds as StepAnswer's. Where a row that sees no key gives anything
+/// but zeros, or a visible number is not finite, the gradients that the row has a part in are
+/// unchecked; so is the lse of a row that sees no key.
+struct MoreAnswer {
+  Output output;
+  Shape shape;
+  std::vector<double> values, bound;
+};
+
 /// What one step must give. Elements in the order of the case's layout; shape as `out`. All but
 /// `lengths`, `positions` and `capacity` is empty for a step that brings no tokens.
 struct StepAnswer {
@@ -28,6 +38,7 @@ struct StepAnswer {
   std::vector<int64_t> lengths;    ///< tokens cached for each row after the step; empty uncached
   std::vector<int64_t> positions;  ///< where each row's next token will stand; empty uncached
   int64_t capacity = 0;            ///< tokens that a row can hold; 0: no limit
+  std::vector<MoreAnswer> more;    ///< beside out, for a step that brings tokens
 };
 
 struct Answer {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "oracle/matrix.h"
 
@@ -79,6 +80,10 @@ void HeadAttention::tile(const HeadKeys& keys, double sink, std::span<const Quer
   find_range(keys, queries);
   multiply_keys(keys, queries);
   for (size_t r = 0; r < queries.size(); ++r) softmax(keys, sink, queries[r], r);
+  for (size_t r = 0; r < queries.size(); ++r) {
+    if (queries[r].lse != nullptr) finish_lse(sink, queries[r], rows_[r]);
+    if (queries[r].kept != nullptr) drop(queries[r], r);
+  }
   multiply_values(keys);
   for (size_t r = 0; r < queries.size(); ++r) finish(keys, queries[r], r);
 }
@@ -190,6 +195,7 @@ void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& quer
     row.constant = nan;
     return;
   }
+  row.max = max;
   row.sum = exponentials(width_, s, max, p) + (sink > -inf ? std::exp(sink - max) : 0);
   if (model_ == nullptr) return;
   double q_norm = 0;
@@ -199,6 +205,28 @@ void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& quer
                         {width_, query.visible + first_, s, abs_s_.data() + at, bias, p, max,
                          row.sum, sink, q_norm, keys.k_norm},
                         w_.data() + at);
+}
+
+/// Where no key is seen, and where the answer is NaN, implementations differ: unchecked.
+void HeadAttention::finish_lse(double sink, const Query& query, const Row& row) const {
+  const bool sink_alone = !row.sums && sink > -inf && row.constant == 0;
+  const bool by_formula = row.sums && !row.uniform;
+  double log_sum = by_formula ? std::log(row.sum) : 0, max = by_formula ? row.max : sink;
+  if (problem_.slip == Slip::lse_shifted) max = 0;
+  if (problem_.slip == Slip::lse_without_sink && by_formula)
+    log_sum = std::log(row.sum - std::exp(sink - row.max));
+  *query.lse = max + log_sum;
+  if (problem_.slip == Slip::lse_base_2) *query.lse *= std::numbers::log2e;
+  if (query.lse_bound == nullptr) return;
+  *query.lse_bound = by_formula || sink_alone ? lse_bound(*model_, row.error, max, log_sum) : inf;
+}
+
+void HeadAttention::drop(const Query& query, size_t r) {
+  const size_t at = r * static_cast<size_t>(width_);
+  const double* kept = query.kept + first_;
+  for (int64_t j = 0; j < width_; ++j) p_[at + static_cast<size_t>(j)] *= kept[j];
+  if (model_ == nullptr) return;
+  for (int64_t j = 0; j < width_; ++j) w_[at + static_cast<size_t>(j)] *= kept[j];
 }
 
 void HeadAttention::finish(const HeadKeys& keys, const Query& query, size_t r) {

@@ -35,11 +35,14 @@ class HeadKeys {
 
 /// One query and where its answer goes.
 struct Query {
-  const double* q;     ///< [head_dim]
-  double* out;         ///< [head_dim_v]
-  double* bound;       ///< [head_dim_v], nullptr: not wanted
-  uint8_t* visible;    ///< [keys.stride], memory keys included, 0 in the padding
-  const double* bias;  ///< [keys.stride], nullptr: none
+  const double* q;               ///< [head_dim]
+  double* out;                   ///< [head_dim_v]
+  double* bound;                 ///< [head_dim_v], nullptr: not wanted
+  uint8_t* visible;              ///< [keys.stride], memory keys included, 0 in the padding
+  const double* bias;            ///< [keys.stride], nullptr: none
+  const double* kept = nullptr;  ///< [keys.stride] dropout's factors, 0 or 1/keep; nullptr: none
+  double* lse = nullptr;         ///< nullptr: not wanted
+  double* lse_bound = nullptr;
 };
 
 /// O(n²) attention of some queries of one head over its keys, with the error bound. Keeps its
@@ -57,6 +60,7 @@ class HeadAttention {
     bool uniform = false;  ///< with all scores 0
     double constant = 0;
     bool unchecked = false;
+    double max = 0;  ///< of the scores and the sink
     double sum = 0;  ///< Σ p with the sink's
     RowError error;
   };
@@ -68,7 +72,9 @@ class HeadAttention {
   void multiply_values(const HeadKeys& keys);
   void scores(const Query& query, bool uniform, double* s) const;
   void softmax(const HeadKeys& keys, double sink, const Query& query, size_t r);
+  void drop(const Query& query, size_t r);
   void finish(const HeadKeys& keys, const Query& query, size_t r);
+  void finish_lse(double sink, const Query& query, const Row& row) const;
   void add_specials(const HeadKeys& keys, const Query& query, size_t r) const;
 
   const Problem& problem_;

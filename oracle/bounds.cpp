@@ -21,11 +21,6 @@ double exponential_growth(double x) {
   return x <= 1 ? x + x * x : std::expm1(x);
 }
 
-/// (1 + u)^k − 1
-double growth(double u, double k) {
-  return std::expm1(k * std::log1p(u));
-}
-
 bool rounds_bias(const Mask& mask) {
   return std::any_of(mask.rules.begin(), mask.rules.end(), [](const RuleUse& use) {
     return use.spec->adds_bias && use.spec->name != "bias";
@@ -49,6 +44,10 @@ int64_t longest_rise(const ScoreRow& row, int64_t first, int64_t step, double* s
 
 }  // namespace
 
+double growth(double u, double k) {
+  return std::expm1(k * std::log1p(u));
+}
+
 ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
     : u(unit_roundoff(precision.accumulate) + u_double),
       u_scores(precision.scores ? unit_roundoff(*precision.scores) : 0),
@@ -67,6 +66,9 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
       max_score(info(precision.accumulate).max_finite),
       max_accumulated(info(precision.accumulate).max_finite),
       max_out(info(problem.dtype).max_finite),
+      max_p(info(precision.p).max_finite),
+      dropout(100 / static_cast<double>(problem.dropout_keep)),
+      u_lse(unit_roundoff(problem.dtype == DType::f64 ? DType::f64 : DType::f32)),
       sure_p(4 * std::max(underflow(precision.accumulate, true), underflow(precision.p, true))),
       head_dim(problem.head_dim) {
   double roundings = growth(u, static_cast<double>(head_dim) + 12);
@@ -94,9 +96,10 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
   }
 
   RowError error;
-  error.relative =
-      u * (n + 2 * rescales + 8) + model.exp * (rescales + 2) + model.u_p + 2 * model.u_factor;
-  error.hull = exponential_growth(2.5 * error.relative) + n * model.tiny_p;
+  error.relative = u * (n + 2 * rescales + (model.dropout > 1 ? 11 : 8)) +
+                   model.exp * (rescales + 2) + model.u_p + 2 * model.u_factor;
+  error.hull =
+      (1 + exponential_growth(2.5 * error.relative) + n * model.tiny_p) * model.dropout - 1;
   error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
   error.keys = n;
   error.unchecked = 2 * largest * model.scale * (1 + model.dot) > model.max_score;
@@ -131,10 +134,19 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
   }
   if (row.sink > -inf) {
     const double delta = shared + 16 * u * std::max(std::abs(row.sink), max);
-    total += std::exp(row.sink - row.max) * exponential_growth(delta) + unit;
+    const double weight = std::exp(row.sink - row.max) * exponential_growth(delta) + unit;
+    error.sink = weight / row.sum;
+    total += weight;
   }
   error.weights = total / row.sum;
   return error;
+}
+
+double lse_bound(const ErrorModel& model, const RowError& row, double max, double log_sum) {
+  if (row.unchecked || row.weights >= 1) return inf;
+  const double sizes = std::abs(max) + std::abs(log_sum);
+  const double error = (8 * model.u + model.exp) * sizes - std::log1p(-row.weights);
+  return (1 + 1e-6) * (error + model.u_lse * (sizes + error) + model.tiny);
 }
 
 void element_bounds(const ErrorModel& model, const RowError& row, int64_t size, const double* out,

@@ -17,9 +17,11 @@ struct ErrorModel {
   double softcap;                  ///< absolute error of the softcap
   double bias;                     ///< relative error of the bias as the target may have got it
   double scale;                    ///< max(1, |scale|)
-  double tiny, tiny_scores, tiny_p, tiny_out;  ///< largest error of a result that underflows
-  double max_score, max_accumulated, max_out;  ///< larger values may overflow
-  double sure_p;  ///< a p (relative to Σ p) above it can not have underflowed
+  double tiny, tiny_scores, tiny_p, tiny_out;         ///< largest error of a result that underflows
+  double max_score, max_accumulated, max_out, max_p;  ///< larger values may overflow
+  double dropout;  ///< what dropout multiplies a kept weight with; 1: no dropout
+  double u_lse;    ///< unit roundoff of lse
+  double sure_p;   ///< a p (relative to Σ p) above it can not have underflowed
   int64_t head_dim;
 
   ErrorModel(const Problem& problem, const Precision& precision);
@@ -46,11 +48,18 @@ struct RowError {
   double hull = 0;      ///< how much larger than every |v| an output can be, relative
   double tiny = 0;      ///< of p·v underflowing
   double keys = 0;      ///< how many are seen
+  double sink = 0;      ///< error of the sink's share of Σ p
   bool unchecked = false;
 };
 
 /// Bounds the error of each p: w[j], 0 for hidden keys.
 RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w);
+
+/// Bounds |target − lse| of a row with this maximum and log Σ p.
+double lse_bound(const ErrorModel& model, const RowError& row, double max, double log_sum);
+
+/// (1 + u)^k − 1: what k roundings make of a number, relatively.
+double growth(double u, double k);
 
 /// Bounds |target − out| for `size` elements. `weighted` is Σ w|v| / Σ p, `largest` the largest |v|
 /// that the element may be made of.

@@ -1,9 +1,11 @@
 #include "oracle/case.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "oracle/linear/kinds.h"
@@ -36,6 +38,7 @@ class Checker {
   void run() const {
     problem();
     for (size_t k = 0; k < p_.mask.rules.size(); ++k) rule(k);
+    outputs();
     if (c_.cached()) {
       cache(*c_.cache);
       steps();
@@ -70,9 +73,34 @@ class Checker {
     expect(!p_.scale || std::isfinite(*p_.scale), "/problem/scale", "a finite number or null");
     expect(std::isfinite(p_.softcap) && p_.softcap >= 0, "/problem/softcap",
            fmt::format("0 (off) or a positive finite number, found {}", p_.softcap));
+    dropout();
     if (!c_.cached()) return;
     expect(p_.q_len == 0, "/problem/q_len", "none with a cache: each step has its own");
     expect(p_.kv_len == 0, "/problem/kv_len", "none with a cache: it follows from the steps");
+  }
+
+  void dropout() const {
+    within(p_.dropout_keep, 1, 100, "/problem/dropout_keep");
+    if (!p_.has_dropout()) return;
+    expect(!c_.cached(), "/problem/dropout_keep", "100 (no dropout) with a cache");
+    expect(p_.memory_kv + p_.kv_len <= max_dim, "/problem/kv_len",
+           fmt::format("at most {} keys with dropout", max_dim));
+  }
+
+  void outputs() const {
+    const std::string path = "/problem/outputs";
+    const auto needs = [&](Output output, bool holds, std::string_view what) {
+      expect(holds || !p_.asks(output), path, fmt::format("no \"{}\" {}", name(output), what));
+    };
+    expect(!p_.outputs.empty() && p_.outputs.front() == Output::out, path, "\"out\" first");
+    expect(std::adjacent_find(p_.outputs.begin(), p_.outputs.end(), std::greater_equal<>()) ==
+               p_.outputs.end(),
+           path, fmt::format("each once, in the order {}", fmt::join(names_of<Output>, ", ")));
+    expect(!c_.cached() || !p_.asks_gradients(), path, "no gradients with a cache");
+    needs(Output::dbias, p_.mask.adds_bias(), "without a rule that adds a bias");
+    needs(Output::dsinks, p_.sinks, "without sinks");
+    needs(Output::dmem_k, p_.memory_kv > 0, "without memory_kv");
+    needs(Output::dmem_v, p_.memory_kv > 0, "without memory_kv");
   }
 
   void rule(size_t k) const {
@@ -255,6 +283,7 @@ class Checker {
     fits("v", {p_.batch, p_.num_kv_heads, kv_len, p_.head_dim_v});
     fits("mem_k", {p_.num_kv_heads, p_.memory_kv, p_.head_dim});
     fits("mem_v", {p_.num_kv_heads, p_.memory_kv, p_.head_dim_v});
+    if (p_.has_dropout()) fits("dropout", {p_.batch, p_.num_heads, q_len, p_.memory_kv + kv_len});
     if (p_.mask.rules.empty() || c_.cached()) return;
     fits("mask", {p_.batch, p_.num_heads, q_len, kv_len});
   }
@@ -286,6 +315,14 @@ void follow(const Step& step, std::vector<int64_t>& totals) {
 
 double Problem::scale_value() const {
   return scale ? *scale : 1 / std::sqrt(static_cast<double>(head_dim));
+}
+
+bool Problem::asks(Output output) const {
+  return std::find(outputs.begin(), outputs.end(), output) != outputs.end();
+}
+
+bool Problem::asks_gradients() const {
+  return std::any_of(outputs.begin(), outputs.end(), is_gradient);
 }
 
 int64_t Problem::kv_head(int64_t h) const {

@@ -51,13 +51,45 @@ enum class ProblemKind : uint8_t {
 template <>
 inline constexpr std::array<std::string_view, 6> names_of<ProblemKind>{
     "softmax", "linear", "retnet", "ssd", "delta", "gated_delta"};
+/// What can be asked of an implementation: attention's output, the logarithm of each row's softmax
+/// denominator (sink included), and the gradients of Σ grad_out · out in the inputs. "dbias" is the
+/// gradient in the dense bias, [batch, num_heads, q_len, kv_len].
+enum class Output : uint8_t { out, lse, dq, dk, dv, dbias, dsinks, dmem_k, dmem_v };
+template <>
+inline constexpr std::array<std::string_view, 9> names_of<Output>{
+    "out", "lse", "dq", "dk", "dv", "dbias", "dsinks", "dmem_k", "dmem_v"};
+inline bool is_gradient(Output output) {
+  return output >= Output::dq;
+}
+
+/// What goes wrong in some implementations and no other option says: for alternatives() alone, in
+/// no case file.
+enum class Slip : uint8_t {
+  none,
+  dropout_not_rescaled,  ///< kept weights are not divided by the keep probability
+  lse_base_2,            ///< the logarithm to base 2
+  lse_shifted,           ///< log Σ exp(s − max), without max
+  lse_without_sink,
+  no_row_dot,           ///< dS = P ∘ dP, without Σ P dP
+  row_dot_not_dropped,  ///< Σ P dP without dropout
+  dq_not_scaled,
+  dk_not_scaled,
+  dq_scaled_twice,
+  dk_scaled_twice,
+  first_head_of_group,  ///< dk and dv of a key head from one of its query heads
+  last_head_of_group,
+  backward_not_masked,   ///< P for hidden keys too
+  backward_not_dropped,  ///< P and dP without dropout
+  backward_without_sink,
+  no_softcap_slope,  ///< the softcap is taken for the identity
+};
 
 /// What is to be computed. Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads,
 /// kv_len, head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len,
 /// head_dim_v] (in the order of `layout`).
 ///   s = scale · q·k;  s = softcap · tanh(s / softcap) if softcap > 0;  s += bias (see bias_order);
 ///   p = softmax over visible keys, memory keys and, in the denominator only, the head's sink;
-///   out = Σ p v.
+///   out = Σ p v, with dropout Σ p m v / keep for the 0s and 1s m of the input "dropout".
 /// Kinds other than softmax have none of the options between; see oracle/linear/kinds.h.
 struct Problem {
   ProblemKind kind = ProblemKind::softmax;
@@ -73,13 +105,19 @@ struct Problem {
   HeadMap head_map = HeadMap::grouped;
   BiasOrder bias_order = BiasOrder::after_softcap;
   FullyMasked fully_masked = FullyMasked::zero;
+  int64_t dropout_keep = 100;  ///< percent of the weights that dropout keeps; 100: no dropout
+  std::vector<Output> outputs{Output::out};  ///< asked for; `out` always and first, then in order
   Mask mask;
   const Reading* reading = nullptr;  ///< not in files: a wrong one, for Alternative
+  Slip slip = Slip::none;
 
   /// Whether a state is carried from token to token in place of keys and values.
   bool recurrent() const { return kind != ProblemKind::softmax; }
   double scale_value() const;
   int64_t kv_head(int64_t h) const;
+  bool asks(Output output) const;
+  bool asks_gradients() const;
+  bool has_dropout() const { return dropout_keep < 100; }
   bool operator==(const Problem&) const = default;
 };
 

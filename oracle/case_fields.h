@@ -97,6 +97,8 @@ struct Fields<Problem> {
     visitor("head_map", p.head_map);
     visitor("bias_order", p.bias_order);
     visitor("fully_masked", p.fully_masked);
+    visitor.option("dropout_keep", p.dropout_keep, int64_t{100});
+    visitor.option("outputs", p.outputs, std::vector<Output>{Output::out});
     visitor("mask", p.mask);
   }
 };

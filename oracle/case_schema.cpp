@@ -45,6 +45,9 @@ template <class E>
 requires std::is_enum_v<E> OrderedJson schema_of(E) {
   return {{"enum", names_of<E>}};
 }
+OrderedJson schema_of(const std::vector<Output>& example) {
+  return {{"type", "array"}, {"items", schema_of(example.front())}, {"uniqueItems", true}};
+}
 OrderedJson schema_of(const Mask&) {
   return {{"$ref", "#/$defs/mask"}};
 }

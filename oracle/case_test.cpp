@@ -96,6 +96,33 @@ const Wrong wrongs[] = {
      [](Case& c) { c.problem.scale = std::numeric_limits<double>::infinity(); }},
     {"/problem/softcap: expected 0 (off) or a positive finite number, found -1", plain(),
      [](Case& c) { c.problem.softcap = -1; }},
+    {"/problem/dropout_keep: expected an integer from 1 to 100, found 0", plain(),
+     [](Case& c) { c.problem.dropout_keep = 0; }},
+    {"/problem/dropout_keep: expected 100 (no dropout) with a cache", cached(),
+     [](Case& c) { c.problem.dropout_keep = 50; }},
+    {"/problem/outputs: expected \"out\" first", plain(), [](Case& c) { c.problem.outputs = {}; }},
+    {"/problem/outputs: expected \"out\" first", plain(),
+     [](Case& c) { c.problem.outputs = {Output::dq}; }},
+    {"/problem/outputs: expected each once, in the order out, lse, dq, dk", plain(),
+     [](Case& c) {
+       c.problem.outputs = {Output::out, Output::dk, Output::dq};
+     }},
+    {"/problem/outputs: expected no gradients with a cache", cached(),
+     [](Case& c) {
+       c.problem.outputs = {Output::out, Output::dv};
+     }},
+    {"/problem/outputs: expected no \"dbias\" without a rule that adds a bias", plain(),
+     [](Case& c) {
+       c.problem.outputs = {Output::out, Output::dbias};
+     }},
+    {"/problem/outputs: expected no \"dsinks\" without sinks", plain(),
+     [](Case& c) {
+       c.problem.outputs = {Output::out, Output::dsinks};
+     }},
+    {"/problem/outputs: expected no \"dmem_v\" without memory_kv", plain(),
+     [](Case& c) {
+       c.problem.outputs = {Output::out, Output::dmem_v};
+     }},
     {"/problem: expected at most", plain(),
      [](Case& c) { c.problem.q_len = c.problem.head_dim = c.problem.batch = 4096; }},
     {"/problem/kv_len: expected at most 65536 with the rule \"bias\"", plain(),

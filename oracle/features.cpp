@@ -128,6 +128,8 @@ std::vector<std::string> features(const Case& c) {
   add(p.softcap > 0, "softcap");
   add(p.sinks, "sinks");
   add(p.memory_kv > 0, "memory_kv");
+  add(p.has_dropout(), "dropout");
+  for (const Output output : p.outputs) add(output != Output::out, name(output));
   // An interleaved map of one key head, or of as many as query heads, is the grouped one.
   add(p.head_map != HeadMap::grouped && is_gqa(p), "head_map:", name(p.head_map));
   add(p.bias_order != BiasOrder::after_softcap && p.softcap > 0 && p.mask.adds_bias(),
@@ -178,6 +180,8 @@ std::string one_line(const Case& c) {
   add(p.softcap > 0, fmt::format("softcap={}", p.softcap));
   add(p.sinks, "sinks");
   add(p.memory_kv > 0, fmt::format("memory_kv={}", p.memory_kv));
+  add(p.has_dropout(), fmt::format("dropout_keep={}%", p.dropout_keep));
+  for (const Output output : p.outputs) add(output != Output::out, std::string(name(output)));
   add(p.head_map != plain.head_map, std::string(name(p.head_map)));
   add(p.bias_order != plain.bias_order, std::string(name(p.bias_order)));
   add(p.fully_masked != plain.fully_masked, fmt::format("fully_masked={}", name(p.fully_masked)));

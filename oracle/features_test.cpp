@@ -37,6 +37,14 @@ TEST(Features, OfAPlainCase) {
   EXPECT_EQ(words(plain()), "dtype:f32 layout:bhsd");
 }
 
+TEST(Features, OfWhatIsAskedAndDropout) {
+  Case c = plain();
+  c.problem.outputs = {Output::out, Output::lse, Output::dq, Output::dv};
+  c.problem.dropout_keep = 80;
+  EXPECT_EQ(words(c), "dq dropout dtype:f32 dv layout:bhsd lse");
+  EXPECT_EQ(one_line(c), "b2 h4 q5 kv5 d8 f32 dropout_keep=80% lse dq dv");
+}
+
 TEST(Features, OfEveryOption) {
   Case c = plain();
   Problem& p = c.problem;

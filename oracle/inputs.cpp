@@ -243,6 +243,22 @@ void add_tokens(Inputs& inputs, const Case& c, int step, const std::string& suff
   if (kind.beta) inputs.add("beta" + suffix, maker.scalars(Role::beta, step, kv_len));
 }
 
+/// 1 for each weight that is kept.
+Tensor dropout(const Problem& p, const Data& data) {
+  const int64_t keys = p.memory_kv + p.kv_len;
+  const Shape shape{p.batch, p.num_heads, p.q_len, keys};
+  std::vector<double> kept;
+  kept.reserve(static_cast<size_t>(element_count(shape)));
+  for (int64_t b = 0; b < p.batch; ++b)
+    for (int64_t h = 0; h < p.num_heads; ++h)
+      for (int64_t i = 0; i < p.q_len; ++i)
+        for (int64_t j = 0; j < keys; ++j) {
+          const double percent = element(data, Role::dropout, 0, b, h, i, j, keys);
+          kept.push_back(percent < static_cast<double>(p.dropout_keep) ? 1 : 0);
+        }
+  return Tensor::from_doubles(p.dtype, shape, kept);
+}
+
 void add_mask(Inputs& inputs, const Problem& p, const Data& data) {
   const DenseMask dense = dense_mask(p, data);
   const Shape shape{p.batch, p.num_heads, p.q_len, p.kv_len};
@@ -259,7 +275,8 @@ double element(const Data& data, Role role, int step, int64_t b, int64_t h, int6
       element_bits(data.seed, tensor_number(role, step),
                    element_index(static_cast<uint64_t>(b), static_cast<uint64_t>(h),
                                  static_cast<uint64_t>(s), static_cast<uint64_t>(d)));
-  if (role == Role::mask) return static_cast<double>((bits >> 32) * 100 >> 32);
+  if (role == Role::mask || role == Role::dropout)
+    return static_cast<double>((bits >> 32) * 100 >> 32);
   return Recipe(data, role, step, dtype).value(bits, s, d, dim);
 }
 
@@ -301,6 +318,9 @@ Inputs make_inputs(const Case& c) {
   } else {
     add_tokens(inputs, c, 0, "", p.q_len, p.kv_len, padded_slots(p, c.data));
     if (!p.mask.rules.empty()) add_mask(inputs, p, c.data);
+    if (p.has_dropout()) inputs.add("dropout", dropout(p, c.data));
+    if (p.asks_gradients())
+      inputs.add("grad_out", maker.tokens(Role::grad_out, 0, p.num_heads, p.q_len, p.head_dim_v));
   }
   if (p.sinks) inputs.add("sinks", maker.sinks());
   if (p.memory_kv > 0) {
@@ -308,6 +328,33 @@ Inputs make_inputs(const Case& c) {
     inputs.add("mem_v", maker.memory(Role::mem_v, p.head_dim_v));
   }
   return inputs;
+}
+
+OutputSpec output_spec(const Problem& p, Output output, int64_t q_len) {
+  const auto tokens = [&](int64_t heads, int64_t len, int64_t dim) {
+    return shape_in(p.layout, p.batch, heads, len, dim);
+  };
+  switch (output) {
+    case Output::out:
+      return {p.dtype, tokens(p.num_heads, q_len, p.head_dim_v)};
+    case Output::lse:
+      return {p.dtype == DType::f64 ? DType::f64 : DType::f32, {p.batch, p.num_heads, q_len}};
+    case Output::dq:
+      return {p.dtype, tokens(p.num_heads, q_len, p.head_dim)};
+    case Output::dk:
+      return {p.dtype, tokens(p.num_kv_heads, p.kv_len, p.head_dim)};
+    case Output::dv:
+      return {p.dtype, tokens(p.num_kv_heads, p.kv_len, p.head_dim_v)};
+    case Output::dbias:
+      return {p.dtype, {p.batch, p.num_heads, q_len, p.kv_len}};
+    case Output::dsinks:
+      return {p.dtype, {p.num_heads}};
+    case Output::dmem_k:
+      return {p.dtype, {p.num_kv_heads, p.memory_kv, p.head_dim}};
+    case Output::dmem_v:
+      break;
+  }
+  return {p.dtype, {p.num_kv_heads, p.memory_kv, p.head_dim_v}};
 }
 
 Shape shape_in(Layout layout, int64_t batch, int64_t heads, int64_t len, int64_t dim) {

@@ -61,6 +61,21 @@ inline Mask random_mask(const Problem& p, bool cached) {
   return mask;
 }
 
+/// Of those that the problem has.
+inline std::vector<Output> random_outputs(const Problem& p, bool cached) {
+  std::vector<Output> outputs{Output::out};
+  const auto add = [&](Output output, bool has) {
+    if (has && between(0, 3) == 0) outputs.push_back(output);
+  };
+  add(Output::lse, true);
+  for (const Output output : {Output::dq, Output::dk, Output::dv}) add(output, !cached);
+  add(Output::dbias, !cached && p.mask.adds_bias());
+  add(Output::dsinks, !cached && p.sinks);
+  for (const Output output : {Output::dmem_k, Output::dmem_v})
+    add(output, !cached && p.memory_kv > 0);
+  return outputs;
+}
+
 inline void add_steps(Case& c) {
   c.cache = Cache{any_of<CacheKind>(), 0, 0};
   c.cache->positions = any_of<Positions>();
@@ -98,6 +113,8 @@ inline void make_recurrent(Case& c) {
   p.memory_kv = 0;
   p.bias_order = plain.bias_order;
   p.fully_masked = plain.fully_masked;
+  p.dropout_keep = plain.dropout_keep;
+  p.outputs = plain.outputs;
   p.mask.rules = {{find_rule("causal"), {}}};
   if (!c.cached() && between(0, 1) == 1)
     p.mask.rules.push_back({find_rule("documents"), {parts_of(p.kv_len)}});
@@ -129,6 +146,8 @@ inline Case random_case(bool cached = between(0, 2) == 0) {
   p.bias_order = any_of<BiasOrder>();
   p.fully_masked = any_of<FullyMasked>();
   p.mask = random_mask(p, cached);
+  if (!cached && between(0, 3) == 0) p.dropout_keep = between(1, 99);
+  p.outputs = random_outputs(p, cached);
   c.data = {*rc::gen::arbitrary<uint64_t>(), any_of<Distribution>(), any_of<NonFinite>()};
   if (cached) add_steps(c);
   if (between(0, 4) == 0) make_recurrent(c);

@@ -175,5 +175,30 @@ TEST(Diagnose, TheTableNamesEveryCauseOnce) {
   }
 }
 
+TEST(Diagnose, SaysWhereAGradientIsWrong) {
+  Case c = samples::small_case();
+  c.problem.outputs = {Output::out, Output::dk};
+  Outcome outcome = samples::right_outcome(c);
+  // dk [2, 2, 11, 16]: key 3 of every head and row.
+  for (int64_t head = 0; head < 4; ++head)
+    for (int64_t d = 0; d < 16; ++d)
+      outcome.steps[0].more[Output::dk].as<float>()[(head * 11 + 3) * 16 + d] += 1;
+  const std::vector<Cause> causes = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes.back().name, "location");
+  EXPECT_EQ(causes.back().words, "64 of 704 elements of dk are wrong: key 3 of 11.");
+}
+
+TEST(Diagnose, NamesWhatABackwardPassForgot) {
+  Case c = samples::small_case(R"({"align":"top_left","rules":[{"rule":"causal"}]})");
+  c.problem.softcap = 2;
+  c.problem.outputs = {Output::out, Output::dq, Output::dk};
+  Case slipped = c;
+  slipped.problem.slip = Slip::no_softcap_slope;
+  const std::vector<Cause> causes = diagnose(samples::as_if(c, slipped));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0].name, "grad-without-softcap-slope");
+}
+
 }  // namespace
 }  // namespace attnfuzz

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "fuzz/elements.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -15,18 +17,6 @@ double ratio(double got, double want, double bound) {
   return bound > 0 ? error / bound : std::numeric_limits<double>::infinity();
 }
 
-/// Visits a [batch, heads, len, dim] tensor in the order of the layout.
-template <class Visit>
-void for_each_element(const Shape& shape, Layout layout, Visit visit) {
-  const size_t heads = layout == Layout::bhsd ? 1 : 2, len = layout == Layout::bhsd ? 2 : 1;
-  int64_t at[4];
-  size_t n = 0;
-  for (at[0] = 0; at[0] < shape[0]; ++at[0])
-    for (at[1] = 0; at[1] < shape[1]; ++at[1])
-      for (at[2] = 0; at[2] < shape[2]; ++at[2])
-        for (at[3] = 0; at[3] < shape[3]; ++at[3]) visit(n++, at[0], at[heads], at[len], at[3]);
-}
-
 }  // namespace
 
 std::vector<ElementError> element_errors(const Case& c, const Examination& examination) {
@@ -35,15 +25,19 @@ std::vector<ElementError> element_errors(const Case& c, const Examination& exami
   if (outputs.empty()) return errors;
   const Answer expected = answer(c, make_inputs(c), examination.precision);
   for (size_t s = 0; s < std::min(outputs.size(), expected.steps.size()); ++s) {
-    const StepAnswer& want = expected.steps[s];
-    if (outputs[s].out.shape != want.shape || want.shape.size() != 4) continue;
-    const std::vector<double> got = outputs[s].out.to_doubles();
-    for_each_element(want.shape, c.problem.layout,
-                     [&](size_t n, int64_t b, int64_t h, int64_t i, int64_t d) {
-                       if (std::isinf(want.bound[n])) return;
-                       errors.push_back({static_cast<int64_t>(s), b, h, i, d, got[n], want.out[n],
-                                         ratio(got[n], want.out[n], want.bound[n])});
-                     });
+    for (const WantedOutput& want : wanted_outputs(c, expected.steps[s])) {
+      const Tensor* given = given_output(outputs[s], want.output);
+      const bool looked_at = want.output == examination.verdict.worst.output;
+      if (!looked_at || given == nullptr || given->shape != *want.shape) continue;
+      const std::vector<double> got = given->to_doubles();
+      for (size_t n = 0; n < got.size(); ++n) {
+        const double bound = (*want.bound)[n], right = (*want.values)[n];
+        if (std::isinf(bound)) continue;
+        const WorstElement at = element_place(c, want, s, n);
+        errors.push_back(
+            {at.step, at.b, at.h, at.i, at.d, got[n], right, ratio(got[n], right, bound)});
+      }
+    }
   }
   return errors;
 }

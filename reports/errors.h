@@ -14,8 +14,9 @@ struct ElementError {
   bool wrong() const { return ratio > 1; }
 };
 
-/// A target's output held against the oracle's answer, element by element. Unchecked elements and
-/// steps with another shape are left out.
+/// A target's output held against the oracle's answer, element by element: the output that the
+/// verdict's worst element is in (coordinates: element_place()). Unchecked elements and steps with
+/// another shape are left out.
 std::vector<ElementError> element_errors(const Case& c, const Examination& examination);
 
 /// The keys that a query sees (memory keys not counted), for a case without a cache.

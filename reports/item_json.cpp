@@ -51,13 +51,32 @@ std::vector<std::byte> from_hex(const std::string& digits) {
   return bytes;
 }
 
+Json tensor_json(const Tensor& tensor) {
+  Json json{{"dtype", name(tensor.dtype)}, {"shape", tensor.shape}};
+  if (tensor.bytes.size() <= kMostBytes) json["bytes"] = hex(tensor.bytes);
+  return json;
+}
+
+/// Without elements where they were not kept.
+Tensor to_tensor(const Json& json) {
+  Tensor tensor;
+  tensor.dtype = to_enum<DType>(json.at("dtype"));
+  if (!json.contains("bytes")) return tensor;
+  tensor.shape = json.at("shape").get<Shape>();
+  tensor.bytes = from_hex(json.at("bytes").get_ref<const std::string&>());
+  const auto wanted = static_cast<size_t>(tensor.size() * info(tensor.dtype).bytes);
+  if (tensor.bytes.size() != wanted) throw std::invalid_argument("wrong number of bytes");
+  return tensor;
+}
+
 Json outcome_json(const Outcome& outcome, bool with_outputs) {
   Json json{{"status", name(outcome.status)}, {"text", text::clean(outcome.text)}};
   json["steps"] = Json::array();
   if (!with_outputs) return json;
   for (const StepOutput& step : outcome.steps) {
-    Json each{{"dtype", name(step.out.dtype)}, {"shape", step.out.shape}};
-    if (step.out.bytes.size() <= kMostBytes) each["bytes"] = hex(step.out.bytes);
+    Json each = tensor_json(step.out);
+    for (const auto& [output, tensor] : step.more)
+      each["more"][std::string(name(output))] = tensor_json(tensor);
     each["lengths"] = step.lengths;
     if (!step.positions.empty()) each["positions"] = step.positions;
     if (step.capacity) each["capacity"] = *step.capacity;
@@ -70,13 +89,10 @@ Outcome to_outcome(const Json& json) {
   Outcome outcome{to_enum<Status>(json.at("status")), json.at("text").get<std::string>(), {}};
   for (const Json& each : json.at("steps")) {
     StepOutput step;
-    step.out.dtype = to_enum<DType>(each.at("dtype"));
-    if (each.contains("bytes")) {
-      step.out.shape = each.at("shape").get<Shape>();
-      step.out.bytes = from_hex(each.at("bytes").get_ref<const std::string&>());
-      const auto wanted = static_cast<size_t>(step.out.size() * info(step.out.dtype).bytes);
-      if (step.out.bytes.size() != wanted) throw std::invalid_argument("wrong number of bytes");
-    }
+    step.out = to_tensor(each);
+    if (each.contains("more"))
+      for (const auto& [output, tensor] : each.at("more").items())
+        step.more[to_enum<Output>(Json(output))] = to_tensor(tensor);
     step.lengths = each.at("lengths").get<std::vector<int64_t>>();
     step.positions = each.value("positions", step.positions);
     if (each.contains("capacity")) step.capacity = each.at("capacity").get<int64_t>();
@@ -98,6 +114,7 @@ Json verdict_json(const Verdict& v) {
                    {"got", number(w.got)},
                    {"want", number(w.want)},
                    {"bound", number(w.bound)}};
+  if (w.output != Output::out) json["worst"]["output"] = name(w.output);
   json["fits"] = Json::array();
   for (const Alternative* fit : v.fits) json["fits"].push_back(fit->name);
   if (v.relation != nullptr) json["relation"] = v.relation->name;
@@ -116,6 +133,7 @@ Verdict to_verdict(const Json& json) {
   v.worst = {w.at("step").get<int64_t>(), w.at("b").get<int64_t>(), w.at("h").get<int64_t>(),
              w.at("i").get<int64_t>(),    w.at("d").get<int64_t>(), to_number(w.at("got")),
              to_number(w.at("want")),     to_number(w.at("bound"))};
+  if (w.contains("output")) v.worst.output = to_enum<Output>(w.at("output"));
   for (const Json& fit : json.at("fits"))  // one that is gone from the table is left out
     for (const Alternative& each : alternatives())
       if (fit.get_ref<const std::string&>() == each.name) v.fits.push_back(&each);

@@ -79,6 +79,22 @@ TEST(ItemJson, ARelationComesBack) {
   EXPECT_THROW(item_from_json(other, "test"), InputError);
 }
 
+TEST(ItemJson, KeepsAllOutputs) {
+  Case c = samples::window_case();
+  c.problem.outputs = {Output::out, Output::lse, Output::dk};
+  Outcome outcome = samples::right_outcome(c);
+  outcome.steps[0].more[Output::dk].as<float>()[5] += 1;
+  const Finding f = samples::finding(c, outcome);
+  ASSERT_EQ(f.last.verdict.worst.output, Output::dk);
+  const Finding back = item_from_json(item_to_json(samples::item(f)), "test").finding;
+  EXPECT_EQ(back.last.verdict.worst.output, Output::dk);
+  ASSERT_EQ(back.last.outcome.steps[0].more.size(), 2u);
+  for (const auto& [output, tensor] : outcome.steps[0].more) {
+    EXPECT_EQ(back.last.outcome.steps[0].more.at(output).dtype, tensor.dtype);
+    EXPECT_EQ(back.last.outcome.steps[0].more.at(output).bytes, tensor.bytes);
+  }
+}
+
 TEST(ItemJson, HostileTextBecomesPlain) {
   const Finding f = samples::error_finding(samples::small_case(), "a\x1b[31mb\xFF\x01 \"]]>\n");
   const Report::Item back = item_from_json(item_to_json(samples::item(f)), "test");

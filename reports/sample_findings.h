@@ -46,6 +46,9 @@ inline Outcome right_outcome(const Case& c) {
     if (!step.shape.empty())
       output.out = Tensor::from_doubles(c.problem.dtype, step.shape, step.out);
     output.lengths = step.lengths;
+    for (const MoreAnswer& more : step.more)
+      output.more[more.output] = Tensor::from_doubles(output_spec(c.problem, more.output, 0).dtype,
+                                                      more.shape, more.values);
     outcome.steps.push_back(std::move(output));
   }
   return outcome;

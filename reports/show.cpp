@@ -86,6 +86,12 @@ std::string state_words(const Case& c) {
       p.scale ? text::number(*p.scale) : fmt::format("1/sqrt({})", p.head_dim), data_words(c.data));
 }
 
+std::string outputs_text(const Problem& p) {
+  std::vector<std::string> words;
+  for (const Output output : p.outputs) words.emplace_back(name(output));
+  return text::list(words);
+}
+
 std::string option_words(const Case& c) {
   const Problem& p = c.problem;
   if (p.recurrent()) return state_words(c);
@@ -100,6 +106,10 @@ std::string option_words(const Case& c) {
   if (p.memory_kv > 0)
     words += fmt::format("{} with learned values come before all others; every query sees them.\n",
                          text::count(p.memory_kv, "memory key"));
+  if (p.has_dropout())
+    words += fmt::format("Dropout keeps {}% of the weights, and divides them by that.\n",
+                         p.dropout_keep);
+  if (p.outputs.size() > 1) words += fmt::format("Asked for: {}.\n", outputs_text(p));
   if (!p.mask.rules.empty())
     words += fmt::format("A row that sees no key gives {}.\n",
                          kFullyMasked[static_cast<size_t>(p.fully_masked)]);
@@ -163,6 +173,8 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
   if (p.scale) rows.emplace_back("scale", text::number(*p.scale));
   if (p.softcap > 0) rows.emplace_back("softcap", text::number(p.softcap));
   if (p.sinks) rows.emplace_back("sinks", "yes");
+  if (p.has_dropout()) rows.emplace_back("dropout_keep", fmt::format("{}%", p.dropout_keep));
+  if (p.outputs.size() > 1) rows.emplace_back("outputs", outputs_text(p));
   if (p.num_heads != p.num_kv_heads) rows.emplace_back("head_map", name(p.head_map));
   if (p.softcap > 0 && p.mask.adds_bias()) rows.emplace_back("bias_order", name(p.bias_order));
   if (!p.mask.rules.empty()) rows.emplace_back("fully_masked", name(p.fully_masked));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "fuzz/elements.h"
 #include "fuzz/relations/relation.h"
 #include "fuzz/signature.h"
 #include "oracle/case_io.h"
@@ -48,11 +49,14 @@ std::string worst_words(const Finding& finding) {
   const WorstElement& w = v.worst;
   const std::string step =
       finding.shrunk.c.cached() ? fmt::format("step {}, ", w.step) : std::string();
+  const std::string where =
+      w.output == Output::out
+          ? fmt::format("batch row {}, head {}, query {}, element {}", w.b, w.h, w.i, w.d)
+          : place_text(w);
   return fmt::format(
-      " {} of {} elements are outside their bound. The worst is at {}batch row {}, "
-      "head {}, query {}, element {}: got {:.9g}, expected {:.9g}, allowed error "
-      "{:.3g}.",
-      v.wrong, v.checked, step, w.b, w.h, w.i, w.d, w.got, w.want, w.bound);
+      " {} of {} elements are outside their bound. The worst is at {}{}: got {:.9g}, expected "
+      "{:.9g}, allowed error {:.3g}.",
+      v.wrong, v.checked, step, where, w.got, w.want, w.bound);
 }
 
 std::string place(const Finding& finding) {

@@ -27,7 +27,8 @@ typedef enum attnfuzz_status {
 
 /* What is asked for. Valid during the call only. New options come as new names, so this struct
  * stays. Names of options (integer, number, word, list):
- *   number  scale (never absent: 1/sqrt(head_dim) by default), softcap (0: off)
+ *   number  scale (never absent: 1/sqrt(head_dim) by default), softcap (0: off), dropout_keep (the
+ *           probability that a weight is kept; 1: no dropout)
  *   word    kind (softmax linear retnet ssd delta gated_delta: see oracle/linear/kinds.h),
  *           dtype (f64 f32 f16 bf16 e4m3 e5m2), layout (bhsd bshd), head_map (grouped interleaved),
  *           bias_order (after_softcap before_softcap), fully_masked (zero nan uniform any),
@@ -59,6 +60,12 @@ struct attnfuzz_call {
    *   gate [batch, num_kv_heads, kv_len, head_dim] (kind linear) or [batch, num_kv_heads, kv_len],
    *   beta [batch, num_kv_heads, kv_len]: of kinds other than softmax
    *   sinks [num_heads]     mem_k [num_kv_heads, memory_kv, head_dim]     mem_v likewise
+   *   dropout [batch, num_heads, q_len, memory_kv + kv_len], 1: kept. Then out is Σ p dropout v /
+   *   dropout_keep instead of Σ p v.
+   * Where a case asks for more than out, the tensors to write it to, and for gradients grad_out:
+   *   grad_out as out;   dq, dk, dv, dbias, dsinks, dmem_k, dmem_v as their inputs
+   *   lse [batch, num_heads, q_len]: log of the softmax's denominator, kDLFloat 32 (64 for f64)
+   *
    * In a cache step k, v, gate and beta hold its q_len new tokens. Elements have the case's dtype:
    * kDLFloat 16, 32 and 64, kDLBfloat 16, and the 8-bit floats as kDLUInt 8. */
   const DLTensor* (*tensor)(const attnfuzz_call*, const char* name);
@@ -82,7 +89,8 @@ typedef struct attnfuzz_target {
   const char* about;        /* one line */
   const char* capabilities; /* what it supports, as JSON: see targets/capabilities.h */
 
-  /* Writes all of `out`. NULL for a target that has a cache only (sizes: "steps": [1, …]). */
+  /* Writes all of `out`, and of what else is asked for. NULL for a target that has a cache only
+   * (sizes: "steps": [1, …]). */
   attnfuzz_status (*attention)(const attnfuzz_call*);
 
   /* The cache, where capabilities have a "cache:…" feature; else all NULL.

@@ -152,6 +152,10 @@ bool Capabilities::has(std::string_view feature) const {
   return std::binary_search(features.begin(), features.end(), feature);
 }
 
+bool Capabilities::has(Property property) const {
+  return std::find(properties.begin(), properties.end(), property) != properties.end();
+}
+
 Precision Capabilities::precision_of(DType dtype) const {
   const auto declared = precision.find(dtype);
   return declared != precision.end() ? declared->second : default_precision(dtype);

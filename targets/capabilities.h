@@ -16,17 +16,27 @@ struct SizeRange {
   int64_t min = 1, max = 64, multiple_of = 1;
 };
 
+/// What holds for a target beyond the values: each is demanded of those that declare it.
+enum class Property : uint8_t {
+  deterministic,    ///< the same input gives the same bits
+  batch_invariant,  ///< what a batch row gives does not depend on the other rows
+};
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<Property>{"deterministic",
+                                                                    "batch_invariant"};
+
 /// What a target claims, as data. A case is inside when its sizes are in the ranges, its features()
 /// are all declared, and no exclusion or missing requirement applies.
 ///   {"sizes": {"batch": [1, 8], "head_dim": [8, 64, 8]}, "equal": [["q_len", "kv_len"]],
 ///    "features": ["dtype:f32", "rule:causal", "gqa"], "excludes": [["softcap", "rule:bias"]],
 ///    "requires": [["rule:window", "rule:causal"]],
 ///    "precision": {"f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 4}}, "max_rules": 2,
-///    "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 64]}}
-/// Without "kind:softmax" but with other kinds ("kind:linear") it claims those alone.
-/// Sizes not named are fixed to 1 (memory_kv, steps, capacity, page_size: 0). In a cached case
-/// q_len is each step's, kv_len the most tokens that a row ever holds. `tiles` are edges worth
-/// aiming at.
+///    "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 64]},
+///    "properties": ["deterministic"]}
+/// A target that leaves out "properties" is held to be deterministic. Without "kind:softmax" but
+/// with other kinds ("kind:linear") it claims those alone. Sizes not named are fixed to 1
+/// (memory_kv, steps, capacity, page_size: 0). In a cached case q_len is each step's, kv_len the
+/// most tokens that a row ever holds. `tiles` are edges worth aiming at.
 struct Capabilities {
   std::map<std::string, SizeRange> sizes;
   std::vector<std::pair<std::string, std::string>> equal;
@@ -37,8 +47,10 @@ struct Capabilities {
   std::map<std::string, std::vector<int64_t>> tiles;
   std::map<std::string, SizeRange> params;
   int64_t max_rules = 3;
+  std::vector<Property> properties{Property::deterministic};
 
   bool has(std::string_view feature) const;
+  bool has(Property property) const;
   Precision precision_of(DType dtype) const;
   /// Empty if the case is inside; else the first reason why not ("head_dim 7 is not in [8, 64] by
   /// 8").

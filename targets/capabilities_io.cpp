@@ -81,9 +81,10 @@ void add_words(std::vector<std::string>& known, std::string_view prefix) {
 
 const std::vector<std::string>& feature_words() {
   static const std::vector<std::string> words = [] {
-    std::vector<std::string> known{"gqa",        "mqa",   "cross",   "longer_q",
-                                   "head_dim_v", "scale", "softcap", "sinks",
-                                   "memory_kv",  "empty", "ragged",  "ragged_left"};
+    std::vector<std::string> known{"gqa",    "mqa",         "cross",  "longer_q",  "head_dim_v",
+                                   "scale",  "softcap",     "sinks",  "memory_kv", "empty",
+                                   "ragged", "ragged_left", "dropout"};
+    known.insert(known.end(), names_of<Output>.begin() + 1, names_of<Output>.end());
     add_words<ProblemKind>(known, "kind");
     add_words<DType>(known, "dtype");
     add_words<Layout>(known, "layout");
@@ -240,6 +241,12 @@ constexpr Key keys[] = {
        c.params = read_ranges(n, params_known(), "a rule's parameter");
      }},
     {"max_rules", [](const Node& n, Capabilities& c) { c.max_rules = n.integer(0); }},
+    {"properties",
+     [](const Node& n, Capabilities& c) {
+       c.properties.clear();
+       for (const std::string& word : read_words(n, words_of<Property>(), "a property"))
+         c.properties.push_back(*parse_name<Property>(word));
+     }},
 };
 
 }  // namespace

@@ -43,6 +43,9 @@ std::string write_capabilities(const Capabilities& capabilities) {
   out["max_rules"] = capabilities.max_rules;
   out["tiles"] = capabilities.tiles;
   out["params"] = ranges(capabilities.params);
+  out["properties"] = Json::array();
+  for (const Property property : capabilities.properties)
+    out["properties"].push_back(name(property));
   return out.dump();
 }
 

@@ -1,8 +1,10 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "oracle/case.h"
 #include "oracle/tensor.h"
 
 namespace attnfuzz {
@@ -19,6 +21,7 @@ struct StepOutput {
   std::vector<int64_t> lengths = {};     ///< tokens that each row holds
   std::vector<int64_t> positions = {};   ///< where each row's next token will stand
   std::optional<int64_t> capacity = {};  ///< tokens that a row can hold; 0: no limit
+  std::map<Output, Tensor> more = {};    ///< what the case asks for beside out
 };
 
 /// What a target did with a case. `steps` holds what was done before an error too.

@@ -140,7 +140,7 @@ class Plugin : public Target {
     PluginCall call(c);
     call.set_inputs(inputs);
     Outcome outcome = guarded(call, [&] { return entry_.attention(call.get()); });
-    if (outcome.status == Status::ok) outcome.steps.push_back({call.output(), {}});
+    if (outcome.status == Status::ok) outcome.steps.push_back(call.output());
     return outcome;
   }
 
@@ -160,8 +160,9 @@ class Plugin : public Target {
       });
       outcome.status = step.status;
       outcome.text = std::move(step.text);
-      if (outcome.status == Status::ok)
-        outcome.steps.push_back({call.output(), std::move(lengths)});
+      if (outcome.status != Status::ok) break;
+      outcome.steps.push_back(call.output());
+      outcome.steps.back().lengths = std::move(lengths);
     }
     entry_.cache_close(cache);
     return outcome;

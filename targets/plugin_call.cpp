@@ -73,6 +73,7 @@ PluginCall::PluginCall(const Case& c) : case_(c) {
   options_ = {{"kind", name(p.kind)},
               {"scale", p.scale_value()},
               {"softcap", p.softcap},
+              {"dropout_keep", static_cast<double>(p.dropout_keep) / 100},
               {"dtype", name(p.dtype)},
               {"layout", name(p.layout)},
               {"head_map", name(p.head_map)},
@@ -142,24 +143,28 @@ void PluginCall::set_mask(const Mask& mask) {
 }
 
 void PluginCall::add(const std::string& name, const Tensor& input) {
-  Shape shape = input.shape, strides = compact_strides(shape);
-  const bool of_tokens = name.size() == 1 || name == "gate" || name == "beta";  // q, k, v
-  if (of_tokens && case_.problem.layout == Layout::bshd) {
+  add(name, input.dtype, input.shape, input.bytes.data());
+}
+
+/// `source` is null for an output.
+void PluginCall::add(std::string_view name, DType dtype, Shape shape, const void* source) {
+  static constexpr std::string_view by_layout[] = {"q",   "k",        "v",  "gate", "beta",
+                                                   "out", "grad_out", "dq", "dk",   "dv"};
+  Shape strides = compact_strides(shape);
+  if (case_.problem.layout == Layout::bshd &&
+      std::find(std::begin(by_layout), std::end(by_layout), name) != std::end(by_layout)) {
     swap_heads_and_len(shape);
     swap_heads_and_len(strides);
   }
-  tensors_.emplace(
-      std::piecewise_construct, std::forward_as_tuple(name),
-      std::forward_as_tuple(dl_dtype(input.dtype), shape, strides, input.bytes.data()));
+  tensors_.emplace(std::piecewise_construct, std::forward_as_tuple(name),
+                   std::forward_as_tuple(dl_dtype(dtype), shape, strides, source));
 }
 
-void PluginCall::add_out() {
-  const Shape logical{call_.batch, call_.num_heads, call_.q_len, call_.head_dim_v};
-  Shape strides = compact_strides(
-      shape_in(case_.problem.layout, call_.batch, call_.num_heads, call_.q_len, call_.head_dim_v));
-  if (case_.problem.layout == Layout::bshd) swap_heads_and_len(strides);
-  tensors_.emplace(std::piecewise_construct, std::forward_as_tuple("out"),
-                   std::forward_as_tuple(dl_dtype(case_.problem.dtype), logical, strides, nullptr));
+void PluginCall::add_outputs() {
+  for (const Output output : case_.problem.outputs) {
+    const OutputSpec spec = output_spec(case_.problem, output, call_.q_len);
+    add(name(output), spec.dtype, spec.shape, nullptr);
+  }
 }
 
 void PluginCall::add_seen(const Tensor& mask) {
@@ -179,7 +184,7 @@ void PluginCall::set_inputs(const Inputs& inputs) {
     else
       add(name, tensor);
   }
-  add_out();
+  add_outputs();
 }
 
 void PluginCall::set_step(size_t index, const Inputs& inputs) {
@@ -203,7 +208,7 @@ void PluginCall::set_step(size_t index, const Inputs& inputs) {
       add(name.substr(0, name.size() - suffix.size()), tensor);
     if (name.find('.') == std::string::npos) add(name, tensor);  // sinks, memory
   }
-  if (step.has_tokens()) add_out();
+  if (step.has_tokens()) add_outputs();
 }
 
 std::string PluginCall::damage() const {
@@ -213,14 +218,21 @@ std::string PluginCall::damage() const {
   return {};
 }
 
-Tensor PluginCall::output() const {
-  const auto out = tensors_.find("out");
-  if (out == tensors_.end()) return {};
-  Tensor result(case_.problem.dtype, shape_in(case_.problem.layout, call_.batch, call_.num_heads,
-                                              call_.q_len, call_.head_dim_v));
-  if (out->second.bytes() > 0)
-    std::memcpy(result.bytes.data(), out->second.data(), out->second.bytes());
-  return result;
+StepOutput PluginCall::output() const {
+  StepOutput step;
+  for (const Output output : case_.problem.outputs) {
+    const auto found = tensors_.find(name(output));
+    if (found == tensors_.end()) continue;  // a step without tokens
+    const OutputSpec spec = output_spec(case_.problem, output, call_.q_len);
+    Tensor tensor(spec.dtype, spec.shape);
+    if (found->second.bytes() > 0)
+      std::memcpy(tensor.bytes.data(), found->second.data(), found->second.bytes());
+    if (output == Output::out)
+      step.out = std::move(tensor);
+    else
+      step.more[output] = std::move(tensor);
+  }
+  return step;
 }
 
 }  // namespace attnfuzz

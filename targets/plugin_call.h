@@ -9,6 +9,7 @@
 #include "oracle/inputs.h"
 #include "targets/attnfuzz_target.h"
 #include "targets/guarded_memory.h"
+#include "targets/outcome.h"
 
 namespace attnfuzz {
 
@@ -49,8 +50,8 @@ class PluginCall {
   const std::string& text() const { return text_; }
   /// The first tensor that was damaged, in words; empty if none.
   std::string damage() const;
-  /// "out" in the case's layout; of a step without tokens an empty tensor.
-  Tensor output() const;
+  /// "out" in the case's layout, of a step without tokens an empty tensor; and what else is asked.
+  StepOutput output() const;
 
   using Option = std::variant<int64_t, double, std::string_view, std::vector<int64_t>>;
   using Options = std::map<std::string, Option, std::less<>>;
@@ -65,8 +66,9 @@ class PluginCall {
   const T* option(const char* name) const;
   void set_mask(const Mask& mask);
   void add(const std::string& name, const Tensor& input);
+  void add(std::string_view name, DType dtype, Shape shape, const void* source);
   void add_seen(const Tensor& mask);
-  void add_out();
+  void add_outputs();
 
   const Case& case_;
   attnfuzz_call call_{};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "oracle/case_io.h"
 
@@ -92,6 +93,19 @@ Tensor copy_out(const Placed& placed, SharedMemory& memory) {
   return tensor;
 }
 
+/// A tensor of a reply, which may be no larger than what is left of `limit`.
+Tensor take(const Json& json, size_t& limit, SharedMemory& memory) {
+  const Placed placed = parse_placed(json, limit);
+  limit -= placed.bytes;
+  return copy_out(placed, memory);
+}
+
+Output output_named(const std::string& word) {
+  const std::optional<Output> output = parse_name<Output>(word);
+  if (!output || *output == Output::out) throw ProtocolError("unknown output " + word);
+  return *output;
+}
+
 TargetInfo parse_info(const Json& json, const std::string& where) {
   TargetInfo target;
   target.name = value<std::string>(json, "name");
@@ -175,15 +189,15 @@ Outcome parse_reply(std::string_view line, uint64_t id, size_t limit, SharedMemo
   outcome.text = value<std::string>(message, "text");
   for (const Json& step : member(message, "steps")) {
     StepOutput output;
-    if (const Json& out = member(step, "out"); !out.is_null()) {
-      const Placed placed = parse_placed(out, limit);
-      limit -= placed.bytes;
-      output.out = copy_out(placed, memory);
-    }
+    if (const Json& out = member(step, "out"); !out.is_null())
+      output.out = take(out, limit, memory);
     output.lengths = value<std::vector<int64_t>>(step, "lengths");
     if (step.contains("positions"))
       output.positions = value<std::vector<int64_t>>(step, "positions");
     if (step.contains("capacity")) output.capacity = value<int64_t>(step, "capacity");
+    if (step.contains("more"))
+      for (const auto& [key, placed] : step.at("more").items())
+        output.more[output_named(key)] = take(placed, limit, memory);
     outcome.steps.push_back(std::move(output));
   }
   return outcome;
@@ -207,14 +221,20 @@ Request parse_request(std::string_view line, SharedMemory& memory) {
 std::string write_reply(const Request& request, const Outcome& outcome, SharedMemory& memory) {
   size_t offset = request.free;
   Json steps = Json::array();
+  const auto put = [&](const Tensor& tensor) {
+    Json placed = write_placed(tensor, offset);
+    const size_t bytes = tensor.bytes.size();
+    if (bytes > 0) std::memcpy(memory.reach(offset + bytes) + offset, tensor.bytes.data(), bytes);
+    offset = aligned(offset + bytes);
+    return placed;
+  };
   for (const StepOutput& step : outcome.steps) {
-    Json written{{"out", write_placed(step.out, offset)}, {"lengths", step.lengths}};
+    Json written{{"out", put(step.out)}, {"lengths", step.lengths}};
+    for (const auto& [output, tensor] : step.more)
+      written["more"][std::string(name(output))] = put(tensor);
     if (!step.positions.empty()) written["positions"] = step.positions;
     if (step.capacity) written["capacity"] = *step.capacity;
     steps.push_back(std::move(written));
-    const size_t bytes = step.out.bytes.size();
-    if (bytes > 0) std::memcpy(memory.reach(offset + bytes) + offset, step.out.bytes.data(), bytes);
-    offset = aligned(offset + bytes);
   }
   return dump({{"id", request.id},
                {"status", name(outcome.status)},

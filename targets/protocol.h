@@ -20,8 +20,9 @@ namespace attnfuzz {
 ///              "free": OFFSET}
 ///   worker:   {"id": 7, "status": "ok", "text": "", "steps": [{"out": ["f32", [2, 4, 8, 16],
 ///   OFFSET]
-///              or null, "lengths": [5, 3], "positions": [5, 3], "capacity": 64}, …]}
-///              "positions" and "capacity" only where the target gives them
+///              or null, "more": {"lse": ["f32", [2, 4, 8], OFFSET], "dq": …}, "lengths": [5, 3],
+///              "positions": [5, 3], "capacity": 64}, …]}
+///              "more", "positions" and "capacity" only where the target gives them
 /// Status words are those of Status. The worker ends when the socket is closed.
 inline constexpr int protocol_version = 1;
 inline constexpr size_t tensor_alignment = 64;

@@ -34,6 +34,10 @@ int main(int argc, char** argv) try {
         dump(fmt::format("out.{}", n), "f8", step.shape, step.out);
         dump(fmt::format("bound.{}", n), "f8", step.shape, step.bound);
       }
+      for (const MoreAnswer& more : step.more) {
+        dump(fmt::format("{}.{}", name(more.output), n), "f8", more.shape, more.values);
+        dump(fmt::format("{}.bound.{}", name(more.output), n), "f8", more.shape, more.bound);
+      }
       const int64_t rows[] = {static_cast<int64_t>(step.lengths.size())};
       dump(fmt::format("lengths.{}", n), "i8", rows, step.lengths);
     }

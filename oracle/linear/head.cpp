@@ -10,11 +10,6 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr int64_t largest_chunk = 256;  // over which a target may sum up gates
 
-/// (1 + u)^k − 1
-double growth(double u, double k) {
-  return std::expm1(k * std::log1p(u));
-}
-
 /// e^x − 1, or a little more.
 double exponential_growth(double x) {
   return x <= 1 ? x + x * x : std::expm1(x);

@@ -22,8 +22,10 @@ constexpr std::string_view allowed[] = {"rule:causal",           "rule:documents
                                         "cache:dynamic",         "nonfinite:none",
                                         "nonfinite:nan_padding", "nonfinite:inf_padding"};
 constexpr std::string_view refused[] = {
-    "cross",  "longer_q", "softcap", "sinks",      "memory_kv",  "bias_order:", "fully_masked:",
-    "align:", "rule:",    "cache:",  "nonfinite:", "positions:", "step:crop",   "step:evict"};
+    "cross",   "longer_q", "softcap", "sinks",      "memory_kv",  "bias_order:", "fully_masked:",
+    "align:",  "rule:",    "cache:",  "nonfinite:", "positions:", "step:crop",   "step:evict",
+    "dropout", "lse",      "dq",      "dk",         "dv",         "dbias",       "dsinks",
+    "dmem_k",  "dmem_v"};
 
 }  // namespace
 

@@ -148,15 +148,31 @@ std::vector<Cause> tile_causes(const Spread& s) {
 
 }  // namespace
 
+namespace {
+
+/// What WorstElement's i and d are in an output.
+struct AxisNames {
+  std::string_view i, d;
+};
+AxisNames axis_names(Output output) {
+  const bool keys = output == Output::dk || output == Output::dv || output == Output::dmem_k ||
+                    output == Output::dmem_v;
+  return {keys ? "key" : "query", output == Output::dbias ? "key" : "element"};
+}
+
+}  // namespace
+
 /// Looks at the case as it was first found, where tiles and rows still show; at the shrunk case
 /// where the first output is not at hand.
 std::vector<Cause> causes_from_location(const Finding& finding) {
   const bool use_first = !finding.first.outcome.steps.empty();
   const Case& c = use_first ? finding.original : finding.shrunk.c;
-  const std::vector<ElementError> errors =
-      element_errors(c, use_first ? finding.first : finding.last);
+  const Examination& examination = use_first ? finding.first : finding.last;
+  const std::vector<ElementError> errors = element_errors(c, examination);
+  const Output output = examination.verdict.worst.output;
+  const AxisNames names = axis_names(output);
   Spread steps{"step", {}, {}}, batch{"batch row", {}, {}}, heads{"head", {}, {}},
-      queries{"query", {}, {}}, elements{"element", {}, {}};
+      queries{names.i, {}, {}}, elements{names.d, {}, {}};
   std::map<RowKey, bool> rows;
   int64_t wrong = 0;
   for (const ElementError& e : errors) {
@@ -177,19 +193,22 @@ std::vector<Cause> causes_from_location(const Finding& finding) {
     for (Cause& cause : tile_causes(*spread)) causes.push_back(std::move(cause));
   const bool some_rows_right =
       std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
-  if (!c.cached() && some_rows_right)
+  if (!c.cached() && some_rows_right && names.i == "query")
     for (Cause& cause : row_causes(c, rows)) causes.push_back(std::move(cause));
 
   std::vector<std::string> parts;
   for (const Spread* spread : {&steps, &batch, &heads, &queries, &elements})
     if (std::string words = describe(*spread); !words.empty()) parts.push_back(std::move(words));
   const auto total = static_cast<int64_t>(errors.size());
-  causes.push_back({"location", parts.empty()
-                                    ? fmt::format("{} of {} elements are wrong, in every batch "
-                                                  "row, head and query.",
-                                                  wrong, total)
-                                    : fmt::format("{} of {} elements are wrong: {}.", wrong, total,
-                                                  text::list(parts))});
+  const std::string of =
+      output == Output::out ? std::string() : fmt::format(" of {}", attnfuzz::name(output));
+  causes.push_back(
+      {"location", parts.empty()
+                       ? fmt::format("{} of {} elements{} are wrong, in every batch row, head and "
+                                     "{}.",
+                                     wrong, total, of, names.i)
+                       : fmt::format("{} of {} elements{} are wrong: {}.", wrong, total, of,
+                                     text::list(parts))});
   return causes;
 }
 

@@ -262,9 +262,10 @@ int64_t elements_written(const Inputs& inputs, const Answer& right) {
 
 }  // namespace
 
-/// A program that opens the plug-in itself, with the inputs and the right answer written out.
+/// A program that opens the plug-in itself, with the inputs and the right `out` written out; none
+/// where more is asked for.
 Repro plugin_repro(const Case& c, const TargetInfo& target) {
-  if (!is_plugin_name(target.name)) return {};
+  if (!is_plugin_name(target.name) || c.problem.outputs.size() > 1) return {};
   const Inputs inputs = make_inputs(c);
   const DType dtype = c.problem.dtype;
   const Answer right = answer(c, inputs, target.capabilities.precision_of(dtype));

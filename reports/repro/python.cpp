@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "reports/repro/python_arrays.h"
+#include "reports/repro/python_gradients.h"
 #include "reports/repro/python_script.h"
 #include "reports/repro/python_short.h"
 #include "reports/text.h"
@@ -69,6 +70,7 @@ std::string reference(const Case& c, const python::SimpleBound& bound) {
   // Memory keys come first; no rule hides them and no bias is added to them.
   const std::string own = p.memory_kv > 0 ? fmt::format("[..., {}:]", p.memory_kv) : "";
   if (bias_first) out += fmt::format("    s{} += bias\n", own);
+  if (p.softcap > 0 && p.asks_gradients()) out += "    x = s\n";
   if (p.softcap > 0)
     out += fmt::format("    s = {0} * np.tanh(s / {0})\n", text::number(p.softcap));
   if (biased && !bias_first) out += fmt::format("    s{} += bias\n", own);
@@ -93,7 +95,7 @@ std::string reference(const Case& c, const python::SimpleBound& bound) {
   if (p.fully_masked == FullyMasked::any && masked)
     out +=
         fmt::format("    allowed = np.where({}.any(-1, keepdims=True), allowed, np.inf)\n", seen);
-  return out + "    return out, allowed\n\n";
+  return out + (p.asks_gradients() ? python::gradient_reference(c) : "    return out, allowed\n\n");
 }
 
 constexpr std::string_view kCompare = R"(np.seterr(all="ignore")
@@ -116,14 +118,20 @@ sys.exit(1)
 }  // namespace
 
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
-  if (c.cached() || c.problem.recurrent() || !python::has_dtype(c.problem.dtype)) return {};
+  const Problem& p = c.problem;
+  if (c.cached() || p.recurrent() || !python::has_dtype(p.dtype)) return {};
+  const bool more = p.outputs.size() > 1 || p.has_dropout();
+  if (more && (!call.gives_gradients || !python::has_gradient_script(c))) return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);
-  const std::string tensors = "# [batch, heads, len, dim]\n" + arrays(c, inputs);
-  if (const Answer right = answer(c, inputs, precision); python::is_short(right))
+  const std::string tensors = "# [batch, heads, len, dim]\n" + arrays(c, inputs) +
+                              python::gradient_arrays(c, inputs, precision);
+  if (const Answer right = answer(c, inputs, precision); !more && python::is_short(right))
     return python::script(c, target, call, tensors, python::check_once(c, right));
   const python::SimpleBound bound = python::simple_bound(c, inputs, precision);
-  return python::script(c, target, call, tensors, reference(c, bound) + std::string(kCompare));
+  const std::string compare =
+      p.asks_gradients() ? python::gradient_comparison() : std::string(kCompare);
+  return python::script(c, target, call, tensors, reference(c, bound) + compare);
 }
 
 }  // namespace attnfuzz

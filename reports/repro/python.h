@@ -15,10 +15,12 @@ struct PythonCall {
   /// sinks, mem_k, mem_v; returns out [batch, heads, q_len, head_dim_v] as a NumPy array.
   std::string body;
   std::string needs;  ///< "torch"
+  /// The body returns a dict instead where the case asks for gradients: {"out": …, "dq": …}.
+  bool gives_gradients = false;
 };
 
 /// A script with the inputs, the call, a reference in float64 and the comparison. Empty for a case
-/// that such a script cannot hold (a cache, 8-bit floats).
+/// that such a script cannot hold (a cache, 8-bit floats, dropout, a log-sum-exp).
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call);
 
 /// The same for a cached case with the rules causal and window. The body finds `steps`, a list of

@@ -130,7 +130,8 @@ bool is_in_reference(const Case& c) {
 Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
   const bool told = std::all_of(c.steps.begin(), c.steps.end(),
                                 [](const Step& step) { return step.op <= StepOp::reset; });
-  if (!c.cached() || c.problem.recurrent() || !told || !python::has_dtype(c.problem.dtype))
+  if (!c.cached() || c.problem.recurrent() || !told || !python::has_dtype(c.problem.dtype) ||
+      c.problem.outputs.size() > 1)
     return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);

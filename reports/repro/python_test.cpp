@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -118,6 +119,55 @@ std::vector<Case> varied_cases() {
     }
   }
   return cases;
+}
+
+/// Gradients of all kinds, by the script's own formulas, are the oracle's.
+TEST_F(ScriptTest, GradientsAreTheOracles) {
+  if (run(python_interpreter() + " -c 'import numpy'").exit != 0) GTEST_SKIP() << "needs numpy";
+  Case c = samples::small_case(
+      R"({"align":"bottom_right","rules":[{"rule":"causal"},{"rule":"bias","shape":"hqk"}]})");
+  c.problem.layout = Layout::bshd;
+  c.problem.softcap = 2;
+  c.problem.outputs = {Output::out, Output::dq, Output::dk, Output::dv, Output::dbias};
+  for (const HeadMap map : {HeadMap::grouped, HeadMap::interleaved}) {
+    c.problem.head_map = map;
+    const std::string text = script(c, "torch:sdpa-math");
+    const size_t imports = text.find("import torch"), normal = text.find("def normal");
+    const size_t target = text.find("def target"), reference = text.find("def reference");
+    ASSERT_NE(normal, text.npos);
+    const std::string head = text.substr(0, imports) + text.substr(normal, target - normal);
+    const auto with = [&](const std::string& spoil) {
+      return run_script(head +
+                        "def target():\n    found = {name: x for name, (x, _) in "
+                        "reference().items()}\n" +
+                        spoil + "    return found\n\n" + text.substr(reference));
+    };
+    const Ran good = with("");
+    EXPECT_EQ(good.exit, 0) << good.output;
+    EXPECT_NE(good.output.find("right: all of out, dq, dk, dv, dbias"), std::string::npos);
+    const Ran bad = with("    found[\"dk\"][1, 1, 2, 3] += 1\n");
+    EXPECT_EQ(bad.exit, 1);
+    EXPECT_NE(bad.output.find("dk[1, 1, 2, 3] is "), std::string::npos) << bad.output;
+
+    // The values themselves: "wrong" by nothing but the oracle's own.
+    const Answer right = answer(c, make_inputs(c));
+    std::string probe = head + text.substr(reference, text.find("np.seterr") - reference) +
+                        "np.seterr(all='ignore')\nfound = reference()\n";
+    for (const MoreAnswer& more : right.steps[0].more) {
+      const bool by_layout = more.output != Output::dbias;
+      probe += fmt::format("for x in found['{}'][0]{}.ravel(): print(repr(float(x)))\n",
+                           name(more.output), by_layout ? ".swapaxes(1, 2)" : "");
+    }
+    const Ran printed = run_script(probe);
+    ASSERT_EQ(printed.exit, 0) << printed.output;
+    std::istringstream lines(printed.output);
+    for (const MoreAnswer& more : right.steps[0].more)
+      for (const double value : more.values) {
+        double got = 0;
+        ASSERT_TRUE(lines >> got);
+        ASSERT_NEAR(got, value, 1e-12) << name(more.output);
+      }
+  }
 }
 
 /// On cases that the target is right on; with another scale in the reference it is not.

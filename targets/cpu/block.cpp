@@ -160,6 +160,11 @@ void Block<T>::finish() {
     const auto sink = static_cast<Accumulator>(rows_[r].sink);
     Running& running = running_[r];
     const Accumulator max = std::max(running.max, sink);
+    if (rows_[r].lse != nullptr)
+      *rows_[r].lse =
+          max == none
+              ? none
+              : max + std::log(std::exp(running.max - max) * running.sum + std::exp(sink - max));
     if (max == none) {  // fully masked: `out` is still zero
       if (problem_.fully_masked == FullyMasked::nan)
         out.setConstant(std::numeric_limits<Accumulator>::quiet_NaN());

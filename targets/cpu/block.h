@@ -30,6 +30,8 @@ struct QueryRow {
   const std::byte* bias = nullptr;  ///< [kv_len], by key position; null: ALiBi alone
   double alibi = 0;                 ///< slope
   double sink = -std::numeric_limits<double>::infinity();
+  int64_t head = 0, query = 0;  ///< which one it is
+  double* lse = nullptr;        ///< where the log-sum-exp goes; null: not wanted
 };
 
 /// Attention of a block of query rows by the online softmax (Milakov and Gimelshein 2018; Dao et

@@ -17,4 +17,14 @@ Outcome CpuTarget::run(const Case& c, const Inputs& inputs) {
   return compute(c, inputs);
 }
 
+StepOutput empty_output(const Problem& problem) {
+  StepOutput step;
+  for (const Output output : problem.outputs) {
+    const OutputSpec spec = output_spec(problem, output, problem.q_len);
+    Tensor& tensor = output == Output::out ? step.out : step.more[output];
+    tensor = Tensor(spec.dtype, spec.shape);
+  }
+  return step;
+}
+
 }  // namespace attnfuzz

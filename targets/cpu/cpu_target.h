@@ -39,6 +39,9 @@ View<const T> view_in(Layout layout, const Tensor& tensor) {
   return view_in(layout, tensor.shape, tensor.as<T>());
 }
 
+/// All that the problem asks for, as zeros.
+StepOutput empty_output(const Problem& problem);
+
 /// The elements of a tensor that is only there when the case asks for it; null otherwise.
 template <class T>
 const T* optional_data(const Inputs& inputs, std::string_view name) {

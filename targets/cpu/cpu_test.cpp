@@ -58,6 +58,20 @@ class RandomCases {
     p.head_map = any_of<HeadMap>();
     p.bias_order = any_of<BiasOrder>();
     p.fully_masked = any_of<FullyMasked>();
+    if (once_in(4)) p.dropout_keep = 50;
+  }
+
+  /// Everything beside out that there is, half of the time.
+  void ask(Problem& p, const Capabilities& can) {
+    if (once_in(2)) return;
+    const auto add = [&](Output output, bool has) {
+      if (has && can.has(name(output))) p.outputs.push_back(output);
+    };
+    add(Output::lse, true);
+    for (const Output output : {Output::dq, Output::dk, Output::dv}) add(output, true);
+    add(Output::dbias, p.mask.adds_bias());
+    add(Output::dsinks, p.sinks);
+    for (const Output output : {Output::dmem_k, Output::dmem_v}) add(output, p.memory_kv > 0);
   }
 
   ParamValue value(const RuleParam& param, const Problem& p) {
@@ -99,6 +113,7 @@ class RandomCases {
     c.problem.q_len = once_in(2) ? c.problem.kv_len : size();
     c.problem.mask.align = any_of<Align>();
     add_rules(c.problem);
+    ask(c.problem, can);
     fill_data(c.data);
     return c;
   }
@@ -130,23 +145,35 @@ class RandomCases {
   std::mt19937 random_;
 };
 
+/// The first element that is outside its bound, in words; empty if none is.
+std::string wrong(Output output, const Tensor& got, const Shape& shape,
+                  const std::vector<double>& want, const std::vector<double>& bound) {
+  if (got.shape != shape) return fmt::format("{}: shape {}", name(output), to_string(got.shape));
+  const std::vector<double> values = got.to_doubles();
+  for (size_t k = 0; k < values.size(); ++k) {
+    if (std::isinf(bound[k])) continue;
+    const bool good = std::isfinite(want[k]) ? std::abs(values[k] - want[k]) <= bound[k]
+                      : std::isnan(want[k])  ? std::isnan(values[k])
+                                             : values[k] == want[k];
+    if (!good)
+      return fmt::format("{}: element {}: {} instead of {} ± {}", name(output), k, values[k],
+                         want[k], bound[k]);
+  }
+  return {};
+}
+
 /// What is wrong with a step's output; empty if nothing.
 std::string wrong(const StepOutput& got, const StepAnswer& want) {
   if (!want.lengths.empty() && got.lengths != want.lengths)
     return fmt::format("lengths {} instead of {}", to_string(got.lengths), to_string(want.lengths));
   if (want.shape.empty()) return {};
-  if (got.out.shape != want.shape) return "shape " + to_string(got.out.shape);
-  const std::vector<double> out = got.out.to_doubles();
-  for (size_t k = 0; k < out.size(); ++k) {
-    if (std::isinf(want.bound[k])) continue;
-    const bool good = std::isfinite(want.out[k]) ? std::abs(out[k] - want.out[k]) <= want.bound[k]
-                      : std::isnan(want.out[k])  ? std::isnan(out[k])
-                                                 : out[k] == want.out[k];
-    if (!good)
-      return fmt::format("element {}: {} instead of {} ± {}", k, out[k], want.out[k],
-                         want.bound[k]);
+  for (const MoreAnswer& more : want.more) {
+    if (!got.more.contains(more.output)) return fmt::format("no {}", name(more.output));
+    std::string words =
+        wrong(more.output, got.more.at(more.output), more.shape, more.values, more.bound);
+    if (!words.empty()) return words;
   }
-  return {};
+  return wrong(Output::out, got.out, want.shape, want.out, want.bound);
 }
 
 class CpuTargets : public testing::TestWithParam<std::string> {};

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "targets/cpu/cpu.h"
 #include "targets/cpu/cpu_target.h"
+#include "targets/cpu/naive_backward.h"
 
 namespace attnfuzz {
 namespace {
@@ -22,43 +24,35 @@ constexpr std::string_view capabilities = R"({
     "bias_order:after_softcap", "bias_order:before_softcap", "fully_masked:zero",
     "fully_masked:nan", "fully_masked:uniform", "fully_masked:any", "empty", "data:normal",
     "data:large", "data:constant", "data:one_hot", "data:tiny", "nonfinite:nan_padding",
-    "nonfinite:inf_padding", "nonfinite:inf_value"],
+    "nonfinite:inf_padding", "nonfinite:inf_value", "dropout", "lse", "dq", "dk", "dv", "dbias",
+    "dsinks", "dmem_k", "dmem_v"],
+  "properties": ["deterministic", "batch_invariant"],
   "precision": {"f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 2},
                 "f64": {"accumulate": "f64", "p": "f64", "exp_ulps": 2}}
 })";
 
+/// The score, and its slope in the scaled product.
 template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  T sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-template <class T>
-T score(const Problem& p, T product, T bias) {
+void set_score(const Problem& p, T product, Seen<T>& key) {
   T s = static_cast<T>(p.scale_value()) * product;
   const auto cap = static_cast<T>(p.softcap);
-  if (p.bias_order == BiasOrder::before_softcap) s += bias;
-  if (cap > 0) s = cap * std::tanh(s / cap);
-  if (p.bias_order == BiasOrder::after_softcap) s += bias;
-  return s;
+  if (p.bias_order == BiasOrder::before_softcap) s += key.bias;
+  if (cap > 0) {
+    const T t = std::tanh(s / cap);
+    s = cap * t;
+    key.slope = 1 - t * t;
+  }
+  if (p.bias_order == BiasOrder::after_softcap) s += key.bias;
+  key.score = s;
 }
-
-/// A key with its value, and its score once known.
-template <class T>
-struct Seen {
-  const T* k;
-  const T* v;
-  T bias;
-  T score = 0;
-};
 
 /// out = Σ exp(s − max) v / (Σ exp(s − max) + exp(sink − max)); all of `out` is written.
 template <class T>
-void softmax_row(const Problem& p, const T* q, std::vector<Seen<T>>& seen, const T* sink, T* out) {
+Softmax<T> softmax_row(const Problem& p, const T* q, std::vector<Seen<T>>& seen, const T* sink,
+                       T* out) {
   T max = sink ? *sink : -std::numeric_limits<T>::infinity();
   for (Seen<T>& key : seen) {
-    key.score = score(p, dot(q, key.k, p.head_dim), key.bias);
+    set_score(p, dot(q, key.k, p.head_dim), key);
     max = std::max(max, key.score);
   }
   T sum = sink ? std::exp(*sink - max) : 0;
@@ -66,23 +60,26 @@ void softmax_row(const Problem& p, const T* q, std::vector<Seen<T>>& seen, const
   for (const Seen<T>& key : seen) {
     const T weight = std::exp(key.score - max);
     sum += weight;
-    for (int64_t d = 0; d < p.head_dim_v; ++d) out[d] += weight * key.v[d];
+    for (int64_t d = 0; d < p.head_dim_v; ++d) out[d] += weight * key.kept * key.v[d];
   }
   for (int64_t d = 0; d < p.head_dim_v; ++d) out[d] /= sum;
+  return {max, sum};
 }
 
-template <class T>
-void fully_masked_row(const Problem& p, const View<const T>& v, int64_t b, int64_t h, T* out) {
+/// `kept`: dropout's factor of key j.
+template <class T, class Kept>
+void fully_masked_row(const Problem& p, const View<const T>& v, int64_t b, int64_t h, Kept kept,
+                      T* out) {
   std::fill_n(out, p.head_dim_v,
               p.fully_masked == FullyMasked::nan ? std::numeric_limits<T>::quiet_NaN() : T{0});
   if (p.fully_masked != FullyMasked::uniform) return;
   for (int64_t j = 0; j < p.kv_len; ++j)
-    for (int64_t d = 0; d < p.head_dim_v; ++d) out[d] += v.at(b, h, j)[d];
+    for (int64_t d = 0; d < p.head_dim_v; ++d) out[d] += kept(j) * v.at(b, h, j)[d];
   for (int64_t d = 0; d < p.head_dim_v; ++d) out[d] /= static_cast<T>(p.kv_len);
 }
 
 template <class T>
-Tensor attend(const Case& c, const Inputs& inputs) {
+StepOutput attend(const Case& c, const Inputs& inputs) {
   const Problem& p = c.problem;
   const auto q = view_in<T>(p.layout, inputs.at("q")), k = view_in<T>(p.layout, inputs.at("k")),
              v = view_in<T>(p.layout, inputs.at("v"));
@@ -91,30 +88,45 @@ Tensor attend(const Case& c, const Inputs& inputs) {
   const T* sinks = optional_data<T>(inputs, "sinks");
   const T* mem_k = optional_data<T>(inputs, "mem_k");
   const T* mem_v = optional_data<T>(inputs, "mem_v");
+  const T* dropout = optional_data<T>(inputs, "dropout");
+  const T rescale = 100 / static_cast<T>(p.dropout_keep);
 
-  Tensor result(p.dtype, shape_in(p.layout, p.batch, p.num_heads, p.q_len, p.head_dim_v));
-  const auto out = view_in(p.layout, result.shape, result.as<T>());
+  StepOutput step = empty_output(p);
+  const auto out = view_in(p.layout, step.out.shape, step.out.as<T>());
+  T* lse = p.asks(Output::lse) ? step.more.at(Output::lse).as<T>() : nullptr;
+  std::optional<NaiveBackward<T>> backward;
+  if (p.asks_gradients()) backward.emplace(p, inputs);
   std::vector<Seen<T>> seen;
   for (int64_t b = 0; b < p.batch; ++b) {
     for (int64_t h = 0; h < p.num_heads; ++h) {
       const int64_t g = p.kv_head(h);
       for (int64_t i = 0; i < p.q_len; ++i) {
-        const int64_t row = ((b * p.num_heads + h) * p.q_len + i) * p.kv_len;
+        const int64_t query = (b * p.num_heads + h) * p.q_len + i;
+        const int64_t row = query * p.kv_len, drop_row = query * (p.memory_kv + p.kv_len);
+        const auto kept = [&](int64_t j) {
+          return dropout ? dropout[drop_row + j] * rescale : T{1};
+        };
         seen.clear();
         for (int64_t j = 0; j < p.memory_kv; ++j)
-          seen.push_back({mem_k + (g * p.memory_kv + j) * p.head_dim,
-                          mem_v + (g * p.memory_kv + j) * p.head_dim_v, T{0}});
+          seen.push_back({j, mem_k + (g * p.memory_kv + j) * p.head_dim,
+                          mem_v + (g * p.memory_kv + j) * p.head_dim_v, T{0}, kept(j)});
         for (int64_t j = 0; j < p.kv_len; ++j)
           if (!mask || mask[row + j] != 0)
-            seen.push_back({k.at(b, g, j), v.at(b, g, j), bias ? bias[row + j] : T{0}});
-        if (seen.empty() && !sinks)
-          fully_masked_row(p, v, b, g, out.at(b, h, i));
-        else
-          softmax_row(p, q.at(b, h, i), seen, sinks ? sinks + h : nullptr, out.at(b, h, i));
+            seen.push_back({p.memory_kv + j, k.at(b, g, j), v.at(b, g, j),
+                            bias ? bias[row + j] : T{0}, kept(p.memory_kv + j)});
+        if (seen.empty() && !sinks) {
+          fully_masked_row(p, v, b, g, kept, out.at(b, h, i));
+          continue;
+        }
+        const Softmax<T> softmax =
+            softmax_row(p, q.at(b, h, i), seen, sinks ? sinks + h : nullptr, out.at(b, h, i));
+        if (lse) lse[query] = softmax.max + std::log(softmax.sum);
+        if (backward) backward->add(b, h, i, seen, softmax);
       }
     }
   }
-  return result;
+  if (backward) backward->finish(step);
+  return step;
 }
 
 class Naive : public CpuTarget {
@@ -125,7 +137,7 @@ class Naive : public CpuTarget {
   Outcome compute(const Case& c, const Inputs& inputs) override {
     const bool wide = c.problem.dtype == DType::f64;
     Outcome outcome;
-    outcome.steps.push_back({wide ? attend<double>(c, inputs) : attend<float>(c, inputs), {}});
+    outcome.steps.push_back(wide ? attend<double>(c, inputs) : attend<float>(c, inputs));
     return outcome;
   }
 };

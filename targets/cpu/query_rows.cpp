@@ -50,6 +50,10 @@ std::vector<QueryRow> query_rows(const Problem& problem, const SharedInputs& sha
       row.out = queries.out.at(b, h, queries.first + i);
       row.position = position;
       row.keys = keys;
+      row.head = h;
+      row.query = queries.first + i;
+      if (queries.lse != nullptr)
+        row.lse = queries.lse + (b * problem.num_heads + h) * queries.q_len + row.query;
       if (shared.mask != nullptr) row.mask = shared.mask + at;
       if (shared.bias != nullptr) row.bias = shared.bias + at;
       if (alibi)

@@ -28,6 +28,7 @@ struct RowQueries {
   int64_t first_position = 0;  ///< of the first real query
   KeyRange keys;               ///< that are there to be seen
   int64_t reach = 0;           ///< > 0: a query sees at most so many keys back (ring cache)
+  double* lse = nullptr;       ///< [batch, num_heads, q_len], null: not wanted
   int64_t chunk = 0;           ///< > 0: a query sees the keys of its chunk (chunked cache)
 };
 

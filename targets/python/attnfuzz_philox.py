@@ -10,7 +10,7 @@ import math
 import numpy as np
 from attnfuzz_normal import element_bits, normal
 
-ROLES = ("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out", "gate", "beta")
+ROLES = ("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out", "gate", "beta", "dropout")
 
 
 def random_bits(seed: int, role: str, step: int, b, h, s, d) -> np.ndarray:
@@ -136,7 +136,7 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
         x = elements(data, dtype, role, step, *np.ogrid[: p["batch"], :heads, :length, :dim], dim)
         if role == "k" and "beta" in extras:
             x = x / math.sqrt(dim)
-        if unreal is not None and unreal_value is not None and role != "q":
+        if unreal is not None and unreal_value is not None and role in "kv":
             x = np.where(unreal, unreal_value, x)
         return encode(x if heads_first else np.ascontiguousarray(x.swapaxes(1, 2)), dtype)
 
@@ -173,6 +173,12 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
             tensors["mask"] = encode(seen.astype(np.float64), dtype)
             if bias is not None:
                 tensors["bias"] = encode(bias, dtype)
+        if p.get("dropout_keep", 100) < 100:
+            at = np.ogrid[: p["batch"], : p["num_heads"], : p["q_len"], : p["memory_kv"] + p["kv_len"]]
+            percent = random_bits(data["seed"], "dropout", 0, *at) >> 32
+            tensors["dropout"] = encode((percent * 100 >> 32 < p["dropout_keep"]).astype(np.float64), dtype)
+        if any(name.startswith("d") for name in p.get("outputs", ())):
+            tensors["grad_out"] = tokens("grad_out", 0, p["num_heads"], p["q_len"], p["head_dim_v"])
     if p["sinks"]:
         at = np.ogrid[:1, : p["num_heads"], :1, :1]
         tensors["sinks"] = encode(elements(data, dtype, "sinks", 0, *at, 1).reshape(-1), dtype)

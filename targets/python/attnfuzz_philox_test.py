@@ -57,6 +57,10 @@ def random_case(draw):
                      "nonfinite": draw.choice(["none", "nan_padding", "inf_padding", "inf_value"])}}
     if draw.random() < 0.7:
         p["mask"]["rules"] = random_rules(draw, p)
+        if draw.random() < 0.4:
+            p["dropout_keep"] = draw.randint(1, 99)
+        if draw.random() < 0.4:
+            p["outputs"] = ["out", draw.choice(["dq", "dk", "dv"])]
         return case
     del p["q_len"], p["kv_len"]
     case["cache"] = {"kind": "dynamic"}

@@ -22,6 +22,7 @@ from pathlib import Path
 PROTOCOL = 1
 ADAPTERS = Path(os.environ.get("ATTNFUZZ_ADAPTERS") or Path(__file__).resolve().parent / "adapters")
 ALIGN = 64
+MORE_OUTPUTS = ("lse", "dq", "dk", "dv", "dbias", "dsinks", "dmem_k", "dmem_v")  # beside out
 
 
 def requirements(file: Path) -> list[str]:
@@ -148,6 +149,10 @@ class Server:
                 out, free = (None, free) if step.get("out") is None else self.output(
                     step["out"], case["problem"]["dtype"], free)
                 steps.append({"out": out, "lengths": [int(n) for n in step.get("lengths") or ()]})
+                for name in MORE_OUTPUTS:
+                    if step.get(name) is not None:
+                        placed, free = self.output(step[name], case["problem"]["dtype"], free)
+                        steps[-1].setdefault("more", {})[name] = placed
                 if step.get("positions") is not None:
                     steps[-1]["positions"] = [int(n) for n in step["positions"]]
                 if step.get("capacity") is not None:

@@ -7,7 +7,8 @@ namespace attnfuzz {
 extern const Specimen beam_reorder_skipped, flash_window_off_by_one, gla_cache_offset,
     gqa_tiled_heads, llama4_chunked_eager, llama4_chunked_flex, llama4_flex_dynamic_cache,
     sdpa_causal_top_left, sdpa_fully_masked_nan, sdpa_masked_nan_leaks, sdpa_window_ignored,
-    softcap_after_mask, xtransformers_memory_kv, xtransformers_memory_kv_flash;
+    nki_dropout_backward, nsa_dq_value_size, nsa_interleaved_dkdv, softcap_after_mask,
+    xtransformers_memory_kv, xtransformers_memory_kv_flash;
 
 extern const Specimen crop_zero_ignored, eviction_causal_by_slot, eviction_rewinds_offset,
     fork_shares_tail_page, hybrid_capacity_of_window, left_padding_one_position,
@@ -41,6 +42,12 @@ constexpr BuiltinTarget table[] = {
     {"fixed:llama4-chunked-flex", open<llama4_chunked_flex, Form::fixed>},
     {"specimen:llama4-flex-dynamic-cache", open<llama4_flex_dynamic_cache, Form::buggy>},
     {"fixed:llama4-flex-dynamic-cache", open<llama4_flex_dynamic_cache, Form::fixed>},
+    {"specimen:nki-dropout-backward", open<nki_dropout_backward, Form::buggy>},
+    {"fixed:nki-dropout-backward", open<nki_dropout_backward, Form::fixed>},
+    {"specimen:nsa-dq-value-size", open<nsa_dq_value_size, Form::buggy>},
+    {"fixed:nsa-dq-value-size", open<nsa_dq_value_size, Form::fixed>},
+    {"specimen:nsa-interleaved-dkdv", open<nsa_interleaved_dkdv, Form::buggy>},
+    {"fixed:nsa-interleaved-dkdv", open<nsa_interleaved_dkdv, Form::fixed>},
     {"specimen:sdpa-causal-top-left", open<sdpa_causal_top_left, Form::buggy>},
     {"fixed:sdpa-causal-top-left", open<sdpa_causal_top_left, Form::fixed>},
     {"specimen:sdpa-fully-masked-nan", open<sdpa_fully_masked_nan, Form::buggy>},

@@ -33,6 +33,10 @@ class ZooTarget : public Target {
       : kernel_(kernel), mutation_(mutation), info_(entry(kernel).open()->info()) {
     info_.name = std::move(name);
     info_.about = about;
+    // Kernels of the zoo have a forward pass without dropout, and give out alone.
+    std::erase_if(info_.capabilities.features, [](const std::string& word) {
+      return word == "dropout" || parse_name<Output>(word).has_value();
+    });
     for (auto& [axis, tiles] : info_.capabilities.tiles) tiles = {16};
   }
   const TargetInfo& info() const override { return info_; }

@@ -68,13 +68,16 @@ std::string mask(const Case& c, int64_t b, int64_t h, const Case* target) {
   return frame(columns, rows, fmt::format("Mask of batch row {}, head {}", b, h), cells);
 }
 
-std::string errors(const Case& c, const std::vector<ElementError>& elements, int64_t tile) {
+std::string errors(const Case& c, Output which, const std::vector<ElementError>& elements,
+                   int64_t tile) {
   std::map<std::array<int64_t, 3>, std::map<int64_t, double>>
       lines;  // (step, b, h) → query → ratio
   for (const ElementError& e : elements) {
     double& ratio = lines[{e.step, e.b, e.h}][e.i];
     ratio = std::max(ratio, e.ratio);
   }
+  const bool keys = which == Output::dk || which == Output::dv;
+  const std::string_view column = keys ? "key" : "query";
   std::string cells;
   int64_t row = 0, columns = 0;
   for (const auto& [key, queries] : lines) {
@@ -83,16 +86,18 @@ std::string errors(const Case& c, const std::vector<ElementError>& elements, int
       if (i >= kMost) break;
       columns = std::max(columns, i + 1);
       cells += cell(i, row, level(ratio),
-                    fmt::format("{}batch row {}, head {}, query {}: {:.3g} × the bound",
+                    fmt::format("{}batch row {}, head {}, {} {}: {:.3g} × the bound",
                                 c.cached() ? fmt::format("step {}, ", key[0]) : "", key[1], key[2],
-                                i, ratio));
+                                column, i, ratio));
     }
     ++row;
   }
   for (int64_t at = tile; tile > 0 && at < columns; at += tile)
     cells += fmt::format("<line class=\"tile\" x1=\"{0}\" x2=\"{0}\" y1=\"0\" y2=\"{1}\"/>",
                          static_cast<double>(at * kCell) - 0.5, row * kCell);
-  return row == 0 ? "" : frame(columns, row, "Error by head (rows) and query (columns)", cells);
+  const std::string of = which == Output::out ? "" : fmt::format(" of {}", name(which));
+  const std::string title = fmt::format("Error{} by head (rows) and {} (columns)", of, column);
+  return row == 0 ? "" : frame(columns, row, title, cells);
 }
 
 }  // namespace attnfuzz::figures

@@ -13,7 +13,8 @@ std::string mask(const Case& c, int64_t b, int64_t h, const Case* target = nullp
 
 /// The worst |error| / bound of each (step, batch row, head) and query, with lines every `tile`
 /// queries (0: none).
-std::string errors(const Case& c, const std::vector<ElementError>& elements, int64_t tile);
+std::string errors(const Case& c, Output which, const std::vector<ElementError>& elements,
+                   int64_t tile);
 
 /// How many elements have which |error| / bound, by powers of ten.
 std::string histogram(const std::vector<ElementError>& elements);

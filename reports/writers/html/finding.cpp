@@ -52,7 +52,7 @@ std::string error_figures(const Finding& f) {
              fmt::format("By head (rows) and query (columns), the worst element, in bounds; a line "
                          "every {} queries",
                          kTile),
-             figures::errors(f.shrunk.c, elements, kTile)) +
+             figures::errors(f.shrunk.c, f.last.verdict.worst.output, elements, kTile)) +
          figure("Elements by |error| / bound; wrong below the line", figures::histogram(elements)) +
          "</div>\n" +
          key({{"e0", "≤ 0.1"},

@@ -4,6 +4,7 @@ What is claimed is what its docstring says (PyTorch 2.13): is_causal is aligned 
 attn_mask is boolean (True takes part) or of the query's type and added; the scale is free; 1/sqrt(E) by default. Further:
 - A row that sees no key gives zeros (torch._safe_softmax, pytorch/pytorch#131863).
 - The flash kernel asks for head_dim_v = head_dim and lengths other than 0 (use_flash_attention_cpp).
+- Gradients by autograd, of attn_mask too with the math backend (the fused kernels ask for one that needs none).
 - The math backend keeps all intermediates of f16 and bf16 in f32 (docstring); flash rounds p to the inputs' type.
 """
 from __future__ import annotations
@@ -20,7 +21,7 @@ FEATURES = [
     "dtype:f64", "dtype:f32", "dtype:f16", "dtype:bf16", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q",
     "scale", "fully_masked:zero", "align:top_left", "align:bottom_right", "chunk.origin:slot", "chunk.origin:token",
     "padding.side:left", "padding.side:right", "data:large", "data:constant", "data:one_hot", "data:tiny",
-    *(f"rule:{name}" for name in RULES),
+    "dq", "dk", "dv", *(f"rule:{name}" for name in RULES),
     *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk")),
 ]
 SIZES = {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 70],
@@ -58,18 +59,39 @@ class Sdpa:
         if "bias" not in tensors:
             return {"attn_mask": self.torch.from_numpy(broadcastable(visible(tensors)))}
         wide = np.float64 if p["dtype"] == "f64" else np.float32
-        mask = self.torch.from_numpy(broadcastable(additive(case, tensors, wide)))
-        return {"attn_mask": mask.to(self.tensor(tensors["q"], p["dtype"]).dtype)}
+        mask = additive(case, tensors, wide)
+        whole = "dbias" in p.get("outputs", ())  # whose gradient has an element for each score
+        mask = self.torch.from_numpy(mask if whole else broadcastable(mask))
+        return {"attn_mask": mask.to(self.tensor(tensors["q"], p["dtype"]).dtype).requires_grad_(whole)}
+
+    def array(self, case: dict, tensor, by_layout: bool = True) -> np.ndarray:
+        """In the case's dtype (bf16: its bits) and layout."""
+        tensor = tensor.detach().contiguous()
+        if case["problem"]["dtype"] == "bf16":
+            array = tensor.view(self.torch.int16).numpy().view(np.uint16)
+        else:
+            array = tensor.numpy()
+        return to_layout(case, array, "bhsd") if by_layout else array
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p = case["problem"]
-        q, k, v = (self.tensor(to_layout(case, tensors[name], "bhsd"), p["dtype"]) for name in "qkv")
-        with self.torch.inference_mode(), self.choose([self.kind]):
+        gradients = [name for name in p.get("outputs", ()) if name.startswith("d")]
+        q, k, v = inputs = [self.tensor(to_layout(case, tensors[name], "bhsd"), p["dtype"]) for name in "qkv"]
+        mask = self.mask(case, tensors)
+        for tensor in inputs:
+            tensor.requires_grad_(bool(gradients))
+        with self.torch.inference_mode(not gradients), self.choose([self.kind]):
             out = self.torch.nn.functional.scaled_dot_product_attention(
-                q, k, v, scale=p["scale"], enable_gqa=p["num_heads"] != p["num_kv_heads"], **self.mask(case, tensors))
-        out = out.contiguous()
-        out = (out.view(self.torch.int16) if p["dtype"] == "bf16" else out).numpy()
-        return [{"out": to_layout(case, out.view(np.uint16) if p["dtype"] == "bf16" else out, "bhsd")}]
+                q, k, v, scale=p["scale"], enable_gqa=p["num_heads"] != p["num_kv_heads"], **mask)
+            if gradients:
+                out.backward(self.tensor(to_layout(case, tensors["grad_out"], "bhsd"), p["dtype"]))
+        step = {"out": self.array(case, out)}
+        for name, tensor in (("dq", q), ("dk", k), ("dv", v)):
+            if name in gradients:
+                step[name] = self.array(case, tensor.grad)
+        if "dbias" in gradients:
+            step["dbias"] = self.array(case, mask["attn_mask"].grad, by_layout=False)
+        return [step]
 
 
 def targets() -> list:
@@ -77,7 +99,8 @@ def targets() -> list:
     flash = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in LOW_PRECISION} | {
         "f32": {"exp_ulps": 20}}
     return [
-        Sdpa("torch:sdpa-math", "MATH", "scaled_dot_product_attention, the composed backend", FEATURES + ["head_dim_v"],
+        Sdpa("torch:sdpa-math", "MATH", "scaled_dot_product_attention, the composed backend",
+             FEATURES + ["head_dim_v", "dbias"],
              [], math),
         Sdpa("torch:sdpa-flash", "FLASH_ATTENTION", "scaled_dot_product_attention, the CPU's flash kernel", FEATURES,
              [["head_dim", "head_dim_v"]], flash),

@@ -2,7 +2,8 @@
 score_mod: uncompiled, and compiled by Inductor with the case's sizes fixed or as symbols (torch.compile's dynamic).
 
 What is claimed is what its documentation says (PyTorch 2.13): score_mod sees the scaled score; a row that sees no key gives
-zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32. The compiled forms need a C++ compiler, and take
+zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32; return_lse
+gives the natural logarithm, and there is no backward pass on the CPU, by its own error text. The compiled forms need a C++ compiler, and take
 their time: each case is compiled anew (torch.compiler.reset), so that no earlier one decides which sizes are symbols.
 """
 from __future__ import annotations
@@ -22,7 +23,7 @@ class FlexAttention:
     capabilities = {
         "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 200],
                   "head_dim": [1, 64], "head_dim_v": [1, 64]},
-        "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q", "head_dim_v", "scale", "softcap",
+        "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q", "head_dim_v", "scale", "softcap", "lse",
                      "fully_masked:zero", "bias_order:before_softcap", "align:top_left", "align:bottom_right",
                      "chunk.origin:slot", "chunk.origin:token", "padding.side:left", "padding.side:right", "data:large",
                      "data:constant", "data:one_hot", *(f"rule:{name}" for name in RULES),
@@ -71,6 +72,7 @@ class FlexAttention:
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p = case["problem"]
+        lse = "lse" in p.get("outputs", ())
         q, k, v = (self.torch.from_numpy(np.ascontiguousarray(to_layout(case, tensors[name], "bhsd"))) for name in "qkv")
         call = self.flex.flex_attention
         if self.compiled is not None:
@@ -79,12 +81,14 @@ class FlexAttention:
         try:
             with self.torch.inference_mode():
                 out = call(q, k, v, score_mod=self.score_mod(case, tensors), block_mask=self.block_mask(case, tensors),
-                           scale=p["scale"], enable_gqa=p["num_heads"] != p["num_kv_heads"])
+                           scale=p["scale"], enable_gqa=p["num_heads"] != p["num_kv_heads"], return_lse=lse)
         except Exception as e:
             if said := re.findall(r"\berror: (.+)", str(e)):  # a compiler's, among pages of warnings and temporary names
                 raise RuntimeError(f"{type(e).__name__}: C++ compile error: {said[0]}") from e
             raise
-        return [{"out": to_layout(case, out.contiguous().numpy(), "bhsd")}]
+        out, sums = out if lse else (out, None)
+        step = {"out": to_layout(case, out.contiguous().numpy(), "bhsd")}
+        return [step | {"lse": sums.contiguous().numpy()} if lse else step]
 
 
 def targets() -> list:

@@ -185,6 +185,38 @@ def test_one_call(target, name, problem, rules):
     close(case, got, want)
 
 
+def gradients(p: dict, q, k, v, g, seen, bias=0.0) -> dict:
+    """By their formulas, in float64, of a case without softcap and sinks."""
+    group, scale = p["num_heads"] // p["num_kv_heads"], p["scale"] or p["head_dim"] ** -0.5
+    summed = lambda x: x.reshape(len(x), p["num_kv_heads"], group, *x.shape[2:]).sum(2)
+    k, v = (np.repeat(x, group, axis=1) for x in (k, v))
+    weight = np.where(seen, np.exp(q @ k.swapaxes(-1, -2) * scale + bias), 0)
+    weight /= weight.sum(-1, keepdims=True)
+    dp = g @ v.swapaxes(-1, -2)
+    ds = weight * (dp - (weight * dp).sum(-1, keepdims=True))
+    return {"dq": scale * ds @ k, "dk": summed(scale * ds.swapaxes(-1, -2) @ q), "dv": summed(weight.swapaxes(-1, -2) @ g),
+            "dbias": ds}
+
+
+@pytest.mark.parametrize(("name", "problem", "rules"), [
+    *((name, problem, rules) for name in (MATH, FLASH) for problem in ({}, GQA | {"layout": "bshd"}, {"dtype": "bf16"})
+      for rules in ([], [CAUSAL], [KEEP], [BIAS, CAUSAL])),
+    (MATH, {"head_dim_v": 3, "scale": 0.3} | CROSS, [CAUSAL]),
+])
+def test_gradients(target, name, problem, rules):
+    asked = ["out", "dq", "dk", "dv", *(["dbias"] if BIAS in rules and name == MATH else [])]
+    case = make_case(problem | {"outputs": asked}, rules)
+    tensors = attnfuzz_philox.inputs(case)
+    given = wide(case, tensors)
+    want = gradients(case["problem"], given["q"], given["k"], given["v"], given["grad_out"], given.get("mask", 1) != 0,
+                     given.get("bias", 0.0))
+    (step,) = target(name).run(case, tensors)
+    assert sorted(step) == sorted(asked)
+    for gradient in asked[1:]:
+        got = step[gradient] if gradient == "dbias" else to_layout(case, step[gradient], "bhsd")
+        close(case, got, want[gradient])
+
+
 @pytest.mark.parametrize(("name", "problem", "rules", "cache", "steps"), CACHED)
 def test_cache(target, name, problem, rules, cache, steps):
     opened, case = target(name), make_case(problem, rules, cache, steps)

@@ -1,0 +1,32 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fuzz/judge.h"
+#include "oracle/answer.h"
+#include "targets/outcome.h"
+
+namespace attnfuzz {
+
+/// One output of a step, as the answer has it. Refers into the answer.
+struct WantedOutput {
+  Output output;
+  DType dtype;
+  const Shape* shape;
+  const std::vector<double>* values;
+  const std::vector<double>* bound;  ///< empty where the answer was asked without
+};
+/// `out` first; none for a step that brings no tokens.
+std::vector<WantedOutput> wanted_outputs(const Case& c, const StepAnswer& step);
+
+/// What a target gave for it; nullptr if nothing.
+const Tensor* given_output(const StepOutput& step, Output output);
+
+/// Logical coordinates of element `at` of an output: those of WorstElement that it has (dk, dv: h
+/// is the key head and i the key; dbias: d is the key).
+WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t step, size_t at);
+
+/// "dk[b=0, h=1, j=3, d=2]".
+std::string place_text(const WorstElement& element);
+
+}  // namespace attnfuzz
