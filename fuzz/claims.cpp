@@ -41,8 +41,9 @@ struct Usual {
   std::string_view word;
   int percent;
 };
-constexpr Usual usual[] = {{"cross", 45}, {"longer_q", 12},   {"gqa", 35},
-                           {"mqa", 10},   {"head_dim_v", 30}, {"rule:causal", 30}};
+constexpr Usual usual[] = {{"cross", 45},     {"longer_q", 12},   {"gqa", 35},
+                           {"mqa", 10},       {"head_dim_v", 30}, {"rule:causal", 30},
+                           {"rope:half", 15}, {"quant:int8", 20}, {"quant:e4m3", 20}};
 
 bool is_gradient_word(std::string_view word) {
   const std::optional<Output> output = parse_name<Output>(word);
@@ -101,6 +102,11 @@ void Claims::need(std::string_view word, const std::vector<std::string>& one_of)
     if (declared_[word_index(choice)]) choices.push_back(word_index(choice));
 }
 
+void Claims::exclude(const std::vector<std::string>& together) {
+  Words& all = excludes_.emplace_back();
+  for (const std::string& word : together) all.set(word_index(word));
+}
+
 void Claims::read_words() {
   const std::vector<std::string>& words = feature_words();
   if (words.size() > Words().size()) throw std::logic_error("more feature words than Words holds");
@@ -118,7 +124,9 @@ void Claims::read_words() {
     const std::string_view prefix = prefix_of(words[k]);
     if (words[k] == "gqa" || words[k] == "mqa") put_in_group(k, "gqa");
     if (!prefix.empty() && prefix != "rule" && prefix != "step") put_in_group(k, prefix);
-    if (prefix == "step" || words[k].starts_with("ragged")) cached_only_.set(k);
+    if (prefix == "step" || prefix == "quant" || prefix == "scales" ||
+        words[k].starts_with("ragged"))
+      cached_only_.set(k);
     if (prefix == "align" || words[k] == "cross" || words[k] == "longer_q") uncached_only_.set(k);
     const bool gradient = is_gradient_word(words[k]);
     if (gradient || words[k] == "dropout") uncached_only_.set(k);
@@ -183,11 +191,23 @@ void Claims::read_words() {
     need(fmt::format("align:{}", align), {"cross"});
     need(fmt::format("align:{}", align), positional);
   }
-  for (const auto& [word, needed] : capabilities_.required) need(word, {needed});
-  for (const std::vector<std::string>& together : capabilities_.excludes) {
-    Words& all = excludes_.emplace_back();
-    for (const std::string& word : together) all.set(word_index(word));
+  for (const Quant quant : {Quant::int8, Quant::e4m3, Quant::e5m2}) {
+    const std::string word = fmt::format("quant:{}", name(quant));
+    need(word, {"scales:token", "scales:head"});
+    exclude({word, "nonfinite:inf_value"});
   }
+  for (const std::string_view scales : names_of<Scales>)
+    need(fmt::format("scales:{}", scales), {"quant:int8", "quant:e4m3", "quant:e5m2"});
+  for (const RuleSpec* rule : rule_table())
+    exclude({"cache:cross", fmt::format("rule:{}", rule->name)});
+  for (const char* rope : {"rope:half", "rope:interleaved"}) {
+    exclude({"cache:cross", rope});
+    for (const Output output : {Output::dq, Output::dk, Output::dv, Output::dbias, Output::dsinks,
+                                Output::dmem_k, Output::dmem_v})
+      exclude({rope, std::string(name(output))});
+  }
+  for (const auto& [word, needed] : capabilities_.required) need(word, {needed});
+  for (const std::vector<std::string>& together : capabilities_.excludes) exclude(together);
 
   for (const std::string_view prefix : {"dtype", "layout"})
     always_.push_back(groups_[groups[prefix]]);

@@ -59,6 +59,7 @@ class Claims {
   void read_sizes();
   void read_words();
   void need(std::string_view word, const std::vector<std::string>& one_of);
+  void exclude(const std::vector<std::string>& together);
   bool add(Words& words, size_t word, Draw& draw) const;
   void add_gradients(Words& words) const;
   bool add_one_of(Words& words, const OneOf& choices, Draw& draw) const;

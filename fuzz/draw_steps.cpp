@@ -13,12 +13,16 @@ constexpr int64_t most_kept = 8;         // by a sink_window
 constexpr int percent_ragged_step = 70;  // of the steps of a ragged case
 constexpr int percent_rollback = 60;     // of the crops
 
+constexpr size_t none = static_cast<size_t>(-1);  // no word: what a case is anyhow
+
 template <class E>
 const auto& words_of(std::string_view prefix) {
   static const auto all = [&] {
     std::array<size_t, names_of<E>.size()> words{};
     for (size_t k = 0; k < words.size(); ++k)
-      words[k] = word_index(fmt::format("{}:{}", prefix, names_of<E>[k]));
+      words[k] = names_of<E>[k] == "none"
+                     ? none
+                     : word_index(fmt::format("{}:{}", prefix, names_of<E>[k]));
     return words;
   }();
   return all;
@@ -40,6 +44,7 @@ class StepDrawer {
     ragged_left_ = words[ragged_left];
     empty_ = words[empty];
     limit_ = std::min(claims.range(Axis::kv_len).max, tokens);
+    cross_ = c.cache->kind == CacheKind::cross;
     const bool bounded = c.cache->kind == CacheKind::fixed || c.cache->kind == CacheKind::paged;
     if (bounded) limit_ = std::min(limit_, c.cache->capacity);
   }
@@ -69,7 +74,7 @@ class StepDrawer {
   int64_t longest() const {
     return totals_.empty() ? 0 : *std::max_element(totals_.begin(), totals_.end());
   }
-  int64_t room() const { return limit_ - longest(); }
+  int64_t room() const { return cross_ ? limit_ : limit_ - longest(); }
 
   bool fits(StepOp op) const {
     const SizeRange& q_len = claims_.range(Axis::q_len);
@@ -81,10 +86,11 @@ class StepDrawer {
       case StepOp::decode:
         return filled_ && room() >= 1 && q_len.min <= 1;
       case StepOp::crop:
-        return filled_ && longest() > 0 && !c_.problem.recurrent() &&
+        return filled_ && longest() > 0 && !cross_ && !c_.problem.recurrent() &&
                (!c_.cache->forgets() || longest() <= c_.cache->capacity);
       case StepOp::evict:
-        return filled_ && longest() > 0 && !c_.problem.recurrent() && !c_.cache->forgets();
+        return filled_ && longest() > 0 && !cross_ && !c_.problem.recurrent() &&
+               !c_.cache->forgets();
       case StepOp::fork:
         return filled_ && c_.problem.batch > 1;
       case StepOp::reorder:
@@ -127,12 +133,14 @@ class StepDrawer {
       step.q_len = std::max(step.q_len, least);
       if (empty_ && range.min == 0 && draw_.chance(50)) step.q_len = 0;
     }
-    const bool ragged = ragged_ || ragged_left_;
+    if (cross_) step.kv_len = step.op == StepOp::prefill ? sizes_.edgy(1, limit_, edges) : 0;
+    const bool ragged = (ragged_ || ragged_left_) && (!cross_ || step.op == StepOp::prefill);
     if (!ragged || step.op == StepOp::decode || !draw_.chance(percent_ragged_step)) return;
     step.side = ragged_left_ && (!ragged_ || draw_.chance(50)) ? Side::left : Side::right;
-    for (size_t b = 0; b < totals_.size(); ++b) step.lens.push_back(draw_.between(0, step.q_len));
+    for (size_t b = 0; b < totals_.size(); ++b)
+      step.lens.push_back(draw_.between(cross_ ? 1 : 0, step.keys()));
     if (!step.lens.empty())  // some row is full, so q_len is a length of the step
-      step.lens[static_cast<size_t>(draw_.between(0, c_.problem.batch - 1))] = step.q_len;
+      step.lens[static_cast<size_t>(draw_.between(0, c_.problem.batch - 1))] = step.keys();
     else
       step.side = Side::right;
   }
@@ -155,14 +163,14 @@ class StepDrawer {
   Draw& draw_;
   Case& c_;
   std::vector<int64_t> totals_;
-  bool ragged_ = false, ragged_left_ = false, empty_ = false, filled_ = false;
+  bool ragged_ = false, ragged_left_ = false, empty_ = false, filled_ = false, cross_ = false;
   int64_t limit_ = 0, most_tokens_ = 0;
 };
 
 template <class E>
 E drawn(std::string_view prefix, const Words& words, E otherwise) {
   for (size_t k = 0; k < names_of<E>.size(); ++k)
-    if (words[words_of<E>(prefix)[k]]) return static_cast<E>(k);
+    if (words_of<E>(prefix)[k] != none && words[words_of<E>(prefix)[k]]) return static_cast<E>(k);
   return otherwise;
 }
 
@@ -180,7 +188,9 @@ void draw_cache(const Words& words, int64_t tokens, SizeDrawer& sizes, Draw& dra
   c.cache->kind = drawn("cache", words, CacheKind::dynamic);
   if (c.cache->kind == CacheKind::paged)
     c.cache->page_size = sizes.axis(Axis::page_size, 1, tokens);
-  if (c.cache->kind != CacheKind::dynamic)
+  c.cache->quant = drawn("quant", words, Quant::none);
+  if (c.cache->quant != Quant::none) c.cache->scales = drawn("scales", words, Scales::token);
+  if (c.cache->kind != CacheKind::dynamic && c.cache->kind != CacheKind::cross)
     c.cache->capacity = sizes.axis(Axis::capacity, 1, tokens);
   if (c.cache->kind == CacheKind::sink_window) {
     c.cache->capacity = std::max<int64_t>(c.cache->capacity, 2);
@@ -192,7 +202,8 @@ void draw_cache(const Words& words, int64_t tokens, SizeDrawer& sizes, Draw& dra
 void draw_positions(const Claims& claims, Draw& draw, Case& c) {
   const bool evicts = std::any_of(c.steps.begin(), c.steps.end(),
                                   [](const Step& step) { return step.op == StepOp::evict; });
-  if (evicts) c.cache->positions = any_declared<Positions>("positions", claims, draw);
+  const bool rounded = c.cache->quant != Quant::none && c.problem.rope != Rope::none;
+  if (evicts && !rounded) c.cache->positions = any_declared<Positions>("positions", claims, draw);
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ constexpr EnumOption enum_options[] = {
     ATTNFUZZ_ENUM("head_map", HeadMap, problem.head_map),
     ATTNFUZZ_ENUM("bias_order", BiasOrder, problem.bias_order),
     ATTNFUZZ_ENUM("fully_masked", FullyMasked, problem.fully_masked),
+    ATTNFUZZ_ENUM("rope", Rope, problem.rope),
     ATTNFUZZ_ENUM("data", Distribution, data.dist),
     ATTNFUZZ_ENUM("nonfinite", NonFinite, data.nonfinite),
 };
@@ -45,7 +46,8 @@ constexpr EnumOption enum_options[] = {
 
 constexpr double scales[] = {1, 0.5, 0.125, 2, 0.3};
 constexpr int64_t dropout_keeps[] = {90, 80, 50, 20};
-constexpr double softcaps[] = {1, 2, 5, 30, 50};  // 30 and 50: Gemma 2
+constexpr double softcaps[] = {1, 2, 5, 30, 50};      // 30 and 50: Gemma 2
+constexpr double rope_bases[] = {10000, 500000, 10};  // 500000: Llama 3
 
 /// What a feature word of its own sets.
 struct Toggle {
@@ -77,6 +79,8 @@ constexpr Toggle toggles[] = {
 };
 #undef ATTNFUZZ_OUTPUT
 
+constexpr size_t none = static_cast<size_t>(-1);  // no word: what a case is anyhow
+
 /// The tables' words by their places, made once.
 struct Places {
   std::vector<std::vector<size_t>> enums;
@@ -90,7 +94,9 @@ struct Places {
     for (const EnumOption& option : enum_options) {
       std::vector<size_t>& words = enums.emplace_back();
       for (const std::string_view name : option.names)
-        words.push_back(word_index(fmt::format("{}:{}", option.prefix, name)));
+        words.push_back(option.prefix == "rope" && name == "none"
+                            ? none
+                            : word_index(fmt::format("{}:{}", option.prefix, name)));
     }
     for (const Toggle& toggle : attnfuzz::toggles) toggles.push_back(word_index(toggle.word));
     for (const std::string_view kind : names_of<CacheKind>)
@@ -106,7 +112,7 @@ const Places& places() {
 void set_options(const Words& words, Draw& draw, Case& c) {
   for (size_t k = 0; k < std::size(enum_options); ++k)
     for (size_t n = 0; n < places().enums[k].size(); ++n)
-      if (words[places().enums[k][n]]) enum_options[k].set(c, n);
+      if (places().enums[k][n] != none && words[places().enums[k][n]]) enum_options[k].set(c, n);
   for (size_t k = 0; k < std::size(toggles); ++k)
     if (words[places().toggles[k]]) toggles[k].set(c, draw);
 }
@@ -123,6 +129,15 @@ int64_t root(int64_t x) {
   return static_cast<int64_t>(std::sqrt(static_cast<double>(x)));
 }
 
+/// Rope turns pairs of elements.
+void even_dims(SizeDrawer& sizes, Draw& draw, Case& c) {
+  Problem& p = c.problem;
+  const bool differ = p.head_dim != p.head_dim_v;
+  p.rope_base = draw.pick(std::span<const double>(rope_bases));
+  p.head_dim = sizes.fixed(Axis::head_dim, p.head_dim + p.head_dim % 2);
+  if (!differ) p.head_dim_v = sizes.fixed(Axis::head_dim_v, p.head_dim);
+}
+
 void draw_dims(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
   Problem& p = c.problem;
   const SizeRange& v = claims.range(Axis::head_dim_v);
@@ -131,6 +146,7 @@ void draw_dims(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw
                       : sizes.axis(Axis::head_dim, v.min, std::min(v.max, sizes.left()));
   p.head_dim_v = differ ? other_than(p.head_dim, Axis::head_dim_v, sizes, claims, draw)
                         : sizes.fixed(Axis::head_dim_v, p.head_dim);
+  if (p.rope != Rope::none) even_dims(sizes, draw, c);
   sizes.spend(p.head_dim + p.head_dim_v);
 }
 

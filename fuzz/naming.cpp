@@ -55,6 +55,7 @@ void name_steps(const Case& c, Namer& namer) {
   namer.option("keep", c.cache->keep);
   for (const Step& step : c.steps) {
     if (step.has_tokens()) namer.axis("q_len", step.q_len);
+    namer.option("kv_len", step.kv_len.value_or(0));
     if (step.op == StepOp::crop) namer.axis("crop.length", step.length);
     namer.option("evict.count", step.count);
   }

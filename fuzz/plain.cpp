@@ -24,12 +24,32 @@ constexpr PlainOption table[] = {
     ATTNFUZZ_PLAIN("bias after softcap", problem.bias_order, BiasOrder::after_softcap, of_option),
     ATTNFUZZ_PLAIN("fully masked rows zero", problem.fully_masked, FullyMasked::zero, of_option),
     ATTNFUZZ_PLAIN("align top_left", problem.mask.align, Align::top_left, of_option),
+    {"no rope", [](const Case& c) { return c.problem.rope == Rope::none; },
+     [](Case& c) {
+       c.problem.rope = Rope::none;
+       c.problem.rope_base = Problem().rope_base;
+     },
+     of_option},
+    {"rope half", [](const Case& c) { return c.problem.rope != Rope::interleaved; },
+     [](Case& c) { c.problem.rope = Rope::half; }, of_value},
+    ATTNFUZZ_PLAIN("rope_base default", problem.rope_base, Problem().rope_base, of_value),
     ATTNFUZZ_PLAIN("layout bhsd", problem.layout, Layout::bhsd, of_option),
     ATTNFUZZ_PLAIN("dtype f32", problem.dtype, DType::f32, of_option),
     ATTNFUZZ_PLAIN("normal data", data.dist, Distribution::normal, of_option),
     {"positions kept",
      [](const Case& c) { return !c.cached() || c.cache->positions == Positions::kept; },
      [](Case& c) { c.cache->positions = Positions::kept; }, of_option},
+    {"not quantised", [](const Case& c) { return !c.cached() || c.cache->quant == Quant::none; },
+     [](Case& c) {
+       c.cache->quant = Quant::none;
+       c.cache->scales = Scales::token;
+     },
+     of_option},
+    {"int8 values", [](const Case& c) { return !c.cached() || c.cache->quant <= Quant::int8; },
+     [](Case& c) { c.cache->quant = Quant::int8; }, of_value},
+    {"a scale for each token",
+     [](const Case& c) { return !c.cached() || c.cache->scales == Scales::token; },
+     [](Case& c) { c.cache->scales = Scales::token; }, of_value},
     {"softcap 1", [](const Case& c) { return c.problem.softcap == 0 || c.problem.softcap == 1; },
      [](Case& c) { c.problem.softcap = 1; }, of_value},
     {"scale 1", [](const Case& c) { return !c.problem.scale || *c.problem.scale == 1; },

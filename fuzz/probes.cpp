@@ -119,6 +119,10 @@ std::vector<Case> probes(const Case& c) {
       Case probe = c;
       probe.steps[s].q_len += count;
       keep_valid(near, c, std::move(probe));
+      if (c.steps[s].kv_len.value_or(0) == 0) continue;
+      Case longer = c;
+      *longer.steps[s].kv_len += count;
+      keep_valid(near, c, std::move(longer));
     }
     for (size_t k = 0; k < c.problem.mask.rules.size(); ++k) {
       const RuleSpec& rule = *c.problem.mask.rules[k].spec;

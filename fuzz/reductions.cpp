@@ -122,7 +122,12 @@ void keep_rows(Case& c, const std::vector<size_t>& rows) {
 
 void set_step_q_len(Step& step, int64_t q_len) {
   step.q_len = q_len;
-  for (int64_t& len : step.lens) len = std::min(len, q_len);
+  for (int64_t& len : step.lens) len = std::min(len, step.keys());
+}
+
+void set_step_kv_len(Step& step, int64_t kv_len) {
+  step.kv_len = kv_len;
+  for (int64_t& len : step.lens) len = std::min(len, kv_len);
 }
 
 // The table's entries -----------------------------------------------------------------------------
@@ -131,7 +136,8 @@ void set_step_q_len(Step& step, int64_t q_len) {
 void drop_cache(const Case& c, Offers& offers) {
   if (!c.cached() || c.steps.size() != 1 || !c.steps.front().lens.empty()) return;
   Case plain = c;
-  plain.problem.q_len = plain.problem.kv_len = c.steps.front().q_len;
+  plain.problem.q_len = c.steps.front().q_len;
+  plain.problem.kv_len = c.steps.front().keys();
   plain.cache.reset();
   plain.steps.clear();
   offers.add("no cache", std::move(plain));
@@ -165,6 +171,7 @@ void merge_steps(const Case& c, Offers& offers) {
     Step& both = merged.steps[s];
     if (both.op == StepOp::decode) both.op = StepOp::append;
     both.q_len += b.q_len;
+    if (b.kv_len) *both.kv_len += *b.kv_len;
     merged.steps.erase(merged.steps.begin() + static_cast<ptrdiff_t>(s) + 1);
     offers.add(fmt::format("steps {} and {} in one", s, s + 1), std::move(merged));
   }
@@ -313,6 +320,8 @@ void simpler_steps(const Case& c, Offers& offers) {
     const std::string at = fmt::format("step {}: ", s);
     offers.lower(at + "q_len", c, step.q_len, 1,
                  [s](Case& to, int64_t value) { set_step_q_len(to.steps[s], value); });
+    offers.lower(at + "kv_len", c, step.kv_len.value_or(0), 1,
+                 [s](Case& to, int64_t value) { set_step_kv_len(to.steps[s], value); });
     offers.lower(at + "length", c, step.length, 0,
                  [s](Case& to, int64_t value) { to.steps[s].length = value; });
     offers.lower(at + "start", c, step.start, 0,
@@ -332,8 +341,8 @@ void simpler_steps(const Case& c, Offers& offers) {
     }
     for (size_t b = 0; b < step.lens.size(); ++b)
       offers.lower(
-          fmt::format("{}tokens missing in row {}", at, b), c, step.q_len - step.lens[b], 0,
-          [&, s, b](Case& to, int64_t value) { to.steps[s].lens[b] = step.q_len - value; });
+          fmt::format("{}tokens missing in row {}", at, b), c, step.keys() - step.lens[b], 0,
+          [&, s, b](Case& to, int64_t value) { to.steps[s].lens[b] = step.keys() - value; });
     for (size_t b = 0; b < step.rows.size(); ++b) {
       if (step.rows[b] == static_cast<int64_t>(b)) continue;
       Case own = c;
@@ -418,11 +427,13 @@ uint64_t weight_of(const Case& c, const RuleParam& param, const ParamValue& valu
 }
 
 uint64_t weight_of(const Step& step) {
-  uint64_t total =
-      of_item + static_cast<uint64_t>(step.q_len + step.length + step.start + step.count) +
-      (step.side == Side::right ? 0 : of_entry) + (step.op == StepOp::fork ? 2 * of_entry : 0);
+  uint64_t total = of_item +
+                   static_cast<uint64_t>(step.q_len + step.kv_len.value_or(0) + step.length +
+                                         step.start + step.count) +
+                   (step.side == Side::right ? 0 : of_entry) +
+                   (step.op == StepOp::fork ? 2 * of_entry : 0);
   if (!step.lens.empty())
-    total += of_entry + static_cast<uint64_t>(step.q_len) * step.lens.size() - sum(step.lens);
+    total += of_entry + static_cast<uint64_t>(step.keys()) * step.lens.size() - sum(step.lens);
   for (size_t b = 0; b < step.rows.size(); ++b)
     total += step.rows[b] == static_cast<int64_t>(b) ? 0 : of_entry;
   return total;

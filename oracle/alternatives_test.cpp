@@ -111,6 +111,19 @@ std::vector<Case> examples() {
                          {prefill, evict, fork, append}));
   all.push_back(on_cache({CacheKind::ring, 3, 0}, {use("causal")},
                          {{StepOp::prefill, 5, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}}));
+  all.push_back(on_cache({CacheKind::sink_window, 4, 0, 1}, {use("causal")},
+                         {{StepOp::prefill, 6, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}}));
+  all.push_back(on_cache({CacheKind::paged, 16, 3}, {use("causal")}, {prefill, fork, append}));
+  Case turned = on_cache({CacheKind::dynamic, 0, 0}, {use("causal")},
+                         {prefill, append, evict, evict, append});
+  turned.problem.rope = Rope::half;
+  turned.problem.rope_base = 20;
+  turned.cache->positions = Positions::shifted;
+  all.push_back(turned);
+  Case quantised = on_cache({CacheKind::dynamic, 0, 0}, {use("causal")}, {prefill, append});
+  quantised.cache->quant = Quant::int8;
+  quantised.cache->scales = Scales::head;
+  all.push_back(quantised);
   return all;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "oracle/cache_model.h"
 #include "oracle/linear/answer.h"
 #include "oracle/rows.h"
+#include "oracle/stored.h"
 
 namespace attnfuzz {
 namespace {
@@ -30,6 +32,8 @@ struct RowView {
   int64_t first_query = 0;           ///< position of the first real query
   int64_t first_real = 0;            ///< which of the step's queries that is
   int64_t queries = 0;               ///< real ones
+  int64_t row = 0;                   ///< of the batch
+  bool prefill = false;
 };
 
 /// Which of the pairs of batch row and key head an Answerer does.
@@ -51,6 +55,11 @@ class Answerer {
         share_(share),
         attention_(c.problem, model) {
     if (p_.sinks) sinks_ = inputs.at("sinks").to_doubles();
+    quantised_ = c.cached() && c.cache->quant != Quant::none;
+    if (quantised_ && c.cache->scales == Scales::head) {
+      k_scales_ = inputs.at("k_scales").to_doubles();
+      v_scales_ = inputs.at("v_scales").to_doubles();
+    }
     if (p_.memory_kv > 0) {
       mem_k_ = inputs.at("mem_k").to_doubles();
       mem_v_ = inputs.at("mem_v").to_doubles();
@@ -83,7 +92,7 @@ class Answerer {
       for (int64_t j = 0; j < p_.kv_len; ++j) {
         tokens[static_cast<size_t>(j)] = {0, static_cast<int32_t>(b), j};
       }
-      attend_row(0, b, {tokens, key_pos, query_position(p_, 0), 0, p_.q_len});
+      attend_row(0, b, {tokens, key_pos, query_position(p_, 0), 0, p_.q_len, b});
     }
   }
 
@@ -99,7 +108,7 @@ class Answerer {
         for (int64_t b = 0; b < p_.batch; ++b) {
           attend_row(n, b,
                      {cache_->tokens(b), cache_->positions(b), cache_->past_length(b),
-                      cache_->first_new(b), cache_->new_tokens(b)});
+                      cache_->first_new(b), cache_->new_tokens(b), b, step.op == StepOp::prefill});
         }
       } else {
         answer_.steps.emplace_back();
@@ -111,10 +120,12 @@ class Answerer {
   }
 
   StepRows source(const std::string& suffix) const {
-    const auto rows = [&](const char* name) {
-      return Source(p_.layout, inputs_.at(name + suffix));
+    const Source q(p_.layout, inputs_.at("q" + suffix));
+    const auto keys = [&](const char* name) {  // a cross cache's later steps bring none
+      const Tensor* tensor = inputs_.find(name + suffix);
+      return tensor == nullptr ? q : Source(p_.layout, *tensor);
     };
-    return {rows("q"), rows("k"), rows("v")};
+    return {q, keys("k"), keys("v")};
   }
 
   /// What no real query overwrites stays unchecked.
@@ -154,21 +165,80 @@ class Answerer {
   void gather(int64_t g, const RowView& view) {
     const auto dim = static_cast<size_t>(p_.head_dim), dim_v = static_cast<size_t>(p_.head_dim_v);
     keys_.reset(p_.memory_kv + static_cast<int64_t>(view.tokens.size()), p_.head_dim, p_.head_dim_v,
-                model_ != nullptr);
+                model_ != nullptr, quantised_);
     for (int64_t j = 0; j < p_.memory_kv; ++j) {
       const auto at = static_cast<size_t>(g * p_.memory_kv + j);
       keys_.set(j, std::span(mem_k_).subspan(at * dim, dim),
-                std::span(mem_v_).subspan(at * dim_v, dim_v));
+                std::span(mem_v_).subspan(at * dim_v, dim_v), {});
     }
     key_.resize(dim);
     value_.resize(dim_v);
-    int64_t j = p_.memory_kv;
-    for (const Token& token : view.tokens) {
+    for (size_t n = 0; n < view.tokens.size(); ++n) {
+      const Token& token = view.tokens[n];
       const StepRows& rows = *sources_[static_cast<size_t>(token.step)];
       rows.k.read(token.row, g, token.i, key_);
       rows.v.read(token.row, g, token.i, value_);
-      keys_.set(j++, key_, value_);
+      turn(p_, key_angle(view, n), key_);
+      HeadKeys::Sizes sizes;
+      if (quantised_) sizes = quantise(view, g, view.key_pos[n]);
+      if (model_ != nullptr && p_.rope != Rope::none) {
+        if (!quantised_) set_sizes(key_, size_k_);
+        join_pairs(p_, size_k_);
+        sizes.k = size_k_;
+      }
+      keys_.set(p_.memory_kv + static_cast<int64_t>(n), key_, value_, sizes);
     }
+  }
+
+  int64_t key_angle(const RowView& view, size_t j) const {
+    const Misreading* wrong = p_.misreading;
+    if (wrong == nullptr || wrong->key_angle == nullptr) return view.key_pos[j];
+    return wrong->key_angle(cache_->place(view.row, j));
+  }
+  /// A wrong scale by the right one; 1: it is the right one.
+  double scale_taken(const RowView& view, int64_t g, const std::vector<double>& scales) const {
+    const Misreading* wrong = p_.misreading;
+    if (wrong == nullptr || wrong->scale_head == nullptr || scales.empty()) return 1;
+    const int64_t taken = wrong->scale_head(g, view.prefill);
+    return (taken < 0 ? 1 : scales[static_cast<size_t>(taken)]) / scales[static_cast<size_t>(g)];
+  }
+  int64_t query_angle(const RowView& view, int64_t q_pos) const {
+    const Misreading* wrong = p_.misreading;
+    if (wrong == nullptr || wrong->query_angle == nullptr) return q_pos;
+    return wrong->query_angle({q_pos, q_pos, view.first_query, 0, view.row, true});
+  }
+
+  static void set_sizes(std::span<const double> x, std::vector<double>& sizes) {
+    sizes.resize(x.size());
+    for (size_t d = 0; d < x.size(); ++d) sizes[d] = std::abs(x[d]);
+  }
+
+  /// key_ and value_ as the cache holds them.
+  HeadKeys::Sizes quantise(const RowView& view, int64_t g, int64_t position) {
+    const auto hold = [&](double turned, const std::vector<double>& scales, std::vector<double>& x,
+                          std::vector<double>& size, std::vector<double>& error) {
+      error.resize(x.size());
+      set_sizes(x, size);
+      if (turned > 0) join_pairs(p_, size);
+      off_.resize(x.size());
+      for (size_t d = 0; d < x.size(); ++d) off_[d] = 1.5 * turned * size[d];
+      store(*c_.cache, p_.dtype, scales.empty() ? 0 : scales[static_cast<size_t>(g)], off_, x,
+            error);
+      const double other = scale_taken(view, g, scales);
+      for (size_t d = 0; d < x.size() && other != 1; ++d) {
+        x[d] *= other;
+        error[d] *= other;
+      }
+      set_sizes(x, size);
+      for (size_t d = 0; d < x.size(); ++d) size[d] += error[d];
+    };
+    const bool turns = model_ != nullptr && p_.rope != Rope::none;
+    const double turned =
+        turns ? model_->rope + model_->per_position * static_cast<double>(position) : 0;
+    hold(turned, k_scales_, key_, size_k_, error_k_);
+    hold(0, v_scales_, value_, size_v_, error_v_);
+    join_pairs(p_, error_k_);
+    return {size_k_, size_v_, error_k_, error_v_};
   }
 
   void attend_head(size_t step, int64_t b, int64_t h, const RowView& view) {
@@ -179,6 +249,8 @@ class Answerer {
     StepAnswer& to = answer_.steps.back();
     const Rows rows(p_.layout, to.shape);
     q_.resize(static_cast<size_t>(block * p_.head_dim));
+    abs_q_.resize(q_.size());
+    const int64_t farthest = view.key_pos.empty() ? 0 : std::abs(view.key_pos.back());
     for (int64_t begin = 0; begin < view.queries; begin += block) {
       const int64_t end = std::min(view.queries, begin + block);
       const auto count = static_cast<size_t>(end - begin);
@@ -191,6 +263,11 @@ class Answerer {
         const auto dim = static_cast<size_t>(p_.head_dim);
         const std::span<double> q = std::span(q_).subspan(n * dim, dim);
         sources_[step]->q.read(b, h, view.first_real + i, q);
+        const int64_t q_pos = view.first_query + i;
+        turn(p_, query_angle(view, q_pos), q);
+        const std::span<double> abs_q = std::span(abs_q_).subspan(n * dim, dim);
+        for (size_t d = 0; d < dim; ++d) abs_q[d] = std::abs(q[d]);
+        join_pairs(p_, abs_q);
         uint8_t* visible = visible_.data() + n * stride;
         double* bias = biased ? bias_.data() + n * stride : nullptr;
         mask(step, b, h, i, view, visible, bias);
@@ -198,9 +275,10 @@ class Answerer {
         double* kept = p_.has_dropout() ? kept_.data() + n * stride : nullptr;
         if (kept != nullptr) std::copy_n(dropout_row(b, h, i), keys_.size, kept);
         const auto [lse, lse_bound] = lse_at(b, h, view.first_real + i);
-        queries_.push_back({q.data(), to.out.data() + at,
-                            model_ == nullptr ? nullptr : to.bound.data() + at, visible, bias, kept,
-                            lse, lse_bound});
+        queries_.push_back({q.data(), abs_q.data(),
+                            static_cast<double>(std::max(std::abs(q_pos), farthest)),
+                            to.out.data() + at, model_ == nullptr ? nullptr : to.bound.data() + at,
+                            visible, bias, kept, lse, lse_bound});
       }
       attention_.run(keys_, sink, queries_);
     }
@@ -237,9 +315,11 @@ class Answerer {
   HeadAttention attention_;
   Answer answer_;
   std::vector<std::optional<StepRows>> sources_;  ///< by step
-  std::vector<double> sinks_, mem_k_, mem_v_, dropout_;
+  bool quantised_ = false;
+  std::vector<double> sinks_, mem_k_, mem_v_, dropout_, k_scales_, v_scales_;
   HeadKeys keys_;
-  std::vector<double> key_, value_, q_, bias_, kept_;
+  std::vector<double> key_, value_, q_, abs_q_, bias_, kept_;
+  std::vector<double> size_k_, size_v_, error_k_, error_v_, off_;
   std::vector<uint8_t> visible_;
   std::vector<Query> queries_;
 };

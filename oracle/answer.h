@@ -16,6 +16,7 @@ struct Precision {
   std::optional<DType> scores;    ///< the type in which scores are stored; none: `accumulate`
   bool flush_subnormals = false;
   int factor_bits = 0;  ///< significant bits that factors of products keep (TF32: 11); 0: all
+  std::optional<DType> rope = {};  ///< in which q and k are turned by rope; none: `accumulate`
   bool operator==(const Precision&) const = default;
 };
 

@@ -14,15 +14,10 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr size_t tile_rows = 64;
 
-void absolute(const std::vector<double>& from, std::vector<double>& to) {
-  to.resize(from.size());
-  for (size_t i = 0; i < from.size(); ++i) to[i] = std::abs(from[i]);
-}
-
 }  // namespace
 
-void HeadKeys::reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_dim_v,
-                     bool absolute) {
+void HeadKeys::reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_dim_v, bool absolute,
+                     bool inexact) {
   size = new_size;
   head_dim = new_head_dim;
   head_dim_v = new_head_dim_v;
@@ -33,12 +28,16 @@ void HeadKeys::reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_di
   with_absolute = absolute;
   abs_k.assign(absolute ? k.size() : 0, 0);
   abs_v.assign(absolute ? v.size() : 0, 0);
+  with_errors = absolute && inexact;
+  error_k.assign(with_errors ? k.size() : 0, 0);
+  error_v.assign(with_errors ? v.size() : 0, 0);
   largest_v.assign(static_cast<size_t>(stride_v), 0);
   k_norm = 0;
   specials.clear();
 }
 
-void HeadKeys::set(int64_t j, std::span<const double> key, std::span<const double> value) {
+void HeadKeys::set(int64_t j, std::span<const double> key, std::span<const double> value,
+                   const Sizes& sizes) {
   double* to = k.data() + j;
   for (size_t d = 0; d < key.size(); ++d) to[static_cast<int64_t>(d) * stride] = key[d];
   double* to_v = v.data() + j * stride_v;
@@ -51,14 +50,19 @@ void HeadKeys::set(int64_t j, std::span<const double> key, std::span<const doubl
   double* abs_to = abs_k.data() + j;
   double norm = 0;
   for (size_t d = 0; d < key.size(); ++d) {
-    abs_to[static_cast<int64_t>(d) * stride] = std::abs(key[d]);
-    norm += std::abs(key[d]);
+    const double most = sizes.k.empty() ? std::abs(key[d]) : sizes.k[d];
+    abs_to[static_cast<int64_t>(d) * stride] = most;
+    norm += most;
+    if (with_errors && !sizes.error_k.empty())
+      error_k[d * static_cast<size_t>(stride) + static_cast<size_t>(j)] = sizes.error_k[d];
   }
   if (norm < inf) k_norm = std::max(k_norm, norm);
   double* abs_to_v = abs_v.data() + j * stride_v;
   for (size_t d = 0; d < value.size(); ++d) {
-    abs_to_v[d] = std::abs(to_v[d]);
+    abs_to_v[d] = sizes.v.empty() ? std::abs(to_v[d]) : sizes.v[d];
     largest_v[d] = std::max(largest_v[d], abs_to_v[d]);
+    if (with_errors && !sizes.error_v.empty())
+      error_v[static_cast<size_t>(j * stride_v) + d] = sizes.error_v[d];
   }
 }
 
@@ -133,11 +137,19 @@ void HeadAttention::multiply_keys(const HeadKeys& keys, std::span<const Query> q
   multiply(m, keys.head_dim, width_, q_.data(), keys.head_dim, keys.k.data() + first_, keys.stride,
            s_.data(), width_);
   if (model_ == nullptr) return;
-  absolute(q_, abs_q_);
+  abs_q_.resize(q_.size());
+  for (size_t r = 0; r < queries.size(); ++r) {
+    std::copy_n(queries[r].abs_q, keys.head_dim,
+                abs_q_.begin() + static_cast<int64_t>(r) * keys.head_dim);
+  }
   abs_s_.resize(size);
   w_.resize(size);
   multiply(m, keys.head_dim, width_, abs_q_.data(), keys.head_dim, keys.abs_k.data() + first_,
            keys.stride, abs_s_.data(), width_);
+  if (!keys.with_errors) return;
+  error_s_.resize(size);
+  multiply(m, keys.head_dim, width_, abs_q_.data(), keys.head_dim, keys.error_k.data() + first_,
+           keys.stride, error_s_.data(), width_);
 }
 
 void HeadAttention::multiply_values(const HeadKeys& keys) {
@@ -151,6 +163,11 @@ void HeadAttention::multiply_values(const HeadKeys& keys) {
   abs_o_.resize(o_.size());
   multiply(m, used, keys.stride_v, w_.data(), width_, keys.abs_v.data() + at, keys.stride_v,
            abs_o_.data(), keys.stride_v);
+  if (!keys.with_errors) return;
+  error_o_.resize(o_.size());
+  for (size_t n = 0; n < p_.size(); ++n) p_[n] += w_[n];
+  multiply(m, used, keys.stride_v, p_.data(), width_, keys.error_v.data() + at, keys.stride_v,
+           error_o_.data(), keys.stride_v);
 }
 
 /// From the dot products in s; −inf for hidden keys.
@@ -199,11 +216,12 @@ void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& quer
   row.sum = exponentials(width_, s, max, p) + (sink > -inf ? std::exp(sink - max) : 0);
   if (model_ == nullptr) return;
   double q_norm = 0;
-  for (int64_t d = 0; d < keys.head_dim; ++d) q_norm += std::abs(query.q[d]);
+  for (int64_t d = 0; d < keys.head_dim; ++d) q_norm += query.abs_q[d];
   const double* bias = query.bias == nullptr || row.uniform ? nullptr : query.bias + first_;
   row.error = row_error(*model_,
-                        {width_, query.visible + first_, s, abs_s_.data() + at, bias, p, max,
-                         row.sum, sink, q_norm, keys.k_norm},
+                        {width_, query.visible + first_, s, abs_s_.data() + at,
+                         keys.with_errors ? error_s_.data() + at : nullptr, bias, p, max, row.sum,
+                         sink, q_norm, keys.k_norm, query.position},
                         w_.data() + at);
 }
 
@@ -242,6 +260,9 @@ void HeadAttention::finish(const HeadKeys& keys, const Query& query, size_t r) {
     query.out[d] = o_[at + static_cast<size_t>(d)] * per_sum;
   if (model_ != nullptr) {
     double* weighted = abs_o_.data() + at;
+    if (keys.with_errors)
+      for (int64_t d = 0; d < keys.head_dim_v; ++d)
+        weighted[d] += error_o_[at + static_cast<size_t>(d)];
     for (int64_t d = 0; d < keys.head_dim_v; ++d) weighted[d] *= per_sum;
     element_bounds(*model_, row.error, keys.head_dim_v, query.out, weighted, keys.largest_v.data(),
                    query.bound);

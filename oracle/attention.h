@@ -19,23 +19,35 @@ class HeadKeys {
     double value;
   };
 
-  /// Room for `new_size` keys. Set each with set(). The absolute values are for bounds only.
-  void reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_dim_v, bool absolute);
-  void set(int64_t j, std::span<const double> k, std::span<const double> v);
+  /// What is for bounds only: how large the elements may be, whatever rope does to them (empty: as
+  /// they are), and how far a target's may be from them.
+  struct Sizes {
+    std::span<const double> k = {}, v = {};
+    std::span<const double> error_k = {}, error_v = {};
+  };
+
+  /// Room for `new_size` keys. Set each with set(). The absolute values and, `inexact`, the errors
+  /// are for bounds only.
+  void reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_dim_v, bool absolute,
+             bool inexact = false);
+  void set(int64_t j, std::span<const double> k, std::span<const double> v, const Sizes& sizes);
 
   int64_t size = 0, head_dim = 0, head_dim_v = 0;
-  int64_t stride = 0, stride_v = 0;  ///< padded(size), padded(head_dim_v)
-  std::vector<double> k, abs_k;      ///< [head_dim, stride]: transposed
-  std::vector<double> v, abs_v;      ///< [size, stride_v]
-  std::vector<double> largest_v;     ///< [stride_v] max |v|
-  double k_norm = 0;                 ///< largest finite ‖k‖₁
-  bool with_absolute = false;
+  int64_t stride = 0, stride_v = 0;      ///< padded(size), padded(head_dim_v)
+  std::vector<double> k, abs_k;          ///< [head_dim, stride]: transposed
+  std::vector<double> v, abs_v;          ///< [size, stride_v]
+  std::vector<double> error_k, error_v;  ///< likewise; empty: none
+  std::vector<double> largest_v;         ///< [stride_v] max |v|
+  double k_norm = 0;                     ///< largest finite ‖k‖₁
+  bool with_absolute = false, with_errors = false;
   std::vector<Special> specials;
 };
 
 /// One query and where its answer goes.
 struct Query {
   const double* q;               ///< [head_dim]
+  const double* abs_q;           ///< [head_dim] how large they may be, whatever rope does to them
+  double position;               ///< the farthest of its own and its keys', as rope sees them
   double* out;                   ///< [head_dim_v]
   double* bound;                 ///< [head_dim_v], nullptr: not wanted
   uint8_t* visible;              ///< [keys.stride], memory keys included, 0 in the padding
@@ -81,7 +93,7 @@ class HeadAttention {
   const ErrorModel* model_;
   std::vector<Row> rows_;
   int64_t first_ = 0, width_ = 0;  ///< the range of keys that a tile looks at
-  std::vector<double> q_, abs_q_, s_, abs_s_, p_, w_, o_, abs_o_;
+  std::vector<double> q_, abs_q_, s_, abs_s_, error_s_, p_, w_, o_, abs_o_, error_o_;
 };
 
 }  // namespace attnfuzz

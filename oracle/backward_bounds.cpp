@@ -26,11 +26,11 @@ void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, con
   const double q_norm = abs_q_.row(r).sum();
   Row w(count);
   RowError& error = errors_[static_cast<size_t>(r)];
-  error =
-      row_error(m,
-                {count, visible, s.data(), abs_dot.data(), bias.size() > 0 ? bias.data() : nullptr,
-                 p.data(), max, sum, block.sink, q_norm, k_norm_},
-                w.data());
+  error = row_error(
+      m,
+      {count, visible, s.data(), abs_dot.data(), nullptr, bias.size() > 0 ? bias.data() : nullptr,
+       p.data(), max, sum, block.sink, q_norm, k_norm_, 0},
+      w.data());
   if (error.unchecked) {
     leave_out(r);
     return;
@@ -46,8 +46,8 @@ void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, con
   ea_.row(r) = ep_.row(r);
   if (problem_.softcap == 0) return;
 
-  const double tiny = m.scale * (static_cast<double>(m.head_dim + 2) * m.tiny +
-                                 2 * std::max(m.tiny, m.tiny_scores) * (q_norm + k_norm_));
+  const double tiny =
+      m.scale * (static_cast<double>(m.head_dim + 2) * m.tiny + m.tiny_inputs * (q_norm + k_norm_));
   const bool bias_inside = bias.size() > 0 && problem_.bias_order == BiasOrder::before_softcap;
   for (Eigen::Index j = 0; j < count; ++j) {
     double argument = m.dot * abs_dot[j] + tiny;
@@ -89,8 +89,7 @@ void HeadBackward::bound_differences(const BackwardBlock& block, Eigen::Index r,
   const double dims = static_cast<double>(block.grad_out.cols());
   const double relative =
       (1 + growth(m.u, dims + 11)) * (1 + growth(m.u_scores, 3)) * (1 + m.u_p) - 1;
-  const double tiny =
-      (dims + 2) * m.tiny + 2 * std::max(m.tiny, m.tiny_scores) * (abs_g_.row(r).sum() + v_norm_);
+  const double tiny = (dims + 2) * m.tiny + m.tiny_inputs * (abs_g_.row(r).sum() + v_norm_);
   Row edp = relative * abs_dp_.row(r).array() + tiny;
   if (block.kept.size() > 0) edp *= block.kept.row(r).array();
   const double edot = dot_error(block, r, edp, dot);
@@ -127,7 +126,7 @@ void HeadBackward::bound_differences(const BackwardBlock& block, Eigen::Index r,
 void HeadBackward::bound_sums() {
   const ErrorModel& m = *model_;
   const double scale = std::abs(problem_.scale_value());
-  const double tiny = 2 * std::max(m.tiny, m.tiny_scores);
+  const double tiny = m.tiny_inputs;
   const Matrix sizes = dz_.cwiseAbs() + edz_;
   Matrix costs = edz_;
   for (Eigen::Index r = 0; r < sizes.rows(); ++r)

@@ -56,11 +56,14 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
       u_factor(precision.factor_bits > 0 ? std::ldexp(1.0, -precision.factor_bits) : 0),
       exp(2 * precision.exp_ulps * unit_roundoff(precision.accumulate) + 8 * u_double),
       dot(0),
+      rope(0),
+      per_position(0),
       softcap(problem.softcap > 0 ? problem.softcap * (exp + 8 * u) : 0),
       bias(problem.mask.adds_bias() ? 8 * u : 0),
       scale(std::max(1.0, std::abs(problem.scale_value()))),
+      scale_of_scores(std::abs(problem.scale_value())),
       tiny(underflow(precision.accumulate, precision.flush_subnormals)),
-      tiny_scores(precision.scores ? underflow(*precision.scores, false) : 0),
+      tiny_inputs(2 * std::max(tiny, precision.scores ? underflow(*precision.scores, false) : 0)),
       tiny_p(underflow(precision.p, precision.flush_subnormals)),
       tiny_out(underflow(problem.dtype, precision.flush_subnormals)),
       max_score(info(precision.accumulate).max_finite),
@@ -74,8 +77,20 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
   double roundings = growth(u, static_cast<double>(head_dim) + 12);
   roundings += growth(u_factor, 2) * (1 + roundings);
   dot = std::abs(problem.scale_value()) * (roundings + growth(u_scores, 3) * (1 + roundings));
+  if (problem.rope != Rope::none) {
+    const double second = std::pow(problem.rope_base, -2 / static_cast<double>(head_dim));
+    const DType type = precision.rope.value_or(precision.accumulate);
+    rope = 8 * u + 5 * unit_roundoff(type);
+    per_position = u * (1.2 + 8 * second);
+    tiny_inputs = 4 * std::max(tiny_inputs, underflow(type, precision.flush_subnormals));
+  }
   if (precision.scores) max_score = std::min(max_score, info(*precision.scores).max_finite);
   if (rounds_bias(problem.mask)) bias += unit_roundoff(problem.dtype);
+}
+
+double ErrorModel::dot_at(double position) const {
+  const double turned = rope + per_position * position;
+  return dot + (scale_of_scores + dot) * turned * (2 + turned);
 }
 
 RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
@@ -102,20 +117,21 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
       (1 + exponential_growth(2.5 * error.relative) + n * model.tiny_p) * model.dropout - 1;
   error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
   error.keys = n;
-  error.unchecked = 2 * largest * model.scale * (1 + model.dot) > model.max_score;
+  const double dot = model.dot_at(row.position);
+  error.unchecked = 2 * largest * model.scale * (1 + dot) > model.max_score;
 
-  const double shared =
-      error.relative + 16 * u * log_keys + model.softcap +
-      model.scale * (static_cast<double>(model.head_dim + 2) * model.tiny +
-                     2 * std::max(model.tiny, model.tiny_scores) * (row.q_norm + row.k_norm));
+  const double shared = error.relative + 16 * u * log_keys + model.softcap +
+                        model.scale * (static_cast<double>(model.head_dim + 2) * model.tiny +
+                                       model.tiny_inputs * (row.q_norm + row.k_norm));
   const double unit = row.sum * model.tiny_p + 4 * model.tiny + 0x1p-1021;
   const double of_score = 3 * (u + model.u_scores);
   const double max = std::abs(row.max);
   double total = 0, widest = 0;
   for (int64_t j = 0; j < row.size; ++j) {
     const double score = std::abs(row.score[j]);
-    double delta = shared + model.dot * row.abs_dot[j] + of_score * score +
-                   16 * u * (score > max ? score : max);
+    double delta =
+        shared + dot * row.abs_dot[j] + of_score * score + 16 * u * (score > max ? score : max);
+    if (row.off_dot != nullptr) delta += (model.scale_of_scores + dot) * row.off_dot[j];
     if (row.bias != nullptr) delta += model.bias * (std::abs(row.bias[j]) + 4);
     delta = row.visible[j] != 0 ? delta : 0;
     widest = delta > widest ? delta : widest;

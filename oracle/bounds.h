@@ -14,10 +14,12 @@ struct ErrorModel {
   double u_factor;                 ///< of the factors of products, where they are rounded
   double exp;                      ///< relative error of exp
   double dot;                      ///< error of a scaled score, relative to Σ|q||k|
+  double rope, per_position;       ///< error of a turned pair, relative: fixed, and with position
   double softcap;                  ///< absolute error of the softcap
   double bias;                     ///< relative error of the bias as the target may have got it
   double scale;                    ///< max(1, |scale|)
-  double tiny, tiny_scores, tiny_p, tiny_out;         ///< largest error of a result that underflows
+  double scale_of_scores;          ///< |scale|
+  double tiny, tiny_inputs, tiny_p, tiny_out;         ///< largest error of a result that underflows
   double max_score, max_accumulated, max_out, max_p;  ///< larger values may overflow
   double dropout;  ///< what dropout multiplies a kept weight with; 1: no dropout
   double u_lse;    ///< unit roundoff of lse
@@ -25,6 +27,8 @@ struct ErrorModel {
   int64_t head_dim;
 
   ErrorModel(const Problem& problem, const Precision& precision);
+  /// `dot`, with q and k turned at positions up to this one.
+  double dot_at(double position) const;
 };
 
 /// The scores of one query row. Arrays have `size` elements; where `visible` is 0, only abs_dot is
@@ -34,11 +38,13 @@ struct ScoreRow {
   const uint8_t* visible;
   const double* score;
   const double* abs_dot;  ///< Σ|q||k|
+  const double* off_dot;  ///< Σ|q|·(how far k may be off); nullptr: 0
   const double* bias;     ///< what has been added to the score; nullptr: nothing
   const double* p;        ///< exp(score − max)
   double max, sum;        ///< of score (and sink), of p (and exp(sink − max))
   double sink;            ///< −inf: none
   double q_norm, k_norm;  ///< ‖q‖₁, and the largest ‖k‖₁
+  double position;        ///< the farthest that rope turns any of them by
 };
 
 /// What is the same for all output elements of a row.

@@ -1,7 +1,6 @@
 #include "oracle/cache_model.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace attnfuzz {
 namespace {
@@ -25,8 +24,9 @@ bool sees_first_and_last(const Cache& cache, int64_t q_pos, int64_t key_pos, int
 }
 
 /// By kind.
-constexpr Sees table[] = {sees_all,   sees_all,     sees_all,           sees_last,
-                          sees_chunk, sees_by_head, sees_first_and_last};
+constexpr Sees table[] = {
+    sees_all, sees_all, sees_all, sees_last, sees_chunk, sees_by_head, sees_first_and_last,
+    sees_all};
 static_assert(std::size(table) == names_of<CacheKind>.size());
 
 }  // namespace
@@ -42,9 +42,10 @@ bool CacheModel::is_forgotten(const Row& row, int64_t position) const {
   return !sees(row.next - 1, position, 0);
 }
 
-int64_t CacheModel::forgotten(const Row& row) const {
-  return std::count_if(row.positions.begin(), row.positions.end(),
-                       [&](int64_t position) { return is_forgotten(row, position); });
+std::vector<int64_t> CacheModel::held_positions(int64_t b) const {
+  std::vector<int64_t> held = row(b).positions;
+  std::erase_if(held, [&](int64_t position) { return is_forgotten(row(b), position); });
+  return held;
 }
 
 void CacheModel::forget(Row& row) const {
@@ -53,9 +54,11 @@ void CacheModel::forget(Row& row) const {
   for (size_t j = 0; j < row.tokens.size(); ++j) {
     if (is_forgotten(row, row.positions[j])) continue;
     row.tokens[kept] = row.tokens[j];
+    row.origins[kept] = row.origins[j];
     row.positions[kept++] = row.positions[j];
   }
   row.tokens.resize(kept);
+  row.origins.resize(kept);
   row.positions.resize(kept);
 }
 
@@ -64,22 +67,58 @@ void CacheModel::crop(Row& row, int64_t length) const {
   if (stay >= row.tokens.size()) return;
   row.next = row.positions[stay];
   row.tokens.resize(stay);
+  row.origins.resize(stay);
   row.positions.resize(stay);
 }
 
 void CacheModel::evict(Row& row, const Step& step) const {
   const int64_t count = step.evicted(static_cast<int64_t>(row.tokens.size()));
   if (count == 0) return;
-  row.tokens.erase(row.tokens.begin() + step.start, row.tokens.begin() + step.start + count);
-  row.positions.erase(row.positions.begin() + step.start,
-                      row.positions.begin() + step.start + count);
+  const auto erase = [&](auto& from) {
+    from.erase(from.begin() + step.start, from.begin() + step.start + count);
+  };
+  erase(row.tokens);
+  erase(row.origins);
+  erase(row.positions);
   if (case_.cache->positions == Positions::kept) return;
-  std::iota(row.positions.begin(), row.positions.end(), 0);
+  for (size_t j = 0; j < row.positions.size(); ++j) {
+    row.origins[j].last_move = static_cast<int64_t>(j) - row.positions[j];
+    row.positions[j] = static_cast<int64_t>(j);
+  }
   row.next = static_cast<int64_t>(row.positions.size());
+}
+
+Place CacheModel::place(int64_t b, size_t j) const {
+  const Row& held = row(b);
+  const Origin& from = held.origins[j];
+  return {held.positions[j], from.born, from.first,
+          from.last_move,    b,         held.tokens[j].step == static_cast<int64_t>(step_)};
+}
+
+void CacheModel::add(size_t b, const Token& token, int64_t first) {
+  Row& row = rows_[b];
+  const size_t slot = row.tokens.size();
+  for (const Shared& shared : shared_) {
+    if ((shared.a != b && shared.b != b) || slot < shared.begin || slot >= shared.end) continue;
+    std::vector<Token>& other = rows_[shared.a == b ? shared.b : shared.a].tokens;
+    if (slot < other.size()) other[slot] = token;
+  }
+  row.tokens.push_back(token);
+  row.origins.push_back({row.next, first, 0});
+  row.positions.push_back(row.next++);
+}
+
+void CacheModel::share_tail(const Step& step) {
+  const auto from = static_cast<size_t>(step.from), to = static_cast<size_t>(step.to);
+  std::erase_if(shared_, [&](const Shared& shared) { return shared.a == to || shared.b == to; });
+  const size_t size = rows_[from].tokens.size();
+  const auto page = static_cast<size_t>(std::max<int64_t>(1, case_.cache->page_size));
+  if (from != to && size % page != 0) shared_.push_back({from, to, size, (size / page + 1) * page});
 }
 
 void CacheModel::apply(size_t index) {
   const Step& step = case_.steps[index];
+  step_ = index;
   for (Row& row : rows_) forget(row);  // what the step before left behind
   if (step.op == StepOp::reorder) {
     const std::vector<Row> old = rows_;
@@ -87,26 +126,29 @@ void CacheModel::apply(size_t index) {
   }
   if (step.op == StepOp::fork)
     rows_[static_cast<size_t>(step.to)] = rows_[static_cast<size_t>(step.from)];
+  const Misreading* misreading = case_.problem.misreading;
+  if (step.op == StepOp::fork && misreading != nullptr && misreading->tail_shared) share_tail(step);
   for (size_t b = 0; b < rows_.size(); ++b) {
     Row& row = rows_[b];
     if (step.op == StepOp::reset) row = Row{};
     if (step.op == StepOp::crop) crop(row, step.length);
     if (step.op == StepOp::evict) evict(row, step);
     row.past = row.next;
-    row.added = step.has_tokens() ? step.real_tokens(b) : 0;
-    row.first_new = step.has_tokens() ? step.first_real(b) : 0;
-    for (int64_t i = 0; i < row.added; ++i) {
-      row.tokens.push_back(
-          {static_cast<int32_t>(index), static_cast<int32_t>(b), row.first_new + i});
-      row.positions.push_back(row.next++);
-    }
+    row.queries = step.has_tokens() ? step.real_queries(b) : 0;
+    row.first_query = step.has_tokens() ? step.first_query(b) : 0;
+    const int64_t added = step.has_tokens() ? step.real_tokens(b) : 0;
+    for (int64_t i = 0; i < added; ++i)
+      add(b, {static_cast<int32_t>(index), static_cast<int32_t>(b), step.first_real(b) + i},
+          row.past);
   }
 }
 
 std::vector<int64_t> CacheModel::lengths() const {
   std::vector<int64_t> lengths;
   for (const Row& row : rows_)
-    lengths.push_back(static_cast<int64_t>(row.tokens.size()) - forgotten(row));
+    lengths.push_back(
+        std::count_if(row.positions.begin(), row.positions.end(),
+                      [&](int64_t position) { return !is_forgotten(row, position); }));
   return lengths;
 }
 

@@ -32,39 +32,56 @@ class CacheModel {
   std::span<const Token> tokens(int64_t b) const { return row(b).tokens; }
   /// Where tokens(b) stand.
   std::span<const int64_t> positions(int64_t b) const { return row(b).positions; }
+  /// Where tokens(b)[j] stands, and whence it came.
+  Place place(int64_t b, size_t j) const;
   /// Position of the first query of the step just done: where the row's next token would have
   /// stood before.
   int64_t past_length(int64_t b) const { return row(b).past; }
   /// How many of the step's queries of row b are real, and the first of them.
-  int64_t new_tokens(int64_t b) const { return row(b).added; }
-  int64_t first_new(int64_t b) const { return row(b).first_new; }
+  int64_t new_tokens(int64_t b) const { return row(b).queries; }
+  int64_t first_new(int64_t b) const { return row(b).first_query; }
   /// Whether the cache lets a query at q_pos see the key at key_pos of key head g. Masks come on
   /// top.
   bool sees(int64_t q_pos, int64_t key_pos, int64_t g) const;
 
   /// Tokens cached for each row after the step (hybrid: by the heads that keep all).
   std::vector<int64_t> lengths() const;
+  /// Where the tokens stand that the row keeps after the step (hybrid: those heads').
+  std::vector<int64_t> held_positions(int64_t b) const;
   /// Where each row's next token will stand.
   std::vector<int64_t> next_positions() const;
   /// The most tokens that a row can hold; 0: no limit.
   int64_t capacity() const;
 
  private:
+  /// Of a token: see Place.
+  struct Origin {
+    int64_t born, first, last_move;
+  };
   struct Row {
     std::vector<Token> tokens;
     std::vector<int64_t> positions;
+    std::vector<Origin> origins;
     int64_t next = 0;  ///< position of the next token
-    int64_t past = 0, added = 0, first_new = 0;
+    int64_t past = 0, queries = 0, first_query = 0;
   };
   const Row& row(int64_t b) const { return rows_[static_cast<size_t>(b)]; }
-  int64_t forgotten(const Row& row) const;
   bool is_forgotten(const Row& row, int64_t position) const;
   void forget(Row& row) const;
   void crop(Row& row, int64_t length) const;
   void evict(Row& row, const Step& step) const;
+  void add(size_t b, const Token& token, int64_t first);
+  void share_tail(const Step& step);
+
+  /// Two rows, and the slots of the page that both write to (Misreading::tail_shared).
+  struct Shared {
+    size_t a, b, begin, end;
+  };
 
   const Case& case_;
   std::vector<Row> rows_;
+  std::vector<Shared> shared_;
+  size_t step_ = 0;  ///< the one just done
 };
 
 }  // namespace attnfuzz

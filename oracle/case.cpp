@@ -74,6 +74,7 @@ class Checker {
     expect(std::isfinite(p_.softcap) && p_.softcap >= 0, "/problem/softcap",
            fmt::format("0 (off) or a positive finite number, found {}", p_.softcap));
     dropout();
+    rope();
     if (!c_.cached()) return;
     expect(p_.q_len == 0, "/problem/q_len", "none with a cache: each step has its own");
     expect(p_.kv_len == 0, "/problem/kv_len", "none with a cache: it follows from the steps");
@@ -97,10 +98,20 @@ class Checker {
                p_.outputs.end(),
            path, fmt::format("each once, in the order {}", fmt::join(names_of<Output>, ", ")));
     expect(!c_.cached() || !p_.asks_gradients(), path, "no gradients with a cache");
+    expect(p_.rope == Rope::none || !p_.asks_gradients(), path, "no gradients with rope");
     needs(Output::dbias, p_.mask.adds_bias(), "without a rule that adds a bias");
     needs(Output::dsinks, p_.sinks, "without sinks");
     needs(Output::dmem_k, p_.memory_kv > 0, "without memory_kv");
     needs(Output::dmem_v, p_.memory_kv > 0, "without memory_kv");
+  }
+
+  void rope() const {
+    const bool on = p_.rope != Rope::none;
+    expect(!on || p_.head_dim % 2 == 0, "/problem/head_dim",
+           fmt::format("an even number with rope, found {}", p_.head_dim));
+    expect(
+        on ? std::isfinite(p_.rope_base) && p_.rope_base > 1 : p_.rope_base == Problem().rope_base,
+        "/problem/rope_base", "a finite number above 1 with rope, none without");
   }
 
   void rule(size_t k) const {
@@ -156,12 +167,14 @@ class Checker {
   }
 
   void cache(const Cache& cache) const {
-    const bool bounded = cache.kind != CacheKind::dynamic;
+    const bool cross = cache.kind == CacheKind::cross;
+    const bool bounded = cache.kind != CacheKind::dynamic && !cross;
     const bool paged = cache.kind == CacheKind::paged;
     if (bounded) {
       within(cache.capacity, 1, max_tokens, "/cache/capacity");
     } else {
-      expect(cache.capacity == 0, "/cache/capacity", "0 for a dynamic cache, which has no limit");
+      expect(cache.capacity == 0, "/cache/capacity",
+             fmt::format("0 for a {} cache, which has no limit", name(cache.kind)));
     }
     if (paged) {
       within(cache.page_size, 1, max_tokens, "/cache/page_size");
@@ -173,6 +186,19 @@ class Checker {
     } else {
       expect(cache.keep == 0, "/cache/keep", "0 unless the cache is a sink_window");
     }
+    expect(!cross || p_.mask.rules.empty(), "/problem/mask/rules",
+           "none with a cross cache: every query sees all keys");
+    expect(!cross || p_.rope == Rope::none, "/problem/rope", "none with a cross cache");
+    quant(cache);
+  }
+
+  void quant(const Cache& cache) const {
+    const bool on = cache.quant != Quant::none;
+    expect(on || cache.scales == Scales::token, "/cache/scales", "none without \"quant\"");
+    expect(!on || c_.data.nonfinite != NonFinite::inf_value, "/data/nonfinite",
+           "no infinite values in a quantised cache");
+    expect(!on || p_.rope == Rope::none || cache.positions == Positions::kept, "/cache/positions",
+           "\"kept\" with rope in a quantised cache: what is rounded can not be turned");
   }
 
   /// Follows the number of tokens in each row through the steps.
@@ -209,7 +235,11 @@ class Checker {
     expect(step.op == StepOp::fork || step.to == 0, path + "/to", "none" + only);
     expect(step.op == StepOp::evict || step.start == 0, path + "/start", "none" + only);
     expect(step.op == StepOp::evict || step.count == 0, path + "/count", "none" + only);
+    expect(step.kv_len.has_value() == (step.has_tokens() && cross()), path + "/kv_len",
+           cross() ? "a number of keys, for steps with queries" : "none without a cross cache");
   }
+
+  bool cross() const { return c_.cache->kind == CacheKind::cross; }
 
   void tokens(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
     within(step.q_len, 0, max_tokens, path + "/q_len");
@@ -219,15 +249,22 @@ class Checker {
     expect(step.op != StepOp::prefill || longest == totals.end() || *longest == 0, path + "/op",
            "\"append\" here: \"prefill\" is for an empty cache");
     if (!step.lens.empty()) one_per_row(step.lens, path + "/lens");
+    if (cross()) cross_keys(step, path);
     for (size_t b = 0; b < totals.size(); ++b) {
       if (!step.lens.empty())
-        within(step.lens[b], 0, step.q_len, fmt::format("{}/lens/{}", path, b));
+        within(step.lens[b], cross() ? 1 : 0, step.keys(), fmt::format("{}/lens/{}", path, b));
       totals[b] += step.real_tokens(b);
       const int64_t limit = limited() ? c_.cache->capacity : max_tokens;
       expect(totals[b] <= limit, path,
              fmt::format("at most {} tokens in a row of the cache, found {} in row {}", limit,
                          totals[b], b));
     }
+  }
+
+  void cross_keys(const Step& step, const std::string& path) const {
+    const bool fills = step.op == StepOp::prefill;
+    within(*step.kv_len, fills ? 1 : 0, fills ? max_tokens : 0, path + "/kv_len");
+    expect(fills || step.lens.empty(), path + "/lens", "none for queries alone");
   }
 
   void reorder(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
@@ -242,6 +279,7 @@ class Checker {
   void crop(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
     const int64_t longest = totals.empty() ? 0 : *std::max_element(totals.begin(), totals.end());
     within(step.length, 0, longest, path + "/length");
+    expect(!cross(), path + "/op", "no crop of a cross cache");
     expect(!c_.cache->forgets() || longest <= c_.cache->capacity, path + "/op",
            fmt::format("no crop once a {} of {} has dropped tokens, found a row of {}",
                        name(c_.cache->kind), c_.cache->capacity, longest));
@@ -257,6 +295,7 @@ class Checker {
   void evict(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
     within(step.start, 0, max_tokens, path + "/start");
     within(step.count, 1, max_tokens, path + "/count");
+    expect(!cross(), path + "/op", "no evict from a cross cache");
     expect(!c_.cache->forgets(), path + "/op",
            fmt::format("no evict from a {} cache, which forgets by itself", name(c_.cache->kind)));
     for (int64_t& total : totals) total -= step.evicted(total);
@@ -270,7 +309,10 @@ class Checker {
   /// No tensor is beyond all memory.
   void memory() const {
     int64_t q_len = p_.q_len, kv_len = p_.kv_len;
-    for (const Step& step : c_.steps) kv_len = q_len = std::max(q_len, step.q_len);
+    for (const Step& step : c_.steps) {
+      q_len = std::max(q_len, step.q_len);
+      kv_len = std::max(kv_len, step.keys());
+    }
     const auto fits = [&](std::string_view what, std::initializer_list<int64_t> shape) {
       double count = 1;
       for (const int64_t size : shape) count *= static_cast<double>(size);
@@ -311,6 +353,11 @@ void follow(const Step& step, std::vector<int64_t>& totals) {
     if (step.op == StepOp::reset) totals[b] = 0;
     if (step.op == StepOp::evict) totals[b] -= step.evicted(totals[b]);
   }
+}
+
+double largest(Quant quant) {
+  constexpr double table[] = {0, 127, 448, 57344};
+  return table[static_cast<size_t>(quant)];
 }
 
 double Problem::scale_value() const {

@@ -84,9 +84,37 @@ enum class Slip : uint8_t {
   no_softcap_slope,  ///< the softcap is taken for the identity
 };
 
+/// Rotary position embedding (Su et al. 2021): which elements of q and k make up pair n, which is
+/// turned by position · rope_base^(−2n / head_dim): n and n + head_dim / 2 (GPT-NeoX, Llama), or 2n
+/// and 2n + 1 (GPT-J).
+enum class Rope : uint8_t { none, half, interleaved };
+template <>
+inline constexpr std::array<std::string_view, 3> names_of<Rope>{"none", "half", "interleaved"};
+
+/// Where a cached token stands.
+struct Place {
+  int64_t position;   ///< now
+  int64_t born;       ///< when it came
+  int64_t first;      ///< the first token of its step, when that came
+  int64_t last_move;  ///< by which the last eviction moved it (≤ 0)
+  int64_t row;        ///< the batch row that holds it
+  bool fresh;         ///< it came with the step at hand
+};
+
+/// How a cache can be read wrongly: for alternatives (oracle/alternatives.h), in no case file.
+struct Misreading {
+  int64_t (*key_angle)(const Place&) = nullptr;    ///< by what rope turns a key
+  int64_t (*query_angle)(const Place&) = nullptr;  ///< and a query
+  /// The key head whose scale is used; −1: none is.
+  int64_t (*scale_head)(int64_t g, bool prefill) = nullptr;
+  /// Rows that a fork made alike go on to share the page that is partly filled.
+  bool tail_shared = false;
+};
+
 /// What is to be computed. Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads,
 /// kv_len, head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len,
 /// head_dim_v] (in the order of `layout`).
+///   q, k turned by their positions if rope (memory keys are not);
 ///   s = scale · q·k;  s = softcap · tanh(s / softcap) if softcap > 0;  s += bias (see bias_order);
 ///   p = softmax over visible keys, memory keys and, in the denominator only, the head's sink;
 ///   out = Σ p v, with dropout Σ p m v / keep for the 0s and 1s m of the input "dropout".
@@ -107,6 +135,9 @@ struct Problem {
   FullyMasked fully_masked = FullyMasked::zero;
   int64_t dropout_keep = 100;  ///< percent of the weights that dropout keeps; 100: no dropout
   std::vector<Output> outputs{Output::out};  ///< asked for; `out` always and first, then in order
+  Rope rope = Rope::none;
+  double rope_base = 10000;
+  const Misreading* misreading = nullptr;
   Mask mask;
   const Reading* reading = nullptr;  ///< not in files: a wrong one, for Alternative
   Slip slip = Slip::none;
@@ -169,10 +200,11 @@ enum class CacheKind : uint8_t {
   chunked,  ///< keeps the tokens of the newest token's chunk of `capacity` tokens (Llama 4)
   hybrid,   ///< even key heads keep all tokens, odd ones the last `capacity`: as layers do in Gemma
   sink_window,  ///< the first `keep` tokens and the last `capacity` − `keep` (StreamingLLM)
+  cross,        ///< keys come with the prefill alone, every query sees all of them
 };
 template <>
-inline constexpr std::array<std::string_view, 7> names_of<CacheKind>{
-    "dynamic", "fixed", "paged", "ring", "chunked", "hybrid", "sink_window"};
+inline constexpr std::array<std::string_view, 8> names_of<CacheKind>{
+    "dynamic", "fixed", "paged", "ring", "chunked", "hybrid", "sink_window", "cross"};
 
 /// Where the tokens behind an evicted one stand: where they stood, or moved up (llama.cpp's context
 /// shift). The next token stands behind the last one: kept, as if nothing had been evicted.
@@ -180,21 +212,40 @@ enum class Positions : uint8_t { kept, shifted };
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<Positions>{"kept", "shifted"};
 
+/// In what the cache holds keys (turned, with rope) and values: each element as the nearest number
+/// of the type to x / scale, at most the type's largest (int8: 127). All keys and values are read
+/// as they are held, those of the step at hand too.
+enum class Quant : uint8_t { none, int8, e4m3, e5m2 };
+template <>
+inline constexpr std::array<std::string_view, 4> names_of<Quant>{"none", "int8", "e4m3", "e5m2"};
+
+/// The largest number of the type.
+double largest(Quant quant);
+
+/// The scales, in f32: of each token in each key head, its largest |x| / the type's largest number;
+/// or of each key head, for all tokens, given (inputs "k_scales" and "v_scales").
+enum class Scales : uint8_t { token, head };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<Scales>{"token", "head"};
+
 struct Cache {
   CacheKind kind = CacheKind::dynamic;
   int64_t capacity = 0;   ///< tokens for each row; 0 where the kind has no limit
   int64_t page_size = 0;  ///< paged only
   int64_t keep = 0;       ///< sink_window only
   Positions positions = Positions::kept;
+  Quant quant = Quant::none;
+  Scales scales = Scales::token;
 
   /// Whether it forgets tokens by itself.
-  bool forgets() const { return kind >= CacheKind::ring; }
+  bool forgets() const { return kind >= CacheKind::ring && kind <= CacheKind::sink_window; }
   bool operator==(const Cache&) const = default;
 };
 
 /// What a step does to the cache. prefill, append and decode bring q_len new tokens (of which
 /// lens[b] are real in row b, when lens is given) and ask for their attention over all that is
-/// cached.
+/// cached. With a cross cache they bring q_len queries, all real, and kv_len keys: some to fill it,
+/// 0 from then on.
 enum class StepOp : uint8_t {
   prefill,  ///< first tokens, on an empty cache
   append,   ///< more tokens
@@ -216,18 +267,23 @@ inline constexpr std::array<std::string_view, 2> names_of<Side>{"right", "left"}
 
 struct Step {
   StepOp op = StepOp::append;
-  int64_t q_len = 0;             ///< prefill, append, decode
-  std::vector<int64_t> lens;     ///< ragged: real tokens of each row; empty: q_len for all
-  std::vector<int64_t> rows;     ///< reorder
-  int64_t length = 0;            ///< crop
-  Side side = Side::right;       ///< of the padding, with lens
-  int64_t from = 0, to = 0;      ///< fork
-  int64_t start = 0, count = 0;  ///< evict
+  int64_t q_len = 0;                   ///< prefill, append, decode
+  std::vector<int64_t> lens;           ///< ragged: real tokens of each row; empty: q_len for all
+  std::vector<int64_t> rows;           ///< reorder
+  int64_t length = 0;                  ///< crop
+  Side side = Side::right;             ///< of the padding, with lens
+  int64_t from = 0, to = 0;            ///< fork
+  int64_t start = 0, count = 0;        ///< evict
+  std::optional<int64_t> kv_len = {};  ///< cross: keys that it brings
 
   bool has_tokens() const { return op <= StepOp::decode; }
-  /// Real tokens of row b, and the first one's place in the step's tensors.
-  int64_t real_tokens(size_t b) const { return lens.empty() ? q_len : lens[b]; }
-  int64_t first_real(size_t b) const { return side == Side::left ? q_len - real_tokens(b) : 0; }
+  int64_t keys() const { return kv_len.value_or(q_len); }
+  /// Real tokens of row b, and the first one's place in the step's k and v.
+  int64_t real_tokens(size_t b) const { return lens.empty() ? keys() : lens[b]; }
+  int64_t first_real(size_t b) const { return side == Side::left ? keys() - real_tokens(b) : 0; }
+  /// The same of its queries.
+  int64_t real_queries(size_t b) const { return kv_len ? q_len : real_tokens(b); }
+  int64_t first_query(size_t b) const { return kv_len ? 0 : first_real(b); }
   /// How many of the `tokens` that a row holds an evict drops.
   int64_t evicted(int64_t tokens) const;
   bool operator==(const Step&) const = default;

@@ -29,10 +29,13 @@ template <>
 struct Fields<Cache> {
   static void visit(auto& visitor, auto& cache) {
     visitor.kind("kind", cache.kind);
-    if (cache.kind != CacheKind::dynamic) visitor("capacity", cache.capacity, Limits{1});
+    const bool unlimited = cache.kind == CacheKind::dynamic || cache.kind == CacheKind::cross;
+    if (!unlimited) visitor("capacity", cache.capacity, Limits{1});
     if (cache.kind == CacheKind::paged) visitor("page_size", cache.page_size, Limits{1});
     if (cache.kind == CacheKind::sink_window) visitor("keep", cache.keep, Limits{1});
     visitor.option("positions", cache.positions, Positions::kept);
+    visitor.option("quant", cache.quant, Quant::none);
+    visitor.option("scales", cache.scales, Scales::token);
   }
 };
 
@@ -42,6 +45,7 @@ struct Fields<Step> {
     visitor.kind("op", step.op);
     if (step.has_tokens()) {
       visitor("q_len", step.q_len, step.op == StepOp::decode ? Limits{1, 1} : Limits{0});
+      visitor.option("kv_len", step.kv_len, std::optional<int64_t>());
       visitor.optional("lens", step.lens);
       visitor.option("side", step.side, Side::right);
     }
@@ -99,6 +103,8 @@ struct Fields<Problem> {
     visitor("fully_masked", p.fully_masked);
     visitor.option("dropout_keep", p.dropout_keep, int64_t{100});
     visitor.option("outputs", p.outputs, std::vector<Output>{Output::out});
+    visitor.option("rope", p.rope, Rope::none);
+    visitor.option("rope_base", p.rope_base, Problem().rope_base);
     visitor("mask", p.mask);
   }
 };

@@ -84,6 +84,10 @@ void read(const Node& node, std::optional<double>& to) {
   to = node.json.is_null() ? std::nullopt : std::optional(node.json.get<double>());
 }
 
+void read(const Node& node, std::optional<int64_t>& to) {
+  read(node, to.emplace());
+}
+
 void read(const Node& node, std::string& to) {
   node.demand(node.json.is_string(), "a text");
   to = node.json.get<std::string>();
@@ -229,6 +233,10 @@ OrderedJson written(double value) {
 }
 
 OrderedJson written(const std::optional<double>& value) {
+  return value ? written(*value) : OrderedJson();
+}
+
+OrderedJson written(const std::optional<int64_t>& value) {
   return value ? written(*value) : OrderedJson();
 }
 

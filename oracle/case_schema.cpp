@@ -34,6 +34,9 @@ OrderedJson schema_of(int64_t, Limits limits = {}) {
   if (limits.max != Limits{}.max) schema["maximum"] = limits.max;
   return schema;
 }
+OrderedJson schema_of(const std::optional<int64_t>&) {
+  return schema_of(int64_t{}, Limits{0});
+}
 OrderedJson schema_of(const std::vector<int64_t>&, Limits limits = {0}) {
   return {{"type", "array"}, {"items", schema_of(int64_t{}, limits)}};
 }

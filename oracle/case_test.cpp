@@ -251,6 +251,29 @@ const Wrong wrongs[] = {
      [](Case& c) {
        c.steps[1] = {StepOp::reset, 1, {}, {}, 0};
      }},
+    {"/problem/head_dim: expected an even number with rope, found 7", plain(),
+     [](Case& c) {
+       c.problem.head_dim = 7;
+       c.problem.rope = Rope::half;
+     }},
+    {"/problem/rope_base: expected a finite number above 1 with rope, none without", plain(),
+     [](Case& c) { c.problem.rope_base = 7; }},
+    {"/cache/scales: expected none without \"quant\"", cached(),
+     [](Case& c) { c.cache->scales = Scales::head; }},
+    {"/data/nonfinite: expected no infinite values in a quantised cache", cached(),
+     [](Case& c) {
+       c.cache->quant = Quant::int8;
+       c.data.nonfinite = NonFinite::inf_value;
+     }},
+    {"/cache/positions: expected \"kept\" with rope in a quantised cache", cached(),
+     [](Case& c) {
+       c.problem.head_dim = 4;
+       c.problem.rope = Rope::half;
+       c.cache->quant = Quant::e4m3;
+       c.cache->positions = Positions::shifted;
+     }},
+    {"/steps/0/kv_len: expected none without a cross cache", cached(),
+     [](Case& c) { c.steps[0].kv_len = 3; }},
     {"/steps/1/lens: expected none for \"reset\"", cached(),
      [](Case& c) {
        c.steps[1] = {StepOp::reset, 0, {1, 1}, {}, 0};
@@ -282,6 +305,39 @@ TEST(Check, RowsGrowShrinkAndMoveWithTheSteps) {
   c.steps.push_back({StepOp::reset, 0, {}, {}, 0});
   c.steps.push_back({StepOp::prefill, 8, {}, {}, 0});
   EXPECT_EQ(complaint(c), "");
+}
+
+TEST(Check, CrossCachesAreFilledOnce) {
+  Case c = cached(CacheKind::dynamic);
+  c.cache->kind = CacheKind::cross;
+  c.problem.mask.rules.clear();
+  Step fill, ask;
+  fill.op = StepOp::prefill;
+  fill.q_len = 2;
+  fill.kv_len = 5;
+  fill.lens = {5, 1};
+  ask.q_len = 3;
+  ask.kv_len = 0;
+  c.steps = {fill, ask};
+  EXPECT_EQ(complaint(c), "");
+  const auto wrong = [&](auto spoil, std::string_view words) {
+    Case other = c;
+    spoil(other);
+    EXPECT_TRUE(complaint(other).starts_with(words)) << complaint(other);
+  };
+  wrong([](Case& x) { x.steps[1].kv_len = 2; },
+        "x.json: /steps/1/kv_len: expected an integer from 0 to 0, found 2");
+  wrong([](Case& x) { x.steps[1].kv_len.reset(); },
+        "x.json: /steps/1/kv_len: expected a number of keys");
+  wrong([](Case& x) { x.steps[0].kv_len = 0; },
+        "x.json: /steps/0/kv_len: expected an integer from 1");
+  wrong([](Case& x) { x.steps[0].lens[1] = 0; },
+        "x.json: /steps/0/lens/1: expected an integer from 1 to 5");
+  wrong(
+      [](Case& x) {
+        x.problem.mask.rules = {{find_rule("causal"), {}}};
+      },
+      "x.json: /problem/mask/rules: expected none with a cross cache");
 }
 
 TEST(Problem, ScaleAndHeads) {

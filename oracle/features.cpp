@@ -91,12 +91,15 @@ std::string words(const Cache& cache) {
   if (cache.keep > 0) text += fmt::format("/{}", cache.keep);
   if (cache.capacity > 0) text += ")";
   if (cache.positions != Positions::kept) text += fmt::format(" {}", name(cache.positions));
+  if (cache.quant != Quant::none)
+    text += fmt::format(" {} by {}", name(cache.quant), name(cache.scales));
   return text;
 }
 
 std::string words(const Step& step) {
   std::string text(name(step.op));
   if (step.has_tokens() && step.op != StepOp::decode) text += fmt::to_string(step.q_len);
+  if (step.kv_len.value_or(0) > 0) text += fmt::format("/kv{}", *step.kv_len);
   if (step.op == StepOp::crop) text += fmt::to_string(step.length);
   if (!step.lens.empty()) {
     text += fmt::format("[{}]{}", fmt::join(step.lens, ","), step.side == Side::left ? "left" : "");
@@ -135,6 +138,7 @@ std::vector<std::string> features(const Case& c) {
   add(p.bias_order != BiasOrder::after_softcap && p.softcap > 0 && p.mask.adds_bias(),
       "bias_order:", name(p.bias_order));
   add(!p.sinks && has_fully_masked_row(c), "fully_masked:", name(p.fully_masked));
+  add(p.rope != Rope::none, "rope:", name(p.rope));
   add(is_empty(c), "empty");
   add(lengths_differ && uses_positions(p.mask), "align:", name(p.mask.align));
   for (const RuleUse& use : p.mask.rules) {
@@ -149,6 +153,8 @@ std::vector<std::string> features(const Case& c) {
   add(c.data.nonfinite != NonFinite::none, "nonfinite:", name(c.data.nonfinite));
   if (c.cached()) {
     add(true, "cache:", name(c.cache->kind));
+    add(c.cache->quant != Quant::none, "quant:", name(c.cache->quant));
+    add(c.cache->quant != Quant::none, "scales:", name(c.cache->scales));
   }
   for (const Step& step : c.steps) {
     add(true, "step:", name(step.op));
@@ -185,6 +191,7 @@ std::string one_line(const Case& c) {
   add(p.head_map != plain.head_map, std::string(name(p.head_map)));
   add(p.bias_order != plain.bias_order, std::string(name(p.bias_order)));
   add(p.fully_masked != plain.fully_masked, fmt::format("fully_masked={}", name(p.fully_masked)));
+  add(p.rope != plain.rope, fmt::format("rope={}({})", name(p.rope), p.rope_base));
   add(p.mask.align != plain.mask.align, std::string(name(p.mask.align)));
   for (const RuleUse& use : p.mask.rules) add(true, words(use));
   add(c.data.dist != Distribution::normal, std::string(name(c.data.dist)));

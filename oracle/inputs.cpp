@@ -143,10 +143,10 @@ Unreal padded_slots(const Problem& problem, const Data& data) {
 Unreal ragged_slots(const Step& step) {
   Unreal slots;
   for (const int64_t len : step.lens) {
-    const int64_t before = step.side == Side::left ? step.q_len - len : 0;
+    const int64_t before = step.side == Side::left ? step.keys() - len : 0;
     slots.insert(slots.end(), static_cast<size_t>(before), 1);
     slots.insert(slots.end(), static_cast<size_t>(len), 0);
-    slots.insert(slots.end(), static_cast<size_t>(step.q_len - len - before), 1);
+    slots.insert(slots.end(), static_cast<size_t>(step.keys() - len - before), 1);
   }
   return slots;
 }
@@ -206,6 +206,19 @@ class Maker {
     return Tensor::from_doubles(p_.dtype, {p_.num_kv_heads, p_.memory_kv, dim}, values);
   }
 
+  /// Scales of a quantised cache: such that the largest elements of some heads are out of range.
+  Tensor scales(Role role, Quant quant) const {
+    const Role of = role == Role::k_scales ? Role::k : Role::v;
+    const double reach = 3.5 * scale_of(data_.dist, of, p_.dtype) / largest(quant);
+    std::vector<double> values;
+    for (int64_t g = 0; g < p_.num_kv_heads; ++g) {
+      const uint64_t bits = element_bits(data_.seed, tensor_number(role, 0),
+                                         element_index(0, static_cast<uint64_t>(g), 0, 0));
+      values.push_back(reach * (0.5 + 0.125 * static_cast<double>(bits & 7)));
+    }
+    return Tensor::from_doubles(DType::f32, {p_.num_kv_heads}, values);
+  }
+
   Tensor sinks() const {
     std::vector<double> values;
     for (int64_t h = 0; h < p_.num_heads; ++h) {
@@ -233,6 +246,7 @@ void add_tokens(Inputs& inputs, const Case& c, int step, const std::string& suff
   const Problem& p = c.problem;
   const Maker maker(c);
   inputs.add("q" + suffix, maker.tokens(Role::q, step, p.num_heads, q_len, p.head_dim));
+  if (c.cached() && c.steps[static_cast<size_t>(step)].kv_len == 0) return;
   inputs.add("k" + suffix, maker.tokens(Role::k, step, p.num_kv_heads, kv_len, p.head_dim, unreal));
   inputs.add("v" + suffix,
              maker.tokens(Role::v, step, p.num_kv_heads, kv_len, p.head_dim_v, unreal));
@@ -312,7 +326,7 @@ Inputs make_inputs(const Case& c) {
     for (size_t n = 0; n < c.steps.size(); ++n) {
       const Step& step = c.steps[n];
       if (!step.has_tokens()) continue;
-      add_tokens(inputs, c, static_cast<int>(n), fmt::format(".{}", n), step.q_len, step.q_len,
+      add_tokens(inputs, c, static_cast<int>(n), fmt::format(".{}", n), step.q_len, step.keys(),
                  ragged_slots(step));
     }
   } else {
@@ -321,6 +335,10 @@ Inputs make_inputs(const Case& c) {
     if (p.has_dropout()) inputs.add("dropout", dropout(p, c.data));
     if (p.asks_gradients())
       inputs.add("grad_out", maker.tokens(Role::grad_out, 0, p.num_heads, p.q_len, p.head_dim_v));
+  }
+  if (c.cached() && c.cache->scales == Scales::head) {
+    inputs.add("k_scales", maker.scales(Role::k_scales, c.cache->quant));
+    inputs.add("v_scales", maker.scales(Role::v_scales, c.cache->quant));
   }
   if (p.sinks) inputs.add("sinks", maker.sinks());
   if (p.memory_kv > 0) {

@@ -22,12 +22,14 @@ enum class Role : uint32_t {
   grad_out,
   gate,
   beta,
-  dropout
+  dropout,
+  k_scales,
+  v_scales
 };
 template <>
-inline constexpr std::array<std::string_view, 12> names_of<Role>{
-    "q",     "k",     "v",        "bias", "mask", "sinks",
-    "mem_k", "mem_v", "grad_out", "gate", "beta", "dropout"};
+inline constexpr std::array<std::string_view, 14> names_of<Role>{
+    "q",     "k",        "v",    "bias", "mask",    "sinks",    "mem_k",
+    "mem_v", "grad_out", "gate", "beta", "dropout", "k_scales", "v_scales"};
 
 /// The Philox counter's high word for a tensor.
 inline uint32_t tensor_number(Role role, int step) {
@@ -49,9 +51,10 @@ double element(const Data& data, Role role, int step, int64_t b, int64_t h, int6
 /// not; both [batch, num_heads, q_len, kv_len] with every rule folded in: see dense_mask), "sinks"
 /// [num_heads], "mem_k", "mem_v" [num_kv_heads, memory_kv, dim], "grad_out" (as out, if gradients
 /// are asked for), "dropout" [batch, num_heads, q_len, memory_kv + kv_len] (1 = kept). With steps:
-/// "q.0", "k.0", "v.0", "q.1" … for the steps that bring tokens. Kinds of attention with a
-/// state add "gate" and "beta" (see oracle/linear/kinds.h), and have keys of length about 1 where
-/// they have beta.
+/// "q.0", "k.0", "v.0", "q.1" … for the steps that bring tokens (cross: k and v of those that bring
+/// keys), and, with scales by head, "k_scales", "v_scales" [num_kv_heads] in f32. Kinds of
+/// attention with a state add "gate" and "beta" (see oracle/linear/kinds.h), and have keys of
+/// length about 1 where they have beta.
 class Inputs {
  public:
   const Tensor& at(std::string_view name) const;

@@ -79,7 +79,10 @@ inline std::vector<Output> random_outputs(const Problem& p, bool cached) {
 inline void add_steps(Case& c) {
   c.cache = Cache{any_of<CacheKind>(), 0, 0};
   c.cache->positions = any_of<Positions>();
-  if (c.cache->kind != CacheKind::dynamic) c.cache->capacity = 40;
+  const bool cross = c.cache->kind == CacheKind::cross;
+  if (c.cache->kind != CacheKind::dynamic && !cross) c.cache->capacity = 40;
+  if (c.data.nonfinite != NonFinite::inf_value) c.cache->quant = any_of<Quant>();
+  if (c.cache->quant != Quant::none) c.cache->scales = any_of<Scales>();
   if (c.cache->kind == CacheKind::paged) c.cache->page_size = between(1, 9);
   if (c.cache->kind == CacheKind::sink_window) c.cache->keep = between(1, 39);
   const int64_t batch = c.problem.batch;
@@ -88,10 +91,15 @@ inline void add_steps(Case& c) {
     Step step;
     const bool empty = n == 0 || c.steps.back().op == StepOp::reset;
     step.op = empty ? StepOp::prefill : static_cast<StepOp>(between(1, 7));
-    if ((step.op == StepOp::fork && batch == 0) || (step.op == StepOp::evict && c.cache->forgets()))
+    const bool cuts = step.op == StepOp::crop || step.op == StepOp::evict;
+    if ((step.op == StepOp::fork && batch == 0) || (cross && cuts) ||
+        (step.op == StepOp::evict && c.cache->forgets()))
       step.op = StepOp::append;
+    const bool fills = step.op == StepOp::prefill;
+    if (step.has_tokens() && cross) step.kv_len = fills ? between(1, 6) : 0;
     if (step.has_tokens()) step.q_len = step.op == StepOp::decode ? 1 : between(0, 6);
-    if (step.has_tokens() && between(0, 1) == 1) step.lens = list_between(batch, 0, step.q_len);
+    if (step.has_tokens() && (fills || !cross) && between(0, 1) == 1)
+      step.lens = list_between(batch, cross ? 1 : 0, step.keys());
     if (!step.lens.empty()) step.side = any_of<Side>();
     if (step.op == StepOp::reorder && batch > 0) step.rows = list_between(batch, 0, batch - 1);
     if (step.op == StepOp::fork) step.from = between(0, batch - 1);
@@ -115,6 +123,8 @@ inline void make_recurrent(Case& c) {
   p.fully_masked = plain.fully_masked;
   p.dropout_keep = plain.dropout_keep;
   p.outputs = plain.outputs;
+  p.rope = plain.rope;
+  p.rope_base = plain.rope_base;
   p.mask.rules = {{find_rule("causal"), {}}};
   if (!c.cached() && between(0, 1) == 1)
     p.mask.rules.push_back({find_rule("documents"), {parts_of(p.kv_len)}});
@@ -150,7 +160,13 @@ inline Case random_case(bool cached = between(0, 2) == 0) {
   p.outputs = random_outputs(p, cached);
   c.data = {*rc::gen::arbitrary<uint64_t>(), any_of<Distribution>(), any_of<NonFinite>()};
   if (cached) add_steps(c);
-  if (between(0, 4) == 0) make_recurrent(c);
+  const bool cross = cached && c.cache->kind == CacheKind::cross;
+  if (cross) p.mask.rules.clear();
+  if (p.head_dim % 2 == 0 && !cross && !p.asks_gradients()) p.rope = any_of<Rope>();
+  if (p.rope != Rope::none) p.rope_base = static_cast<double>(between(2, 20000));
+  if (p.rope != Rope::none && cached && c.cache->quant != Quant::none)
+    c.cache->positions = Positions::kept;
+  if (!cross && between(0, 4) == 0) make_recurrent(c);
   return c;
 }
 

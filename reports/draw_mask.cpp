@@ -11,9 +11,10 @@ namespace {
 
 constexpr int64_t kMostRows = 48;
 
-/// A mask's rows over keys that stand at first_key, first_key + 1, ….
+/// A mask's rows over keys by their positions.
 struct Grid {
-  int64_t first_query = 0, first_key = 0, keys = 0;
+  int64_t first_query = 0;
+  std::vector<int64_t> keys;
   std::vector<std::vector<uint8_t>> rows;
 };
 
@@ -34,12 +35,12 @@ std::string draw(const Grid& grid, bool unicode, int64_t width) {
   const auto queries = static_cast<int64_t>(grid.rows.size());
   const int64_t label = std::max<int64_t>(
       5, static_cast<int64_t>(std::to_string(grid.first_query + queries).size()) + 1);
-  const auto columns = shown(grid.keys, std::max<int64_t>(8, width - label - 1));
+  const auto columns =
+      shown(static_cast<int64_t>(grid.keys.size()), std::max<int64_t>(8, width - label - 1));
   std::string out = fmt::format("{:>{}} ", "key", label);
   for (size_t k = 0; k < columns.size();) {  // a position over every fifth column
-    const std::string mark = columns[k] >= 0 && (grid.first_key + columns[k]) % 5 == 0
-                                 ? std::to_string(grid.first_key + columns[k])
-                                 : " ";
+    const int64_t key = columns[k] < 0 ? -1 : grid.keys[static_cast<size_t>(columns[k])];
+    const std::string mark = key >= 0 && key % 5 == 0 ? std::to_string(key) : " ";
     out += mark;
     k += mark.size();
   }
@@ -60,7 +61,8 @@ std::string draw(const Grid& grid, bool unicode, int64_t width) {
 
 Grid whole_mask(const Case& c, int64_t b, int64_t h) {
   const DenseMask mask = dense_mask(c.problem, c.data);
-  Grid grid{0, 0, mask.kv_len, {}};
+  Grid grid{0, std::vector<int64_t>(static_cast<size_t>(mask.kv_len)), {}};
+  std::iota(grid.keys.begin(), grid.keys.end(), 0);
   for (int64_t i = 0; i < mask.q_len; ++i) {
     const auto begin = mask.visible.begin() + ((b * mask.heads + h) * mask.q_len + i) * mask.kv_len;
     grid.rows.emplace_back(begin, begin + mask.kv_len);
@@ -72,8 +74,7 @@ Grid whole_mask(const Case& c, int64_t b, int64_t h) {
 Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheModel& cache) {
   const int64_t past = cache.past_length(b), g = c.problem.kv_head(h);
   const std::span<const int64_t> key_pos = cache.positions(b);
-  const int64_t first = key_pos.empty() ? 0 : key_pos[0];
-  Grid grid{past, first, static_cast<int64_t>(key_pos.size()), {}};
+  Grid grid{past, {key_pos.begin(), key_pos.end()}, {}};
   for (int64_t i = 0; i < cache.new_tokens(b); ++i) {
     std::vector<uint8_t> visible(key_pos.size(), 1);
     mask_row({c.problem, c.data, b, h, i, past + i, key_pos, 0, step}, {visible, {}});

@@ -148,6 +148,7 @@ Json precision_json(const Precision& p) {
   if (p.scores) json["scores"] = name(*p.scores);
   json["flush_subnormals"] = p.flush_subnormals;
   if (p.factor_bits > 0) json["factor_bits"] = p.factor_bits;
+  if (p.rope) json["rope"] = name(*p.rope);
   return json;
 }
 
@@ -157,6 +158,7 @@ Precision to_precision(const Json& json) {
   p.p = to_enum<DType>(json.at("p"));
   p.exp_ulps = json.at("exp_ulps").get<double>();
   if (json.contains("scores")) p.scores = to_enum<DType>(json.at("scores"));
+  if (json.contains("rope")) p.rope = to_enum<DType>(json.at("rope"));
   p.flush_subnormals = json.at("flush_subnormals").get<bool>();
   p.factor_bits = json.value("factor_bits", 0);
   return p;

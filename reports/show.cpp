@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "oracle/cache_model.h"
+#include "reports/show_steps.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
@@ -97,6 +97,9 @@ std::string option_words(const Case& c) {
   if (p.recurrent()) return state_words(c);
   std::string words = p.scale ? fmt::format("Scores are scaled by {}", text::number(*p.scale))
                               : fmt::format("Scores are scaled by 1/sqrt({})", p.head_dim);
+  if (p.rope != Rope::none)
+    words += fmt::format(", queries and keys turned by rope ({}, base {})", name(p.rope),
+                         text::number(p.rope_base));
   if (p.softcap > 0) words += fmt::format(", soft-capped at {}", text::number(p.softcap));
   if (p.softcap > 0 && p.mask.adds_bias())
     words += p.bias_order == BiasOrder::after_softcap ? ", then the bias is added"
@@ -114,32 +117,6 @@ std::string option_words(const Case& c) {
     words += fmt::format("A row that sees no key gives {}.\n",
                          kFullyMasked[static_cast<size_t>(p.fully_masked)]);
   return words + data_words(c.data);
-}
-
-std::string step_text(const Step& step) {
-  std::string words(name(step.op));
-  if (step.has_tokens()) words += " " + text::count(step.q_len, "token");
-  if (!step.lens.empty()) words += fmt::format(", of which real [{}]", fmt::join(step.lens, ", "));
-  if (!step.rows.empty()) words += fmt::format(" to rows [{}]", fmt::join(step.rows, ", "));
-  if (step.op == StepOp::crop) words += " to " + text::count(step.length, "token");
-  return words;
-}
-
-/// A line for each step, with the tokens that each row holds after it.
-std::string timeline(const Case& c) {
-  const Cache& cache = *c.cache;
-  std::string words = fmt::format("Cache: {}", name(cache.kind));
-  if (cache.capacity > 0)
-    words += fmt::format(", capacity {}", text::count(cache.capacity, "token"));
-  if (cache.page_size > 0) words += fmt::format(", pages of {}", cache.page_size);
-  words += ". Steps:\n";
-  CacheModel model(c);
-  for (size_t s = 0; s < c.steps.size(); ++s) {
-    model.apply(s);
-    words += fmt::format("  - step {}: {} → lengths [{}]\n", s, step_text(c.steps[s]),
-                         fmt::join(model.lengths(), ", "));
-  }
-  return words;
 }
 
 }  // namespace
@@ -175,6 +152,8 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
   if (p.sinks) rows.emplace_back("sinks", "yes");
   if (p.has_dropout()) rows.emplace_back("dropout_keep", fmt::format("{}%", p.dropout_keep));
   if (p.outputs.size() > 1) rows.emplace_back("outputs", outputs_text(p));
+  if (p.rope != Rope::none)
+    rows.emplace_back("rope", fmt::format("{}, base {}", name(p.rope), text::number(p.rope_base)));
   if (p.num_heads != p.num_kv_heads) rows.emplace_back("head_map", name(p.head_map));
   if (p.softcap > 0 && p.mask.adds_bias()) rows.emplace_back("bias_order", name(p.bias_order));
   if (!p.mask.rules.empty()) rows.emplace_back("fully_masked", name(p.fully_masked));
@@ -184,6 +163,12 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
     rows.emplace_back("cache", name(c.cache->kind));
     if (c.cache->capacity > 0) rows.emplace_back("capacity", std::to_string(c.cache->capacity));
     if (c.cache->page_size > 0) rows.emplace_back("page_size", std::to_string(c.cache->page_size));
+    if (c.cache->keep > 0) rows.emplace_back("keep", std::to_string(c.cache->keep));
+    if (c.cache->positions != Positions::kept)
+      rows.emplace_back("positions", name(c.cache->positions));
+    if (c.cache->quant != Quant::none)
+      rows.emplace_back(
+          "quant", fmt::format("{}, scales by {}", name(c.cache->quant), name(c.cache->scales)));
     for (size_t s = 0; s < c.steps.size(); ++s)
       rows.emplace_back(fmt::format("step {}", s), step_text(c.steps[s]));
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "reports/sample_findings.h"
+#include "reports/show_steps.h"
 
 namespace attnfuzz {
 namespace {
@@ -76,6 +77,40 @@ TEST(Show, CachedMaskIsDrawnStepByStep) {
             "step 1 (decode)\n"
             "  key 0  \n"
             "   q2 ###\n");
+}
+
+TEST(Show, StepsTellLengthsPagesAndPositions) {
+  Case c = samples::cached_case();
+  c.problem.batch = 2;
+  c.cache = Cache{CacheKind::paged, 16, 4};
+  Step prefill, fork, evict, decode;
+  prefill.op = StepOp::prefill;
+  prefill.q_len = 6;
+  prefill.lens = {6, 2};
+  prefill.side = Side::left;
+  fork.op = StepOp::fork;
+  fork.to = 1;
+  evict.op = StepOp::evict;
+  evict.start = 1;
+  evict.count = 2;
+  decode.op = StepOp::decode;
+  decode.q_len = 1;
+  c.steps = {prefill, fork, decode, evict};
+  EXPECT_EQ(timeline(c),
+            "Cache: paged, capacity 16 tokens, pages of 4; tokens behind an eviction keep their "
+            "positions. Steps:\n"
+            "  - step 0: prefill 6 tokens, of which real [6, 2] behind padding → lengths [6, 2]\n"
+            "      row 0: page 0: 0–3 | page 1: 4–5\n"
+            "      row 1: page 2: 0–1\n"
+            "  - step 1: fork row 0 to row 1 → lengths [6, 6]\n"
+            "      row 0: page 0: 0–3 | page 1: 4–5\n"
+            "      row 1: page 0: 0–3 | page 1: 4–5\n"
+            "  - step 2: decode 1 token → lengths [7, 7]\n"
+            "      row 0: page 0: 0–3 | page 3: 4–6\n"
+            "      row 1: page 0: 0–3 | page 1: 4–6\n"
+            "  - step 3: evict 2 tokens from slot 1 on → lengths [5, 5], next positions [7, 7]\n"
+            "      row 0: page 4: 0, 3–5 | page 3: 6\n"
+            "      row 1: page 0: 0, 3–5 | page 1: 6\n");
 }
 
 TEST(Show, NoSuchRow) {

@@ -27,15 +27,16 @@ typedef enum attnfuzz_status {
 
 /* What is asked for. Valid during the call only. New options come as new names, so this struct
  * stays. Names of options (integer, number, word, list):
- *   number  scale (never absent: 1/sqrt(head_dim) by default), softcap (0: off), dropout_keep (the
- *           probability that a weight is kept; 1: no dropout)
+ *   number  scale (never absent: 1/sqrt(head_dim) by default), softcap (0: off), rope_base,
+ *           dropout_keep (the probability that a weight is kept; 1: no dropout)
  *   word    kind (softmax linear retnet ssd delta gated_delta: see oracle/linear/kinds.h),
  *           dtype (f64 f32 f16 bf16 e4m3 e5m2), layout (bhsd bshd), head_map (grouped interleaved),
  *           bias_order (after_softcap before_softcap), fully_masked (zero nan uniform any),
- *           mask.align (top_left bottom_right), mask.RULE.PARAM of a choice, cache.kind (dynamic
- *           fixed paged ring chunked hybrid sink_window), cache.positions (kept shifted: of the
- *           tokens behind an evicted one), op (prefill append decode reorder crop reset fork
- *           evict), side (right left: the padding of a step with lens)
+ *           rope (none half interleaved), mask.align (top_left bottom_right), mask.RULE.PARAM of a
+ *           choice, cache.kind (dynamic fixed paged ring chunked hybrid sink_window cross),
+ *           cache.positions (kept shifted: of the tokens behind an evicted one), cache.quant (none
+ *           int8 e4m3 e5m2), cache.scales (token head), op (prefill append decode reorder crop
+ *           reset fork evict), side (right left: the padding of a step with lens)
  *   integer mask.RULE: 1 if the mask has the rule; mask.RULE.PARAM (mask.window.left,
  *           mask.chunk.size …); cache.capacity, cache.page_size, cache.keep; length (of a crop);
  *           from, to (of a fork); start, count (of an evict)
@@ -47,7 +48,7 @@ typedef struct attnfuzz_call attnfuzz_call;
 struct attnfuzz_call {
   int64_t batch, num_heads, num_kv_heads;
   int64_t q_len;  /* of a cache step: its new tokens in each row */
-  int64_t kv_len; /* of a cache step: 0, each row has its own */
+  int64_t kv_len; /* of a cache step: 0, each row has its own; cross: the keys that it brings */
   int64_t head_dim, head_dim_v;
   int64_t memory_kv; /* learned keys before all others, seen by every query */
 
@@ -60,14 +61,16 @@ struct attnfuzz_call {
    *   gate [batch, num_kv_heads, kv_len, head_dim] (kind linear) or [batch, num_kv_heads, kv_len],
    *   beta [batch, num_kv_heads, kv_len]: of kinds other than softmax
    *   sinks [num_heads]     mem_k [num_kv_heads, memory_kv, head_dim]     mem_v likewise
+   *   k_scales, v_scales [num_kv_heads] float 32, of a cache with scales by head
    *   dropout [batch, num_heads, q_len, memory_kv + kv_len], 1: kept. Then out is Σ p dropout v /
    *   dropout_keep instead of Σ p v.
    * Where a case asks for more than out, the tensors to write it to, and for gradients grad_out:
    *   grad_out as out;   dq, dk, dv, dbias, dsinks, dmem_k, dmem_v as their inputs
    *   lse [batch, num_heads, q_len]: log of the softmax's denominator, kDLFloat 32 (64 for f64)
    *
-   * In a cache step k, v, gate and beta hold its q_len new tokens. Elements have the case's dtype:
-   * kDLFloat 16, 32 and 64, kDLBfloat 16, and the 8-bit floats as kDLUInt 8. */
+   * In a cache step k, v, gate and beta hold its q_len new tokens (cross: k and v kv_len, absent
+   * where 0). Elements have the case's dtype: kDLFloat 16, 32 and 64, kDLBfloat 16, and the 8-bit
+   * floats as kDLUInt 8. */
   const DLTensor* (*tensor)(const attnfuzz_call*, const char* name);
 
   int64_t (*integer)(const attnfuzz_call*, const char* name, int64_t fallback);

@@ -97,6 +97,10 @@ const std::vector<std::string>& feature_words() {
     add_words<CacheKind>(known, "cache");
     add_words<StepOp>(known, "step");
     add_words<Positions>(known, "positions");
+    add_words<Scales>(known, "scales");
+    for (const std::string_view word :
+         {"rope:half", "rope:interleaved", "quant:int8", "quant:e4m3", "quant:e5m2"})
+      known.emplace_back(word);
     for (const RuleSpec* rule : rule_table()) {
       known.push_back(fmt::format("rule:{}", rule->name));
       for (const RuleParam& param : rule->params)
@@ -167,6 +171,8 @@ Precision read_precision(const Node& node, DType dtype) {
       precision.p = read_dtype(value);
     } else if (key == "scores") {
       precision.scores = read_dtype(value);
+    } else if (key == "rope") {
+      precision.rope = read_dtype(value);
     } else if (key == "exp_ulps") {
       if (!value.json.is_number() || !(value.json.get<double>() >= 0))
         value.reject("expected a number of at least 0");
@@ -179,7 +185,8 @@ Precision read_precision(const Node& node, DType dtype) {
         value.reject("expected a number of bits, 0 to 53");
       precision.factor_bits = value.json.get<int>();
     } else {
-      value.reject("expected accumulate, p, scores, exp_ulps, flush_subnormals or factor_bits");
+      value.reject(
+          "expected accumulate, p, scores, rope, exp_ulps, flush_subnormals or factor_bits");
     }
   }
   return precision;

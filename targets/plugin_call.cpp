@@ -78,13 +78,17 @@ PluginCall::PluginCall(const Case& c) : case_(c) {
               {"layout", name(p.layout)},
               {"head_map", name(p.head_map)},
               {"bias_order", name(p.bias_order)},
-              {"fully_masked", name(p.fully_masked)}};
+              {"fully_masked", name(p.fully_masked)},
+              {"rope", name(p.rope)},
+              {"rope_base", p.rope_base}};
   if (c.cached()) {
     options_["cache.kind"] = name(c.cache->kind);
     options_["cache.capacity"] = c.cache->capacity;
     options_["cache.page_size"] = c.cache->page_size;
     options_["cache.keep"] = c.cache->keep;
     options_["cache.positions"] = name(c.cache->positions);
+    options_["cache.quant"] = name(c.cache->quant);
+    options_["cache.scales"] = name(c.cache->scales);
   }
   set_mask(p.mask);
 
@@ -202,6 +206,7 @@ void PluginCall::set_step(size_t index, const Inputs& inputs) {
   for (const char* list : {"rows", "lens"})
     if (std::get<std::vector<int64_t>>(options_[list]).empty()) options_.erase(list);
   call_.q_len = step.q_len;
+  call_.kv_len = step.kv_len.value_or(0);
   const std::string suffix = fmt::format(".{}", index);
   for (const auto& [name, tensor] : inputs.all()) {
     if (name.ends_with(suffix))  // "q.3", "k.3", "v.3", "gate.3", "beta.3"

@@ -22,6 +22,10 @@ constexpr BuiltinTarget cpu_targets[] = {
     {"cpu:paged-cache", open_cpu_paged_cache},
     {"cpu:ring-cache", open_cpu_ring_cache},
     {"cpu:chunked-cache", open_cpu_chunked_cache},
+    {"cpu:hybrid-cache", open_cpu_hybrid_cache},
+    {"cpu:sink-window-cache", open_cpu_sink_window_cache},
+    {"cpu:quantised-cache", open_cpu_quantised_cache},
+    {"cpu:cross-cache", open_cpu_cross_cache},
     {"cpu:linear-recurrent", open_cpu_linear_recurrent},
     {"cpu:linear-chunked", open_cpu_linear_chunked},
 };

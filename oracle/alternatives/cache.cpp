@@ -103,6 +103,49 @@ Rewritten tail_page_missing(Case c) {
   return c;
 }
 
+/// After an eviction a key stands at its slot, and is compared with the query's position.
+void apply_causal_by_slot(const RuleUse&, const RowContext& context, const MaskRow& row) {
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    row.visible[j] &= static_cast<uint8_t>(static_cast<int64_t>(j) <= context.q_pos);
+  }
+}
+
+Rewritten causal_by_slot(Case c) {
+  static constexpr RuleSpec spec{.name = "causal by slot",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = false,
+                                 .adds_bias = false,
+                                 .apply = apply_causal_by_slot};
+  RuleUse* use = find(c, "causal");
+  const bool evicts = std::any_of(c.steps.begin(), c.steps.end(),
+                                  [](const Step& step) { return step.op == StepOp::evict; });
+  if (use == nullptr || !evicts) return {};
+  *use = {&spec, {}};
+  return c;
+}
+
+/// The oldest tokens stay, beside the newest one.
+void apply_oldest_kept(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    const int64_t pos = context.key_pos[j];
+    row.visible[j] &= static_cast<uint8_t>(pos < use.integer(0) - 1 || pos == context.q_pos);
+  }
+}
+
+Rewritten oldest_kept(Case c) {
+  static constexpr RuleSpec spec{.name = "the oldest",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = false,
+                                 .adds_bias = false,
+                                 .apply = apply_oldest_kept};
+  if (!c.cached() || !c.cache->forgets()) return {};
+  c.problem.mask.rules.push_back({&spec, {c.cache->capacity}});
+  c.cache = Cache{};
+  return c;
+}
+
 /// The case with `change` made to each of its steps; none where that changes nothing.
 template <class Make>
 Rewritten each_step(Case c, Make change) {
@@ -246,6 +289,10 @@ constexpr Alternative table[] = {
      [](const Case& c) { return reorder_first_row(c); }},
     {"fork-swapped", "the row is copied the other way round",
      [](const Case& c) { return fork_swapped(c); }},
+    {"window-drops-newest", "a full window drops its newest tokens, not its oldest",
+     [](const Case& c) { return oldest_kept(c); }},
+    {"evict-causal-by-slot", "after an eviction the causal mask compares positions with slots",
+     [](const Case& c) { return causal_by_slot(c); }},
     {"evict-positions", "the other convention holds for the positions behind an evicted token",
      [](const Case& c) { return other_positions(c); }},
     {"evict-ignored", "nothing is evicted",

@@ -21,6 +21,7 @@ std::span<const Alternative> state();
 std::span<const Alternative> tensors();
 std::span<const Alternative> keys();
 std::span<const Alternative> backward();
+std::span<const Alternative> misread();
 
 /// The use of a rule by a case, nullptr if it does not use it.
 RuleUse* find(Case& c, std::string_view rule);

@@ -40,6 +40,9 @@ int main(int argc, char** argv) try {
       }
       const int64_t rows[] = {static_cast<int64_t>(step.lengths.size())};
       dump(fmt::format("lengths.{}", n), "i8", rows, step.lengths);
+      dump(fmt::format("positions.{}", n), "i8", rows, step.positions);
+      const int64_t one[] = {1};
+      dump(fmt::format("capacity.{}", n), "i8", one, std::vector<int64_t>{step.capacity});
     }
     fmt::print("\n");
   }

@@ -68,9 +68,43 @@ def with_memory(tensors: Tensors, g: int, k, v, seen, bias):
             np.concatenate([np.ones(count, bool), seen]), np.concatenate([np.zeros(count, REAL), bias]))
 
 
+def turned(problem: dict, x, position: int):
+    """x of one token, turned by rope, as complex numbers."""
+    if problem.get("rope", "none") == "none":
+        return x
+    half = len(x) // 2
+    angle = REAL(position) * REAL(problem.get("rope_base", 10000)) ** (-np.arange(half, dtype=REAL) / half)
+    if problem["rope"] == "half":
+        z = (x[:half] + 1j * x[half:]) * (np.cos(angle) + 1j * np.sin(angle))
+        return np.concatenate([z.real, z.imag])
+    z = (x[0::2] + 1j * x[1::2]) * (np.cos(angle) + 1j * np.sin(angle))
+    return np.stack([z.real, z.imag], axis=1).reshape(-1)
+
+
+def held(cache: dict, x, scale):
+    """x of one token and key head as a quantised cache gives it back."""
+    kind = cache.get("quant", "none")
+    if kind == "none":
+        return x
+    most = philox.LARGEST[kind]
+    if cache.get("scales", "token") == "token":
+        scale = np.float32(np.abs(x).max() / most)
+    if scale == 0:
+        return x * 0
+    y = np.clip(x / REAL(scale), -most, most)
+    if kind == "int8":
+        return np.rint(y) * REAL(scale)
+    return philox.decode(philox.encode(y.astype(np.float64), kind), kind) * REAL(scale)
+
+
 def plain(case: dict):
     problem, tensors = case["problem"], Tensors(case)
     q, k, v, sinks = tensors["q"], tensors["k"], tensors["v"], tensors.get("sinks")
+    first = 0 if problem["mask"]["align"] == "top_left" else problem["kv_len"] - problem["q_len"]
+    for b, h, i in np.ndindex(*q.shape[:3]):
+        q[b, h, i] = turned(problem, q[b, h, i], first + i)
+    for b, g, j in np.ndindex(*k.shape[:3]):
+        k[b, g, j] = turned(problem, k[b, g, j], j)
     seen, bias = philox.dense_mask(problem, case["data"])
     bias = np.zeros(seen.shape, REAL) if bias is None else bias.astype(REAL)
     out = np.zeros(q.shape[:3] + v.shape[3:], REAL)
@@ -80,7 +114,7 @@ def plain(case: dict):
         keys = with_memory(tensors, g, k[b, g], v[b, g], seen[b, h, i], bias[b, h, i])
         out[b, h, i], top = softmax_sum(problem, q[b, h, i], *keys, None if sinks is None else sinks[h])
         largest = max(largest, top)
-    return [{"out": out, "scores": largest, "lengths": []}]
+    return [{"out": out, "scores": largest, "lengths": [], "positions": [], "capacity": 0}]
 
 
 def rules_on_cache(problem: dict, h: int, pos: int, key_pos: np.ndarray):
@@ -100,46 +134,104 @@ def rules_on_cache(problem: dict, h: int, pos: int, key_pos: np.ndarray):
     return seen, bias
 
 
+def within_reach(cache: dict, g: int, pos: int, key_pos: np.ndarray):
+    """Which keys of key head g a query at `pos` finds in the cache. Later ones are the mask's business."""
+    kind, capacity = cache["kind"], cache.get("capacity", 0)
+    recent = key_pos > pos - capacity
+    if kind == "ring" or (kind == "hybrid" and g % 2):
+        return recent
+    if kind == "chunked":
+        return key_pos >= pos // capacity * capacity
+    if kind == "sink_window":
+        return (key_pos < cache["keep"]) | (key_pos > pos - (capacity - cache["keep"]))
+    return np.ones(len(key_pos), bool)
+
+
+class Row:
+    """Every token that the row was given and that was not cropped or evicted, and where it stands."""
+
+    def __init__(self):
+        self.tokens, self.at, self.next = [], [], 0  # tokens: (step, source row, i)
+
+    def copy(self):
+        other = Row()
+        other.tokens, other.at, other.next = list(self.tokens), list(self.at), self.next
+        return other
+
+    def add(self, token):
+        self.tokens.append(token)
+        self.at.append(self.next)
+        self.next += 1
+
+    def crop(self, length):
+        if length < len(self.at):
+            self.next = self.at[length]
+        del self.tokens[length:], self.at[length:]
+
+    def evict(self, start, count, shifted):
+        before = len(self.at)
+        del self.tokens[start : start + count], self.at[start : start + count]
+        if shifted and len(self.at) < before:
+            self.at, self.next = list(range(len(self.at))), len(self.at)
+
+
+def change(step: dict, rows: list, cache: dict) -> list:
+    """The rows after a step that brings no tokens."""
+    op = step["op"]
+    if op == "reorder":
+        return [rows[source].copy() for source in step["rows"]]
+    rows = list(rows)
+    if op == "fork":
+        rows[step["to"]] = rows[step["from"]].copy()
+    for row in rows if op in ("crop", "evict") else ():
+        if op == "crop":
+            row.crop(step["length"])
+        else:
+            row.evict(step["start"], step["count"], cache.get("positions") == "shifted")
+    return [Row() for _ in rows] if op == "reset" else rows
+
+
 def stepped(case: dict):
-    """Every token that a row ever had stays in `rows`, so that positions are plain indices."""
-    problem, tensors, kind = case["problem"], Tensors(case), case["cache"]["kind"]
-    capacity = case["cache"].get("capacity", 0)
-    sinks = tensors.get("sinks")
-    rows = [[] for _ in range(problem["batch"])]  # of (step, source row, i)
+    """What a cache forgets is left out where it is read, so that rows only grow."""
+    problem, tensors, cache = case["problem"], Tensors(case), case["cache"]
+    sinks, k_scales, v_scales = (tensors.get(name) for name in ("sinks", "k_scales", "v_scales"))
+    rows = [Row() for _ in range(problem["batch"])]
     answers = []
     for n, step in enumerate(case["steps"]):
         answer = {"out": None, "scores": 0.0}
-        if step["op"] == "reorder":
-            rows = [list(rows[source]) for source in step["rows"]]
-        elif step["op"] == "crop":
-            rows = [row[: step["length"]] for row in rows]
-        elif step["op"] == "reset":
-            rows = [[] for _ in rows]
+        if "q_len" not in step:
+            rows = change(step, rows, cache)
         else:
             q = tensors[f"q.{n}"]
             answer["out"] = np.full(q.shape[:3] + (problem["head_dim_v"],), np.nan, REAL)
-            lens = step.get("lens") or [step["q_len"]] * problem["batch"]
+            brought = step.get("kv_len", step["q_len"])
+            lens = step.get("lens") or [brought] * problem["batch"]
             for b, row in enumerate(rows):
-                past = len(row)
-                row.extend((n, b, i) for i in range(lens[b]))
-                for h, i in np.ndindex(problem["num_heads"], lens[b]):
-                    g, pos = kv_head(problem, h), past + i
-                    k = np.array([tensors[f"k.{s}"][r, g, j] for s, r, j in row], REAL)
-                    v = np.array([tensors[f"v.{s}"][r, g, j] for s, r, j in row], REAL)
-                    seen, bias = rules_on_cache(problem, h, pos, np.arange(len(row)))
-                    if kind == "ring":
-                        seen &= np.arange(len(row)) > pos - capacity
-                    keys = with_memory(tensors, g, k, v, seen, bias)
+                past, before = row.next, brought - lens[b] if step.get("side") == "left" else 0
+                for i in range(lens[b]):
+                    row.add((n, b, before + i))
+                queries = range(step["q_len"]) if "kv_len" in step else range(before, before + lens[b])
+                for h, (nth, i) in ((h, pair) for h in range(problem["num_heads"]) for pair in enumerate(queries)):
+                    g, pos, at = kv_head(problem, h), past + nth, np.array(row.at, int)
+                    scale = lambda scales: None if scales is None else scales[g]
+                    k = np.array([held(cache, turned(problem, tensors[f"k.{s}"][r, g, j], place), scale(k_scales))
+                                  for (s, r, j), place in zip(row.tokens, row.at)], REAL)
+                    v = np.array([held(cache, tensors[f"v.{s}"][r, g, j], scale(v_scales))
+                                  for s, r, j in row.tokens], REAL)
+                    seen, bias = rules_on_cache(problem, h, pos, at)
+                    keys = with_memory(tensors, g, k, v, seen & within_reach(cache, g, pos, at), bias)
                     sink = None if sinks is None else sinks[h]
-                    answer["out"][b, h, i], top = softmax_sum(problem, q[b, h, i], *keys, sink)
+                    answer["out"][b, h, i], top = softmax_sum(problem, turned(problem, q[b, h, i], pos), *keys, sink)
                     answer["scores"] = max(answer["scores"], top)
-        answer["lengths"] = [min(len(row), capacity) if kind == "ring" else len(row) for row in rows]
+        answer["lengths"] = [int(within_reach(cache, 0, row.next - 1, np.array(row.at, int)).sum()) for row in rows]
+        answer["positions"] = [row.next for row in rows]
+        answer["capacity"] = 0 if cache["kind"] == "hybrid" else cache.get("capacity", 0)
         answers.append(answer)
     return answers
 
 
 def answer(case: dict) -> list[dict]:
     """For each step (one without a cache): out [batch, num_heads, q_len, head_dim_v] or None, NaN where no real query
-    stands; the largest |score|; the cached lengths."""
+    stands; the largest |score|; the cached lengths, the positions of the next tokens, the capacity."""
     with np.errstate(all="ignore"):
         return stepped(case) if "cache" in case else plain(case)

@@ -42,21 +42,62 @@ def rules_without_cache(draw, p):
     ]
 
 
-def random_steps(draw, batch, kind):
-    lens = lambda q_len: [draw.randint(0, q_len) for _ in range(batch)]
-    steps = [{"op": "prefill", "q_len": 5, **({"lens": lens(5)} if draw.random() < 0.5 else {})}]
-    for _ in range(draw.randint(1, 4)):
-        op = draw.choice(["append", "decode", "reorder"])
+def longest(batch, steps):
+    """The most tokens that a row has after the steps."""
+    rows = [independent_answer.Row() for _ in range(batch)]
+    for step in steps:
+        if "q_len" not in step:
+            rows = independent_answer.change(step, rows, {})
+            continue
+        for row, count in zip(rows, step.get("lens") or [step.get("kv_len", step["q_len"])] * batch):
+            for _ in range(count):
+                row.add(None)
+    return max(len(row.at) for row in rows)
+
+
+def random_steps(draw, batch, cache):
+    """Rows of up to 12 tokens; what a cache that has forgotten tokens cannot do is left out."""
+    kind = cache["kind"]
+    cross, forgets = kind == "cross", kind in ("ring", "chunked", "hybrid", "sink_window")
+    ragged = lambda most, chance: ({"lens": [draw.randint(int(cross), most) for _ in range(batch)],
+                                    "side": draw.choice(["left", "right"])} if draw.random() < chance else {})
+    fill = lambda: {"op": "prefill", "q_len": 5, **({"kv_len": 7} if cross else {}), **ragged(7 if cross else 5, 0.5)}
+    steps = [fill()]
+    for _ in range(draw.randint(1, 5)):
+        ops = ["append", "decode", "reorder", "fork"] + ([] if cross or forgets else ["crop", "evict"])
+        op = draw.choice(ops)
         if op == "reorder":
             steps.append({"op": op, "rows": [draw.randrange(batch) for _ in range(batch)]})
+        elif op == "fork":
+            steps.append({"op": op, "from": draw.randrange(batch), "to": draw.randrange(batch)})
+        elif op == "crop":
+            steps.append({"op": op, "length": 0})
+        elif op == "evict":
+            steps.append({"op": op, "start": draw.randint(0, 4), "count": draw.randint(1, 3)})
         else:
             q_len = 1 if op == "decode" else draw.randint(0, 4)
-            steps.append({"op": op, "q_len": q_len, **({"lens": lens(q_len)} if draw.random() < 0.3 else {})})
-    if kind != "ring" and not any("lens" in step for step in steps):
-        steps += [{"op": "crop", "length": draw.randint(0, 5)}, {"op": "append", "q_len": 2}]
+            steps.append({"op": op, "q_len": q_len, **({"kv_len": 0} if cross else ragged(q_len, 0.3))})
+        if op == "crop":
+            steps[-1]["length"] = draw.randint(0, longest(batch, steps[:-1]))
     if draw.random() < 0.3:
-        steps += [{"op": "reset"}, {"op": "prefill", "q_len": 3}]
+        steps += [{"op": "reset"}, fill()]
     return steps
+
+
+LIMITS = {"dynamic": lambda draw: {}, "fixed": lambda draw: {"capacity": 64}, "cross": lambda draw: {},
+          "paged": lambda draw: {"capacity": 64, "page_size": 4}, "ring": lambda draw: {"capacity": draw.randint(1, 6)},
+          "chunked": lambda draw: {"capacity": draw.randint(1, 6)}, "hybrid": lambda draw: {"capacity": draw.randint(1, 6)},
+          "sink_window": lambda draw: {"capacity": draw.randint(3, 6), "keep": draw.randint(1, 2)}}
+
+
+def random_cache(draw, case):
+    kind = draw.choice(list(LIMITS))
+    cache = {"kind": kind, **LIMITS[kind](draw), "positions": draw.choice(["kept", "shifted"])}
+    if case["data"]["nonfinite"] != "inf_value" and draw.random() < 0.3:
+        cache |= {"quant": draw.choice(["int8", "e4m3", "e5m2"]), "scales": draw.choice(["token", "head"])}
+    if "quant" in cache and "rope" in case["problem"]:
+        cache["positions"] = "kept"
+    return cache
 
 
 def random_case(draw):
@@ -64,27 +105,32 @@ def random_case(draw):
     case = {"attnfuzz": 1, "problem": p,
             "data": {"seed": draw.getrandbits(32), "dist": draw.choice(["normal", "normal", "large", "one_hot", "tiny"]),
                      "nonfinite": draw.choice(["none", "none", "nan_padding", "inf_padding", "inf_value"])}}
-    if draw.random() < 0.65:
+    if p["head_dim"] % 2 == 0 and draw.random() < 0.4:
+        p |= {"rope": draw.choice(["half", "interleaved"]), "rope_base": draw.choice([10000, 500000, 7.5])}
+    if draw.random() < 0.5:
         rules = rules_without_cache(draw, p)
         if not p["kv_len"]:
             rules = [rule for rule in rules if rule["rule"] != "documents"]
         p["mask"]["rules"] = draw.sample(rules, draw.randint(0, 3))
         return case
     del p["q_len"], p["kv_len"]
-    kind = draw.choice(["dynamic", "fixed", "paged", "ring"])
-    limits = {"dynamic": {}, "fixed": {"capacity": 64}, "paged": {"capacity": 64, "page_size": 4},
-              "ring": {"capacity": draw.randint(1, 6)}}
-    case["cache"] = {"kind": kind, **limits[kind]}
-    case["steps"] = random_steps(draw, p["batch"], kind)
+    case["cache"] = random_cache(draw, case)
+    case["steps"] = random_steps(draw, p["batch"], case["cache"])
     p["mask"]["rules"] = draw.sample(rules_for_caches(draw), draw.randint(0, 3))
+    if case["cache"]["kind"] == "cross":
+        p["mask"]["rules"] = []
+        p.pop("rope", None), p.pop("rope_base", None)
     return case
 
 
 def differences(case, want, got):
     """Words for what differs, empty if nothing does."""
     for n, step in enumerate(want):
-        if list(got[f"lengths.{n}"]) != step["lengths"]:
-            yield f"step {n}: lengths {got[f'lengths.{n}']}, want {step['lengths']}"
+        for what in ("lengths", "positions"):
+            if list(got[f"{what}.{n}"]) != step[what]:
+                yield f"step {n}: {what} {got[f'{what}.{n}']}, want {step[what]}"
+        if got[f"capacity.{n}"][0] != step["capacity"]:
+            yield f"step {n}: capacity {got[f'capacity.{n}'][0]}, want {step['capacity']}"
         if step["out"] is None:
             if f"out.{n}" in got:
                 yield f"step {n}: an output that nobody asked for"

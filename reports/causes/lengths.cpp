@@ -16,6 +16,7 @@ struct Growth {
   const Step& step;
   int64_t before;  ///< tokens that the row held
   int64_t real;    ///< tokens that the step really brings to it
+  int64_t total;   ///< tokens that it has ever had, after the step
 };
 
 /// What a wrong length can have been counted from. `length` gives the length after the step.
@@ -41,7 +42,7 @@ constexpr LengthEntry kTable[] = {
     {"length-dim", "head_dim", "the offset is taken from the element axis",
      [](const Growth& g) { return g.before + g.c.problem.head_dim; }},
     {"length-padding", "q_len", "the step's padding tokens are counted as real ones",
-     [](const Growth& g) { return g.before + g.step.q_len; }},
+     [](const Growth& g) { return g.before + g.step.keys(); }},
     {"length-heads", "num_heads·q_len", "the tokens are counted once for each head",
      [](const Growth& g) { return g.before + g.c.problem.num_heads * g.real; }},
     {"length-batch", "batch·q_len", "the tokens are counted once for each batch row",
@@ -57,6 +58,11 @@ constexpr LengthEntry kTable[] = {
     {"length-pages", "", "whole pages are counted instead of the tokens in them",
      [](const Growth& g) {
        return g.c.cache ? round_up(g.before + g.real, g.c.cache->page_size) : -1;
+     }},
+    {"length-dropped", "", "once the window is full, the tokens that it dropped are reported",
+     [](const Growth& g) {
+       const int64_t dropped = g.c.cache ? g.total - g.c.cache->capacity : 0;
+       return dropped > 0 ? dropped : g.before + g.real;
      }},
     {"length-capacity", "", "the buffer's capacity is reported instead of what it holds",
      [](const Growth& g) {
@@ -74,6 +80,7 @@ struct Run {
 struct Reported {
   size_t step;
   int64_t b, before, got, want;  ///< before: as the target itself said
+  int64_t total;                 ///< where the row's next token stands
 };
 
 /// All of them, in order.
@@ -84,36 +91,37 @@ std::vector<Reported> reported_lengths(const Run& run) {
   std::vector<int64_t> before(static_cast<size_t>(run.c.problem.batch), 0);
   for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
     model.apply(s);
-    const std::vector<int64_t> want = model.lengths();
+    const std::vector<int64_t> want = model.lengths(), totals = model.next_positions();
     const std::vector<int64_t>& got = run.steps[s].lengths;
     if (got.size() != want.size()) break;
     for (size_t b = 0; b < got.size() && run.c.steps[s].has_tokens(); ++b)
-      all.push_back({s, static_cast<int64_t>(b), before[b], got[b], want[b]});
+      all.push_back({s, static_cast<int64_t>(b), before[b], got[b], want[b], totals[b]});
     before = got;
   }
   return all;
 }
 
-Growth growth(const Case& c, size_t step, int64_t b, int64_t before) {
+Growth growth(const Case& c, size_t step, int64_t b, int64_t before, int64_t total) {
   const Step& s = c.steps[step];
-  const auto row = static_cast<size_t>(b);
-  return {c, s, before, row < s.lens.size() ? s.lens[row] : s.q_len};
+  return {c, s, before, s.real_tokens(static_cast<size_t>(b)), total};
+}
+Growth growth(const Case& c, const Reported& r) {
+  return growth(c, r.step, r.b, r.before, r.total);
 }
 
 /// Whether every length of the run (`only_step`: of that step) is the entry's.
 bool explains(const LengthEntry& entry, const Run& run, std::optional<size_t> only_step = {}) {
   const std::vector<Reported> all = reported_lengths(run);
   return std::all_of(all.begin(), all.end(), [&](const Reported& r) {
-    return (only_step && r.step != *only_step) ||
-           entry.length(growth(run.c, r.step, r.b, r.before)) == r.got;
+    return (only_step && r.step != *only_step) || entry.length(growth(run.c, r)) == r.got;
   });
 }
 
 Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r) {
-  const std::string how =
-      entry.axis.empty() ? fmt::format("reports {} instead of {} tokens", r.got, r.want)
-                         : fmt::format("grew by {}={} instead of q_len={} tokens", entry.axis,
-                                       r.got - r.before, growth(c, r.step, r.b, r.before).real);
+  const std::string how = entry.axis.empty()
+                              ? fmt::format("reports {} instead of {} tokens", r.got, r.want)
+                              : fmt::format("grew by {}={} instead of q_len={} tokens", entry.axis,
+                                            r.got - r.before, growth(c, r).real);
   return {std::string(entry.name), fmt::format("In step {} ({}), the cache {}: {}.", r.step,
                                                name(c.steps[r.step].op), how, entry.words)};
 }
@@ -139,18 +147,28 @@ std::optional<Cause> cause_from_first_row(const Run& run) {
   return {};
 }
 
-/// A step without tokens after which a row holds another number than it should.
-std::optional<Cause> cause_from_change(const Run& run) {
+/// The first wrong length comes after a step without tokens: what that did to the row.
+std::vector<Cause> causes_from_changes(const Run& run) {
   CacheModel model(run.c);
+  std::vector<int64_t> before(static_cast<size_t>(run.c.problem.batch), 0);
   for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
     model.apply(s);
-    const std::vector<int64_t> want = model.lengths(), &got = run.steps[s].lengths;
-    for (size_t b = 0; b < std::min(got.size(), want.size()); ++b)
-      if (got[b] != want[b])
-        return Cause{"length", fmt::format("After step {} ({}), row {} reports {} where {} are "
-                                           "cached.",
-                                           s, name(run.c.steps[s].op), b,
-                                           text::count(got[b], "token"), want[b])};
+    const std::vector<int64_t> want = model.lengths();
+    const std::vector<int64_t>& got = run.steps[s].lengths;
+    if (got.size() != want.size()) return {};
+    const auto [wrong, right] = std::mismatch(got.begin(), got.end(), want.begin());
+    if (wrong != got.end()) {
+      if (run.c.steps[s].has_tokens()) return {};
+      const std::string_view op = name(run.c.steps[s].op);
+      const int64_t held = before[static_cast<size_t>(wrong - got.begin())];
+      const std::string at =
+          fmt::format("In step {} ({}), row {} reports {} where {} should be left", s, op,
+                      wrong - got.begin(), text::count(*wrong, "token"), *right);
+      if (*wrong == held)
+        return {{"length-unchanged", at + fmt::format(": the {} does not change its length.", op)}};
+      return {{"length", at + fmt::format(" of {}.", held)}};
+    }
+    before = got;
   }
   return {};
 }
@@ -194,12 +212,8 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
   const auto wrong =
       std::find_if(all.begin(), all.end(), [](const Reported& r) { return r.got != r.want; });
   if (const std::optional<Cause> cause = cause_from_first_row(shrunk)) return {*cause};
-  if (wrong == all.end()) {
-    std::vector<Cause> causes = causes_from_places(shrunk);
-    if (causes.empty())
-      if (std::optional<Cause> cause = cause_from_change(shrunk)) causes.push_back(*cause);
-    return causes;
-  }
+  if (std::vector<Cause> changed = causes_from_changes(shrunk); !changed.empty()) return changed;
+  if (wrong == all.end()) return causes_from_places(shrunk);
   const std::function<bool(const LengthEntry&)> ranks[] = {
       [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
       [&](const LengthEntry& e) { return explains(e, shrunk); },
@@ -236,7 +250,7 @@ std::vector<Cause> causes_from_offset(const Finding& finding) {
     int64_t offset = 0, past = 0;
     for (size_t s = 0; s < failed; ++s) {
       if (!c.steps[s].has_tokens()) return causes;
-      offset = entry.length(growth(c, s, 0, offset));
+      offset = entry.length(growth(c, s, 0, offset, past + c.steps[s].q_len));
       past += c.steps[s].q_len;
     }
     if (offset == past || c.cache->capacity - std::min(offset, c.cache->capacity) != room) continue;
@@ -255,6 +269,7 @@ std::span<const CauseEntry> length_table() {
     std::vector<CauseEntry> rows;
     for (const LengthEntry& row : kTable) rows.push_back({row.name, row.words});
     rows.push_back({"length", "a cache reports another number of tokens than it was given"});
+    rows.push_back({"length-unchanged", "a reset, crop, reorder … leaves a length as it was"});
     rows.push_back({"length-first-row", "a step changes what the first row holds, and no other"});
     rows.push_back({"position", "a cache goes on at another position than is next"});
     rows.push_back({"capacity", "a cache reports another capacity than it has"});

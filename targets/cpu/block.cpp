@@ -31,13 +31,14 @@ template <class T>
 void Block<T>::start(std::span<const QueryRow> rows) {
   rows_.assign(rows.begin(), rows.end());
   running_.assign(rows.size(), {-std::numeric_limits<Accumulator>::infinity(), 0});
-  range_ = {};
+  range_ = sinks_ = {};
   const auto n = static_cast<Eigen::Index>(rows.size());
   q_.resize(n, problem_.head_dim);
   out_.setZero(n, problem_.head_dim_v);
   for (Eigen::Index r = 0; r < n; ++r) {
     const QueryRow& row = rows[static_cast<size_t>(r)];
     range_ = range_.joined(row.keys);
+    sinks_ = sinks_.joined(row.sink_keys);
     q_.row(r).array() = array<T>(row.q, problem_.head_dim).template cast<Accumulator>();
   }
 }
@@ -57,9 +58,14 @@ auto Block<T>::widen(const std::byte* data, int64_t count, int64_t dim, int64_t 
 }
 
 template <class T>
+KeyRange Block<T>::seen_by(const QueryRow& row, const KeySegment& segment) {
+  return segment.sink ? row.sink_keys : row.keys;
+}
+
+template <class T>
 void Block<T>::add(const KeySegment& segment) {
   const KeyRange held{segment.first, segment.first + segment.count};
-  const KeyRange range = segment.memory ? held : held.within(range_);
+  const KeyRange range = segment.memory ? held : held.within(segment.sink ? sinks_ : range_);
   for (int64_t from = range.begin; from < range.end; from += key_tile)
     add_tile(segment, from, std::min(key_tile, range.end - from));
 }
@@ -67,7 +73,9 @@ void Block<T>::add(const KeySegment& segment) {
 template <class T>
 void Block<T>::add_tile(const KeySegment& segment, int64_t from, int64_t count) {
   const KeyRange tile{from, from + count};
-  const auto sees = [&](const QueryRow& row) { return !row.keys.within(tile).empty(); };
+  const auto sees = [&](const QueryRow& row) {
+    return !seen_by(row, segment).within(tile).empty();
+  };
   if (!segment.memory && std::none_of(rows_.begin(), rows_.end(), sees)) return;
 
   const int64_t at = from - segment.first;
@@ -75,7 +83,7 @@ void Block<T>::add_tile(const KeySegment& segment, int64_t from, int64_t count) 
                        segment.k_stride, k_scratch_);
   scores_.noalias() = q_ * k.transpose();
   for (size_t r = 0; r < rows_.size(); ++r) {
-    const KeyRange seen = segment.memory ? tile : rows_[r].keys.within(tile);
+    const KeyRange seen = segment.memory ? tile : seen_by(rows_[r], segment).within(tile);
     weigh(r, segment, from, seen, count);
   }
   const View v = widen(segment.v + at * segment.v_stride, count, problem_.head_dim_v,

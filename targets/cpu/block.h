@@ -18,6 +18,7 @@ struct KeySegment {
   int64_t k_stride = 0, v_stride = 0;  ///< from token to token, in bytes
   int64_t first = 0, count = 0;
   bool memory = false;
+  bool sink = false;  ///< QueryRow::sink_keys says which of them are seen
 };
 
 /// One query vector: where it lies, and which keys it sees.
@@ -26,6 +27,7 @@ struct QueryRow {
   std::byte* out = nullptr;      ///< [head_dim_v]
   int64_t position = 0;
   KeyRange keys;                    ///< see visible_keys
+  KeyRange sink_keys;               ///< the same among a sink_window's first keys
   const std::byte* mask = nullptr;  ///< [kv_len], by key position; null: all of `keys`
   const std::byte* bias = nullptr;  ///< [kv_len], by key position; null: ALiBi alone
   double alibi = 0;                 ///< slope
@@ -61,6 +63,7 @@ class Block {
     Accumulator max, sum;
   };
 
+  static KeyRange seen_by(const QueryRow& row, const KeySegment& segment);
   void add_tile(const KeySegment& segment, int64_t from, int64_t count);
   void weigh(size_t r, const KeySegment& segment, int64_t first, KeyRange seen, int64_t count);
   template <class Scores>
@@ -73,7 +76,7 @@ class Block {
   Accumulator scale_, softcap_;
   std::vector<QueryRow> rows_;
   std::vector<Running> running_;
-  KeyRange range_;           ///< joined over the rows
+  KeyRange range_, sinks_;   ///< joined over the rows
   Matrix q_, scores_, out_;  ///< [rows, head_dim], [rows, ≤ key_tile], [rows, head_dim_v]
   Matrix k_scratch_, v_scratch_;
 };

@@ -14,12 +14,17 @@ std::unique_ptr<Target> open_cpu_tiled();
 /// For few queries: the keys in parts, merged by log-sum-exp.
 std::unique_ptr<Target> open_cpu_split_kv();
 
-/// KV caches, read by the tiled kernel: contiguous, in pages, a ring of the last tokens, and one
-/// that starts anew with each chunk.
+/// KV caches, read by the tiled kernel: contiguous, in pages, a ring of the last tokens, one that
+/// starts anew with each chunk, one with heads of two kinds, one that keeps the first and the last
+/// tokens, one of 8-bit numbers, and one that is filled once.
 std::unique_ptr<Target> open_cpu_dense_cache();
 std::unique_ptr<Target> open_cpu_paged_cache();
 std::unique_ptr<Target> open_cpu_ring_cache();
 std::unique_ptr<Target> open_cpu_chunked_cache();
+std::unique_ptr<Target> open_cpu_hybrid_cache();
+std::unique_ptr<Target> open_cpu_sink_window_cache();
+std::unique_ptr<Target> open_cpu_quantised_cache();
+std::unique_ptr<Target> open_cpu_cross_cache();
 
 /// Attention with a state (oracle/linear/kinds.h): token by token, and in chunks.
 std::unique_ptr<Target> open_cpu_linear_recurrent();

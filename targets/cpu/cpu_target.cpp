@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "oracle/build.h"
+#include "targets/cpu/rotary.h"
 
 namespace attnfuzz {
 
@@ -14,7 +15,8 @@ CpuTarget::CpuTarget(std::string name, std::string about, std::string_view capab
 Outcome CpuTarget::run(const Case& c, const Inputs& inputs) {
   if (std::string why = info_.capabilities.why_not(c); !why.empty())
     return {Status::declined, std::move(why), {}};
-  return compute(c, inputs);
+  const bool turned = c.problem.rope != Rope::none && !c.cached();
+  return turned ? compute(c, turned_inputs(c, inputs)) : compute(c, inputs);
 }
 
 StepOutput empty_output(const Problem& problem) {

@@ -65,6 +65,7 @@ class DenseStore : public KeyStore {
   }
 
   int64_t next_position(int64_t b) const override { return rows_[static_cast<size_t>(b)].length; }
+  int64_t capacity() const override { return shape_.capacity; }
 
  private:
   struct Row {
@@ -95,15 +96,32 @@ class DenseStore : public KeyStore {
 
 }  // namespace
 
+std::unique_ptr<KeyStore> make_dense_store(const StoreShape& shape) {
+  return std::make_unique<DenseStore>(shape);
+}
+
 std::unique_ptr<Target> open_cpu_dense_cache() {
   return cached_target(
       "cpu:dense-cache", "a contiguous KV cache, of fixed size or growing",
       cache_capabilities(R"("cache:dynamic", "cache:fixed", "step:evict", "positions:kept",
                              "positions:shifted")",
                          R"("capacity": [0, 2048],)"),
-      [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
-        return std::make_unique<DenseStore>(shape);
-      });
+      make_dense_store);
+}
+
+std::unique_ptr<Target> open_cpu_quantised_cache() {
+  return cached_target(
+      "cpu:quantised-cache", "a contiguous KV cache of 8-bit numbers",
+      cache_capabilities(R"("cache:dynamic", "cache:fixed", "step:evict", "positions:kept",
+                             "positions:shifted", "quant:int8", "quant:e4m3", "quant:e5m2",
+                             "scales:token", "scales:head")",
+                         R"("capacity": [0, 2048],)"),
+      make_dense_store);
+}
+
+std::unique_ptr<Target> open_cpu_cross_cache() {
+  return cached_target("cpu:cross-cache", "keys and values that a decoder's queries all see",
+                       cache_capabilities(R"("cache:cross")", ""), make_dense_store);
 }
 
 }  // namespace attnfuzz

@@ -13,7 +13,7 @@ namespace attnfuzz {
 struct StoreShape {
   int64_t batch, heads;
   int64_t k_bytes, v_bytes;  ///< of one token of one head
-  int64_t capacity, page_size;
+  int64_t capacity, page_size, keep;
 
   StoreShape(const Problem& problem, const Cache& cache);
 };
@@ -47,11 +47,19 @@ class KeyStore {
   virtual int64_t next_position(int64_t b) const = 0;
   /// Tokens that the row holds.
   virtual int64_t length(int64_t b) const { return next_position(b); }
-  /// > 0: a query sees at most so many keys back.
-  virtual int64_t reach() const { return 0; }
+  /// Tokens that a row can hold; 0: no limit.
+  virtual int64_t capacity() const = 0;
+  /// > 0: a query of key head `head` sees at most so many keys back,
+  virtual int64_t reach(int64_t /*head*/) const { return 0; }
+  /// > 0: and besides the first so many, which come in segments of their own (KeySegment::sink).
+  virtual int64_t sinks() const { return 0; }
   /// > 0: a query sees the keys of its own chunk of so many.
   virtual int64_t chunk() const { return 0; }
 };
+
+/// Contiguous, and a ring of the last tokens: what other stores are made of.
+std::unique_ptr<KeyStore> make_dense_store(const StoreShape& shape);
+std::unique_ptr<KeyStore> make_ring_store(const StoreShape& shape);
 
 /// A Target whose cache is the KeyStore that `make` makes.
 std::unique_ptr<Target> cached_target(std::string name, std::string about,

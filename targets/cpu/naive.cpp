@@ -15,7 +15,7 @@ constexpr std::string_view capabilities = R"({
   "sizes": {"batch": [0, 64], "num_heads": [1, 64], "num_kv_heads": [1, 64], "q_len": [0, 4096],
             "kv_len": [0, 4096], "head_dim": [1, 512], "head_dim_v": [1, 512], "memory_kv": [0, 64]},
   "features": ["dtype:f32", "dtype:f64", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross",
-    "longer_q", "head_dim_v", "scale", "softcap", "sinks", "memory_kv", "rule:causal",
+    "longer_q", "head_dim_v", "scale", "softcap", "rope:half", "rope:interleaved", "sinks", "memory_kv", "rule:causal",
     "rule:window", "rule:chunk", "chunk.origin:slot", "chunk.origin:token", "rule:prefix",
     "rule:documents", "rule:padding", "padding.side:left", "padding.side:right", "rule:boolean",
     "boolean.shape:qk", "boolean.shape:bqk", "boolean.shape:hqk", "boolean.shape:bhqk", "rule:bias",

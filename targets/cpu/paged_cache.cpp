@@ -89,6 +89,7 @@ class PagedStore : public KeyStore {
   }
 
   int64_t next_position(int64_t b) const override { return rows_[static_cast<size_t>(b)].length; }
+  int64_t capacity() const override { return shape_.capacity; }
 
  private:
   struct Row {

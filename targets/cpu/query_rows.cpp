@@ -39,6 +39,7 @@ std::vector<QueryRow> query_rows(const Problem& problem, const SharedInputs& sha
   for (int64_t i = 0; i < queries.count; ++i) {
     const int64_t position = queries.first_position + i;
     KeyRange keys = visible_keys(problem, b, position, queries.keys);
+    const KeyRange sink_keys = keys.within({0, queries.sinks});
     if (queries.reach > 0) keys.begin = std::max(keys.begin, position - queries.reach + 1);
     if (queries.chunk > 0)
       keys.begin = std::max(keys.begin, position / queries.chunk * queries.chunk);
@@ -54,6 +55,7 @@ std::vector<QueryRow> query_rows(const Problem& problem, const SharedInputs& sha
       row.query = queries.first + i;
       if (queries.lse != nullptr)
         row.lse = queries.lse + (b * problem.num_heads + h) * queries.q_len + row.query;
+      row.sink_keys = sink_keys;
       if (shared.mask != nullptr) row.mask = shared.mask + at;
       if (shared.bias != nullptr) row.bias = shared.bias + at;
       if (alibi)

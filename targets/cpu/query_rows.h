@@ -29,6 +29,7 @@ struct RowQueries {
   KeyRange keys;               ///< that are there to be seen
   int64_t reach = 0;           ///< > 0: a query sees at most so many keys back (ring cache)
   double* lse = nullptr;       ///< [batch, num_heads, q_len], null: not wanted
+  int64_t sinks = 0;           ///< > 0: and the first so many (sink_window cache)
   int64_t chunk = 0;           ///< > 0: a query sees the keys of its chunk (chunked cache)
 };
 

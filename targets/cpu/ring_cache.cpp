@@ -76,7 +76,8 @@ class RingStore : public KeyStore {
     if (chunked_) return next == 0 ? 0 : (next - 1) % shape_.capacity + 1;
     return std::min(next, shape_.capacity);
   }
-  int64_t reach() const override { return chunked_ ? 0 : shape_.capacity; }
+  int64_t capacity() const override { return shape_.capacity; }
+  int64_t reach(int64_t) const override { return chunked_ ? 0 : shape_.capacity; }
   int64_t chunk() const override { return chunked_ ? shape_.capacity : 0; }
 
  private:
@@ -93,12 +94,14 @@ class RingStore : public KeyStore {
 
 }  // namespace
 
+std::unique_ptr<KeyStore> make_ring_store(const StoreShape& shape) {
+  return std::make_unique<RingStore>(shape);
+}
+
 std::unique_ptr<Target> open_cpu_ring_cache() {
   return cached_target("cpu:ring-cache", "a KV cache that keeps the last tokens of each row",
                        cache_capabilities(R"("cache:ring")", R"("capacity": [1, 512],)"),
-                       [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
-                         return std::make_unique<RingStore>(shape);
-                       });
+                       make_ring_store);
 }
 
 std::unique_ptr<Target> open_cpu_chunked_cache() {

@@ -10,7 +10,10 @@ import math
 import numpy as np
 from attnfuzz_normal import element_bits, normal
 
-ROLES = ("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out", "gate", "beta", "dropout")
+ROLES = (
+    *("q", "k", "v", "bias", "mask", "sinks", "mem_k", "mem_v", "grad_out", "gate", "beta", "dropout"),
+    *("k_scales", "v_scales"),
+)
 
 
 def random_bits(seed: int, role: str, step: int, b, h, s, d) -> np.ndarray:
@@ -27,6 +30,7 @@ def uniform(bits: np.ndarray) -> np.ndarray:
 # dtype: (type of the array, stored mantissa bits, exponent of the smallest normal number, codes of infinity and NaN)
 RAW_TYPES = {"bf16": (np.uint16, 7, -126, 0x7F80, 0x7FC0), "e4m3": (np.uint8, 3, -6, 0x7F, 0x7F),
              "e5m2": (np.uint8, 2, -14, 0x7C, 0x7E)}
+LARGEST = {"int8": 127, "e4m3": 448, "e5m2": 57344}  # numbers of what caches are quantised to
 TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16}
 
 
@@ -58,6 +62,12 @@ def decode(array: np.ndarray, dtype: str) -> np.ndarray:
     return array.astype(np.float64)
 
 
+def factor(dist: str, dtype: str, role: str) -> float:
+    """What a distribution multiplies normal numbers with."""
+    least = {"f16": -14, "e4m3": -6, "e5m2": -14}.get(dtype, -126)
+    return {"large": 64.0 if role in ("v", "mem_v") else 8.0, "tiny": 2.0 ** (least - 2)}.get(dist, 1.0)
+
+
 def elements(data: dict, dtype: str, role: str, step: int, b, h, s, d, dim: int) -> np.ndarray:
     """The elements of a tensor before rounding, by the case's distribution."""
     bits = random_bits(data["seed"], role, step, b, h, s, d)
@@ -71,9 +81,7 @@ def elements(data: dict, dtype: str, role: str, step: int, b, h, s, d, dim: int)
     elif dist == "one_hot":
         x = np.where(np.broadcast_to(d == s % dim, bits.shape), 1.0, 0.0)
     else:
-        least = {"f16": -14, "e4m3": -6, "e5m2": -14}.get(dtype, -126)
-        scale = {"large": 64.0 if role in ("v", "mem_v") else 8.0, "tiny": 2.0 ** (least - 2)}.get(dist, 1.0)
-        x = normal(bits) * scale
+        x = normal(bits) * factor(dist, dtype, role)
     if data["nonfinite"] == "inf_value" and role == "v":
         x = np.where(bits & 63 == 0, np.where(bits & 64, -np.inf, np.inf), x)
     return x
@@ -147,6 +155,8 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
 
     def add(step, suffix, q_len, kv_len, unreal):
         tensors["q" + suffix] = tokens("q", step, p["num_heads"], q_len, p["head_dim"])
+        if "cache" in case and kv_len == 0 and case["cache"]["kind"] == "cross":
+            return
         tensors["k" + suffix] = tokens("k", step, p["num_kv_heads"], kv_len, p["head_dim"], unreal)
         tensors["v" + suffix] = tokens("v", step, p["num_kv_heads"], kv_len, p["head_dim_v"], unreal)
         for role, dim in extras.items():
@@ -155,11 +165,12 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
 
     for n, step in enumerate(case.get("steps", [])):
         if "q_len" in step:
-            slot, unreal = np.arange(step["q_len"])[:, None], None
+            keys = step.get("kv_len", step["q_len"])
+            slot, unreal = np.arange(keys)[:, None], None
             if step.get("lens"):
                 lens = rows(step["lens"])
-                unreal = slot < step["q_len"] - lens if step.get("side") == "left" else slot >= lens
-            add(n, f".{n}", step["q_len"], step["q_len"], unreal)
+                unreal = slot < keys - lens if step.get("side") == "left" else slot >= lens
+            add(n, f".{n}", step["q_len"], keys, unreal)
     if "cache" not in case:
         slot = np.arange(p["kv_len"])[:, None]
         unreal = None
@@ -179,6 +190,11 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
             tensors["dropout"] = encode((percent * 100 >> 32 < p["dropout_keep"]).astype(np.float64), dtype)
         if any(name.startswith("d") for name in p.get("outputs", ())):
             tensors["grad_out"] = tokens("grad_out", 0, p["num_heads"], p["q_len"], p["head_dim_v"])
+    if case.get("cache", {}).get("scales") == "head":
+        for role in ("k_scales", "v_scales"):
+            bits = random_bits(data["seed"], role, 0, *np.ogrid[:1, : p["num_kv_heads"], :1, :1]).reshape(-1)
+            reach = 3.5 * factor(data["dist"], dtype, role[0]) / LARGEST[case["cache"]["quant"]]
+            tensors[role] = encode(reach * (0.5 + 0.125 * (bits & 7)), "f32")
     if p["sinks"]:
         at = np.ogrid[:1, : p["num_heads"], :1, :1]
         tensors["sinks"] = encode(elements(data, dtype, "sinks", 0, *at, 1).reshape(-1), dtype)

@@ -19,6 +19,9 @@ extern const Specimen crop_zero_ignored, eviction_causal_by_slot, eviction_rewin
 extern const Specimen gla_layer_offset, gdn_cached_chunk_restarts, mamba2_batch_one_restarts,
     mamba2_decay_from_chunk, mamba_padded_tail, state_reorder_skipped, fused_chunk_gla_head_first,
     gla_gates_divided, gated_delta_state_narrow, retention_last_chunk_decay;
+extern const Specimen cross_cut_to_window, cross_lengths_ignored, quant_reorder_skipped,
+    quant_scale_of_first_head, quant_scales_ignored, rope_new_keys_not_turned,
+    rope_offset_of_first_call, rope_turned_twice;
 
 namespace {
 
@@ -112,6 +115,22 @@ constexpr BuiltinTarget table[] = {
     {"fixed:gated-delta-state-narrow", open<gated_delta_state_narrow, Form::fixed>},
     {"specimen:retention-last-chunk-decay", open<retention_last_chunk_decay, Form::buggy>},
     {"fixed:retention-last-chunk-decay", open<retention_last_chunk_decay, Form::fixed>},
+    {"specimen:cross-cut-to-window", open<cross_cut_to_window, Form::buggy>},
+    {"fixed:cross-cut-to-window", open<cross_cut_to_window, Form::fixed>},
+    {"specimen:cross-lengths-ignored", open<cross_lengths_ignored, Form::buggy>},
+    {"fixed:cross-lengths-ignored", open<cross_lengths_ignored, Form::fixed>},
+    {"specimen:quant-reorder-skipped", open<quant_reorder_skipped, Form::buggy>},
+    {"fixed:quant-reorder-skipped", open<quant_reorder_skipped, Form::fixed>},
+    {"specimen:quant-scale-of-first-head", open<quant_scale_of_first_head, Form::buggy>},
+    {"fixed:quant-scale-of-first-head", open<quant_scale_of_first_head, Form::fixed>},
+    {"specimen:quant-scales-ignored", open<quant_scales_ignored, Form::buggy>},
+    {"fixed:quant-scales-ignored", open<quant_scales_ignored, Form::fixed>},
+    {"specimen:rope-new-keys-not-turned", open<rope_new_keys_not_turned, Form::buggy>},
+    {"fixed:rope-new-keys-not-turned", open<rope_new_keys_not_turned, Form::fixed>},
+    {"specimen:rope-offset-of-first-call", open<rope_offset_of_first_call, Form::buggy>},
+    {"fixed:rope-offset-of-first-call", open<rope_offset_of_first_call, Form::fixed>},
+    {"specimen:rope-turned-twice", open<rope_turned_twice, Form::buggy>},
+    {"fixed:rope-turned-twice", open<rope_turned_twice, Form::fixed>},
 };
 
 }  // namespace

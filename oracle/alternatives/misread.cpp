@@ -1,0 +1,148 @@
+// How what a cache holds is read: rope's positions, scales, shared pages. See Misreading.
+#include "oracle/alternatives/rewrite.h"
+
+namespace attnfuzz::alternative {
+namespace {
+
+int64_t twice(const Place& at) {
+  return at.born + at.position;
+}
+int64_t fresh_not(const Place& at) {
+  return at.fresh ? 0 : at.position;
+}
+int64_t as_born(const Place& at) {
+  return at.born;
+}
+int64_t first_row_alone(const Place& at) {
+  return at.row == 0 ? at.position : at.born;
+}
+int64_t last_move_alone(const Place& at) {
+  return at.born + at.last_move;
+}
+int64_t from_zero(const Place& at) {
+  return at.born - at.first;
+}
+int64_t next_one(const Place& at) {
+  return at.position + 1;
+}
+int64_t none(const Place&) {
+  return 0;
+}
+
+int64_t of_first_head(int64_t, bool) {
+  return 0;
+}
+int64_t unscaled(int64_t, bool) {
+  return -1;
+}
+int64_t unscaled_in_prefill(int64_t g, bool prefill) {
+  return prefill ? -1 : g;
+}
+
+constexpr Misreading turned_twice{.key_angle = twice};
+constexpr Misreading new_keys_not_turned{.key_angle = fresh_not};
+constexpr Misreading not_shifted{.key_angle = as_born};
+constexpr Misreading first_row_shifted{.key_angle = first_row_alone};
+constexpr Misreading last_shift_alone{.key_angle = last_move_alone};
+constexpr Misreading offset_zero{.key_angle = from_zero, .query_angle = from_zero};
+constexpr Misreading query_offset{.query_angle = next_one};
+constexpr Misreading keys_not_turned{.key_angle = none};
+constexpr Misreading queries_not_turned{.query_angle = none};
+constexpr Misreading scale_of_first_head{.scale_head = of_first_head};
+constexpr Misreading scales_ignored{.scale_head = unscaled};
+constexpr Misreading scales_ignored_in_prefill{.scale_head = unscaled_in_prefill};
+constexpr Misreading tail_shared{.tail_shared = true};
+
+bool has_step(const Case& c, StepOp op) {
+  for (const Step& step : c.steps)
+    if (step.op == op) return true;
+  return false;
+}
+
+/// Where rope is used over a cache.
+Rewritten turned(Case c, const Misreading& how) {
+  if (!c.cached() || c.problem.rope == Rope::none) return {};
+  c.problem.misreading = &how;
+  return c;
+}
+/// And where an eviction has moved keys.
+Rewritten moved_keys(const Case& c, const Misreading& how) {
+  const bool moves = c.cached() && c.cache->positions == Positions::shifted;
+  return moves && has_step(c, StepOp::evict) ? turned(c, how) : std::nullopt;
+}
+
+Rewritten scaled(Case c, const Misreading& how) {
+  if (!c.cached() || c.cache->scales != Scales::head) return {};
+  c.problem.misreading = &how;
+  return c;
+}
+
+Rewritten shared(Case c) {
+  if (!c.cached() || c.cache->page_size == 0 || !has_step(c, StepOp::fork)) return {};
+  c.problem.misreading = &tail_shared;
+  return c;
+}
+
+Rewritten other_style(Case c) {
+  if (c.problem.rope == Rope::none) return {};
+  c.problem.rope = c.problem.rope == Rope::half ? Rope::interleaved : Rope::half;
+  return c;
+}
+Rewritten no_rope(Case c) {
+  if (c.problem.rope == Rope::none) return {};
+  c.problem.rope = Rope::none;
+  return c;
+}
+Rewritten other_base(Case c) {
+  if (c.problem.rope == Rope::none || c.problem.rope_base == Problem().rope_base) return {};
+  c.problem.rope_base = Problem().rope_base;
+  return c;
+}
+Rewritten not_quantised(Case c) {
+  if (!c.cached() || c.cache->quant == Quant::none) return {};
+  c.cache->quant = Quant::none;
+  return c;
+}
+
+constexpr Alternative table[] = {
+    {"rope-keys-not-shifted", "keys keep the angles of where they stood before an eviction",
+     [](const Case& c) { return moved_keys(c, not_shifted); }},
+    {"rope-first-row-shifted", "after an eviction only the first row's keys are turned anew",
+     [](const Case& c) { return moved_keys(c, first_row_shifted); }},
+    {"rope-last-shift", "of several evictions only the last one's shift reaches the keys",
+     [](const Case& c) { return moved_keys(c, last_shift_alone); }},
+    {"rope-twice", "keys are turned when they are cached and again when they are read",
+     [](const Case& c) { return turned(c, turned_twice); }},
+    {"rope-new-keys", "a step's own keys are read before they are turned",
+     [](const Case& c) { return turned(c, new_keys_not_turned); }},
+    {"rope-offset-zero", "each step's queries and keys are turned as if the cache were empty",
+     [](const Case& c) { return turned(c, offset_zero); }},
+    {"rope-query-offset", "queries are turned by a position too far",
+     [](const Case& c) { return turned(c, query_offset); }},
+    {"rope-keys-not-turned", "keys are not turned",
+     [](const Case& c) { return turned(c, keys_not_turned); }},
+    {"rope-queries-not-turned", "queries are not turned",
+     [](const Case& c) { return turned(c, queries_not_turned); }},
+    {"rope-style", "rope pairs other elements (halves for neighbours, or neighbours for halves)",
+     [](const Case& c) { return other_style(c); }},
+    {"rope-base", "rope has the usual base of 10000", [](const Case& c) { return other_base(c); }},
+    {"rope-ignored", "rope is not applied", [](const Case& c) { return no_rope(c); }},
+    {"scale-of-first-head", "all key heads are read with the first one's scale",
+     [](const Case& c) { return scaled(c, scale_of_first_head); }},
+    {"scales-ignored-in-prefill", "a prefill reads what is quantised without its scales",
+     [](const Case& c) { return scaled(c, scales_ignored_in_prefill); }},
+    {"scales-ignored", "what is quantised is read without its scales",
+     [](const Case& c) { return scaled(c, scales_ignored); }},
+    {"quant-ignored", "keys and values are not quantised",
+     [](const Case& c) { return not_quantised(c); }},
+    {"fork-shares-page", "a fork's two rows both write into the page that they share",
+     [](const Case& c) { return shared(c); }},
+};
+
+}  // namespace
+
+std::span<const Alternative> misread() {
+  return table;
+}
+
+}  // namespace attnfuzz::alternative
