@@ -168,8 +168,9 @@ class Answerer {
                 model_ != nullptr, quantised_);
     for (int64_t j = 0; j < p_.memory_kv; ++j) {
       const auto at = static_cast<size_t>(g * p_.memory_kv + j);
-      keys_.set(j, std::span(mem_k_).subspan(at * dim, dim),
-                std::span(mem_v_).subspan(at * dim_v, dim_v), {});
+      const std::span<double> key = std::span(mem_k_).subspan(at * dim, dim);
+      set_sizes(key, size_k_);
+      keys_.set(j, key, std::span(mem_v_).subspan(at * dim_v, dim_v), turned_sizes());
     }
     key_.resize(dim);
     value_.resize(dim_v);
@@ -179,15 +180,22 @@ class Answerer {
       rows.k.read(token.row, g, token.i, key_);
       rows.v.read(token.row, g, token.i, value_);
       turn(p_, key_angle(view, n), key_);
-      HeadKeys::Sizes sizes;
-      if (quantised_) sizes = quantise(view, g, view.key_pos[n]);
-      if (model_ != nullptr && p_.rope != Rope::none) {
-        if (!quantised_) set_sizes(key_, size_k_);
+      const int64_t j = p_.memory_kv + static_cast<int64_t>(n);
+      if (quantised_) {
+        quantise(view, g, view.key_pos[n]);
         join_pairs(p_, size_k_);
-        sizes.k = size_k_;
+        keys_.set(j, key_, value_, {size_k_, size_v_, error_k_, error_v_});
+      } else {
+        set_sizes(key_, size_k_);
+        keys_.set(j, key_, value_, turned_sizes());
       }
-      keys_.set(p_.memory_kv + static_cast<int64_t>(n), key_, value_, sizes);
     }
+  }
+
+  /// Of the key whose sizes size_k_ holds.
+  HeadKeys::Sizes turned_sizes() {
+    join_pairs(p_, size_k_);
+    return {.k = size_k_};
   }
 
   int64_t key_angle(const RowView& view, size_t j) const {
@@ -214,7 +222,7 @@ class Answerer {
   }
 
   /// key_ and value_ as the cache holds them.
-  HeadKeys::Sizes quantise(const RowView& view, int64_t g, int64_t position) {
+  void quantise(const RowView& view, int64_t g, int64_t position) {
     const auto hold = [&](double turned, const std::vector<double>& scales, std::vector<double>& x,
                           std::vector<double>& size, std::vector<double>& error) {
       error.resize(x.size());
@@ -238,7 +246,6 @@ class Answerer {
     hold(turned, k_scales_, key_, size_k_, error_k_);
     hold(0, v_scales_, value_, size_v_, error_v_);
     join_pairs(p_, error_k_);
-    return {size_k_, size_v_, error_k_, error_v_};
   }
 
   void attend_head(size_t step, int64_t b, int64_t h, const RowView& view) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "oracle/case.h"
+#include "oracle/misreading.h"
 
 namespace attnfuzz {
 

@@ -35,7 +35,8 @@ template <>
 inline constexpr std::array<std::string_view, 2> names_of<BiasOrder>{"after_softcap",
                                                                      "before_softcap"};
 
-struct Reading;  // oracle/linear/reading.h
+struct Reading;     // oracle/linear/reading.h
+struct Misreading;  // oracle/misreading.h
 
 /// What attention is: softmax, or a recurrence of a state S for each key head, with v its input and
 /// q its reader (u is the step's input, see oracle/linear/kinds.h):
@@ -91,26 +92,6 @@ enum class Rope : uint8_t { none, half, interleaved };
 template <>
 inline constexpr std::array<std::string_view, 3> names_of<Rope>{"none", "half", "interleaved"};
 
-/// Where a cached token stands.
-struct Place {
-  int64_t position;   ///< now
-  int64_t born;       ///< when it came
-  int64_t first;      ///< the first token of its step, when that came
-  int64_t last_move;  ///< by which the last eviction moved it (≤ 0)
-  int64_t row;        ///< the batch row that holds it
-  bool fresh;         ///< it came with the step at hand
-};
-
-/// How a cache can be read wrongly: for alternatives (oracle/alternatives.h), in no case file.
-struct Misreading {
-  int64_t (*key_angle)(const Place&) = nullptr;    ///< by what rope turns a key
-  int64_t (*query_angle)(const Place&) = nullptr;  ///< and a query
-  /// The key head whose scale is used; −1: none is.
-  int64_t (*scale_head)(int64_t g, bool prefill) = nullptr;
-  /// Rows that a fork made alike go on to share the page that is partly filled.
-  bool tail_shared = false;
-};
-
 /// What is to be computed. Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads,
 /// kv_len, head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len,
 /// head_dim_v] (in the order of `layout`).
@@ -137,9 +118,9 @@ struct Problem {
   std::vector<Output> outputs{Output::out};  ///< asked for; `out` always and first, then in order
   Rope rope = Rope::none;
   double rope_base = 10000;
-  const Misreading* misreading = nullptr;
   Mask mask;
-  const Reading* reading = nullptr;  ///< not in files: a wrong one, for Alternative
+  const Reading* reading = nullptr;        ///< not in files: a wrong one, for Alternative
+  const Misreading* misreading = nullptr;  ///< likewise, of a cache
   Slip slip = Slip::none;
 
   /// Whether a state is carried from token to token in place of keys and values.

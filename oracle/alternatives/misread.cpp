@@ -1,5 +1,6 @@
 // How what a cache holds is read: rope's positions, scales, shared pages. See Misreading.
 #include "oracle/alternatives/rewrite.h"
+#include "oracle/misreading.h"
 
 namespace attnfuzz::alternative {
 namespace {

@@ -51,7 +51,7 @@ class Tensors:
         self.raw = philox.inputs(case)
 
     def __getitem__(self, name):
-        array = philox.decode(self.raw[name], self.dtype).astype(REAL)
+        array = philox.decode(self.raw[name], "f32" if name.endswith("_scales") else self.dtype).astype(REAL)
         return array.swapaxes(1, 2) if self.swap and array.ndim == 4 else array
 
     def get(self, name):

@@ -211,7 +211,7 @@ void RecurrentHead::bound_inputs() {
 double RecurrentHead::smallest(int64_t t, double q_norm) const {
   const auto tokens = static_cast<double>(t - begin_[static_cast<size_t>(t)] + 1);
   const double scale = errors_->model.scale;
-  return (errors_->model.tiny + errors_->model.tiny_p + errors_->model.tiny_scores) * tokens *
+  return (errors_->model.tiny + errors_->model.tiny_p + errors_->model.tiny_inputs) * tokens *
          static_cast<double>(dim_ + 4) * (scale * q_norm + 1) * (k_norm_ + 1) * (largest_ + 1);
 }
 

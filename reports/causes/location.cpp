@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "oracle/cache_model.h"
 #include "reports/causes/causes.h"
 #include "reports/errors.h"
 #include "reports/text.h"
@@ -88,6 +89,61 @@ constexpr RowClass kRowClasses[] = {
      }},
 };
 
+/// A step of one row of a cached case, and what can make it special.
+struct StepRow {
+  const Case& c;
+  size_t s;
+  int64_t b, past, total;  ///< positions of the row's next token before and after the step
+};
+
+bool comes_after(const StepRow& r, StepOp op) {
+  for (size_t s = 0; s < r.s; ++s)
+    if (r.c.steps[s].op == op) return true;
+  return false;
+}
+
+struct StepClass {
+  std::string_view name, words;  ///< completes "the wrong rows are exactly those …"
+  bool (*holds)(const StepRow&);
+};
+
+/// The more telling first. Rows of steps that ask for attention.
+constexpr StepClass kStepClasses[] = {
+    {"steps-fill", "that a step fills to the cache's capacity, no more",
+     [](const StepRow& r) { return r.total == r.c.cache->capacity; }},
+    {"steps-overflow", "that have had more tokens than the cache's capacity",
+     [](const StepRow& r) { return r.c.cache->capacity > 0 && r.total > r.c.cache->capacity; }},
+    {"steps-after-evict", "of steps after an eviction",
+     [](const StepRow& r) { return comes_after(r, StepOp::evict); }},
+    {"steps-after-fork", "of steps after a fork",
+     [](const StepRow& r) { return comes_after(r, StepOp::fork); }},
+    {"steps-after-reorder", "of steps after a reorder",
+     [](const StepRow& r) { return comes_after(r, StepOp::reorder); }},
+    {"steps-after-crop", "of steps after a crop",
+     [](const StepRow& r) { return comes_after(r, StepOp::crop); }},
+    {"steps-after-reset", "of steps after a reset",
+     [](const StepRow& r) { return comes_after(r, StepOp::reset); }},
+    {"steps-padded", "with padding in the step",
+     [](const StepRow& r) {
+       const Step& step = r.c.steps[r.s];
+       return step.real_tokens(static_cast<size_t>(r.b)) < step.keys();
+     }},
+    {"steps-ragged", "that are shorter than another row of the batch",
+     [](const StepRow& r) {
+       CacheModel model(r.c);
+       for (size_t s = 0; s <= r.s; ++s) model.apply(s);
+       const std::vector<int64_t> next = model.next_positions();
+       return r.total < *std::max_element(next.begin(), next.end());
+     }},
+    {"steps-past-one", "of steps of one token on tokens that are there",
+     [](const StepRow& r) { return r.past > 0 && r.total == r.past + 1; }},
+    {"steps-past-many", "of steps of several tokens on tokens that are there",
+     [](const StepRow& r) { return r.past > 0 && r.total > r.past + 1; }},
+    {"steps-past", "of steps on tokens that are there",
+     [](const StepRow& r) { return r.past > 0; }},
+    {"steps-first", "of steps on an empty cache", [](const StepRow& r) { return r.past == 0; }},
+};
+
 constexpr int64_t kTiles[] = {128, 64, 48, 32, 24, 16, 8, 4};
 
 constexpr CauseEntry kNames[] = {
@@ -126,6 +182,34 @@ std::vector<Cause> row_causes(const Case& c, const std::map<RowKey, bool>& wrong
                                                "on their number.",
                                                most_right)});
   return causes;
+}
+
+/// Rows of the steps of a cached case, by (step, b), and whether any of their elements is wrong.
+std::vector<Cause> step_causes(const Case& c,
+                               const std::map<std::pair<int64_t, int64_t>, bool>& wrong) {
+  std::vector<std::pair<StepRow, bool>> rows;
+  CacheModel model(c);
+  for (size_t s = 0; s < c.steps.size(); ++s) {
+    model.apply(s);
+    const std::vector<int64_t> next = model.next_positions();
+    for (int64_t b = 0; b < c.problem.batch; ++b) {
+      const auto found = wrong.find({static_cast<int64_t>(s), b});
+      if (found != wrong.end())
+        rows.push_back(
+            {{c, s, b, model.past_length(b), next[static_cast<size_t>(b)]}, found->second});
+    }
+  }
+  const auto is_right = [](const auto& row) { return !row.second; };
+  if (std::none_of(rows.begin(), rows.end(), is_right)) return {};
+  for (const StepClass& each : kStepClasses) {
+    const bool same = std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
+      return each.holds(row.first) == row.second;
+    });
+    if (same)
+      return {{std::string(each.name),
+               fmt::format("The wrong rows are exactly those {}.", each.words)}};
+  }
+  return {};
 }
 
 /// A tile of which only the last, incomplete part is wrong, or from whose start on all is wrong.
@@ -174,6 +258,7 @@ std::vector<Cause> causes_from_location(const Finding& finding) {
   Spread steps{"step", {}, {}}, batch{"batch row", {}, {}}, heads{"head", {}, {}},
       queries{names.i, {}, {}}, elements{names.d, {}, {}};
   std::map<RowKey, bool> rows;
+  std::map<std::pair<int64_t, int64_t>, bool> step_rows;
   int64_t wrong = 0;
   for (const ElementError& e : errors) {
     const std::pair<Spread*, int64_t> at[] = {
@@ -184,6 +269,8 @@ std::vector<Cause> causes_from_location(const Finding& finding) {
     }
     bool& row = rows[{e.b, e.h, e.i}];
     row = row || e.wrong();
+    bool& step_row = step_rows[{e.step, e.b}];
+    step_row = step_row || e.wrong();
     wrong += e.wrong();
   }
   if (wrong == 0) return {};
@@ -195,6 +282,8 @@ std::vector<Cause> causes_from_location(const Finding& finding) {
       std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
   if (!c.cached() && some_rows_right && names.i == "query")
     for (Cause& cause : row_causes(c, rows)) causes.push_back(std::move(cause));
+  if (c.cached())
+    for (Cause& cause : step_causes(c, step_rows)) causes.push_back(std::move(cause));
 
   std::vector<std::string> parts;
   for (const Spread* spread : {&steps, &batch, &heads, &queries, &elements})
@@ -216,6 +305,7 @@ std::span<const CauseEntry> location_table() {
   static const std::vector<CauseEntry> table = [] {
     std::vector<CauseEntry> rows(std::begin(kNames), std::end(kNames));
     for (const RowClass& each : kRowClasses) rows.push_back({each.name, each.words});
+    for (const StepClass& each : kStepClasses) rows.push_back({each.name, each.words});
     return rows;
   }();
   return table;

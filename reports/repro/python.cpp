@@ -119,7 +119,7 @@ sys.exit(1)
 
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
   const Problem& p = c.problem;
-  if (c.cached() || p.recurrent() || !python::has_dtype(p.dtype)) return {};
+  if (c.cached() || p.recurrent() || p.rope != Rope::none || !python::has_dtype(p.dtype)) return {};
   const bool more = p.outputs.size() > 1 || p.has_dropout();
   if (more && (!call.gives_gradients || !python::has_gradient_script(c))) return {};
   const Inputs inputs = make_inputs(c);

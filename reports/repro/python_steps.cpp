@@ -131,7 +131,8 @@ Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCa
   const bool told = std::all_of(c.steps.begin(), c.steps.end(),
                                 [](const Step& step) { return step.op <= StepOp::reset; });
   if (!c.cached() || c.problem.recurrent() || !told || !python::has_dtype(c.problem.dtype) ||
-      c.problem.outputs.size() > 1)
+      c.problem.rope != Rope::none || c.cache->quant != Quant::none ||
+      c.cache->kind == CacheKind::cross || c.problem.outputs.size() > 1)
     return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);

@@ -97,7 +97,8 @@ class Run {
       queries.keys = {0, queries.first_position + tokens.count};
       if (positions_) positions_->append(b, tokens.count);
       if (rotary_.on()) turn(q, b, queries.first, queries.count, queries.first_position);
-      if (turns_first_) turn(k, b, tokens.first, tokens.count, queries.first_position);
+      if (turns_first_ && tokens.count > 0)
+        turn(k, b, tokens.first, tokens.count, queries.first_position);
       store_->append(tokens);
       for (int64_t g = 0; g < p_.num_kv_heads; ++g) attend_head(b, g, queries);
     }

@@ -59,6 +59,8 @@ class RandomCases {
     p.bias_order = any_of<BiasOrder>();
     p.fully_masked = any_of<FullyMasked>();
     if (once_in(4)) p.dropout_keep = 50;
+    if (p.head_dim % 2 == 0 && once_in(2)) p.rope = any_of<Rope>();
+    if (p.rope != Rope::none) p.rope_base = once_in(2) ? 10000 : 20;
   }
 
   /// Everything beside out that there is, half of the time.
@@ -68,7 +70,8 @@ class RandomCases {
       if (has && can.has(name(output))) p.outputs.push_back(output);
     };
     add(Output::lse, true);
-    for (const Output output : {Output::dq, Output::dk, Output::dv}) add(output, true);
+    for (const Output output : {Output::dq, Output::dk, Output::dv})
+      add(output, p.rope == Rope::none);
     add(Output::dbias, p.mask.adds_bias());
     add(Output::dsinks, p.sinks);
     for (const Output output : {Output::dmem_k, Output::dmem_v}) add(output, p.memory_kv > 0);
@@ -123,23 +126,45 @@ class RandomCases {
     Problem& p = c.problem;
     fill_problem(p, can);
     p.q_len = p.kv_len = 0;
-    add_rules(p);
     fill_data(c.data);
-    c.cache = Cache{any_of<CacheKind>(), 0, 0};
-    if (c.cache->kind != CacheKind::dynamic) c.cache->capacity = 1 + upto(60);
-    if (c.cache->kind == CacheKind::paged) c.cache->page_size = 1 + upto(16);
+    fill_cache(c.cache.emplace(), can);
+    const bool cross = c.cache->kind == CacheKind::cross;
+    if (cross)
+      p.rope = Rope::none;
+    else
+      add_rules(p);
+    if (p.rope == Rope::none) p.rope_base = Problem().rope_base;
     for (int64_t n = 1 + upto(6); n > 0; --n) {
       Step step;
       step.op = c.steps.empty() ? StepOp::prefill : any_of<StepOp>();
       if (step.has_tokens()) step.q_len = step.op == StepOp::decode ? 1 : upto(20);
+      if (step.has_tokens() && cross) step.kv_len = step.op == StepOp::prefill ? 1 + upto(20) : 0;
+      if (step.op == StepOp::fork) step.from = upto(p.batch - 1);
+      if (step.op == StepOp::fork) step.to = upto(p.batch - 1);
+      if (step.op == StepOp::evict) step.start = upto(6);
+      if (step.op == StepOp::evict) step.count = 1 + upto(6);
+      const bool ragged = step.has_tokens() && step.keys() > 0 && n % 2 == 0;
+      if (ragged && can.has("ragged_left")) step.side = any_of<Side>();
       if (step.op == StepOp::crop) step.length = upto(20);
       for (int64_t b = 0; b < p.batch; ++b) {
         if (step.op == StepOp::reorder) step.rows.push_back(upto(p.batch - 1));
-        if (step.has_tokens() && n % 2 == 0) step.lens.push_back(upto(step.q_len));
+        if (ragged) step.lens.push_back(cross ? 1 + upto(step.keys() - 1) : upto(step.keys()));
       }
       c.steps.push_back(step);
     }
     return c;
+  }
+
+  void fill_cache(Cache& cache, const Capabilities& can) {
+    do cache.kind = any_of<CacheKind>();
+    while (!can.has(fmt::format("cache:{}", name(cache.kind))));
+    if (cache.kind != CacheKind::dynamic && cache.kind != CacheKind::cross)
+      cache.capacity = 2 + upto(60);
+    if (cache.kind == CacheKind::paged) cache.page_size = 1 + upto(16);
+    if (cache.kind == CacheKind::sink_window) cache.keep = 1 + upto(cache.capacity - 2);
+    cache.positions = any_of<Positions>();
+    if (can.has("quant:int8")) cache.quant = any_of<Quant>();
+    if (cache.quant != Quant::none) cache.scales = any_of<Scales>();
   }
 
   std::mt19937 random_;
@@ -166,6 +191,10 @@ std::string wrong(Output output, const Tensor& got, const Shape& shape,
 std::string wrong(const StepOutput& got, const StepAnswer& want) {
   if (!want.lengths.empty() && got.lengths != want.lengths)
     return fmt::format("lengths {} instead of {}", to_string(got.lengths), to_string(want.lengths));
+  if (got.positions != want.positions)
+    return fmt::format("positions {} instead of {}", to_string(got.positions),
+                       to_string(want.positions));
+  if (!want.lengths.empty() && got.capacity != want.capacity) return "capacity";
   if (want.shape.empty()) return {};
   for (const MoreAnswer& more : want.more) {
     if (!got.more.contains(more.output)) return fmt::format("no {}", name(more.output));

@@ -21,8 +21,6 @@
 /// position with the key's slot; after an eviction slots are less than positions, and the queries
 /// of a step see the tokens behind them.
 ///
-/// Rotary angles are stood in for by ALiBi: the score of a key depends on the position that it
-/// carries.
 #include "targets/specimens/token_cache.h"
 
 namespace attnfuzz {
@@ -88,8 +86,8 @@ class CausalBySlot : public TokenCache {
 };
 
 constexpr std::string_view shifting = ATTNFUZZ_TOKEN_CACHE(
-    R"(, "rule:alibi", "cache:dynamic", "step:evict", "positions:shifted", "step:crop")",
-    R"(, ["dtype:f32", "rule:alibi"])");
+    R"(, "rope:half", "cache:dynamic", "step:evict", "positions:shifted", "step:crop")",
+    R"(, ["dtype:f32", "rope:half"])");
 constexpr std::string_view keeping = ATTNFUZZ_TOKEN_CACHE(
     R"(, "rule:alibi", "cache:dynamic", "cache:fixed", "step:evict", "positions:kept")", "");
 

@@ -276,6 +276,13 @@ class Buffers:
         return [int(min(n, self.size) if self.kind == "ring" else n) for n in self.tokens]
 
 
+def rotary_tables(p: dict, dtype) -> list[np.ndarray]:
+    """GroupQueryAttention's cos_cache and sin_cache, for more positions than any case has."""
+    half = p["head_dim"] // 2
+    angles = np.arange(128)[:, None] * p.get("rope_base", 10000.0) ** (-np.arange(half) / half)
+    return [np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)]
+
+
 class GroupQueryAttention(Operator):
     name, about = "onnxruntime:GroupQueryAttention", "com.microsoft GroupQueryAttention"
     capabilities = {
@@ -283,7 +290,7 @@ class GroupQueryAttention(Operator):
         "equal": [["head_dim", "head_dim_v"]],
         "features": ["dtype:f32", "dtype:f16", "gqa", "mqa", "scale", "softcap", "sinks", "rule:causal", "rule:window",
                      "rule:bias", "rule:alibi", *(f"bias.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk")), *DATA,
-                     *DYNAMIC, "cache:fixed", "cache:ring", "ragged"],
+                     *DYNAMIC, "cache:fixed", "cache:ring", "ragged", "rope:half", "rope:interleaved"],
         "excludes": [[f"rule:{name}", f"cache:{kind}"] for name in ("bias", "alibi") for kind in GQA_CACHES] + [
             ["cache:ring", "step:crop"]],
         "requires": [["rule:window", "rule:causal"], *([f"cache:{kind}", "rule:causal"] for kind in GQA_CACHES)],
@@ -300,8 +307,12 @@ class GroupQueryAttention(Operator):
             attributes["sliding_window_cache"] = 1
         if width:
             attributes["local_window_size"] = min(width)
+        cos = sin = None
+        if p.get("rope", "none") != "none":
+            attributes |= {"do_rotary": 1, "rotary_interleaved": int(p["rope"] == "interleaved")}
+            cos, sin = rotary_tables(p, q.dtype)
         arrays = [merge_heads(case, q), merge_heads(case, k), merge_heads(case, v), past_k, past_v,
-                  (total - 1).astype(np.int32), np.array(bound, np.int32), None, None, None, bias, sinks, None, None, None,
+                  (total - 1).astype(np.int32), np.array(bound, np.int32), cos, sin, None, bias, sinks, None, None, None,
                   None, query_seqlens]
         out, *present = call("GroupQueryAttention", 0, arrays, 3, **attributes)
         return split_heads(case, out, p["num_heads"]), *present
