@@ -29,7 +29,11 @@ TEST(Show, StepsWithLengths) {
   const std::string words = describe(c);
   EXPECT_NE(words.find("Cache: dynamic. Steps:\n"
                        "  - step 0: prefill 7 tokens, of which real [5, 7] → lengths [5, 7]\n"
+                       "      row 0: 0–4\n"
+                       "      row 1: 0–6\n"
                        "  - step 1: decode 1 token → lengths [6, 8]\n"
+                       "      row 0: 0–5\n"
+                       "      row 1: 0–7\n"
                        "  - step 2: reorder to rows [1, 1] → lengths [8, 8]\n"),
             std::string::npos)
       << words;

@@ -1,12 +1,29 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
+#include "targets/cpu/block_claims.h"
 #include "targets/cpu/cpu.h"
 #include "targets/cpu/key_store.h"
 
 namespace attnfuzz {
 namespace {
+
+/// What a Block does without masks and positions; {} is its precision.
+constexpr std::string_view cross_capabilities = R"({{
+  "sizes": {{"batch": [1, 16], "num_heads": [1, 32], "num_kv_heads": [1, 32], "q_len": [0, 512],
+    "kv_len": [1, 2048], "head_dim": [1, 256], "head_dim_v": [1, 256], "memory_kv": [0, 32],
+    "steps": [1, 64]}},
+  "tiles": {{"q_len": [32], "kv_len": [64]}}, "max_rules": 0, "precision": {},
+  "features": ["dtype:f32", "dtype:f64", "dtype:f16", "dtype:bf16", "layout:bhsd", "layout:bshd",
+    "gqa", "mqa", "head_dim_v", "scale", "softcap", "sinks", "memory_kv", "head_map:grouped",
+    "head_map:interleaved", "empty", "data:normal", "data:large", "data:constant", "data:one_hot",
+    "data:tiny", "nonfinite:nan_padding", "nonfinite:inf_padding", "cache:cross", "step:prefill",
+    "step:append", "step:decode", "step:reorder", "step:reset", "step:fork", "ragged",
+    "ragged_left"]
+}})";
 
 /// A buffer [heads, room, dim] for each row. With a capacity that is its room from the start; else
 /// it grows by doubling.
@@ -121,7 +138,7 @@ std::unique_ptr<Target> open_cpu_quantised_cache() {
 
 std::unique_ptr<Target> open_cpu_cross_cache() {
   return cached_target("cpu:cross-cache", "keys and values that a decoder's queries all see",
-                       cache_capabilities(R"("cache:cross")", ""), make_dense_store);
+                       fmt::format(cross_capabilities, block_precision), make_dense_store);
 }
 
 }  // namespace attnfuzz

@@ -24,6 +24,8 @@
 /// hybrid-capacity-of-window. Transformers, Cache.max_cache_len:
 /// https://github.com/huggingface/transformers/pull/39737. The capacity of a cache with sliding and
 /// full layers is taken from a sliding one.
+#include <algorithm>
+
 #include "targets/specimens/token_cache.h"
 
 namespace attnfuzz {
@@ -42,6 +44,8 @@ class RollsEarly : public TokenCache {
     }
     held.push_back(std::move(token));
   }
+  /// As the buffer's size and the tokens seen tell.
+  int64_t length(const Row& row) const override { return std::min(row.next, cache().capacity); }
 };
 
 class OverwrittenBeforeRead : public TokenCache {
