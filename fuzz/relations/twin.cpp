@@ -81,7 +81,9 @@ StepOrigins own_step(const Case& c, size_t step) {
     return own;
   }
   own.state_of = n;
-  if (c.steps[step].has_tokens()) own.queries = own.keys = origins(n, p.batch, c.steps[step].q_len);
+  if (!c.steps[step].has_tokens()) return own;
+  own.queries = origins(n, p.batch, c.steps[step].q_len);
+  own.keys = origins(n, p.batch, c.steps[step].keys());
   return own;
 }
 

@@ -46,7 +46,7 @@ struct Found {
 Found find(Target& target, const Generator& generator, uint64_t seed) {
   Found found;
   for (uint64_t index = 0; index < most_cases; ++index) {
-    Judged judged = judge_case(target, generator, seed, index);
+    Judged judged = judge_case(target, generator, {.seed = seed}, index);
     ++found.cases;
     found.steps += static_cast<int64_t>(judged.c.steps.size());
     if (!judged.examination.verdict.failed()) continue;
@@ -106,7 +106,8 @@ void print_speed(double seconds) {
   const auto start = Clock::now();
   double passed = 0;
   while (passed < seconds) {
-    const Judged judged = judge_case(*target, generator, 1, static_cast<uint64_t>(cases++));
+    const Judged judged =
+        judge_case(*target, generator, {.seed = 1}, static_cast<uint64_t>(cases++));
     steps += static_cast<int64_t>(judged.c.steps.size());
     if (judged.examination.verdict.failed()) throw std::runtime_error("a false alarm");
     passed = std::chrono::duration<double>(Clock::now() - start).count();
