@@ -67,11 +67,11 @@ class RandomCases {
   void ask(Problem& p, const Capabilities& can) {
     if (once_in(2)) return;
     const auto add = [&](Output output, bool has) {
+      if (is_gradient(output) && p.rope != Rope::none) return;
       if (has && can.has(name(output))) p.outputs.push_back(output);
     };
     add(Output::lse, true);
-    for (const Output output : {Output::dq, Output::dk, Output::dv})
-      add(output, p.rope == Rope::none);
+    for (const Output output : {Output::dq, Output::dk, Output::dv}) add(output, true);
     add(Output::dbias, p.mask.adds_bias());
     add(Output::dsinks, p.sinks);
     for (const Output output : {Output::dmem_k, Output::dmem_v}) add(output, p.memory_kv > 0);
