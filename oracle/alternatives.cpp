@@ -1,5 +1,7 @@
 #include "oracle/alternatives.h"
 
+#include <array>
+
 #include "oracle/alternatives/rewrite.h"
 
 namespace attnfuzz {
@@ -18,11 +20,22 @@ std::span<const Alternative> alternatives() {
   return table;
 }
 
+namespace {
+
+std::array<int64_t, 4> dropout_shape(const Problem& p) {
+  return {p.batch, p.num_heads, p.q_len, p.memory_kv + p.kv_len};
+}
+
+}  // namespace
+
 std::optional<Answer> answer_by(const Alternative& alternative, const Case& c, const Inputs& inputs,
                                 const Precision& precision) {
   if (!alternative.is_about(c)) return {};
   const std::optional<Case> other = alternative.rewrite(c);
   if (!other) return {};
+  if (c.problem.has_dropout() && dropout_shape(other->problem) != dropout_shape(c.problem) &&
+      alternative.read != nullptr)
+    return {};  // nothing tells which weights of other keys are kept
   if (alternative.read == nullptr) return answer(*other, inputs, precision);
   return answer(*other, alternative.read(c, inputs), precision);
 }

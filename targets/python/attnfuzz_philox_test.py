@@ -75,6 +75,10 @@ def with_a_state(draw, case):
     p = case["problem"]
     p.update(kind=draw.choice(["linear", "retnet", "ssd", "delta", "gated_delta"]), sinks=False, memory_kv=0)
     p["mask"] = {"align": "top_left", "rules": [{"rule": "causal"}]}
+    for option in ("dropout_keep", "outputs", "rope", "rope_base"):
+        p.pop(option, None)
+    for option in ("quant", "scales"):
+        case.get("cache", {}).pop(option, None)
     case["data"].update(dist=draw.choice(["normal", "constant", "one_hot", "tiny"]), nonfinite="none")
     if "cache" not in case:
         p["kv_len"] = p["q_len"]
@@ -84,7 +88,8 @@ def with_a_state(draw, case):
 def test_same_bits_as_cpp(tmp_path):
     draw = random.Random(1)
     cases = [random_case(draw) for _ in range(300)]
-    cases += [with_a_state(draw, random_case(draw)) for _ in range(100)]
+    others = [random_case(draw) for _ in range(100)]
+    cases += [with_a_state(draw, case) for case in others if case.get("cache", {}).get("kind") != "cross"]
     files = []
     for n, case in enumerate(cases):
         files.append(tmp_path / f"{n}.json")

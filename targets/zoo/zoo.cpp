@@ -33,9 +33,9 @@ class ZooTarget : public Target {
       : kernel_(kernel), mutation_(mutation), info_(entry(kernel).open()->info()) {
     info_.name = std::move(name);
     info_.about = about;
-    // Kernels of the zoo have a forward pass without dropout, and give out alone.
+    // Kernels of the zoo have a forward pass without dropout and rope, and give out alone.
     std::erase_if(info_.capabilities.features, [](const std::string& word) {
-      return word == "dropout" || parse_name<Output>(word).has_value();
+      return word == "dropout" || word.starts_with("rope:") || parse_name<Output>(word).has_value();
     });
     for (auto& [axis, tiles] : info_.capabilities.tiles) tiles = {16};
   }
