@@ -54,8 +54,7 @@ const Specimen quant_scales_ignored = {
     .about = "a prefill reads quantised keys and values without their scales",
     .source = "flashinfer 0.6.18",
     .capabilities = ATTNFUZZ_TOKEN_CACHE(
-        R"(, "cache:dynamic", "ragged", "quant:e4m3", "quant:e5m2", "scales:head")",
-        R"(, ["dtype:f32", "scales:head"])"),
+        R"(, "cache:dynamic", "ragged", "quant:e4m3", "quant:e5m2", "scales:head")", ""),
     .run = run_token_cache<ScalesIgnored>};
 const Specimen quant_reorder_skipped = {
     .name = "quant-reorder-skipped",
