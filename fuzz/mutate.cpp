@@ -6,6 +6,7 @@
 #include "fuzz/byte_draw.h"
 #include "fuzz/shrink.h"
 #include "oracle/case_io.h"
+#include "oracle/fnv.h"
 
 namespace attnfuzz {
 namespace {
@@ -166,12 +167,6 @@ bool is_small(const Case& c) {
          most;
 }
 
-uint64_t hash(std::span<const uint8_t> bytes) {
-  uint64_t h = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
-  for (const uint8_t byte : bytes) h = (h ^ byte) * 0x100000001b3U;
-  return h;
-}
-
 }  // namespace
 
 Mutator::Mutator(const Capabilities& capabilities)
@@ -214,9 +209,9 @@ Case Mutator::cross(const Case& a, const Case& b, Draw& draw) const {
 }
 
 Case Mutator::decode(std::span<const uint8_t> bytes) const {
-  if (!bytes.empty() && bytes.front() == '{') {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with('{')) {
     try {
-      const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
       Case c = parse_case(text, "input").c;
       if (inside(c)) return c;
     } catch (const InputError&) {  // other bytes, then
@@ -226,7 +221,7 @@ Case Mutator::decode(std::span<const uint8_t> bytes) const {
     ByteDraw draw(bytes);
     return generator_(draw);
   } catch (const InputError&) {  // it ran out of bytes on the way to a case inside the claims
-    return generator_(*seeded_draw(hash(bytes), bytes.size()));
+    return generator_(*seeded_draw(fnv1a(text), bytes.size()));
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "fuzz/error_text.h"
 #include "fuzz/relations/relation.h"
+#include "oracle/fnv.h"
 
 namespace attnfuzz {
 namespace {
@@ -93,13 +94,6 @@ std::string identity(std::string_view target, const FailureClass& failure) {
   return text;
 }
 
-/// FNV-1a, 64 bits.
-uint64_t hash(std::string_view text) {
-  uint64_t h = 0xcbf29ce484222325U;
-  for (const char x : text) h = (h ^ static_cast<unsigned char>(x)) * 0x100000001b3U;
-  return h;
-}
-
 }  // namespace
 
 FailureClass classify(const Case& c, const Verdict& verdict) {
@@ -166,7 +160,7 @@ void FailureClass::follow(const FailureClass& smaller) {
 std::string signature(std::string_view target, const FailureClass& failure) {
   constexpr int bits_left_out = 16;
   return fmt::format("{}-{:012x}", name(failure.kind),
-                     hash(identity(target, failure)) >> bits_left_out);
+                     fnv1a(identity(target, failure)) >> bits_left_out);
 }
 
 std::string signature(std::string_view target, const Case& c, const Verdict& verdict) {

@@ -273,8 +273,10 @@ class Answerer {
         const int64_t q_pos = view.first_query + i;
         turn(p_, query_angle(view, q_pos), q);
         const std::span<double> abs_q = std::span(abs_q_).subspan(n * dim, dim);
-        for (size_t d = 0; d < dim; ++d) abs_q[d] = std::abs(q[d]);
-        join_pairs(p_, abs_q);
+        if (model_ != nullptr) {
+          for (size_t d = 0; d < dim; ++d) abs_q[d] = std::abs(q[d]);
+          join_pairs(p_, abs_q);
+        }
         uint8_t* visible = visible_.data() + n * stride;
         double* bias = biased ? bias_.data() + n * stride : nullptr;
         mask(step, b, h, i, view, visible, bias);

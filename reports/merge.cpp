@@ -3,28 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 #include <tuple>
 
 #include "fuzz/known.h"
 #include "reports/environment.h"
 #include "reports/store.h"
 #include "reports/summary.h"
+#include "reports/text_file.h"
 
 namespace attnfuzz {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string text_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) throw InputError(file.string(), "", "expected a readable file");
-  return text.str();
-}
 
 class Merger {
  public:
@@ -35,7 +27,7 @@ class Merger {
                        "expected the folder of a run (with findings.sqlite in it)");
     for (Report::Item& item : Store(store.string()).items()) items_.push_back(std::move(item));
     if (fs::exists(summary))
-      add(parse_summary(text_of(summary), summary.string()), dir);
+      add(parse_summary(read_text(summary), summary.string()), dir);
     else
       merged_.unfinished.push_back(dir.string());
   }

@@ -6,7 +6,7 @@ import numpy as np
 
 import independent_answer
 import independent_state
-from dump_reader import dumped
+from dump_reader import dumped_cases
 
 DTYPES = ["f64", "f32", "f16", "bf16", "e4m3", "e5m2"]
 
@@ -155,12 +155,7 @@ def differences(case, want, got):
 def test_oracle_agrees(tmp_path):
     draw = random.Random(20)
     cases = [random_case(draw) for _ in range(400)]
-    files = []
-    for n, case in enumerate(cases):
-        files.append(tmp_path / f"{n}.json")
-        files[-1].write_text(json.dumps(case))
-    answers = dumped("ATTNFUZZ_DUMP_ANSWERS", files)
-    assert len(answers) == len(cases)
+    answers = dumped_cases("ATTNFUZZ_DUMP_ANSWERS", cases, tmp_path)
     compared = 0
     for case, got in zip(cases, answers):
         want = independent_answer.answer(case)
@@ -199,12 +194,8 @@ def random_state_case(draw):
 def test_states_agree(tmp_path):
     draw = random.Random(21)
     cases = [random_state_case(draw) for _ in range(250)]
-    files = []
-    for n, case in enumerate(cases):
-        files.append(tmp_path / f"{n}.json")
-        files[-1].write_text(json.dumps(case))
     compared = 0
-    for case, got in zip(cases, dumped("ATTNFUZZ_DUMP_ANSWERS", files), strict=True):
+    for case, got in zip(cases, dumped_cases("ATTNFUZZ_DUMP_ANSWERS", cases, tmp_path), strict=True):
         want = independent_state.answer(case)
         assert not list(differences(case, want, got)), json.dumps(case)
         compared += sum(0 if step["out"] is None else np.isfinite(step["out"]).sum() for step in want)
@@ -217,7 +208,6 @@ def test_a_wrong_answer_is_noticed(tmp_path):
     case["problem"]["mask"]["rules"] = []
     case["data"]["nonfinite"] = "none"
     case = {key: case[key] for key in ("attnfuzz", "problem", "data")}
-    file = tmp_path / "case.json"
-    file.write_text(json.dumps(case))
+    got = dumped_cases("ATTNFUZZ_DUMP_ANSWERS", [case], tmp_path)[0]
     case["problem"]["scale"] = 0.123
-    assert list(differences(case, independent_answer.answer(case), dumped("ATTNFUZZ_DUMP_ANSWERS", [file])[0]))
+    assert list(differences(case, independent_answer.answer(case), got))

@@ -5,7 +5,7 @@ import random
 import numpy as np
 
 import independent_gradients
-from dump_reader import dumped
+from dump_reader import dumped_cases
 from independent_answer_test import random_problem, rules_without_cache
 
 BY_LAYOUT = ("out", "dq", "dk", "dv")
@@ -48,12 +48,7 @@ def differences(case, want, got):
 def test_gradients_agree(tmp_path):
     draw = random.Random(5)
     cases = [random_case(draw) for _ in range(60)]
-    files = []
-    for n, case in enumerate(cases):
-        files.append(tmp_path / f"{n}.json")
-        files[-1].write_text(json.dumps(case))
-    answers = dumped("ATTNFUZZ_DUMP_ANSWERS", files)
-    assert len(answers) == len(cases)
+    answers = dumped_cases("ATTNFUZZ_DUMP_ANSWERS", cases, tmp_path)
     compared = 0
     for case, got in zip(cases, answers):
         want = independent_gradients.more_outputs(case)
@@ -66,9 +61,7 @@ def test_a_wrong_gradient_is_noticed(tmp_path):
     case = random_case(random.Random(8))
     case["problem"] |= {"q_len": 3, "kv_len": 3, "scale": 2}
     case["problem"]["mask"]["rules"], case["problem"]["outputs"] = [], ["out", "dq"]
-    file = tmp_path / "case.json"
-    file.write_text(json.dumps(case))
-    got = dumped("ATTNFUZZ_DUMP_ANSWERS", [file])[0]
+    got = dumped_cases("ATTNFUZZ_DUMP_ANSWERS", [case], tmp_path)[0]
     assert not list(differences(case, independent_gradients.more_outputs(case), got))
     got["dq.0"] = got["dq.0"] / 2
     assert list(differences(case, independent_gradients.more_outputs(case), got))

@@ -1,5 +1,4 @@
 """attnfuzz_philox gives the same bits as the C++ side, and Philox itself what its authors published."""
-import json
 import random
 
 import numpy as np
@@ -7,7 +6,7 @@ import pytest
 
 import attnfuzz_normal
 import attnfuzz_philox as philox
-from dump_reader import dumped
+from dump_reader import dumped_cases
 
 TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16, "bf16": np.uint16, "e4m3": np.uint8, "e5m2": np.uint8}
 
@@ -90,12 +89,7 @@ def test_same_bits_as_cpp(tmp_path):
     cases = [random_case(draw) for _ in range(300)]
     others = [random_case(draw) for _ in range(100)]
     cases += [with_a_state(draw, case) for case in others if case.get("cache", {}).get("kind") != "cross"]
-    files = []
-    for n, case in enumerate(cases):
-        files.append(tmp_path / f"{n}.json")
-        files[-1].write_text(json.dumps(case))
-    made = dumped("ATTNFUZZ_DUMP_INPUTS", files, TYPES)
-    assert len(made) == len(cases)
+    made = dumped_cases("ATTNFUZZ_DUMP_INPUTS", cases, tmp_path, TYPES)
     for case, want in zip(cases, made):
         got = philox.inputs(case)
         assert set(got) == set(want)

@@ -2,6 +2,7 @@
 
 The format: for each case lines "NAME TYPE SIZE…", each followed by the array's bytes, then an empty line.
 """
+import json
 import os
 import subprocess
 
@@ -26,3 +27,13 @@ def dumped(variable, files, types=None):
         cases[-1][name] = np.frombuffer(output, dtype, count, at).reshape(shape)
         at += count * dtype.itemsize
     return cases[:-1]
+
+
+def dumped_cases(variable, cases, folder, types=None):
+    """dumped() for cases that are not in files yet: they are written to `folder`."""
+    files = [folder / f"{n}.json" for n in range(len(cases))]
+    for file, case in zip(files, cases):
+        file.write_text(json.dumps(case))
+    made = dumped(variable, files, types)
+    assert len(made) == len(cases)
+    return made

@@ -2,19 +2,15 @@
 #include <cstdint>
 #include <string_view>
 
+#include "oracle/fnv.h"
+
 namespace attnfuzz::zoo {
 
 /// A line of a kernel that a mutant has wrong, by the mutant's name.
 using Line = uint64_t;
 
-/// FNV-1a, 64 bits.
-constexpr Line line_of(std::string_view name) {
-  Line h = 0xcbf29ce484222325U;
-  for (const char x : name) h = (h ^ static_cast<unsigned char>(x)) * 0x100000001b3U;
-  return h;
-}
 consteval Line operator""_line(const char* name, size_t size) {
-  return line_of({name, size});
+  return fnv1a({name, size});
 }
 
 /// Which line a kernel has wrong; none by default. The kernels ask where they could be:
@@ -23,7 +19,7 @@ consteval Line operator""_line(const char* name, size_t size) {
 class Mutation {
  public:
   constexpr Mutation() = default;
-  constexpr explicit Mutation(std::string_view name) : line_(line_of(name)) {}
+  constexpr explicit Mutation(std::string_view name) : line_(fnv1a(name)) {}
 
   constexpr bool is(Line line) const { return line_ == line; }
   constexpr int64_t one(Line line) const { return is(line) ? 1 : 0; }

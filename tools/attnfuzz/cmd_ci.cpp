@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "reports/baseline.h"
+#include "reports/text_file.h"
 #include "reports/writers/writers.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/campaign_run.h"

@@ -9,6 +9,8 @@
 #include "fuzz/coverage.h"
 #include "fuzz/shrink.h"
 #include "oracle/case_io.h"
+#include "oracle/fnv.h"
+#include "reports/text_file.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -45,9 +47,7 @@ std::vector<CorpusFile> read_folder(const std::string& dir) {
 /// Its name in a corpus: the same for the same case, wherever it came from.
 std::string name_of(const CorpusFile& file) {
   if (file.path.string().ends_with(".case.json")) return file.path.filename().string();
-  uint64_t h = 0xcbf29ce484222325U;  // FNV-1a, 64 bits
-  for (const char x : write_case(file.file.c)) h = (h ^ static_cast<uint8_t>(x)) * 0x100000001b3U;
-  return fmt::format("{:016x}.case.json", h);
+  return fmt::format("{:016x}.case.json", fnv1a(write_case(file.file.c)));
 }
 
 void copy_to(const CorpusFile& file, const fs::path& dir) {

@@ -13,6 +13,7 @@
 #include "fuzz/mutate.h"
 #include "oracle/build.h"
 #include "oracle/case_io.h"
+#include "reports/text_file.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/campaign_run.h"
 #include "tools/attnfuzz/command.h"

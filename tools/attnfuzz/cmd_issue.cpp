@@ -3,6 +3,7 @@
 #include "oracle/case_io.h"
 #include "reports/environment.h"
 #include "reports/issue.h"
+#include "reports/text_file.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/session.h"
@@ -30,11 +31,8 @@ std::string bisect_line(const std::string& file) {
 
 int write_issue(const Options& options) {
   const CaseFile file = read_case(options.file);
-  const std::unique_ptr<Target> target = options.open.open(options.target);
-  const std::string outside = target->info().capabilities.why_not(file.c);
-  if (!outside.empty())
-    throw InputError(options.file, "",
-                     "expected a case that " + options.target + " claims: " + outside);
+  const std::unique_ptr<Target> target =
+      options.open.open_for(options.target, file.c, options.file);
   Examination exam = examine(*target, file.c);
   if (!exam.verdict.failed()) {
     fmt::print(stderr, "{} passes on {} {}: no issue to write\n", options.file, options.target,

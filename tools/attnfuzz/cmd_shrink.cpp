@@ -19,11 +19,8 @@ struct Options {
 
 int shrink_file(const Options& options) {
   const CaseFile file = read_case(options.file);
-  const std::unique_ptr<Target> target = options.open.open(options.target);
-  const std::string outside = target->info().capabilities.why_not(file.c);
-  if (!outside.empty())
-    throw InputError(options.file, "",
-                     "expected a case that " + options.target + " claims: " + outside);
+  const std::unique_ptr<Target> target =
+      options.open.open_for(options.target, file.c, options.file);
   Examination exam = examine_with(*target, file.c, options.relations.chosen());
   if (!exam.verdict.failed()) {
     fmt::print(stderr, "{} passes on {}: nothing to shrink\n", options.file, options.target);

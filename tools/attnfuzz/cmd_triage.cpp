@@ -11,6 +11,7 @@
 #include "reports/environment.h"
 #include "reports/issue.h"
 #include "reports/report.h"
+#include "reports/text_file.h"
 #include "reports/triage/write.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/command.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <sstream>
 
 #include "oracle/error.h"
 
@@ -34,14 +33,6 @@ std::vector<fs::path> corpus_files(const fs::path& dir) {
       files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   return files;
-}
-
-std::string read_text(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!in || fs::is_directory(file) || !(text << in.rdbuf()))
-    throw InputError(file.string(), "", "expected a readable file");
-  return text.str();
 }
 
 void write_text(const fs::path& file, const std::string& text) {

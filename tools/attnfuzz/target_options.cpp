@@ -88,4 +88,13 @@ std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) c
   return open_target(name);
 }
 
+std::unique_ptr<Target> TargetOptions::open_for(const std::string& name, const Case& c,
+                                                const std::string& file) const {
+  std::unique_ptr<Target> target = open(name);
+  const std::string outside = target->info().capabilities.why_not(c);
+  if (!outside.empty())
+    throw InputError(file, "", "expected a case that " + name + " claims: " + outside);
+  return target;
+}
+
 }  // namespace attnfuzz::cli

@@ -19,6 +19,9 @@ struct TargetOptions {
   /// Built-in targets in process, plug-ins in a worker process (unless --in-process), Python ones
   /// always in a worker. Throws InputError for a name that is no target.
   std::unique_ptr<Target> open(const std::string& name) const;
+  /// The same, for one case of a file: throws InputError, too, if the target does not claim it.
+  std::unique_ptr<Target> open_for(const std::string& name, const Case& c,
+                                   const std::string& file) const;
 
  private:
   std::unique_ptr<Target> open_unlimited(const std::string& name) const;
