@@ -8,6 +8,7 @@
 
 #include "fuzz/generate.h"
 #include "fuzz/testing.h"
+#include "oracle/misreading.h"
 
 namespace attnfuzz {
 namespace {
@@ -242,7 +243,8 @@ TEST(Judge, SaysWhichGradientIsWrongAndWhere) {
 
 TEST(Judge, NamesTheSlipOfABackwardPass) {
   Case slipped = backward_case();
-  slipped.problem.slip = Slip::dk_not_scaled;
+  const Misreading misreading{.slip = Slip::dk_not_scaled};
+  slipped.problem.misreading = &misreading;
   const Verdict verdict = judged(backward_case(), right_outcome(slipped));
   ASSERT_EQ(verdict.fits.size(), 1u);
   EXPECT_EQ(verdict.fits[0]->name, "dk-not-scaled");

@@ -155,9 +155,10 @@ void take_parts(Case& to, const Case& from, int percent, Draw& draw) {
     if (draw.chance(percent)) part(to, from);
 }
 
-/// Whether it is as little work as the Generator's cases: the oracle computes every score.
+/// Whether it is little work, as nearly all of the Generator's cases are: the oracle computes every
+/// score.
 bool is_small(const Case& c) {
-  constexpr double most = 1 << 22;  // multiplications: more than the generator ever spends
+  constexpr double most = 1 << 22;  // multiplications
   const Problem& p = c.problem;
   double queries = static_cast<double>(p.q_len), keys = static_cast<double>(p.kv_len + p.memory_kv);
   for (const Step& step : c.steps) queries += static_cast<double>(step.q_len);
@@ -173,7 +174,6 @@ Mutator::Mutator(const Capabilities& capabilities)
     : capabilities_(capabilities), generator_(capabilities) {}
 
 bool Mutator::inside(const Case& c) const {
-  if (!is_small(c)) return false;
   try {
     check(c);
   } catch (const InputError&) {
@@ -193,7 +193,7 @@ Case Mutator::mutate(const Case& c, Draw& draw) const {
     else
       take_parts(changed, generator_(draw), 8, draw);
     refit(changed);
-    if (!(changed == c) && inside(changed)) return changed;
+    if (!(changed == c) && is_small(changed) && inside(changed)) return changed;
   }
   return generator_(draw);
 }
@@ -203,7 +203,7 @@ Case Mutator::cross(const Case& a, const Case& b, Draw& draw) const {
     Case child = a;
     take_parts(child, b, 30, draw);
     refit(child);
-    if (!(child == a) && !(child == b) && inside(child)) return child;
+    if (!(child == a) && !(child == b) && is_small(child) && inside(child)) return child;
   }
   return mutate(a, draw);
 }

@@ -54,6 +54,13 @@ INSTANTIATE_TEST_SUITE_P(Targets, Mutations,
                                            "specimen:llama4-chunked-eager"),
                          [](const auto& test) { return "n" + std::to_string(test.index); });
 
+TEST(Mutations, ALargeCaseIsReadAsItIs) {
+  const Mutator mutator(open_target("cpu:naive")->info().capabilities);
+  Case c;
+  c.problem.q_len = c.problem.kv_len = 4096;
+  EXPECT_EQ(mutator.decode(bytes_of(Mutator::encode(c))), c);
+}
+
 TEST(Mutations, ReachEveryPartOfACase) {
   const Mutator mutator(open_target("cpu:tiled")->info().capabilities);
   const auto draw = seeded_draw(1, 1);

@@ -18,4 +18,9 @@ struct PlainOption {
 /// One line each, the most telling first.
 std::span<const PlainOption> plain_options();
 
+/// Where a list of row lengths is plainest: all that there is, over a cache the least.
+inline int64_t plainest_length(const Case& c, const RuleParam& param) {
+  return c.cached() ? param.min : c.problem.kv_len;
+}
+
 }  // namespace attnfuzz

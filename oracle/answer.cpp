@@ -12,6 +12,7 @@
 #include "oracle/backward.h"
 #include "oracle/cache_model.h"
 #include "oracle/linear/answer.h"
+#include "oracle/misreading.h"
 #include "oracle/rows.h"
 #include "oracle/stored.h"
 
@@ -67,7 +68,7 @@ class Answerer {
     if (p_.has_dropout()) {
       dropout_ = inputs.at("dropout").to_doubles();
       const double rescale =
-          p_.slip == Slip::dropout_not_rescaled ? 1 : 100 / static_cast<double>(p_.dropout_keep);
+          has_slip(p_, Slip::dropout_not_rescaled) ? 1 : 100 / static_cast<double>(p_.dropout_keep);
       for (double& kept : dropout_) kept *= rescale;
     }
   }
@@ -199,21 +200,21 @@ class Answerer {
   }
 
   int64_t key_angle(const RowView& view, size_t j) const {
-    const Misreading* wrong = p_.misreading;
-    if (wrong == nullptr || wrong->key_angle == nullptr) return view.key_pos[j];
-    return wrong->key_angle(cache_->place(view.row, j));
+    const CacheReading& read = misreading_of(p_).cache;
+    if (read.key_angle == nullptr) return view.key_pos[j];
+    return read.key_angle(cache_->place(view.row, j));
   }
   /// A wrong scale by the right one; 1: it is the right one.
   double scale_taken(const RowView& view, int64_t g, const std::vector<double>& scales) const {
-    const Misreading* wrong = p_.misreading;
-    if (wrong == nullptr || wrong->scale_head == nullptr || scales.empty()) return 1;
-    const int64_t taken = wrong->scale_head(g, view.prefill);
+    const CacheReading& read = misreading_of(p_).cache;
+    if (read.scale_head == nullptr || scales.empty()) return 1;
+    const int64_t taken = read.scale_head(g, view.prefill);
     return (taken < 0 ? 1 : scales[static_cast<size_t>(taken)]) / scales[static_cast<size_t>(g)];
   }
   int64_t query_angle(const RowView& view, int64_t q_pos) const {
-    const Misreading* wrong = p_.misreading;
-    if (wrong == nullptr || wrong->query_angle == nullptr) return q_pos;
-    return wrong->query_angle({q_pos, q_pos, view.first_query, 0, view.row, true});
+    const CacheReading& read = misreading_of(p_).cache;
+    if (read.query_angle == nullptr) return q_pos;
+    return read.query_angle({q_pos, q_pos, view.first_query, 0, view.row, true});
   }
 
   static void set_sizes(std::span<const double> x, std::vector<double>& sizes) {

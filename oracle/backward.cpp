@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "oracle/backward_head.h"
+#include "oracle/misreading.h"
 #include "oracle/rows.h"
 
 namespace attnfuzz {
@@ -160,8 +161,8 @@ class Backward {
     int64_t nth = 0;  // of the group
     for (int64_t h = 0; h < p_.num_heads; ++h) {
       if (p_.kv_head(h) != g) continue;
-      const bool left_out = (p_.slip == Slip::first_head_of_group && nth > 0) ||
-                            (p_.slip == Slip::last_head_of_group && nth + 1 < group());
+      const bool left_out = (has_slip(p_, Slip::first_head_of_group) && nth > 0) ||
+                            (has_slip(p_, Slip::last_head_of_group) && nth + 1 < group());
       ++nth;
       query_head(b, h, left_out);
     }
@@ -208,7 +209,7 @@ class Backward {
     std::vector<int64_t> key_pos(static_cast<size_t>(p_.kv_len));
     std::iota(key_pos.begin(), key_pos.end(), 0);
     const double rescale =
-        p_.slip == Slip::dropout_not_rescaled ? 1 : 100 / static_cast<double>(p_.dropout_keep);
+        has_slip(p_, Slip::dropout_not_rescaled) ? 1 : 100 / static_cast<double>(p_.dropout_keep);
     for (Eigen::Index r = 0; r < rows; ++r) {
       const int64_t i = first + r;
       copy_row("q", b, h, i, block_.q, r);

@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "oracle/misreading.h"
+
 namespace attnfuzz {
 namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
 double scale_of(const Problem& problem, Slip not_scaled, Slip scaled_twice) {
-  if (problem.slip == not_scaled) return 1;
+  if (has_slip(problem, not_scaled)) return 1;
   const double scale = problem.scale_value();
-  return problem.slip == scaled_twice ? scale * scale : scale;
+  return has_slip(problem, scaled_twice) ? scale * scale : scale;
 }
 
 }  // namespace
@@ -96,17 +98,17 @@ void HeadBackward::weigh(const BackwardKeys& keys, const BackwardBlock& block, E
     return;
   }
   Row p = (s - max).exp();
-  if (problem_.slip != Slip::backward_not_masked)
+  if (!has_slip(problem_, Slip::backward_not_masked))
     for (Eigen::Index j = 0; j < count; ++j) p[j] = visible[j] != 0 ? p[j] : 0;
   double sum = 0;
   for (Eigen::Index j = 0; j < count; ++j) sum += visible[j] != 0 ? p[j] : 0;
   const double sink = std::exp(block.sink - max);
-  if (problem_.slip != Slip::backward_without_sink) sum += sink;
+  if (!has_slip(problem_, Slip::backward_without_sink)) sum += sink;
   p_.row(r) = p / sum;
   sink_p_[r] = sink / sum;
   if (model_ != nullptr) bound_weights(block, r, s, p, max, sum);
   a_.row(r) = p_.row(r);
-  if (block.kept.size() == 0 || problem_.slip == Slip::backward_not_dropped) return;
+  if (block.kept.size() == 0 || has_slip(problem_, Slip::backward_not_dropped)) return;
   a_.row(r).array() *= block.kept.row(r).array();
   if (model_ == nullptr) return;
   ea_.row(r).array() *= block.kept.row(r).array();
@@ -116,14 +118,14 @@ void HeadBackward::weigh(const BackwardKeys& keys, const BackwardBlock& block, E
 /// dP, D and dS of row r, and what the scaled products and the sink get.
 void HeadBackward::differentiate(const BackwardBlock& block, Eigen::Index r) {
   if (share_.unchecked[static_cast<size_t>(r)] != 0) return;
-  const bool dropped = block.kept.size() > 0 && problem_.slip != Slip::backward_not_dropped;
-  double dot = problem_.slip == Slip::row_dot_not_dropped
+  const bool dropped = block.kept.size() > 0 && !has_slip(problem_, Slip::backward_not_dropped);
+  double dot = has_slip(problem_, Slip::row_dot_not_dropped)
                    ? (p_.row(r).array() * dp_.row(r).array()).sum()
                    : 0;
   if (dropped) dp_.row(r).array() *= block.kept.row(r).array();
-  if (problem_.slip != Slip::no_row_dot && problem_.slip != Slip::row_dot_not_dropped)
+  if (!has_slip(problem_, Slip::no_row_dot) && !has_slip(problem_, Slip::row_dot_not_dropped))
     dot = (p_.row(r).array() * dp_.row(r).array()).sum();
-  if (problem_.slip == Slip::no_softcap_slope) slope_.row(r).setOnes();
+  if (has_slip(problem_, Slip::no_softcap_slope)) slope_.row(r).setOnes();
   const Row ds = p_.row(r).array() * (dp_.row(r).array() - dot);
   dz_.row(r) = ds * slope_.row(r).array();
   const bool outside = problem_.bias_order == BiasOrder::after_softcap;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "oracle/misreading.h"
 #include "oracle/test_cases.h"
 
 namespace attnfuzz {
@@ -190,7 +191,8 @@ TEST(Backward, BoundsAreSharpEnoughForEverySlip) {
     const Answer right = answer(c, inputs, single);
     for (int slip = 1; slip <= static_cast<int>(Slip::no_softcap_slope); ++slip) {
       Case other = c;
-      other.problem.slip = static_cast<Slip>(slip);
+      const Misreading misreading{.slip = static_cast<Slip>(slip)};
+      other.problem.misreading = &misreading;
       const Answer wrong = answer(other, inputs, single);
       int64_t outside = 0;
       for (size_t n = 0; n < right.steps[0].out.size(); ++n)

@@ -126,8 +126,7 @@ void CacheModel::apply(size_t index) {
   }
   if (step.op == StepOp::fork)
     rows_[static_cast<size_t>(step.to)] = rows_[static_cast<size_t>(step.from)];
-  const Misreading* misreading = case_.problem.misreading;
-  if (step.op == StepOp::fork && misreading != nullptr && misreading->tail_shared) share_tail(step);
+  if (step.op == StepOp::fork && misreading_of(case_.problem).cache.tail_shared) share_tail(step);
   for (size_t b = 0; b < rows_.size(); ++b) {
     Row& row = rows_[b];
     if (step.op == StepOp::reset) row = Row{};

@@ -74,7 +74,7 @@ class CacheModel {
   void add(size_t b, const Token& token, int64_t first);
   void share_tail(const Step& step);
 
-  /// Two rows, and the slots of the page that both write to (Misreading::tail_shared).
+  /// Two rows, and the slots of the page that both write to (CacheReading::tail_shared).
   struct Shared {
     size_t a, b, begin, end;
   };

@@ -35,7 +35,6 @@ template <>
 inline constexpr std::array<std::string_view, 2> names_of<BiasOrder>{"after_softcap",
                                                                      "before_softcap"};
 
-struct Reading;     // oracle/linear/reading.h
 struct Misreading;  // oracle/misreading.h
 
 /// What attention is: softmax, or a recurrence of a state S for each key head, with v its input and
@@ -62,28 +61,6 @@ inline constexpr std::array<std::string_view, 9> names_of<Output>{
 inline bool is_gradient(Output output) {
   return output >= Output::dq;
 }
-
-/// What goes wrong in some implementations and no other option says: for alternatives() alone, in
-/// no case file.
-enum class Slip : uint8_t {
-  none,
-  dropout_not_rescaled,  ///< kept weights are not divided by the keep probability
-  lse_base_2,            ///< the logarithm to base 2
-  lse_shifted,           ///< log Σ exp(s − max), without max
-  lse_without_sink,
-  no_row_dot,           ///< dS = P ∘ dP, without Σ P dP
-  row_dot_not_dropped,  ///< Σ P dP without dropout
-  dq_not_scaled,
-  dk_not_scaled,
-  dq_scaled_twice,
-  dk_scaled_twice,
-  first_head_of_group,  ///< dk and dv of a key head from one of its query heads
-  last_head_of_group,
-  backward_not_masked,   ///< P for hidden keys too
-  backward_not_dropped,  ///< P and dP without dropout
-  backward_without_sink,
-  no_softcap_slope,  ///< the softcap is taken for the identity
-};
 
 /// Rotary position embedding (Su et al. 2021): which elements of q and k make up pair n, which is
 /// turned by position · rope_base^(−2n / head_dim): n and n + head_dim / 2 (GPT-NeoX, Llama), or 2n
@@ -119,9 +96,7 @@ struct Problem {
   Rope rope = Rope::none;
   double rope_base = 10000;
   Mask mask;
-  const Reading* reading = nullptr;        ///< not in files: a wrong one, for Alternative
-  const Misreading* misreading = nullptr;  ///< likewise, of a cache
-  Slip slip = Slip::none;
+  const Misreading* misreading = nullptr;  ///< not in files: for alternatives() alone
 
   /// Whether a state is carried from token to token in place of keys and values.
   bool recurrent() const { return kind != ProblemKind::softmax; }

@@ -1,7 +1,28 @@
 #pragma once
-#include <cstdint>
+#include "oracle/case.h"
 
 namespace attnfuzz {
+
+/// A step of the computation that is left out or done twice.
+enum class Slip : uint8_t {
+  none,
+  dropout_not_rescaled,  ///< kept weights are not divided by the keep probability
+  lse_base_2,            ///< the logarithm to base 2
+  lse_shifted,           ///< log Σ exp(s − max), without max
+  lse_without_sink,
+  no_row_dot,           ///< dS = P ∘ dP, without Σ P dP
+  row_dot_not_dropped,  ///< Σ P dP without dropout
+  dq_not_scaled,
+  dk_not_scaled,
+  dq_scaled_twice,
+  dk_scaled_twice,
+  first_head_of_group,  ///< dk and dv of a key head from one of its query heads
+  last_head_of_group,
+  backward_not_masked,   ///< P for hidden keys too
+  backward_not_dropped,  ///< P and dP without dropout
+  backward_without_sink,
+  no_softcap_slope,  ///< the softcap is taken for the identity
+};
 
 /// Where a cached token stands.
 struct Place {
@@ -13,8 +34,8 @@ struct Place {
   bool fresh;         ///< it came with the step at hand
 };
 
-/// How a cache can be read wrongly: for alternatives (oracle/alternatives.h), in no case file.
-struct Misreading {
+/// How a cache is read: as it is, or wrongly.
+struct CacheReading {
   int64_t (*key_angle)(const Place&) = nullptr;    ///< by what rope turns a key
   int64_t (*query_angle)(const Place&) = nullptr;  ///< and a query
   /// The key head whose scale is used; −1: none is.
@@ -22,5 +43,37 @@ struct Misreading {
   /// Rows that a fork made alike go on to share the page that is partly filled.
   bool tail_shared = false;
 };
+
+/// How a recurrence is read: as it is, or wrongly. Chunks begin anew with each step's tokens.
+struct StateReading {
+  double gate_power = 1;         ///< 0: no decay; 2: each decay twice
+  bool beta = true;              ///< false: beta is 1
+  bool own_token = true;         ///< false: a query reads the state before its own token
+  bool own_decay = false;        ///< true: a token decays as it comes, S = D (S' + k uᵀ)
+  bool first_gate_dim = false;   ///< the gate's element 0 for all elements of the key
+  bool first_gate_head = false;  ///< key head 0's gate for all heads
+  bool past = true;              ///< false: each step begins with an empty state
+  int64_t chunk = 0;             ///< where the following matter: at multiples of it; 0: nowhere
+  double chunk_decay = 1;        ///< power of the decay of a chunk's first token
+  bool chunk_last = true;        ///< false: a chunk's last token is no part of the state behind it
+  bool chunk_state = true;       ///< false: a chunk begins with an empty state
+};
+
+/// How a problem is read wrongly, where no other option of a Problem says it: for alternatives()
+/// (oracle/alternatives.h), in no case file.
+struct Misreading {
+  Slip slip = Slip::none;
+  CacheReading cache{};
+  StateReading state{};
+};
+
+/// The one that a problem is read by; none of it is wrong unless an alternative says so.
+inline const Misreading& misreading_of(const Problem& problem) {
+  static constexpr Misreading as_it_is;
+  return problem.misreading != nullptr ? *problem.misreading : as_it_is;
+}
+inline bool has_slip(const Problem& problem, Slip slip) {
+  return misreading_of(problem).slip == slip;
+}
 
 }  // namespace attnfuzz

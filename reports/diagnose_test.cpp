@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "oracle/misreading.h"
 #include "reports/sample_findings.h"
 
 namespace attnfuzz {
@@ -194,7 +195,8 @@ TEST(Diagnose, NamesWhatABackwardPassForgot) {
   c.problem.softcap = 2;
   c.problem.outputs = {Output::out, Output::dq, Output::dk};
   Case slipped = c;
-  slipped.problem.slip = Slip::no_softcap_slope;
+  const Misreading misreading{.slip = Slip::no_softcap_slope};
+  slipped.problem.misreading = &misreading;
   const std::vector<Cause> causes = diagnose(samples::as_if(c, slipped));
   ASSERT_FALSE(causes.empty());
   EXPECT_EQ(causes[0].name, "grad-without-softcap-slope");

@@ -1,12 +1,17 @@
 // Dropout, the log-sum-exp and the gradients.
 #include "oracle/alternatives/rewrite.h"
+#include "oracle/misreading.h"
 
 namespace attnfuzz::alternative {
 namespace {
 
-Rewritten with_slip(Case c, Slip slip, bool applies) {
+template <Slip slip>
+constexpr Misreading misread{.slip = slip};
+
+template <Slip slip>
+Rewritten with_slip(Case c, bool applies) {
   if (!applies) return {};
-  c.problem.slip = slip;
+  c.problem.misreading = &misread<slip>;
   return c;
 }
 
@@ -23,7 +28,7 @@ bool is_grouped(const Case& c) {
 /// One line: a slip, and what a case must have for it to be one.
 #define ATTNFUZZ_SLIP(name, words, slip, applies)                                  \
   {                                                                                \
-    name, words, [](const Case& c) { return with_slip(c, Slip::slip, (applies)); } \
+    name, words, [](const Case& c) { return with_slip<Slip::slip>(c, (applies)); } \
   }
 
 constexpr Alternative table[] = {

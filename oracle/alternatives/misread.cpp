@@ -1,4 +1,4 @@
-// How what a cache holds is read: rope's positions, scales, shared pages. See Misreading.
+// How what a cache holds is read: rope's positions, scales, shared pages. See CacheReading.
 #include "oracle/alternatives/rewrite.h"
 #include "oracle/misreading.h"
 
@@ -40,19 +40,19 @@ int64_t unscaled_in_prefill(int64_t g, bool prefill) {
   return prefill ? -1 : g;
 }
 
-constexpr Misreading turned_twice{.key_angle = twice};
-constexpr Misreading new_keys_not_turned{.key_angle = fresh_not};
-constexpr Misreading not_shifted{.key_angle = as_born};
-constexpr Misreading first_row_shifted{.key_angle = first_row_alone};
-constexpr Misreading last_shift_alone{.key_angle = last_move_alone};
-constexpr Misreading offset_zero{.key_angle = from_zero, .query_angle = from_zero};
-constexpr Misreading query_offset{.query_angle = next_one};
-constexpr Misreading keys_not_turned{.key_angle = none};
-constexpr Misreading queries_not_turned{.query_angle = none};
-constexpr Misreading scale_of_first_head{.scale_head = of_first_head};
-constexpr Misreading scales_ignored{.scale_head = unscaled};
-constexpr Misreading scales_ignored_in_prefill{.scale_head = unscaled_in_prefill};
-constexpr Misreading tail_shared{.tail_shared = true};
+constexpr Misreading turned_twice{.cache = {.key_angle = twice}};
+constexpr Misreading new_keys_not_turned{.cache = {.key_angle = fresh_not}};
+constexpr Misreading not_shifted{.cache = {.key_angle = as_born}};
+constexpr Misreading first_row_shifted{.cache = {.key_angle = first_row_alone}};
+constexpr Misreading last_shift_alone{.cache = {.key_angle = last_move_alone}};
+constexpr Misreading offset_zero{.cache = {.key_angle = from_zero, .query_angle = from_zero}};
+constexpr Misreading query_offset{.cache = {.query_angle = next_one}};
+constexpr Misreading keys_not_turned{.cache = {.key_angle = none}};
+constexpr Misreading queries_not_turned{.cache = {.query_angle = none}};
+constexpr Misreading scale_of_first_head{.cache = {.scale_head = of_first_head}};
+constexpr Misreading scales_ignored{.cache = {.scale_head = unscaled}};
+constexpr Misreading scales_ignored_in_prefill{.cache = {.scale_head = unscaled_in_prefill}};
+constexpr Misreading tail_shared{.cache = {.tail_shared = true}};
 
 bool has_step(const Case& c, StepOp op) {
   for (const Step& step : c.steps)

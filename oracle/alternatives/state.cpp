@@ -3,7 +3,7 @@
 
 #include "oracle/alternatives/rewrite.h"
 #include "oracle/linear/kinds.h"
-#include "oracle/linear/reading.h"
+#include "oracle/misreading.h"
 
 namespace attnfuzz::alternative {
 namespace {
@@ -37,33 +37,33 @@ bool chunks_decay(const Case& c) {
   return decays(c) && has_chunks<chunk>(c);
 }
 
-constexpr Reading gate_ignored{.gate_power = 0};
-constexpr Reading gate_twice{.gate_power = 2};
-constexpr Reading gate_inverse{.gate_power = -1};
-constexpr Reading gate_own{.own_decay = true};
-constexpr Reading gate_first_element{.first_gate_dim = true};
-constexpr Reading gate_first_head{.first_gate_head = true};
-constexpr Reading beta_ignored{.beta = false};
-constexpr Reading own_missing{.own_token = false};
-constexpr Reading no_past{.past = false};
+constexpr Misreading gate_ignored{.state = {.gate_power = 0}};
+constexpr Misreading gate_twice{.state = {.gate_power = 2}};
+constexpr Misreading gate_inverse{.state = {.gate_power = -1}};
+constexpr Misreading gate_own{.state = {.own_decay = true}};
+constexpr Misreading gate_first_element{.state = {.first_gate_dim = true}};
+constexpr Misreading gate_first_head{.state = {.first_gate_head = true}};
+constexpr Misreading beta_ignored{.state = {.beta = false}};
+constexpr Misreading own_missing{.state = {.own_token = false}};
+constexpr Misreading no_past{.state = {.past = false}};
 template <int64_t size>
-constexpr Reading chunk_no_decay{.chunk = size, .chunk_decay = 0};
+constexpr Misreading chunk_no_decay{.state = {.chunk = size, .chunk_decay = 0}};
 template <int64_t size>
-constexpr Reading chunk_two_decays{.chunk = size, .chunk_decay = 2};
+constexpr Misreading chunk_two_decays{.state = {.chunk = size, .chunk_decay = 2}};
 template <int64_t size>
-constexpr Reading chunk_last_missing{.chunk = size, .chunk_last = false};
+constexpr Misreading chunk_last_missing{.state = {.chunk = size, .chunk_last = false}};
 template <int64_t size>
-constexpr Reading chunk_empty{.chunk = size, .chunk_state = false};
+constexpr Misreading chunk_empty{.state = {.chunk = size, .chunk_state = false}};
 
-template <const Reading& reading, Applies applies>
+template <const Misreading& reading, Applies applies>
 Rewritten read_as(const Case& c) {
   if (!applies(c)) return {};
   Case other = c;
-  other.problem.reading = &reading;
+  other.problem.misreading = &reading;
   return other;
 }
 
-template <const Reading& reading, Applies applies>
+template <const Misreading& reading, Applies applies>
 constexpr Alternative line(std::string_view name, std::string_view words) {
   return {name, words, read_as<reading, applies>, Alternative::Of::state};
 }

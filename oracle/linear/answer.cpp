@@ -8,6 +8,7 @@
 
 #include "oracle/cache_model.h"
 #include "oracle/linear/head.h"
+#include "oracle/misreading.h"
 #include "oracle/rows.h"
 
 namespace attnfuzz {
@@ -28,7 +29,7 @@ class RecurrentAnswerer {
         p_(c.problem),
         inputs_(inputs),
         bounded_(precision != nullptr),
-        reading_(p_.reading != nullptr ? *p_.reading : Reading{}),
+        reading_(misreading_of(p_).state),
         head_(p_, precision, reading_) {}
 
   Answer run() {
@@ -148,7 +149,7 @@ class RecurrentAnswerer {
   const Problem& p_;
   const Inputs& inputs_;
   const bool bounded_;
-  const Reading reading_;
+  const StateReading& reading_;
   RecurrentHead head_;
   Answer answer_;
   std::vector<std::optional<StepSources>> sources_;  ///< by step

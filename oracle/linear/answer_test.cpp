@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "oracle/linear/kinds.h"
-#include "oracle/linear/reading.h"
+#include "oracle/misreading.h"
 
 namespace attnfuzz {
 namespace {
@@ -61,11 +61,12 @@ TEST(RecurrentAnswer, ByHand) {
 }
 
 /// How many of an answer's elements another reading moves by more than the bound.
-double share_moved(const Case& c, const Reading& reading) {
+double share_moved(const Case& c, const StateReading& reading) {
   const Inputs inputs = make_inputs(c);
   const StepAnswer right = answer(c, inputs, Precision{}).steps[0];
   Case other = c;
-  other.problem.reading = &reading;
+  const Misreading misreading{.state = reading};
+  other.problem.misreading = &misreading;
   const StepAnswer wrong = answer(other, inputs).steps[0];
   double moved = 0;
   for (size_t n = 0; n < right.out.size(); ++n)
@@ -74,7 +75,7 @@ double share_moved(const Case& c, const Reading& reading) {
 }
 
 TEST(RecurrentAnswer, BoundsAreSharpEnoughForOneToken) {
-  const Reading without_own{.own_token = false};
+  const StateReading without_own{.own_token = false};
   for (size_t k = 1; k < names_of<ProblemKind>.size(); ++k)
     for (const int64_t len : {3, 12, 40}) {
       Case c = sized(static_cast<ProblemKind>(k), len, 16);
@@ -84,7 +85,7 @@ TEST(RecurrentAnswer, BoundsAreSharpEnoughForOneToken) {
 }
 
 TEST(RecurrentAnswer, BoundsAreSharpEnoughForOneDecay) {
-  const Reading no_decay{.chunk = 8, .chunk_decay = 0};
+  const StateReading no_decay{.chunk = 8, .chunk_decay = 0};
   for (const ProblemKind kind : {ProblemKind::linear, ProblemKind::ssd, ProblemKind::gated_delta}) {
     Case c = sized(kind, 10, 16);
     c.problem.batch = 8;

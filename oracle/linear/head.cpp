@@ -28,7 +28,7 @@ int64_t gates_of(const Problem& p, Gate gate) {
 }  // namespace
 
 RecurrentHead::RecurrentHead(const Problem& problem, const Precision* precision,
-                             const Reading& reading)
+                             const StateReading& reading)
     : p_(problem),
       traits_(traits(problem.kind)),
       reading_(reading),

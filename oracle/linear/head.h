@@ -8,7 +8,7 @@
 #include "oracle/bounds.h"
 #include "oracle/case.h"
 #include "oracle/linear/kinds.h"
-#include "oracle/linear/reading.h"
+#include "oracle/misreading.h"
 
 namespace attnfuzz {
 
@@ -18,7 +18,7 @@ struct StateToken {
   std::span<const double> gate;  ///< [head_dim], [1], or none
   double beta = 1;
   bool begins = false;        ///< a document: nothing before it counts
-  bool begins_chunk = false;  ///< see Reading
+  bool begins_chunk = false;  ///< see StateReading
 };
 
 /// The O(n²) parallel form of the recurrences, for one key head of one batch row, with error
@@ -29,7 +29,7 @@ struct StateToken {
 class RecurrentHead {
  public:
   /// `precision` null: no bounds.
-  RecurrentHead(const Problem& problem, const Precision* precision, const Reading& reading);
+  RecurrentHead(const Problem& problem, const Precision* precision, const StateReading& reading);
 
   void clear();
   void add(const StateToken& token);
@@ -58,7 +58,7 @@ class RecurrentHead {
 
   const Problem& p_;
   const KindTraits traits_;
-  const Reading reading_;
+  const StateReading reading_;
   const int64_t dim_, dim_v_, gates_;
   std::optional<ErrorTerms> errors_;
   int64_t size_ = 0;

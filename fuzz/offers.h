@@ -1,0 +1,51 @@
+#pragma once
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "fuzz/shrink.h"
+
+namespace attnfuzz {
+
+/// Takes what the table's entries offer and keeps what is a valid case.
+class Offers {
+ public:
+  explicit Offers(std::vector<Reduction>& to) : to_(to) {}
+
+  void add(std::string words, Case c) {
+    try {
+      check(c);
+    } catch (const InputError&) {
+      return;  // the reduction does not fit this case
+    }
+    to_.push_back({std::move(words), std::move(c)});
+  }
+
+  /// One for each value that `value` can be lowered to: the least first, then in steps that halve.
+  /// Steps are powers of two, so a size that has to stay a multiple of one can still be lowered.
+  template <class Set>
+  void lower(std::string_view what, const Case& c, int64_t value, int64_t least, const Set& set) {
+    std::vector<int64_t> values;
+    if (value > least) values = {least, (value + least) / 2};
+    for (int64_t step = 1; step < value - least; step *= 2) values.push_back(value - step);
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    for (const int64_t lower : values) {
+      Case changed = c;
+      set(changed, lower);
+      add(fmt::format("{} {} → {}", what, value, lower), std::move(changed));
+    }
+  }
+
+ private:
+  std::vector<Reduction>& to_;
+};
+
+// The entries for caches (fuzz/reduce_cache.cpp): see the table in fuzz/reductions.cpp.
+void drop_cache(const Case& c, Offers& offers);
+void drop_steps(const Case& c, Offers& offers);
+void merge_steps(const Case& c, Offers& offers);
+void simpler_cache(const Case& c, Offers& offers);
+void simpler_steps(const Case& c, Offers& offers);
+
+}  // namespace attnfuzz
