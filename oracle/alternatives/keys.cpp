@@ -118,10 +118,8 @@ Rewritten zeros_to_tile(const Case& original) {
   c.problem.memory_kv += tile - size % tile;
   return c;
 }
-template <int64_t tile>
-Inputs read_zeros_to_tile(const Case& c, Inputs inputs) {
-  const Problem& p = c.problem;
-  const int64_t more = tile - p.kv_len % tile;
+/// Memory keys and values, `more` of them zeros behind those that are there.
+Inputs with_zeros(const Problem& p, int64_t more, Inputs inputs) {
   for (const std::string_view name : {"mem_k", "mem_v"}) {
     const int64_t dim = name == "mem_k" ? p.head_dim : p.head_dim_v;
     Tensor all(p.dtype, {p.num_kv_heads, p.memory_kv + more, dim});
@@ -138,6 +136,21 @@ Inputs read_zeros_to_tile(const Case& c, Inputs inputs) {
     inputs.replace(name, std::move(all));
   }
   return inputs;
+}
+template <int64_t tile>
+Inputs read_zeros_to_tile(const Case& c, Inputs inputs) {
+  return with_zeros(c.problem, tile - c.problem.kv_len % tile, std::move(inputs));
+}
+
+/// A slot of a cache that nothing has been written to.
+Rewritten empty_slot(const Case& original) {
+  if (!original.cached()) return {};
+  Case c = original;
+  c.problem.memory_kv += 1;
+  return c;
+}
+Inputs read_empty_slot(const Case& c, Inputs inputs) {
+  return with_zeros(c.problem, 1, std::move(inputs));
 }
 
 /// causal that hides nothing inside the diagonal tile of queries.
@@ -180,6 +193,9 @@ void to_tile_end(RowContext& context) {
   }
 
 constexpr Alternative table[] = {
+    {"empty-slot-seen",
+     "a slot that holds nothing yet, a key and a value of zeros, is seen as well", empty_slot,
+     Alternative::Of::softmax, read_empty_slot},
     ATTNFUZZ_TILE(16),
     ATTNFUZZ_TILE(32),
     ATTNFUZZ_TILE(64),
