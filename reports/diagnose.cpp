@@ -42,12 +42,16 @@ std::vector<Cause> diagnose(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
   if (verdict.failure == FailureKind::relation)
     return {{std::string(verdict.relation->name), std::string(verdict.relation->cause)}};
-  std::vector<Cause> causes = causes_from_leaks(finding);
+  const bool noticed = finding.last.outcome.status == Status::ok;  // by a checker, as it happened
+  std::vector<Cause> causes;
+  if (noticed)
+    append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
+  append(causes, causes_from_leaks(finding));
   append(causes, causes_from_fits(finding));
   append(causes, causes_from_offset(finding));
   if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
     append(causes, causes_from_lengths(finding));
-  else
+  else if (!noticed)
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   if (causes.empty()) append(causes, causes_from_softmax(finding));
   if (causes.empty()) {

@@ -14,8 +14,9 @@ struct Cause {
   std::string words;  ///< a sentence or two for a maintainer
 };
 
-/// All that fit, likeliest first: alternative meanings of the case that the output has, then error
-/// texts whose numbers name axes, then where the error lies (rows, keys, heads, tiles).
+/// All that fit, likeliest first: what a checker noticed, alternative meanings of the case that the
+/// output has, then error texts whose numbers name axes, then where the error lies (rows, keys,
+/// heads, tiles).
 std::vector<Cause> diagnose(const Finding& finding);
 
 /// The table behind it, for `attnfuzz causes`.

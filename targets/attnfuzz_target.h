@@ -22,7 +22,9 @@ extern "C" {
 typedef enum attnfuzz_status {
   ATTNFUZZ_OK = 0,
   ATTNFUZZ_DECLINED = 1, /* a documented limit that `capabilities` cannot express */
-  ATTNFUZZ_ERROR = 2
+  ATTNFUZZ_ERROR = 2,
+  ATTNFUZZ_FATAL = 3 /* an error after which this process can do no more (a sticky CUDA error): it
+                        is reported, and the next case meets a new process */
 } attnfuzz_status;
 
 /* What is asked for. Valid during the call only. New options come as new names, so this struct
@@ -79,7 +81,8 @@ struct attnfuzz_call {
   /* Its numbers and, in *count, how many; NULL and 0 where the case has none. */
   const int64_t* (*list)(const attnfuzz_call*, const char* name, int64_t* count);
 
-  /* Leaves a text with a status and returns it: return call->stop(call, ATTNFUZZ_ERROR, "…"); */
+  /* Leaves a text with a status and returns it: return call->stop(call, ATTNFUZZ_ERROR, "…"); A
+   * text with ATTNFUZZ_OK is what a checker has noticed: it explains a wrong result. */
   attnfuzz_status (*stop)(const attnfuzz_call*, attnfuzz_status, const char* text);
 
   void* host; /* attnfuzz's own */

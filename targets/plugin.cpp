@@ -101,10 +101,11 @@ Outcome judged(attnfuzz_status status, const PluginCall& call) {
   if (std::string damage = call.damage(); !damage.empty()) return {Status::error, damage, {}};
   switch (status) {
     case ATTNFUZZ_OK:
-      return {};
+      return {Status::ok, call.text(), {}};
     case ATTNFUZZ_DECLINED:
       return {Status::declined, call.text(), {}};
     case ATTNFUZZ_ERROR:
+    case ATTNFUZZ_FATAL:
       return {Status::error, call.text().empty() ? "error without a text" : call.text(), {}};
   }
   return {Status::error, fmt::format("unknown status {}", static_cast<int>(status)), {}};
@@ -159,7 +160,7 @@ class Plugin : public Target {
         return status;
       });
       outcome.status = step.status;
-      outcome.text = std::move(step.text);
+      if (outcome.status != Status::ok || outcome.text.empty()) outcome.text = std::move(step.text);
       if (outcome.status != Status::ok) break;
       outcome.steps.push_back(call.output());
       outcome.steps.back().lengths = std::move(lengths);

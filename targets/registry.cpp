@@ -4,6 +4,7 @@
 
 #include "oracle/suggest.h"
 #include "targets/cpu/cpu.h"
+#include "targets/cuda/emulated.h"
 #include "targets/hostile/hostile.h"
 #include "targets/plugin.h"
 #include "targets/remote.h"
@@ -35,8 +36,8 @@ constexpr BuiltinTarget cpu_targets[] = {
 std::span<const BuiltinTarget> builtin_targets() {
   static const std::vector<BuiltinTarget> all = [] {
     std::vector<BuiltinTarget> joined(std::begin(cpu_targets), std::end(cpu_targets));
-    const std::span<const BuiltinTarget> specimens = specimen_targets();
-    joined.insert(joined.end(), specimens.begin(), specimens.end());
+    for (const std::span<const BuiltinTarget> part : {cuda::emulated_targets(), specimen_targets()})
+      joined.insert(joined.end(), part.begin(), part.end());
     return joined;
   }();
   return all;
@@ -44,7 +45,7 @@ std::span<const BuiltinTarget> builtin_targets() {
 
 bool is_python_name(std::string_view name) {
   static constexpr std::string_view builtin_families[] = {
-      "cpu:", "specimen:", "fixed:", "mutant:", "hostile:"};
+      "cpu:", "cuda:", "cuda-emu:", "specimen:", "fixed:", "mutant:", "hostile:"};
   return !is_plugin_name(name) && name.find(':') != std::string_view::npos &&
          std::none_of(std::begin(builtin_families), std::end(builtin_families),
                       [&](std::string_view family) { return name.starts_with(family); });
@@ -54,6 +55,7 @@ std::unique_ptr<Target> open_target(const std::string& name) {
   for (const BuiltinTarget& target : builtin_targets())
     if (target.name == name) return target.open();
   if (auto mutant = zoo::open_mutant(name)) return mutant;
+  if (auto mutant = cuda::open_emulated_mutant(name)) return mutant;
   if (is_hostile_name(name)) return open_hostile(name);
   if (is_plugin_name(name)) return open_plugin(name);
   if (is_python_name(name)) return open_python_target(name);

@@ -49,7 +49,7 @@ struct TextPattern {
 /// All tables, one for each system.
 std::span<const std::span<const TextPattern>> text_patterns();
 extern const std::span<const TextPattern> pytorch_patterns, onnxruntime_patterns, array_patterns,
-    gpu_patterns;
+    sanitizer_patterns, gpu_patterns;
 
 /// What a captured number can stand for.
 struct NamedCapture {

@@ -103,8 +103,8 @@ std::optional<Cause> explain(const TextPattern& row, std::string_view text, cons
 }  // namespace
 
 std::span<const std::span<const TextPattern>> text_patterns() {
-  static const std::span<const TextPattern> all[] = {pytorch_patterns, onnxruntime_patterns,
-                                                     array_patterns, gpu_patterns};
+  static const std::span<const TextPattern> all[] = {
+      pytorch_patterns, onnxruntime_patterns, array_patterns, sanitizer_patterns, gpu_patterns};
   return all;
 }
 

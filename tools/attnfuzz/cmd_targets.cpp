@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "targets/cuda/emulated.h"
 #include "targets/remote.h"
 #include "targets/target.h"
 #include "targets/zoo/zoo.h"
@@ -22,8 +23,10 @@ std::vector<Row> rows(bool with_mutants) {
   for (const BuiltinTarget& entry : builtin_targets()) all.push_back({entry.open()->info(), ""});
   for (PythonTarget& entry : list_python_targets())
     all.push_back({std::move(entry.info), std::move(entry.missing)});
-  if (with_mutants)
-    for (const zoo::Mutant& mutant : zoo::mutants()) all.push_back({zoo::open(mutant)->info(), ""});
+  if (!with_mutants) return all;
+  for (const zoo::Mutant& mutant : zoo::mutants()) all.push_back({zoo::open(mutant)->info(), ""});
+  for (const cuda::Mutant& mutant : cuda::emulated_mutants())
+    all.push_back({cuda::open_emulated_mutant("mutant:" + std::string(mutant.name))->info(), ""});
   return all;
 }
 

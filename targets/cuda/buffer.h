@@ -1,0 +1,70 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace attnfuzz::cuda {
+
+/// Device memory between two zones of bytes that damage shows on.
+template <class Backend>
+class Buffer {
+ public:
+  static constexpr size_t zone = 256;  ///< bytes on each side: allocations stay aligned
+  static constexpr unsigned char mark = 0xA5, unwritten = 0xFF;
+
+  /// `bytes` of it, each `unwritten`: as floats NaN.
+  Buffer(Backend& backend, const char* name, int64_t bytes)
+      : backend_(&backend), name_(name), bytes_(static_cast<size_t>(bytes)) {
+    start_ = static_cast<unsigned char*>(backend.allocate(bytes_ + 2 * zone));
+    backend.fill(start_, mark, zone);
+    backend.fill(start_ + zone, unwritten, bytes_);
+    backend.fill(start_ + zone + bytes_, mark, zone);
+  }
+  ~Buffer() {
+    if (start_ != nullptr) backend_->release(start_);
+  }
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(start_ + zone);
+  }
+  const char* name() const { return name_; }
+  int64_t bytes() const { return static_cast<int64_t>(bytes_); }
+  void write(const void* from) { backend_->copy_in(start_ + zone, from, bytes_); }
+  void read(void* to) const { backend_->copy_out(to, start_ + zone, bytes_); }
+  void fill(unsigned char byte) { backend_->fill(start_ + zone, byte, bytes_); }
+
+  /// "out was written past its end (device memory)"; empty if nothing was.
+  std::string damage() const {
+    std::vector<unsigned char> seen(zone);
+    const auto whole = [&](const unsigned char* from) {
+      backend_->copy_out(seen.data(), from, zone);
+      return std::all_of(seen.begin(), seen.end(), [](unsigned char x) { return x == mark; });
+    };
+    if (!whole(start_ + zone + bytes_))
+      return std::string(name_) + " was written past its end (device memory)";
+    if (!whole(start_)) return std::string(name_) + " was written before its start (device memory)";
+    return {};
+  }
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(backend_, other.backend_);
+    std::swap(name_, other.name_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(start_, other.start_);
+  }
+
+  Backend* backend_ = nullptr;
+  const char* name_ = "";
+  size_t bytes_ = 0;
+  unsigned char* start_ = nullptr;
+};
+
+}  // namespace attnfuzz::cuda

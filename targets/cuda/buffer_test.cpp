@@ -1,0 +1,32 @@
+#include "targets/cuda/buffer.h"
+
+#include <gtest/gtest.h>
+
+#include "targets/cuda/emulated_backend.h"
+
+namespace attnfuzz::cuda {
+namespace {
+
+TEST(CudaBuffer, WritesOnEitherSideOfItAreTold) {
+  EmulatedBackend backend;
+  Buffer<EmulatedBackend> buffer(backend, "out", 8);
+  auto* bytes = buffer.as<unsigned char>();
+  EXPECT_EQ(bytes[0], 0xFF);
+  bytes[0] = bytes[7] = 0;
+  EXPECT_EQ(buffer.damage(), "");
+  bytes[8] = 0;
+  EXPECT_EQ(buffer.damage(), "out was written past its end (device memory)");
+  bytes[8] = 0xA5;
+  bytes[-1] = 0;
+  EXPECT_EQ(buffer.damage(), "out was written before its start (device memory)");
+}
+
+TEST(CudaBuffer, TheFarEndOfAZoneCountsToo) {
+  EmulatedBackend backend;
+  Buffer<EmulatedBackend> buffer(backend, "partial sums", 3);
+  buffer.as<unsigned char>()[3 + Buffer<EmulatedBackend>::zone - 1] = 0;
+  EXPECT_EQ(buffer.damage(), "partial sums was written past its end (device memory)");
+}
+
+}  // namespace
+}  // namespace attnfuzz::cuda
