@@ -175,7 +175,7 @@ void put(Ar& ar, StepOutput& x) {
 }
 template <class Ar>
 void put(Ar& ar, Outcome& x) {
-  put(ar, x.status, x.text, x.steps);
+  put(ar, x.status, x.text, x.steps, x.final);
 }
 template <class Ar>
 void put(Ar& ar, WorstElement& x) {

@@ -17,6 +17,7 @@ struct Precision {
   bool flush_subnormals = false;
   int factor_bits = 0;  ///< significant bits that factors of products keep (TF32: 11); 0: all
   std::optional<DType> rope = {};  ///< in which q and k are turned by rope; none: `accumulate`
+  bool truncates = false;          ///< sums in `accumulate` are cut off, not rounded to nearest
   bool operator==(const Precision&) const = default;
 };
 

@@ -27,7 +27,10 @@ struct Arithmetic {
     return precision.flush_subnormals && subnormal ? 0 : x;
   }
   double round(double x) const {
-    return flush(precision.accumulate, round_to(precision.accumulate, x));
+    double y = round_to(precision.accumulate, x);
+    if (precision.truncates && std::abs(y) > std::abs(x))  // of float
+      y = static_cast<double>(std::nextafter(static_cast<float>(y), 0.0F));
+    return flush(precision.accumulate, y);
   }
   double as_score(double s) const { return precision.scores ? round_to(*precision.scores, s) : s; }
   double as_out(double x) const { return flush(dtype, round_to(dtype, x)); }
@@ -304,18 +307,27 @@ std::string words(const ::testing::TestParamInfo<Emulated>& test) {
   words += "_p_" + std::string(name(precision.p));
   if (precision.scores) words += "_scores_" + std::string(name(*precision.scores));
   if (precision.factor_bits > 0) words += "_factors_" + std::to_string(precision.factor_bits);
-  return words + (precision.flush_subnormals ? "_flush" : "");
+  return words + (precision.flush_subnormals ? "_flush" : "") +
+         (precision.truncates ? "_truncates" : "");
 }
 
 using enum DType;
 const Emulated emulated[] = {
-    {f64, {f64, f64, 1, {}, false}},     {f32, {f32, f32, 1, {}, false}},
-    {f32, {f32, f32, 1, {}, true}},      {f32, {f32, f32, 1, bf16, false}},
-    {f16, {f32, f16, 1, {}, false}},     {f16, {f32, f16, 1, f16, false}},
-    {bf16, {f32, bf16, 1, {}, false}},   {bf16, {f32, f32, 1, {}, false}},
-    {f16, {f16, f16, 1, {}, false}},     {bf16, {bf16, bf16, 1, {}, false}},
-    {f32, {f32, f32, 1, {}, false, 11}},  // TF32
-    {e4m3, {f32, e4m3, 1, {}, false}},   {e5m2, {f32, e5m2, 1, {}, false}},
+    {f64, {f64, f64, 1, {}, false}},
+    {f32, {f32, f32, 1, {}, false}},
+    {f32, {f32, f32, 1, {}, true}},
+    {f32, {f32, f32, 1, bf16, false}},
+    {f16, {f32, f16, 1, {}, false}},
+    {f16, {f32, f16, 1, f16, false}},
+    {bf16, {f32, bf16, 1, {}, false}},
+    {bf16, {f32, f32, 1, {}, false}},
+    {f16, {f16, f16, 1, {}, false}},
+    {bf16, {bf16, bf16, 1, {}, false}},
+    {f32, {f32, f32, 1, {}, false, 11}},           // TF32
+    {f16, {f32, f16, 1, {}, false, 0, {}, true}},  // tensor cores
+    {f32, {f32, f32, 1, {}, false, 0, {}, true}},
+    {e4m3, {f32, e4m3, 1, {}, false}},
+    {e5m2, {f32, e5m2, 1, {}, false}},
 };
 INSTANTIATE_TEST_SUITE_P(Precisions, Bound, ::testing::ValuesIn(emulated), words);
 

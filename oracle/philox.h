@@ -1,17 +1,12 @@
 #pragma once
-#include <array>
 #include <cstdint>
+
+#include "oracle/host_device.h"
 
 namespace attnfuzz {
 
-/// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11). Written so
-/// that it compiles for host and device; targets/python/attnfuzz_philox.py gives the same bits.
-#ifdef __CUDACC__
-#define ATTNFUZZ_HOST_DEVICE __host__ __device__
-#else
-#define ATTNFUZZ_HOST_DEVICE
-#endif
-
+/// Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11). Compiled
+/// for host and device; targets/python/attnfuzz_philox.py gives the same bits.
 struct Philox {
   uint32_t v[4];
 };

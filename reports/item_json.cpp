@@ -147,6 +147,7 @@ Json precision_json(const Precision& p) {
   Json json{{"accumulate", name(p.accumulate)}, {"p", name(p.p)}, {"exp_ulps", p.exp_ulps}};
   if (p.scores) json["scores"] = name(*p.scores);
   json["flush_subnormals"] = p.flush_subnormals;
+  if (p.truncates) json["truncates"] = true;
   if (p.factor_bits > 0) json["factor_bits"] = p.factor_bits;
   if (p.rope) json["rope"] = name(*p.rope);
   return json;
@@ -160,6 +161,7 @@ Precision to_precision(const Json& json) {
   if (json.contains("scores")) p.scores = to_enum<DType>(json.at("scores"));
   if (json.contains("rope")) p.rope = to_enum<DType>(json.at("rope"));
   p.flush_subnormals = json.at("flush_subnormals").get<bool>();
+  p.truncates = json.value("truncates", false);
   p.factor_bits = json.value("factor_bits", 0);
   return p;
 }

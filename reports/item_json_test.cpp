@@ -36,6 +36,7 @@ TEST(ItemJson, RoundTrip) {
   f.learned.numbers = {{{"q_len", "batch"}, std::nullopt, 2}, {{}, 5, 0}};
   f.first.precision.scores = DType::f16;
   f.last.precision.flush_subnormals = true;
+  f.last.precision.truncates = true;
   f.last.verdict.worst.got = std::numeric_limits<double>::infinity();
   f.last.verdict.worst_ratio = std::numeric_limits<double>::infinity();
   f.last.verdict.fits = {&alternatives()[0]};

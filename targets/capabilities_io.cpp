@@ -180,13 +180,17 @@ Precision read_precision(const Node& node, DType dtype) {
     } else if (key == "flush_subnormals") {
       if (!value.json.is_boolean()) value.reject("expected true or false");
       precision.flush_subnormals = value.json.get<bool>();
+    } else if (key == "truncates") {
+      if (!value.json.is_boolean()) value.reject("expected true or false");
+      precision.truncates = value.json.get<bool>();
     } else if (key == "factor_bits") {
       if (!value.json.is_number_unsigned() || value.json.get<uint64_t>() > 53)
         value.reject("expected a number of bits, 0 to 53");
       precision.factor_bits = value.json.get<int>();
     } else {
       value.reject(
-          "expected accumulate, p, scores, rope, exp_ulps, flush_subnormals or factor_bits");
+          "expected accumulate, p, scores, rope, exp_ulps, flush_subnormals, truncates or "
+          "factor_bits");
     }
   }
   return precision;

@@ -17,7 +17,8 @@ constexpr std::string_view text = R"({
                "step:crop", "step:reorder", "longer_q", "dtype:f32"],
   "excludes": [["softcap", "rule:window"]],
   "requires": [["rule:window", "rule:causal"]],
-  "precision": {"bf16": {"p": "bf16", "scores": "bf16", "exp_ulps": 16}},
+  "precision": {"bf16": {"p": "bf16", "scores": "bf16", "exp_ulps": 16,
+                         "truncates": true}},
   "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 5]}, "max_rules": 2
 })";
 

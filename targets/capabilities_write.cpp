@@ -26,6 +26,7 @@ Json precisions(const std::map<DType, Precision>& from) {
     entry["exp_ulps"] = precision.exp_ulps;
     entry["flush_subnormals"] = precision.flush_subnormals;
     if (precision.factor_bits > 0) entry["factor_bits"] = precision.factor_bits;
+    if (precision.truncates) entry["truncates"] = true;
     if (precision.rope) entry["rope"] = name(*precision.rope);
   }
   return out;

@@ -27,8 +27,9 @@ struct StepOutput {
 /// What a target did with a case. `steps` holds what was done before an error too.
 struct Outcome {
   Status status = Status::ok;
-  std::string text;  ///< the error's text, or why it declined
+  std::string text;  ///< the error's text, or why it declined; with ok, what a checker noticed
   std::vector<StepOutput> steps;
+  bool final = false;  ///< the process that ran it can do no more
 };
 
 }  // namespace attnfuzz

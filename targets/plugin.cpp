@@ -106,7 +106,10 @@ Outcome judged(attnfuzz_status status, const PluginCall& call) {
       return {Status::declined, call.text(), {}};
     case ATTNFUZZ_ERROR:
     case ATTNFUZZ_FATAL:
-      return {Status::error, call.text().empty() ? "error without a text" : call.text(), {}};
+      return {Status::error,
+              call.text().empty() ? "error without a text" : call.text(),
+              {},
+              status == ATTNFUZZ_FATAL};
   }
   return {Status::error, fmt::format("unknown status {}", static_cast<int>(status)), {}};
 }
@@ -160,6 +163,7 @@ class Plugin : public Target {
         return status;
       });
       outcome.status = step.status;
+      outcome.final = step.final;
       if (outcome.status != Status::ok || outcome.text.empty()) outcome.text = std::move(step.text);
       if (outcome.status != Status::ok) break;
       outcome.steps.push_back(call.output());

@@ -91,6 +91,12 @@ TEST(Plugin, StatusAndTextComeThrough) {
   EXPECT_EQ(run(file + ":declines", plain()).text, "not on Mondays");
   EXPECT_EQ(run(file + ":fails", plain()).status, Status::error);
   EXPECT_EQ(run(file + ":fails", plain()).text, "a (3) must match b (4)");
+  EXPECT_FALSE(run(file + ":fails", plain()).final);
+  EXPECT_EQ(run(file + ":breaks", plain()).status, Status::error);
+  EXPECT_TRUE(run(file + ":breaks", plain()).final);
+  EXPECT_EQ(run(file + ":notices", plain()).status, Status::ok);
+  EXPECT_EQ(run(file + ":notices", plain()).text,
+            "Race reported between Write access and Read access");
 }
 
 TEST(Plugin, WhatIsNotWrittenIsNan) {

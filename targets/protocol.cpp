@@ -187,6 +187,7 @@ Outcome parse_reply(std::string_view line, uint64_t id, size_t limit, SharedMemo
   Outcome outcome;
   outcome.status = *status;
   outcome.text = value<std::string>(message, "text");
+  outcome.final = message.contains("final") && value<bool>(message, "final");
   for (const Json& step : member(message, "steps")) {
     StepOutput output;
     if (const Json& out = member(step, "out"); !out.is_null())
@@ -236,10 +237,12 @@ std::string write_reply(const Request& request, const Outcome& outcome, SharedMe
     if (step.capacity) written["capacity"] = *step.capacity;
     steps.push_back(std::move(written));
   }
-  return dump({{"id", request.id},
-               {"status", name(outcome.status)},
-               {"text", outcome.text},
-               {"steps", std::move(steps)}});
+  Json reply{{"id", request.id},
+             {"status", name(outcome.status)},
+             {"text", outcome.text},
+             {"steps", std::move(steps)}};
+  if (outcome.final) reply["final"] = true;
+  return dump(reply);
 }
 
 }  // namespace attnfuzz

@@ -23,6 +23,7 @@ namespace attnfuzz {
 ///              or null, "more": {"lse": ["f32", [2, 4, 8], OFFSET], "dq": …}, "lengths": [5, 3],
 ///              "positions": [5, 3], "capacity": 64}, …]}
 ///              "more", "positions" and "capacity" only where the target gives them
+///              "final": true beside "status" if the worker ends now: it can do no more
 /// Status words are those of Status. The worker ends when the socket is closed.
 inline constexpr int protocol_version = 1;
 inline constexpr size_t tensor_alignment = 64;

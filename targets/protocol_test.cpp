@@ -33,6 +33,10 @@ TEST(Protocol, AllOutputsTravel) {
   EXPECT_EQ(got.steps[0].more.at(Output::lse).to_doubles(), (std::vector<double>{0.25, 3}));
   EXPECT_EQ(got.steps[0].more.at(Output::dk).bytes, step.more[Output::dk].bytes);
 
+  EXPECT_FALSE(got.final);
+  sent.final = true;
+  EXPECT_TRUE(parse_reply(write_reply(request, sent, memory), 7, 1 << 20, memory).final);
+
   std::string unknown = reply;
   unknown.replace(unknown.find("\"dk\""), 4, "\"dx\"");
   EXPECT_THROW(parse_reply(unknown, 7, 1 << 20, memory), ProtocolError);

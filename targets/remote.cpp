@@ -60,7 +60,12 @@ class RemoteTarget : public Target {
       return {status_of(answer.end), answer.text, {}};
     }
     try {
-      return parse_reply(answer.text, id_, limits_.output_bytes, worker_->memory);
+      Outcome outcome = parse_reply(answer.text, id_, limits_.output_bytes, worker_->memory);
+      if (outcome.final) {
+        worker_.reset();
+        note(fmt::format("{}: the worker can do no more after request {}", info_.name, id_));
+      }
+      return outcome;
     } catch (const ProtocolError& e) {
       worker_.reset();
       note(fmt::format("{}: the worker was ended at request {}: {}", info_.name, id_, e.what()));

@@ -97,6 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hostility{"eats", Status::memory, "more than 512 MiB in use"},
         Hostility{"garbage", Status::crash, "not a worker's reply: expected a JSON object"},
         Hostility{"flood", Status::crash, "a reply of more than"},
+        Hostility{"sticky", Status::error, "CUDA error: an illegal memory access"},
         Hostility{"throws", Status::error, "q_len 2 is not supported"},
         Hostility{"bad-alloc", Status::memory, "std::bad_alloc"}),
     [](const auto& test) {

@@ -68,14 +68,17 @@ int serve_worker(Target& target, int channel, int memory_fd) {
   if (!write_all(channel, write_hello(target.info()))) return 0;
   while (read_line(channel, buffer, line)) {
     std::string reply;
+    bool last = false;
     try {
       const Request request = parse_request(line, memory);
-      reply = write_reply(request, run_watched(target, request), memory);
+      const Outcome outcome = run_watched(target, request);
+      last = outcome.final;
+      reply = write_reply(request, outcome, memory);
     } catch (const ProtocolError& e) {
       fmt::print(stderr, "attnfuzz worker: {}\n", e.what());
       return 3;
     }
-    if (!write_all(channel, reply)) return 0;
+    if (!write_all(channel, reply) || last) return 0;
   }
   return 0;
 }

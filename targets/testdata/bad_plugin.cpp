@@ -38,6 +38,12 @@ attnfuzz_status declines(const attnfuzz_call* call) {
 attnfuzz_status fails(const attnfuzz_call* call) {
   return call->stop(call, ATTNFUZZ_ERROR, "a (3) must match b (4)");
 }
+attnfuzz_status breaks(const attnfuzz_call* call) {
+  return call->stop(call, ATTNFUZZ_FATAL, "CUDA error: unspecified launch failure");
+}
+attnfuzz_status notices(const attnfuzz_call* call) {
+  return call->stop(call, ATTNFUZZ_OK, "Race reported between Write access and Read access");
+}
 attnfuzz_status writes_nothing(const attnfuzz_call*) {
   return ATTNFUZZ_OK;
 }
@@ -86,6 +92,8 @@ const attnfuzz_target targets[] = {
     once("throws", throws),
     once("declines", declines),
     once("fails", fails),
+    once("breaks", breaks),
+    once("notices", notices),
     once("writes_nothing", writes_nothing),
     {"counts", "1", "", cached, nullptr, open, step, length, close},
 #endif

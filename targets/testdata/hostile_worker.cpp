@@ -70,6 +70,9 @@ void flood() {
   for (;;) raw(block);
 }
 
+/// As a sticky CUDA error: nothing succeeds in this process from now on.
+bool broken = false;
+
 struct Behaviour {
   std::string_view name;
   void (*act)();
@@ -105,6 +108,7 @@ constexpr Behaviour behaviours[] = {
     {"outside", reply_outside_memory},
     {"too-large", reply_too_large},
     {"flood", flood},
+    {"sticky", [] { broken = true; }},
     {"throws", [] { throw std::runtime_error("q_len 2 is not supported"); }},
     {"bad-alloc", [] { throw std::bad_alloc(); }},
 };
@@ -124,6 +128,7 @@ class HostileTarget : public Target {
   const TargetInfo& info() const override { return info_; }
   Outcome run(const Case& c, const Inputs& inputs) override {
     if (c.data.seed % 2 == 1) act_();
+    if (broken) return {Status::error, "CUDA error: an illegal memory access", {}, true};
     return {Status::ok, {}, {{inputs.at("v"), {1, 2}}}};
   }
 
