@@ -1,8 +1,8 @@
 #include "fuzz/campaign.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "fuzz/clock.h"
 #include "fuzz/generate.h"
 #include "fuzz/known.h"
 
@@ -61,7 +61,6 @@ Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judg
 
 CampaignStats run_campaign(Target& target, const CampaignOptions& options,
                            const CampaignEvents& events) {
-  using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const Generator generator(target.info().capabilities);
   KnownFailures known;
@@ -69,7 +68,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
   for (uint64_t index = options.shard; options.seconds > 0 || index < options.cases;
        index += options.shards) {
     stats.interrupted = options.interrupt != nullptr && *options.interrupt;
-    stats.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    stats.seconds = seconds_since(start);
     if (stats.interrupted || (options.seconds > 0 && stats.seconds >= options.seconds)) break;
     Judged judged = judge_case(target, generator, options, index);
     stats.count(judged.c, judged.examination.verdict);
@@ -80,7 +79,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
       shrink_finding(target, finding, options.max_shrink_tries, stop_at(options.interrupt));
       if (known.add(finding, stats) && events.finding) events.finding(finding);
     }
-    stats.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    stats.seconds = seconds_since(start);
     if (events.progress) events.progress(stats);
     if (options.stop_after > 0 && known.size() >= options.stop_after) break;
   }

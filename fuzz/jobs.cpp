@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <new>
 #include <system_error>
 
 #include "fuzz/child.h"
+#include "fuzz/clock.h"
 #include "fuzz/forked_target.h"
 #include "fuzz/known.h"
 #include "fuzz/wire.h"
@@ -18,7 +18,6 @@
 namespace attnfuzz {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr double report_seconds = 0.1;  ///< a process tells how far it is
 constexpr double hang_seconds = 120;    ///< a case in process that takes longer is killed
 constexpr double case_seconds = 30;     ///< the same, when it runs alone
@@ -46,10 +45,6 @@ class Board {
   size_t bytes_;
   Cell* cells_;
 };
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Runs `work`; what it throws is sent instead.
 template <class Work>

@@ -49,8 +49,11 @@ void check_entry(const attnfuzz_target& entry, size_t index, const std::string& 
 Entries load(const std::string& path) {
   const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr)
-    throw InputError(path, "", fmt::format("expected a shared library: {}", dlerror()));
+  if (library == nullptr) {
+    std::string_view why = dlerror();
+    if (why.starts_with(file + ": ")) why.remove_prefix(file.size() + 2);
+    throw InputError(path, "", fmt::format("expected a shared library: {}", why));
+  }
   const auto entry =
       reinterpret_cast<const attnfuzz_target_list* (*)()>(dlsym(library, "attnfuzz_plugin"));
   if (entry == nullptr)

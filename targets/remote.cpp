@@ -21,6 +21,12 @@ Status status_of(WorkerProcess::End end) {
   }
 }
 
+/// Why a worker has no target to serve; the text names the plug-in's file already where it is one.
+InputError complaint(std::string_view name, const std::string& missing) {
+  if (name.starts_with(missing.substr(0, missing.find(": ")))) return InputError(missing);
+  return InputError(std::string(name), "", missing);
+}
+
 /// A running worker and its memory; both are made anew for each respawn.
 struct Worker {
   SharedMemory memory;
@@ -33,7 +39,7 @@ class RemoteTarget : public Target {
   RemoteTarget(const std::string& name, WorkerCommand command, const WorkerLimits& limits)
       : command_(std::move(command)), limits_(limits) {
     Description greeted = start(name);
-    if (!greeted.missing.empty()) throw InputError(name, "", greeted.missing);
+    if (!greeted.missing.empty()) throw complaint(name, greeted.missing);
     info_ = std::move(greeted.info);
     info_.trusted = false;
   }

@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
+#include "fuzz/clock.h"
 #include "fuzz/jobs.h"
 #include "fuzz/known.h"
 #include "oracle/case_io.h"
@@ -14,11 +13,6 @@ namespace attnfuzz::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 void parse_shard(const std::string& text, CampaignOptions& campaign) {
   unsigned long long index = 0, count = 0;

@@ -77,6 +77,8 @@ def test_bash_completes_commands_options_and_targets():
     assert complete("attnfuzz run --format s") == ["sarif"]
     assert complete("attnfuzz show cli_te") == ["cli_test.py"]
     assert complete("attnfuzz run --cases 1") == []
+    assert complete("attnfuzz completion z") == ["zsh"]
+    assert complete("attnfuzz corpus m") == ["min", "merge"]
 
 
 def test_zsh_completion_names_every_command():
@@ -84,8 +86,45 @@ def test_zsh_completion_names_every_command():
     assert script.startswith("#compdef attnfuzz\n")
     for command in ("run", "replay", "shrink", "show", "report", "causes"):
         assert f"      {command}) _arguments" in script
-    if shutil.which("zsh"):
-        subprocess.run(["zsh", "-n"], input=script, text=True, check=True)
+
+
+def zsh_completes(dir, line):
+    """The line after a tab in an interactive zsh, and all that was on its terminal."""
+    (dir / "_attnfuzz").write_text(attnfuzz("completion", "zsh").stdout)
+    (dir / ".zshrc").write_text(f"PS1=\nfpath=({dir} $fpath)\nautoload -Uz compinit && compinit -u -D\n"
+                                'line() { zle -I; print -r -- "LINE<$BUFFER>"; exit }\n'
+                                'zle -N line\nbindkey "^O" line\nprint READY\n')
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.chdir(dir)
+        os.execvpe("zsh", ["zsh", "-i"], os.environ | {"ZDOTDIR": str(dir), "TERM": "xterm"})
+    output, typed, end = b"", False, time.monotonic() + 60
+    while time.monotonic() < end and b"LINE<" not in output.rpartition(b">")[0]:
+        if select.select([fd], [], [], 1)[0]:
+            try:
+                output += os.read(fd, 65536)
+            except OSError:
+                break
+        if not typed and b"READY" in output:
+            os.write(fd, line.encode() + b"\t\x0f")
+            typed = True
+    os.close(fd)
+    os.waitpid(pid, 0)
+    found = re.search(rb"LINE<(.*?)>", output)
+    assert found, output
+    return found[1].decode().strip(), output.decode(errors="replace")
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_completes_commands_options_and_targets(tmp_path):
+    for typed, whole in (("attnfuzz comple", "attnfuzz completion"), ("attnfuzz run --sh", "attnfuzz run --shard"),
+                         ("attnfuzz run -t cpu:na", "attnfuzz run -t cpu:naive"),
+                         ("attnfuzz run --format s", "attnfuzz run --format sarif"),
+                         ("attnfuzz completion z", "attnfuzz completion zsh"),
+                         ("attnfuzz corpus s", "attnfuzz corpus stats")):
+        assert zsh_completes(tmp_path, typed)[0] == whole
+    line, listed = zsh_completes(tmp_path, "attnfuzz rep")
+    assert line == "attnfuzz rep" and all(word in listed for word in ("replay", "report", "repro"))
 
 
 def test_unknown_shell_is_wrong_usage():
@@ -96,9 +135,9 @@ def test_unknown_shell_is_wrong_usage():
 def test_the_manual_page_tells_every_option():
     page = attnfuzz("man").stdout
     text = page.replace("\\-", "-")
-    for command in ("run", "replay", "shrink", "show"):
+    for command in ("run", "replay", "shrink", "show", "corpus min"):
         assert f".SS attnfuzz {command}\n" in text
-        for flag in re.findall(r"(--[a-z-]+)", attnfuzz(command, "--help").stdout.partition("Options:")[2]):
+        for flag in re.findall(r"(--[a-z-]+)", attnfuzz(*command.split(), "--help").stdout.partition("Options:")[2]):
             assert flag == "--help" or f"\\fB{flag}\\fR" in text, (command, flag)
     if shutil.which("groff"):
         done = subprocess.run(["groff", "-man", "-ww", "-z", "-Kutf8"], input=page, text=True, capture_output=True)
@@ -139,6 +178,20 @@ def test_wrong_usage_tells_what_was_meant(arguments, words, tmp_path):
     done = attnfuzz(*arguments, cwd=tmp_path, timeout=30)
     assert done.returncode == 2 and words in done.stderr and not done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_plugin_is_named_once(tmp_path):
+    for name in ("./none.so", "./none.so:tiled"):
+        done = attnfuzz("run", "-t", name, cwd=tmp_path)
+        assert done.returncode == 2 and done.stderr.count("none.so") == 1, done.stderr
+        assert "expected a shared library: cannot open shared object file" in done.stderr
+
+
+def test_one_finding_is_not_findings(tmp_path):
+    run = attnfuzz(*RUN, "--cases", "50", cwd=tmp_path)
+    assert "\n1 finding; reports in out\n" in run.stdout
+    assert attnfuzz("report", "out", cwd=tmp_path).stdout == "1 finding written to out\n"
+    assert attnfuzz("merge", "out", "--out", "merged", cwd=tmp_path).stdout == "1 finding of 1 run in merged\n"
 
 
 def test_relations_are_listed_checked_and_held(tmp_path):

@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 
+#include "fuzz/clock.h"
 #include "reports/baseline.h"
 #include "reports/text_file.h"
 #include "reports/writers/writers.h"
@@ -16,7 +16,6 @@ namespace attnfuzz::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 struct Options {
   CampaignFlags flags;
@@ -45,7 +44,7 @@ void run_targets(const std::vector<std::unique_ptr<Target>>& targets, CampaignFl
   const Clock::time_point start = Clock::now();
   constexpr double least = 1e-3;  // 0 would be no limit
   for (size_t k = 0; k < targets.size(); ++k) {
-    const double spent = std::chrono::duration<double>(Clock::now() - start).count();
+    const double spent = seconds_since(start);
     flags.campaign.seconds =
         std::max(least, (budget - spent) / static_cast<double>(targets.size() - k));
     if (budget <= spent)

@@ -34,13 +34,30 @@ std::vector<std::string> limits() {
   return names;
 }
 
+std::vector<std::string> shell_names();
+
 constexpr Values values[] = {
-    {"--target", target_names}, {"--format", formats}, {"--limit", limits}};
+    {"--target", target_names}, {"--format", formats}, {"--limit", limits}, {"shell", shell_names}};
 
 std::vector<std::string> words_for(const OptionHelp& option) {
   for (const Values& each : values)
     if (each.option == option.name) return each.words();
   return {};
+}
+
+/// A command's options, and those of the commands below it that it has not.
+std::vector<OptionHelp> options_of(const CommandHelp& command) {
+  std::vector<OptionHelp> all = command.options;
+  for (const CommandHelp& below : command.commands)
+    for (const OptionHelp& option : below.options)
+      if (!option.flags.empty() && option.name != "--help") all.push_back(option);
+  return all;
+}
+
+std::vector<std::string> names_of(const std::vector<CommandHelp>& commands) {
+  std::vector<std::string> names;
+  for (const CommandHelp& command : commands) names.push_back(command.name);
+  return names;
 }
 
 /// Options that take a value and have no words of their own: numbers and texts, but for these.
@@ -51,13 +68,14 @@ bool takes_a_path(const OptionHelp& option) {
 
 /// Words with a colon in them are told apart by hand: bash takes a colon for the end of a word.
 std::string bash(const std::vector<CommandHelp>& commands) {
-  std::vector<std::string> names;
   std::string cases;
   for (const CommandHelp& command : commands) {
-    names.push_back(command.name);
-    std::string flags, after;
-    for (const OptionHelp& option : command.options) {
-      if (option.flags.empty()) continue;
+    std::string flags = fmt::format("{}", fmt::join(names_of(command.commands), " ")), after;
+    for (const OptionHelp& option : options_of(command)) {
+      if (option.flags.empty()) {
+        flags += fmt::format(" {}", fmt::join(words_for(option), " "));
+        continue;
+      }
       for (const std::string& flag : option.flags) flags += (flags.empty() ? "" : " ") + flag;
       if (option.value.empty()) continue;
       after += fmt::format("        {}) words='{}' files={} ;;\n", fmt::join(option.flags, "|"),
@@ -85,7 +103,7 @@ _attnfuzz() {{
 }}
 complete -o filenames -o nosort -F _attnfuzz attnfuzz
 )",
-                     cases, fmt::join(names, " "));
+                     cases, fmt::join(names_of(commands), " "));
 }
 
 /// Text inside an _arguments specification, which stands in single quotes.
@@ -107,7 +125,10 @@ std::string zsh(const std::vector<CommandHelp>& commands) {
   for (const CommandHelp& command : commands) {
     list += fmt::format("    '{}:{}'\n", command.name, zsh_text(command.help));
     std::string specs;
-    for (const OptionHelp& option : command.options) {
+    if (!command.commands.empty())
+      specs += fmt::format(" \\\n        '1:command:({})' '*:folder:_files'",
+                           fmt::join(names_of(command.commands), " "));
+    for (const OptionHelp& option : options_of(command)) {
       std::vector<std::string> words = words_for(option);
       std::string action;
       for (const std::string& word : words) action += (action.empty() ? "" : " ") + zsh_text(word);
@@ -146,13 +167,17 @@ struct Shell {
 };
 constexpr Shell shells[] = {{"bash", bash}, {"zsh", zsh}};
 
+std::vector<std::string> shell_names() {
+  std::vector<std::string> names;
+  for (const Shell& each : shells) names.emplace_back(each.name);
+  return names;
+}
+
 }  // namespace
 
 void add_completion(CLI::App& app, int& exit_code) {
   const auto shell = std::make_shared<std::string>();
-  std::vector<std::string> names;
-  for (const Shell& each : shells) names.emplace_back(each.name);
-  app.add_option("shell", *shell, "bash or zsh")->required()->check(CLI::IsMember(names));
+  app.add_option("shell", *shell, "bash or zsh")->required()->check(CLI::IsMember(shell_names()));
   app.footer(
       "bash: source <(attnfuzz completion bash)\n"
       "zsh:  attnfuzz completion zsh > \"${fpath[1]}/_attnfuzz\"");

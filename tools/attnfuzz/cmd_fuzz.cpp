@@ -6,13 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 
+#include "fuzz/clock.h"
 #include "fuzz/known.h"
 #include "fuzz/mutate.h"
 #include "oracle/build.h"
 #include "oracle/case_io.h"
+#include "reports/text.h"
 #include "reports/text_file.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/campaign_run.h"
@@ -23,7 +24,6 @@ namespace attnfuzz::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 struct Options {
   TargetOptions open;
@@ -163,7 +163,8 @@ int fuzz(Options& options) {
   session.report.targets.emplace_back(target->info().name, stats);
   session.write(options.formats);
   if (!options.quiet)
-    fmt::print("{} findings; reports in {}, the corpus in {}\n", session.report.items.size(),
+    fmt::print("{}; reports in {}, the corpus in {}\n",
+               text::count(static_cast<int64_t>(session.report.items.size()), "finding"),
                options.out, folders.corpus.string());
   return session.report.items.empty() ? nothing_found : findings;
 }

@@ -72,6 +72,15 @@ void option(std::string& page, const OptionHelp& o) {
                       o.standard.empty() ? "" : roff(fmt::format(" [{}]", o.standard)));
 }
 
+void command(std::string& page, const CommandHelp& help, const std::string& name) {
+  page += fmt::format(".SS {}\n{}\n", roff(name), roff(help.help));
+  for (const OptionHelp& each : help.options)
+    if (each.name != "--help") option(page, each);
+  if (help.options.empty())  // a program of its own
+    page += fmt::format(".PP\nSee {}.\n", roff(name + " --help"));
+  for (const CommandHelp& each : help.commands) command(page, each, name + " " + each.name);
+}
+
 std::string manual(const std::vector<CommandHelp>& commands) {
   std::string page = fmt::format(
       ".TH ATTNFUZZ 1 \"\" \"attnfuzz {}\" \"User Commands\"\n"
@@ -83,11 +92,7 @@ std::string manual(const std::vector<CommandHelp>& commands) {
       "each failure to the smallest case that fails the same way, and names its likely cause.\n"
       ".SH COMMANDS\n",
       build::version());
-  for (const CommandHelp& command : commands) {
-    page += fmt::format(".SS {}\n{}\n", roff("attnfuzz " + command.name), roff(command.help));
-    for (const OptionHelp& each : command.options)
-      if (each.name != "--help") option(page, each);
-  }
+  for (const CommandHelp& each : commands) command(page, each, "attnfuzz " + each.name);
   section(page, "EXIT STATUS", exits);
   section(page, "ENVIRONMENT", variables);
   section(page, "FILES", files);

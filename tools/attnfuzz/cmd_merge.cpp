@@ -3,6 +3,7 @@
 
 #include "reports/merge.h"
 #include "reports/store.h"
+#include "reports/text.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -36,9 +37,9 @@ int merge(const Options& options) {
   if (merged.missing > 0) spdlog::warn("{} shards of the campaign are missing", merged.missing);
   write_report(merged.report, options.out, options.formats);
   write_store(merged, options.out);
-  const size_t found = merged.report.items.size();
-  fmt::print("{} finding{} of {} runs in {}\n", found, found == 1 ? "" : "s", dirs.size(),
-             options.out);
+  fmt::print("{} of {} in {}\n",
+             text::count(static_cast<int64_t>(merged.report.items.size()), "finding"),
+             text::count(static_cast<int64_t>(dirs.size()), "run"), options.out);
   if (!options.store.empty()) {
     const bool fresh = Store(options.store).add_once(merged.run, merged.report.items);
     fmt::print("{}\n", fresh ? "added to the store" : "the store has this run already");

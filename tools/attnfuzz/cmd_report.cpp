@@ -4,6 +4,7 @@
 #include "reports/environment.h"
 #include "reports/report.h"
 #include "reports/store.h"
+#include "reports/text.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -30,7 +31,8 @@ void add_report(CLI::App& app, int& exit_code) {
     report.environment = environment_text();
     report.items = Store(store_file.string()).items();
     write_report(report, options->dir, options->formats);
-    fmt::print("{} findings written to {}\n", report.items.size(), options->dir);
+    fmt::print("{} written to {}\n",
+               text::count(static_cast<int64_t>(report.items.size()), "finding"), options->dir);
     exit_code = report.items.empty() ? nothing_found : findings;
   });
 }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "reports/text.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/campaign_run.h"
 #include "tools/attnfuzz/command.h"
@@ -29,8 +30,9 @@ int run_all(Options& options) {
   }
   session.write(flags.formats);
   if (!flags.quiet)
-    fmt::print("{} finding{}; reports in {}\n", session.report.items.size(),
-               session.report.items.size() == 1 ? "" : "s", flags.out);
+    fmt::print("{}; reports in {}\n",
+               text::count(static_cast<int64_t>(session.report.items.size()), "finding"),
+               flags.out);
   return session.report.items.empty() ? nothing_found : findings;
 }
 

@@ -16,20 +16,24 @@ OptionHelp option_help(const CLI::Option& option) {
   return help;
 }
 
-}  // namespace
-
-std::vector<CommandHelp> command_help(const CLI::App& app) {
-  const CLI::App* root = &app;
-  while (root->get_parent() != nullptr) root = root->get_parent();
+std::vector<CommandHelp> commands_below(const CLI::App& app) {
   std::vector<CommandHelp> commands;
-  for (const CLI::App* command : root->get_subcommands([](const CLI::App*) { return true; })) {
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (command->get_group().empty()) continue;
-    CommandHelp help{command->get_name(), command->get_description(), {}};
+    CommandHelp help{command->get_name(), command->get_description(), {}, commands_below(*command)};
     for (const CLI::Option* option : command->get_options())
       if (!option->get_group().empty()) help.options.push_back(option_help(*option));
     commands.push_back(std::move(help));
   }
   return commands;
+}
+
+}  // namespace
+
+std::vector<CommandHelp> command_help(const CLI::App& app) {
+  const CLI::App* root = &app;
+  while (root->get_parent() != nullptr) root = root->get_parent();
+  return commands_below(*root);
 }
 
 }  // namespace attnfuzz::cli

@@ -18,6 +18,7 @@ struct OptionHelp {
 struct CommandHelp {
   std::string name, help;
   std::vector<OptionHelp> options;
+  std::vector<CommandHelp> commands;  ///< below it: `attnfuzz corpus stats`
 };
 
 /// The commands that are not hidden, in the order of `attnfuzz --help`. `app`: any app of the tree.

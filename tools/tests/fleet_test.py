@@ -91,6 +91,9 @@ def cluster():
 def test_a_ray_cluster_that_loses_a_node(cluster, whole, tmp_path, monkeypatch):
     sys.path.insert(0, str(ROOT / "tools" / "fleet"))
     import ray_campaign
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(ray_campaign)  # as of a program that is started; nodes can't import it
 
     made, nodes = cluster
     came = []

@@ -95,7 +95,7 @@ std::string campaign_table(const Report& report) {
   std::string rows;
   for (const auto& [target, s] : report.targets)
     rows += fmt::format(
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1f} "
+        "<tr><td class=\"name\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1f} "
         "s</td><td>{:.3g}</td>"
         "</tr>\n",
         h(text::line(target)), s.cases, s.passed, s.failed, s.skipped, s.seconds, s.worst_ratio);
@@ -119,14 +119,18 @@ std::string index_table(const std::vector<Group>& all) {
     const Report::Item& item = group.shown();
     rows += fmt::format(
         "<tr><td class=\"wide\"><a "
-        "href=\"#{}\">{}</a></td><td>{}</td><td class=\"date\">{}</td><td class=\"date\">{}</td>"
-        "<td>{}</td><td class=\"wide\">{}</td></tr>\n",
+        "href=\"#{}\">{}</a></td><td data-name=\"times\">{}</td>"
+        "<td class=\"date\" data-name=\"first seen\">{}</td>"
+        "<td class=\"date\" data-name=\"last seen\">{}</td>"
+        "<td class=\"names\" data-name=\"seen on\">{}</td>"
+        "<td class=\"wide\" data-name=\"cause\">{}</td></tr>\n",
         h(item.finding.signature), h(tell(item).title), group.count(), h(day(group.first_seen())),
         h(day(group.last_seen())), h(group.versions()),
         h(text::line(item.causes.empty() ? "" : item.causes.front().words, 300)));
   }
   return "<h2>Findings</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
-         "aria-label=\"Findings\"><table><thead><tr><th>finding</th><th>times</th><th>first "
+         "aria-label=\"Findings\"><table "
+         "class=\"cards\"><thead><tr><th>finding</th><th>times</th><th>first "
          "seen</th>"
          "<th>last seen</th><th>seen on</th><th>cause</th></tr></thead><tbody>\n" +
          rows + "</tbody></table></div>\n";
