@@ -41,6 +41,7 @@ REFERENCE, FLEX, JAX, KERAS = (
 LLAMA, MISTRAL, LLAMA4, GEMMA, GPT_OSS, FACTORY, PLAIN, FUSED = (
     "transformers:llama-sdpa", "transformers:mistral-eager", "transformers:llama4-sdpa", "transformers:gemma2-eager",
     "transformers:gpt_oss-eager", "llamafactory:qwen2-sdpa", "x-transformers:attention-plain", "x-transformers:attention-flash")
+OPENVINO = ["openvino:sdpa", "openvino:sdpa-stateful"]
 ANY = {"fully_masked": "any"}
 DENSE = [[], [CAUSAL], [CAUSAL, WINDOW], [RIGHT], [LEFT], [CAUSAL, RIGHT], [KEEP], [BIAS], [BIAS, CAUSAL], [KEEP, BIAS]]
 CASES = [
@@ -69,6 +70,8 @@ CASES = [
     (GEMMA, {"softcap": 2}, [CAUSAL]), (GPT_OSS, {"sinks": True}, [CAUSAL]), (PLAIN, {"softcap": 2}, [CAUSAL]),
     *((target, {"memory_kv": 3} | more, [CAUSAL]) for target in (PLAIN, FUSED)
       for more in ({}, GQA, {"num_kv_heads": 1}, GQA | {"head_map": "interleaved"})),
+    *((target, {"layout": layout}, rules) for target in OPENVINO for layout in ("bhsd", "bshd") for rules in DENSE),
+    *((target, more, [CAUSAL]) for target in OPENVINO for more in (CROSS | {"scale": 0.3}, GQA, GQA | {"head_dim_v": 16})),
     (GROUPED, {}, []), (GROUPED, {"sinks": True}, [CAUSAL]), (GROUPED, {"dtype": "f16"} | GQA, [CAUSAL, WINDOW, BIAS]),
 ]
 CACHED = [
@@ -77,6 +80,8 @@ CACHED = [
     (LLAMA, GQA, [CAUSAL], {"kind": "dynamic"}, PLAYED),
     *((target, GQA, [CAUSAL, WINDOW], {"kind": "dynamic"}, GROWN) for target in (MISTRAL, GEMMA, GPT_OSS, FACTORY)),
     *((target, GQA, [CAUSAL], {"kind": "dynamic"}, GROWN) for target in (PLAIN, FUSED)),
+    *(("openvino:sdpa-stateful", GQA | {"layout": layout}, rules, {"kind": "dynamic"}, PLAYED) for layout in ("bhsd", "bshd")
+      for rules in ([], [CAUSAL], [CAUSAL, WINDOW])),
     *((target, {"layout": layout}, rules, {"kind": "dynamic"}, PLAYED) for layout in ("bhsd", "bshd")
       for target, rules in ((MHA, []), (MHA, [CAUSAL]), (ATTENTION, [CAUSAL]), (ATTENTION, [CAUSAL, WINDOW]),
                             (ATTENTION_25, [CAUSAL, WINDOW]), (GROUPED, [CAUSAL]), (GROUPED, [CAUSAL, WINDOW]))),
@@ -243,7 +248,7 @@ DISTRIBUTIONS = {"torch-flex": "torch", "fla": "flash-linear-attention"}
 
 
 @pytest.mark.parametrize("name", [MHA, GROUPED, ATTENTION, ATTENTION_25, MATH, FLASH, *REFERENCE, FLEX, "torch-flex:compiled", JAX,
-                                  *KERAS, LLAMA, LLAMA4, FACTORY, PLAIN, FUSED, "fla:gla"])
+                                  *KERAS, LLAMA, LLAMA4, FACTORY, PLAIN, FUSED, "fla:gla", *OPENVINO])
 def test_what_a_target_says_of_itself(target, name):
     about = worker.describe(target(name))
     assert about["name"] == name
