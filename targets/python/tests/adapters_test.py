@@ -41,7 +41,7 @@ REFERENCE, FLEX, JAX, KERAS = (
 LLAMA, MISTRAL, LLAMA4, GEMMA, GPT_OSS, FACTORY, PLAIN, FUSED = (
     "transformers:llama-sdpa", "transformers:mistral-eager", "transformers:llama4-sdpa", "transformers:gemma2-eager",
     "transformers:gpt_oss-eager", "llamafactory:qwen2-sdpa", "x-transformers:attention-plain", "x-transformers:attention-flash")
-OPENVINO = ["openvino:sdpa", "openvino:sdpa-stateful"]
+OPENVINO, ONEDNN, GGML = ["openvino:sdpa", "openvino:sdpa-stateful"], "onednn:sdpa", "ggml:flash-attn"
 ANY = {"fully_masked": "any"}
 DENSE = [[], [CAUSAL], [CAUSAL, WINDOW], [RIGHT], [LEFT], [CAUSAL, RIGHT], [KEEP], [BIAS], [BIAS, CAUSAL], [KEEP, BIAS]]
 CASES = [
@@ -70,8 +70,14 @@ CASES = [
     (GEMMA, {"softcap": 2}, [CAUSAL]), (GPT_OSS, {"sinks": True}, [CAUSAL]), (PLAIN, {"softcap": 2}, [CAUSAL]),
     *((target, {"memory_kv": 3} | more, [CAUSAL]) for target in (PLAIN, FUSED)
       for more in ({}, GQA, {"num_kv_heads": 1}, GQA | {"head_map": "interleaved"})),
-    *((target, {"layout": layout}, rules) for target in OPENVINO for layout in ("bhsd", "bshd") for rules in DENSE),
-    *((target, more, [CAUSAL]) for target in OPENVINO for more in (CROSS | {"scale": 0.3}, GQA, GQA | {"head_dim_v": 16})),
+    *((target, {"layout": layout}, rules) for target in (*OPENVINO, ONEDNN) for layout in ("bhsd", "bshd") for rules in DENSE),
+    *((target, more, [CAUSAL]) for target in (*OPENVINO, ONEDNN)
+      for more in (CROSS | {"scale": 0.3}, GQA, GQA | {"head_dim_v": 16}, GQA | {"layout": "bshd"})),
+    *((GGML, {"layout": layout}, rules) for layout in ("bhsd", "bshd") for rules in (
+        [], [CAUSAL], [CAUSAL, WINDOW], [RIGHT], [KEEP], [NOTHING], [{"rule": "alibi"}, CAUSAL])),
+    *((GGML, more, [CAUSAL]) for more in (GQA, {"softcap": 2}, {"sinks": True}, {"head_dim_v": 16, "scale": 0.3} | CROSS)),
+    *((GGML, {"dtype": "f16"}, rules) for rules in ([], [CAUSAL, BIAS])),
+    *((ONEDNN, {"num_kv_heads": 1}, rules) for rules in ([CAUSAL], [KEEP])),
     (GROUPED, {}, []), (GROUPED, {"sinks": True}, [CAUSAL]), (GROUPED, {"dtype": "f16"} | GQA, [CAUSAL, WINDOW, BIAS]),
 ]
 CACHED = [
@@ -244,11 +250,11 @@ def test_chunks_beyond_the_capacity_are_declined(target):
         list(target(GROUPED).run(case, attnfuzz_philox.inputs(case)))
 
 
-DISTRIBUTIONS = {"torch-flex": "torch", "fla": "flash-linear-attention"}
+DISTRIBUTIONS = {"torch-flex": "torch", "fla": "flash-linear-attention", "ggml": "xllamacpp"}
 
 
 @pytest.mark.parametrize("name", [MHA, GROUPED, ATTENTION, ATTENTION_25, MATH, FLASH, *REFERENCE, FLEX, "torch-flex:compiled", JAX,
-                                  *KERAS, LLAMA, LLAMA4, FACTORY, PLAIN, FUSED, "fla:gla", *OPENVINO])
+                                  *KERAS, LLAMA, LLAMA4, FACTORY, PLAIN, FUSED, "fla:gla", *OPENVINO, GGML])
 def test_what_a_target_says_of_itself(target, name):
     about = worker.describe(target(name))
     assert about["name"] == name
