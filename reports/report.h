@@ -23,6 +23,7 @@ struct Report {
   std::string environment;  ///< "Linux 6.1 x86_64, AMD EPYC, 2 cores"
   CampaignOptions options;
   std::vector<std::pair<std::string, CampaignStats>> targets;  ///< by target name
+  std::vector<std::pair<std::string, std::string>> absent;     ///< targets not run here, and why
   std::vector<Item> items;
 
   /// The finding of a target with this signature, nullptr if there is none.

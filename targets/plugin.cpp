@@ -198,12 +198,12 @@ std::unique_ptr<Target> open_plugin_entry(const std::string& name, const attnfuz
   return std::make_unique<Plugin>(name, entry);
 }
 
-std::unique_ptr<Target> open_plugin(const std::string& name) {
+std::unique_ptr<Target> open_plugin(const std::string& name, const std::string& shown) {
   const PluginName wanted(name);
   const Entries entries = load(wanted.path);
   for (const attnfuzz_target& entry : entries)
     if (wanted.target == entry.name || (wanted.target.empty() && entries.size() == 1))
-      return open_plugin_entry(name, entry);
+      return open_plugin_entry(shown.empty() ? name : shown, entry);
   throw InputError(name, "", "expected one of " + names_of_all(entries, wanted.path));
 }
 

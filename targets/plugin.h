@@ -10,8 +10,9 @@ namespace attnfuzz {
 
 /// Opens a shared library that exports attnfuzz_plugin (see attnfuzz_target.h), in this process.
 /// `name` is its path, or "path:target" where it holds several ("./libmine.so:tiled").
-/// Throws InputError for a file that is not such a plug-in.
-std::unique_ptr<Target> open_plugin(const std::string& name);
+/// The target is called `shown`, or by that name. Throws InputError for a file that is not such a
+/// plug-in.
+std::unique_ptr<Target> open_plugin(const std::string& name, const std::string& shown = {});
 
 /// One entry of a plug-in's list, under this name. The entry must stay valid.
 std::unique_ptr<Target> open_plugin_entry(const std::string& name, const attnfuzz_target& entry);

@@ -4,6 +4,7 @@
 
 #include "oracle/suggest.h"
 #include "targets/cpu/cpu.h"
+#include "targets/cuda/device.h"
 #include "targets/cuda/emulated.h"
 #include "targets/hostile/hostile.h"
 #include "targets/plugin.h"
@@ -56,6 +57,7 @@ std::unique_ptr<Target> open_target(const std::string& name) {
     if (target.name == name) return target.open();
   if (auto mutant = zoo::open_mutant(name)) return mutant;
   if (auto mutant = cuda::open_emulated_mutant(name)) return mutant;
+  if (cuda::is_cuda_name(name)) return cuda::open_device_target(name);
   if (is_hostile_name(name)) return open_hostile(name);
   if (is_plugin_name(name)) return open_plugin(name);
   if (is_python_name(name)) return open_python_target(name);

@@ -49,6 +49,9 @@ std::string write_job_summary(const Report& report) {
   for (const auto& [target, stats] : report.targets)
     out += fmt::format("| {} | {} | {} | {} | {} | {:.1f} |\n", text::markdown(text::line(target)),
                        stats.cases, stats.passed, stats.failed, stats.skipped, stats.seconds);
+  for (const auto& [target, why] : report.absent)
+    out += fmt::format("| {} | skipped: {} | - | - | - | - |\n", text::markdown(text::line(target)),
+                       text::markdown(text::line(why)));
   out += "\n";
   size_t told = 0, fresh = 0;
   for (const Report::Item& item : report.items)

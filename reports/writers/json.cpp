@@ -3,6 +3,7 @@
 
 #include "reports/item_json.h"
 #include "reports/story.h"
+#include "reports/text.h"
 #include "reports/writers/writers.h"
 
 namespace attnfuzz {
@@ -10,6 +11,7 @@ namespace attnfuzz {
 /// summary.json:
 ///   attnfuzz     format version (1)       version, environment, seed, shard [i, n], interrupted
 ///   targets[]    target, cases, passed, failed, skipped, seconds, worst_ratio, features{word: n}
+///   absent[]     target, why: asked for, but not to be run on this machine
 ///   findings[]   title, happened, expected, then all fields of item_to_json: target, version,
 ///                signature, failure, causes[{name, words}], case, shrink{history, tried, minimal},
 ///                original, first, last, count, first_seen, last_seen, repro, environment
@@ -35,6 +37,9 @@ std::string write_json(const Report& report) {
                                {"features", stats.features}});
   }
   json["interrupted"] = interrupted;
+  json["absent"] = Json::array();
+  for (const auto& [target, why] : report.absent)
+    json["absent"].push_back({{"target", target}, {"why", text::line(why)}});
   json["findings"] = Json::array();
   for (const Report::Item& item : report.items) {
     const Story story = tell(item);

@@ -39,7 +39,8 @@ std::map<std::string, CampaignStats> all_targets(const Report& report) {
 }  // namespace
 
 /// The usual form (Jenkins' and Surefire's): a test suite for each target; in it a failed test case
-/// for each finding (a skipped one if it is known), and one that passes for the campaign itself.
+/// for each finding (a skipped one if it is known), and one that passes for the campaign itself. Of
+/// a target that can't be run here a skipped one alone.
 std::string write_junit(const Report& report) {
   std::string suites;
   size_t failures = 0, tests = 0;
@@ -63,6 +64,15 @@ std::string write_junit(const Report& report) {
     failures += failed;
     tests += failed + skipped + 1;
     seconds += stats.seconds;
+  }
+  for (const auto& [target, why] : report.absent) {
+    const std::string clean_name = text::xml(text::line(target));
+    suites += fmt::format(
+        "  <testsuite name=\"{0}\" tests=\"1\" failures=\"0\" errors=\"0\" skipped=\"1\" "
+        "time=\"0.000\">\n    <testcase name=\"campaign\" classname=\"{0}\" time=\"0\">\n      "
+        "<skipped message=\"{1}\"/>\n    </testcase>\n  </testsuite>\n",
+        clean_name, text::xml(text::line(why)));
+    ++tests;
   }
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"attnfuzz\" tests=\"{}\" "

@@ -76,6 +76,9 @@ std::string write_markdown(const Report& report) {
   for (const auto& [target, stats] : report.targets)
     out += fmt::format("| {} | {} | {} | {} | {} | {:.3g} |\n", text::markdown(text::line(target)),
                        stats.cases, stats.passed, stats.failed, stats.skipped, stats.worst_ratio);
+  for (const auto& [target, why] : report.absent)
+    out += fmt::format("| {} | skipped: {} | - | - | - | - |\n", text::markdown(text::line(target)),
+                       text::markdown(text::line(why)));
   out += "\n";
   if (!report.items.empty()) out += "| finding | times | cause |\n|---|---|---|\n";
   for (const Report::Item& item : report.items)

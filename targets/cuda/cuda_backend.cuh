@@ -2,6 +2,7 @@
 #include <cuda_runtime_api.h>
 
 #include <string>
+#include <utility>
 
 #include "targets/cuda/cuda_block.cuh"
 
@@ -117,6 +118,7 @@ class CudaBackend {
     return std::string("CUDA error: ") + cudaGetErrorString(error);
   }
   std::string notes() { return {}; }
+  cudaStream_t stream() const { return stream_; }
 
  private:
   CudaBackend() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }

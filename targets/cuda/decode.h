@@ -98,6 +98,7 @@ struct DecodeShape {
     visit(keys * head_dim, sizeof(T));
     visit(keys * head_dim_v, sizeof(T));
     visit(keys, sizeof(float));
+    visit(keys, sizeof(float));
     visit(1, sizeof(int64_t));
   }
 };
@@ -142,6 +143,7 @@ class Decode {
         k(to.template shared<T>("the key tile", keys * dim)),
         v(to.template shared<T>("the value tile", keys * dim_v)),
         scores(to.template shared<float>("the scores", keys)),
+        weights(to.template shared<float>("the weights", keys)),
         order(to.template shared<int64_t>("the ticket", 1)) {
     query = block.index() / p.parts;
     part = block.index() % p.parts;
@@ -192,27 +194,32 @@ class Decode {
       s *= p.scale;
       scores.set(thread, p.softcap > 0 ? p.softcap * tanhf(s / p.softcap) : s);
     });
-    // Every thread follows the maximum and the sum for itself, and adds up its columns.
+    // The threads that are needed follow the maximum, each for itself.
     block.each_thread(Sync::block, [this, count](int thread) {
-      const float old = max[thread];
-      float top = old;
+      if (!is_needed(thread)) return;
+      float top = max[thread];
       for (int64_t n = 0; n < count; ++n) {
         const float s = scores.at(n);
         if (s > top || s != s) top = s;
       }
-      const float kept = old == top ? 1.0F : expf(old - top);
-      total[thread] *= kept;
-      for (int c = 0; c < columns; ++c) sums[c][thread] *= kept;
-      for (int64_t n = 0; n < count; ++n) {
-        const float weight = expf(scores.at(n) - top);
-        total[thread] += weight;
-        for (int c = 0; c < columns; ++c)
-          if (thread + c * threads < dim_v)
-            sums[c][thread] += weight * widen(v.at(n * dim_v + thread + c * threads));
-      }
+      kept[thread] = max[thread] == top ? 1.0F : expf(max[thread] - top);
       max[thread] = top;
+      if (thread < count) weights.set(thread, expf(scores.at(thread) - top));
+    });
+    block.each_thread(Sync::block, [this, count](int thread) {
+      if (!is_needed(thread)) return;
+      total[thread] *= kept[thread];
+      for (int64_t n = 0; n < count; ++n) total[thread] += weights.at(n);
+      for (int c = 0; c < columns; ++c) {
+        const int64_t d = thread + c * threads;
+        sums[c][thread] *= kept[thread];
+        for (int64_t n = 0; n < count && d < dim_v; ++n)
+          sums[c][thread] += weights.at(n) * widen(v.at(n * dim_v + d));
+      }
     });
   }
+  /// For a key of the tile or a column of the output.
+  ATTNFUZZ_HOST_DEVICE bool is_needed(int thread) const { return thread < keys || thread < dim_v; }
 
   ATTNFUZZ_HOST_DEVICE int64_t partial_at(int64_t of_part) const {
     return (query * p.parts + of_part) * (2 + dim_v);
@@ -239,6 +246,7 @@ class Decode {
 
   ATTNFUZZ_HOST_DEVICE void merge() {
     block.each_thread(Sync::block, [this](int thread) {
+      if (!is_needed(thread)) return;
       const float sink = p.with_sinks ? widen(p.sinks.at(h)) : none;
       float top = sink;
       for (int64_t n = 0; n < p.parts; ++n) {
@@ -272,9 +280,9 @@ class Decode {
   int64_t dim, dim_v;
   Shared<float> q;
   Shared<T> k, v;
-  Shared<float> scores;
+  Shared<float> scores, weights;
   Shared<int64_t> order;
-  typename Block::template PerThread<float> max, total, sums[columns];
+  typename Block::template PerThread<float> max, kept, total, sums[columns];
   int64_t query, part, b, h, i, g;
 };
 

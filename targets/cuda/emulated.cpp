@@ -39,6 +39,10 @@ std::span<const BuiltinTarget> emulated_targets() {
   return table;
 }
 
+bool is_emulated_name(std::string_view name) {
+  return name.starts_with("cuda-emu:") || name.starts_with("mutant:cuda-");
+}
+
 std::vector<Mutant> emulated_mutants() {
   std::vector<Mutant> all;
   for (const CudaMutant& mutant : mutants<Emulator>)

@@ -11,6 +11,7 @@
 namespace attnfuzz::cuda {
 
 std::span<const BuiltinTarget> emulated_targets();
+bool is_emulated_name(std::string_view name);
 
 struct Mutant {
   std::string_view name;    ///< "cuda-tile-not-awaited"

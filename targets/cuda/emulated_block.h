@@ -114,6 +114,13 @@ class EmulatedShared {
     note_write(accesses_[i]);
     data_[i] = x;
   }
+  /// `count` elements from i on, as the numbers that they are summed as.
+  template <class S>
+  void read(int64_t i, int64_t count, S* to) const {
+    const bool whole = i >= 0 && i + count <= count_ && turn_->warp != EmulatedTurn::nobody;
+    for (int64_t n = 0; n < count && whole; ++n) note_read(accesses_[i + n]);
+    for (int64_t n = 0; n < count; ++n) to[n] = widen(whole ? data_[i + n] : at(i + n));
+  }
 
  private:
   bool inside(int64_t i, std::string_view access) const {
@@ -223,20 +230,24 @@ class EmulatedBlock {
     std::vector<S>& right = scratch<S>(1);
     left.resize(static_cast<size_t>(tile * depth));
     right.resize(static_cast<size_t>(tile * depth));
-    for (int64_t r = 0; r < tile; ++r)
-      for (int64_t n = 0; n < depth; ++n) {
-        left[static_cast<size_t>(r * depth + n)] = widen(a.array.at(a.at(r, n)));
-        right[static_cast<size_t>(n * tile + r)] = widen(b.array.at(b.at(n, r)));
+    for (int64_t r = 0; r < tile; ++r) a.array.read(a.at(r, 0), depth, &left[index(r * depth)]);
+    if (b.transposed) {
+      std::vector<S>& column = scratch<S>(2);
+      column.resize(static_cast<size_t>(depth));
+      for (int64_t n = 0; n < tile; ++n) {
+        b.array.read(b.at(0, n), depth, column.data());
+        for (int64_t k = 0; k < depth; ++k) right[index(k * tile + n)] = column[index(k)];
       }
+    } else {
+      for (int64_t k = 0; k < depth; ++k) b.array.read(b.at(k, 0), tile, &right[index(k * tile)]);
+    }
     for (int64_t r = 0; r < tile; ++r) {
       std::array<S, tile> sums{};
-      for (int64_t n = 0; n < tile && add; ++n)
-        sums[static_cast<size_t>(n)] = c.array.at(c.at(r, n));
-      for (int64_t n = 0; n < depth; ++n)
-        for (size_t x = 0; x < tile; ++x)
-          sums[x] +=
-              left[static_cast<size_t>(r * depth + n)] * right[static_cast<size_t>(n * tile) + x];
-      for (int64_t n = 0; n < tile; ++n) c.array.set(c.at(r, n), sums[static_cast<size_t>(n)]);
+      if (add) c.array.read(c.at(r, 0), tile, sums.data());
+      for (int64_t k = 0; k < depth; ++k)
+        for (size_t n = 0; n < tile; ++n)
+          sums[n] += left[index(r * depth + k)] * right[index(k * tile) + n];
+      for (int64_t n = 0; n < tile; ++n) c.array.set(c.at(r, n), sums[index(n)]);
     }
   }
 
@@ -250,9 +261,10 @@ class EmulatedBlock {
  private:
   template <class S>
   static std::vector<S>& scratch(size_t which) {
-    thread_local std::array<std::vector<S>, 2> both;
-    return both[which];
+    thread_local std::array<std::vector<S>, 3> all;
+    return all[which];
   }
+  static size_t index(int64_t i) { return static_cast<size_t>(i); }
 
   /// A barrier of the block.
   void run_warps() {

@@ -95,12 +95,14 @@ class Flash {
     const KeyRange range = joined();
     const bool early = p.mistake == Mistake::tile_not_awaited;
     const bool late = p.mistake == Mistake::tile_overwritten;
+    const bool whole = p.mistake == Mistake::tail_not_masked;
     for (int64_t from = range.begin / keys * keys; from < range.end; from += keys) {
+      const int64_t left = padded(range.end - from), used = left < keys && !whole ? left : keys;
       load(from, early ? Sync::warp : Sync::block);
-      score();
+      score(used);
       weigh(from);
       rescale();
-      add(late ? Sync::warp : Sync::block);
+      add(used, late ? Sync::warp : Sync::block);
     }
     finish();
   }
@@ -159,10 +161,16 @@ class Flash {
     }
   }
 
-  ATTNFUZZ_HOST_DEVICE void score() {
-    constexpr int64_t across = keys / tile;
-    block.each_warp(Sync::block, [this](int warp) {
-      for (int64_t task = warp; task < rows / tile * across; task += warps) {
+  /// Tiles of the rows that stand for queries.
+  ATTNFUZZ_HOST_DEVICE int64_t row_tiles() const {
+    return (first + tile < p.q_len ? rows : tile) / tile;
+  }
+
+  /// The tile's first `used` keys.
+  ATTNFUZZ_HOST_DEVICE void score(int64_t used) {
+    block.each_warp(Sync::block, [this, used](int warp) {
+      const int64_t across = used / tile;
+      for (int64_t task = warp; task < row_tiles() * across; task += warps) {
         const int64_t r = task / across * tile, c = task % across * tile;
         block.multiply_add(Matrix<Shared<T>>{q, shape.width, r, 0},
                            Matrix<Shared<T>>{k, shape.width, 0, c, true},
@@ -225,16 +233,16 @@ class Flash {
     });
   }
 
-  ATTNFUZZ_HOST_DEVICE void add(Sync sync) {
-    block.each_warp(sync, [this](int warp) {
+  ATTNFUZZ_HOST_DEVICE void add(int64_t used, Sync sync) {
+    block.each_warp(sync, [this, used](int warp) {
       const int64_t across = shape.width_v / tile;
       const bool wider = p.mistake == Mistake::value_stride && shape.width > shape.width_v;
       const int64_t stride = wider ? shape.width : shape.width_v;
-      for (int64_t task = warp; task < rows / tile * across; task += warps) {
+      for (int64_t task = warp; task < row_tiles() * across; task += warps) {
         const int64_t r = task / across * tile, c = task % across * tile;
         block.multiply_add(Matrix<Shared<T>>{weights, keys, r, 0},
                            Matrix<Shared<T>>{v, stride, 0, c},
-                           Matrix<Shared<S>>{sums, shape.width_v, r, c}, keys, true);
+                           Matrix<Shared<S>>{sums, shape.width_v, r, c}, used, true);
       }
     });
   }

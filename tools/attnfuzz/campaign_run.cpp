@@ -96,8 +96,26 @@ std::vector<std::unique_ptr<Target>> CampaignFlags::prepare() {
   campaign.interrupt = &interrupt_flag();
   campaign.relations = relations.chosen();
   std::vector<std::unique_ptr<Target>> opened;
-  for (const std::string& name : targets) opened.push_back(open.open(name));
+  std::vector<std::string> here;
+  for (const std::string& name : targets) {
+    if (std::string why = TargetOptions::why_absent(name); !why.empty()) {
+      absent.emplace_back(name, std::move(why));
+      continue;
+    }
+    opened.push_back(open.open(name));
+    here.push_back(name);
+  }
+  targets = std::move(here);
   return opened;
+}
+
+void CampaignFlags::tell_absent(Session& session) const {
+  session.report.absent = absent;
+  if (quiet) return;
+  for (const auto& [name, why] : absent)
+    fmt::print("{}: skipped, no case was run: {}\n", name, why);
+  if (!absent.empty())
+    fmt::print("{} target{} skipped\n", absent.size(), absent.size() == 1 ? "" : "s");
 }
 
 std::vector<CorpusCase> read_corpus(const std::string& dir) {

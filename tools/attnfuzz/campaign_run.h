@@ -17,13 +17,16 @@ struct CampaignFlags {
   std::string shard = "1/1", out = "attnfuzz-out", store;
   CampaignOptions campaign;
   RelationOptions relations;
+  std::vector<std::pair<std::string, std::string>> absent;  ///< and why
   int jobs = 1;
   bool quiet = false;
 
   void add(CLI::App& app);
   /// Reads the flags' words (--shard), sets up Ctrl-C and opens the targets: tells at once which is
-  /// not there.
+  /// not there. Those that can't be run on this machine go from `targets` to `absent`.
   std::vector<std::unique_ptr<Target>> prepare();
+  /// Says which targets are absent, and notes them in the session's report.
+  void tell_absent(Session& session) const;
 };
 
 /// A case of the corpus and its file's name below the corpus's folder.

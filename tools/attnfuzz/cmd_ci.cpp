@@ -69,6 +69,7 @@ int run_job(Options& options) {
   Session session(flags.out, flags.quiet, baseline, flags.store);
   session.report.options = flags.campaign;
   run_targets(targets, flags, budget, corpus, session);
+  flags.tell_absent(session);
   session.write(flags.formats);
   show_summary(session.report);
   if (options.update_baseline)

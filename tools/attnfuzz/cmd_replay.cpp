@@ -32,7 +32,7 @@ std::vector<std::string> targets_for(const Options& options, const CaseFile& fil
   return names;
 }
 
-/// One case on one target: a verdict, or why it is outside what the target claims.
+/// One case on one target: a verdict, or why there is none.
 struct Judged {
   std::string path, target, version, outside, expected;
   Finding finding;
@@ -44,7 +44,7 @@ struct Judged {
 
 void print_text(const Judged& j) {
   if (!j.ran()) {
-    fmt::print("skip  {} on {}: outside what it claims: {}\n", j.path, j.target, j.outside);
+    fmt::print("skip  {} on {}: {}\n", j.path, j.target, j.outside);
     return;
   }
   if (!j.verdict().failed()) {
@@ -67,7 +67,7 @@ void print_expectation(const Judged& j) {
 void print_json(const Judged& j) {
   nlohmann::ordered_json json = {{"case", j.path}, {"target", j.target}, {"version", j.version}};
   if (!j.ran()) {
-    json.update({{"verdict", "skip"}, {"detail", "outside what it claims: " + j.outside}});
+    json.update({{"verdict", "skip"}, {"detail", j.outside}});
   } else {
     json["verdict"] = std::string(name(j.verdict().kind));
     json["detail"] = j.verdict().detail;
@@ -88,8 +88,9 @@ void print_json(const Judged& j) {
 
 Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
                 const std::string& name, const Options& options) {
-  Judged judged{path, name, target.info().version, target.info().capabilities.why_not(file.c),
-                "",   {}};
+  std::string outside = target.info().capabilities.why_not(file.c);
+  if (!outside.empty()) outside = "outside what it claims: " + outside;
+  Judged judged{path, name, target.info().version, std::move(outside), "", {}};
   if (const auto found = file.expect.find(name); found != file.expect.end())
     judged.expected = found->second;
   if (judged.ran())
@@ -103,7 +104,10 @@ int replay(const Options& options) {
   for (const std::string& path : options.files) {
     const CaseFile file = read_case(path);
     for (const std::string& target : targets_for(options, file, path)) {
-      const Judged result = judge_on(*options.open.open(target), file, path, target, options);
+      const std::string absent = TargetOptions::why_absent(target);
+      const Judged result = absent.empty()
+                                ? judge_on(*options.open.open(target), file, path, target, options)
+                                : Judged{path, target, "", absent, "", {}};
       (options.json ? print_json : print_text)(result);
       if (!options.json && result.ran()) print_expectation(result);
       judged += result.ran();

@@ -28,6 +28,7 @@ int run_all(Options& options) {
     run_target(*targets[k], flags.targets[k], flags, corpus, session);
     if (*flags.campaign.interrupt) break;
   }
+  flags.tell_absent(session);
   session.write(flags.formats);
   if (!flags.quiet)
     fmt::print("{}; reports in {}\n",

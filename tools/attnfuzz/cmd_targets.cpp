@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "targets/cuda/device.h"
 #include "targets/cuda/emulated.h"
 #include "targets/remote.h"
 #include "targets/target.h"
@@ -21,6 +22,8 @@ struct Row {
 std::vector<Row> rows(bool with_mutants) {
   std::vector<Row> all;
   for (const BuiltinTarget& entry : builtin_targets()) all.push_back({entry.open()->info(), ""});
+  for (TargetInfo& info : cuda::device_targets())
+    all.push_back({std::move(info), cuda::why_no_device()});
   for (PythonTarget& entry : list_python_targets())
     all.push_back({std::move(entry.info), std::move(entry.missing)});
   if (!with_mutants) return all;

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <charconv>
 
+#include "targets/cuda/device.h"
+#include "targets/cuda/emulated.h"
 #include "targets/hostile/hostile.h"
 #include "targets/plugin.h"
 #include "targets/remote.h"
+#include "targets/sanitizer.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -63,6 +66,10 @@ void TargetOptions::add(CLI::App& app) {
       ->excludes(const_cast<CLI::Option*>(isolated));
   app.add_option("--timeout", timeout, "Time that one case may take in a worker")
       ->capture_default_str();
+  app.add_option("--sanitize", sanitize,
+                 "Run plug-ins and CUDA targets under this tool of compute-sanitizer: what it "
+                 "reports is an error of the case")
+      ->check(CLI::IsMember(sanitizer_tools()));
   app.add_option("--limit", limits, "Keep a size at or under a maximum: AXIS=MAX, repeatable");
   app.add_option("--memory", memory, "Memory that a worker may take, such as 4G")
       ->transform(CLI::AsSizeValue(false))
@@ -82,10 +89,23 @@ std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) c
   worker.case_seconds = parse_duration(timeout, "--timeout");
   worker.memory_bytes = memory;
   if (is_hostile_name(name)) return open_isolated(name, worker);
-  if (is_plugin_name(name) ? !in_process : isolate && is_builtin(name))
-    return open_isolated(name, worker);
+  const bool plugin = is_plugin_name(name) || cuda::is_cuda_name(name);
+  if (!sanitize.empty()) return open_checked(name, plugin, worker);
+  if (plugin ? !in_process : isolate && is_builtin(name)) return open_isolated(name, worker);
   if (is_python_name(name)) return open_python_target(name, worker);
   return open_target(name);
+}
+
+std::unique_ptr<Target> TargetOptions::open_checked(const std::string& name, bool plugin,
+                                                    const WorkerLimits& worker) const {
+  if (plugin) return open_sanitized(name, sanitize, worker);
+  if (cuda::is_emulated_name(name)) return with_strict_checker(open_target(name), sanitize);
+  throw InputError("--sanitize " + sanitize, "",
+                   "expected a plug-in, cuda: or cuda-emu: target, found " + name);
+}
+
+std::string TargetOptions::why_absent(const std::string& name) {
+  return cuda::is_cuda_name(name) ? cuda::why_no_device() : std::string();
 }
 
 std::unique_ptr<Target> TargetOptions::open_for(const std::string& name, const Case& c,

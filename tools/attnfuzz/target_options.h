@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "targets/target.h"
+#include "targets/worker_process.h"
 
 namespace attnfuzz::cli {
 
@@ -13,6 +14,7 @@ struct TargetOptions {
   bool isolate = false, in_process = false;
   std::string timeout = "20s";
   uint64_t memory = uint64_t{4} << 30;
+  std::string sanitize;             ///< a tool of compute-sanitizer; empty: none
   std::vector<std::string> limits;  ///< "kv_len=64": no case may have more than that
 
   void add(CLI::App& app);
@@ -22,9 +24,15 @@ struct TargetOptions {
   /// The same, for one case of a file: throws InputError, too, if the target does not claim it.
   std::unique_ptr<Target> open_for(const std::string& name, const Case& c,
                                    const std::string& file) const;
+  /// Why a target that there is can't be run on this machine ("no GPU here"); empty if it can. Such
+  /// a target is skipped.
+  static std::string why_absent(const std::string& name);
 
  private:
   std::unique_ptr<Target> open_unlimited(const std::string& name) const;
+  /// With --sanitize.
+  std::unique_ptr<Target> open_checked(const std::string& name, bool plugin,
+                                       const WorkerLimits& worker) const;
 };
 
 }  // namespace attnfuzz::cli

@@ -1,0 +1,211 @@
+#include "targets/sanitizer.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "targets/remote.h"
+
+namespace attnfuzz {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A tool, and how the reports that are its own begin.
+struct Tool {
+  std::string_view name;
+  std::array<std::string_view, 3> reports;
+};
+constexpr Tool tools[] = {
+    {"memcheck", {"Invalid __global__", "Invalid __shared__", "Invalid __local__"}},
+    {"racecheck", {"Race reported", "Race reported", "Race reported"}},
+    {"initcheck", {"Uninitialized", "Uninitialized", "Uninitialized"}},
+    {"synccheck", {"Barrier error", "Barrier error", "Barrier error"}},
+};
+
+constexpr std::string_view margin = "=========", program = "compute-sanitizer";
+
+/// Lines at the margin that are no reports.
+constexpr std::string_view frame[] = {
+    "COMPUTE-SANITIZER",  "ERROR SUMMARY", "RACECHECK SUMMARY", "LEAK SUMMARY", "Program hit",
+    "Target application", "Process",       "Unable to",         "This tool is", "No attachable"};
+/// Lines below a report that tell more of it.
+constexpr std::string_view telling[] = {"at ", "Address ", "and is ", "and "};
+
+template <class Table>
+bool begins_with_one_of(std::string_view text, const Table& words) {
+  return std::any_of(std::begin(words), std::end(words),
+                     [&](std::string_view word) { return text.starts_with(word); });
+}
+
+/// Without hexadecimal numbers and the brackets that count hazards.
+std::string steady(std::string_view text) {
+  std::string out;
+  for (size_t k = 0; k < text.size(); ++k) {
+    const std::string_view rest = text.substr(k);
+    if (rest.starts_with(" [") && rest.ends_with("hazards]")) break;
+    if (!rest.starts_with("0x")) {
+      out += text[k];
+      continue;
+    }
+    out += '#';
+    for (k += 2; k < text.size() && std::isxdigit(static_cast<unsigned char>(text[k])) != 0; ++k) {
+    }
+    --k;
+  }
+  return out;
+}
+
+std::string on_path(std::string_view name) {
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path != nullptr ? path : "");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const fs::path file = fs::path(folder) / name;
+    if (access(file.c_str(), X_OK) == 0) return file.string();
+  }
+  return {};
+}
+
+/// A file of its own for the log, gone at the end.
+class Log {
+ public:
+  Log() : path_((fs::temp_directory_path() / "attnfuzz-sanitizer-XXXXXX").string()) {
+    const int file = mkstemp(path_.data());
+    if (file < 0) throw InputError(path_, "", "expected a file that can be made");
+    close(file);
+  }
+  ~Log() { unlink(path_.c_str()); }
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  const std::string& path() const { return path_; }
+  /// What came since the last call.
+  std::string more() {
+    std::ifstream file(path_);
+    file.seekg(read_);
+    std::ostringstream text;
+    text << file.rdbuf();
+    read_ += static_cast<std::streamoff>(text.str().size());
+    return text.str();
+  }
+
+ private:
+  std::string path_;
+  std::streamoff read_ = 0;
+};
+
+void add_reports(Outcome& outcome, const std::vector<std::string>& reports) {
+  if (reports.empty()) return;
+  if (outcome.status == Status::ok) outcome.text.clear();
+  if (!outcome.text.empty()) outcome.text += "\n";
+  outcome.text += fmt::format("{}", fmt::join(reports, "\n"));
+  if (outcome.status == Status::ok) outcome.status = Status::error;
+}
+
+class Sanitized : public Target {
+ public:
+  Sanitized(const std::string& name, const std::string& tool, const std::string& sanitizer,
+            const WorkerLimits& limits) {
+    const WorkerCommand command{
+        {sanitizer, "--tool", tool, "--log-file", log_.path(), "--target-processes", "all",
+         fs::read_symlink("/proc/self/exe").string(), "worker", name},
+        {}};
+    target_ = open_remote(name, command, limits);
+  }
+  const TargetInfo& info() const override { return target_->info(); }
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    Outcome outcome = target_->run(c, inputs);
+    add_reports(outcome, sanitizer_reports(log_.more()));
+    return outcome;
+  }
+
+ private:
+  Log log_;
+  std::unique_ptr<Target> target_;
+};
+
+class Strict : public Target {
+ public:
+  Strict(std::unique_ptr<Target> target, const Tool& tool)
+      : target_(std::move(target)), tool_(tool) {}
+  const TargetInfo& info() const override { return target_->info(); }
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    Outcome outcome = target_->run(c, inputs);
+    if (outcome.status != Status::ok) return outcome;
+    std::istringstream lines(outcome.text);
+    std::vector<std::string> reports;
+    for (std::string line; std::getline(lines, line);)
+      if (begins_with_one_of(line, tool_.reports)) reports.push_back(line);
+    add_reports(outcome, reports);
+    return outcome;
+  }
+
+ private:
+  std::unique_ptr<Target> target_;
+  const Tool& tool_;
+};
+
+}  // namespace
+
+std::vector<std::string> sanitizer_tools() {
+  std::vector<std::string> names;
+  for (const Tool& tool : tools) names.emplace_back(tool.name);
+  return names;
+}
+
+std::vector<std::string> sanitizer_reports(std::string_view log) {
+  std::vector<std::string> reports;
+  bool inside = false;
+  std::istringstream lines{std::string(log)};
+  for (std::string all; std::getline(lines, all);) {
+    std::string_view line = all;
+    if (!line.starts_with(margin)) continue;
+    line.remove_prefix(margin.size());
+    const size_t text = line.find_first_not_of(' ');
+    if (text == std::string_view::npos) {  // an empty line ends a report
+      inside = false;
+      continue;
+    }
+    const bool head = text <= 1;
+    line.remove_prefix(text);
+    for (const std::string_view kind : {"Error: ", "Warning: "})
+      if (head && line.starts_with(kind)) line.remove_prefix(kind.size());
+    if (head) {
+      inside = !begins_with_one_of(line, frame);
+      if (inside) reports.push_back(steady(line));
+    } else if (inside && begins_with_one_of(line, telling)) {
+      reports.back() += " " + steady(line);
+    }
+  }
+  std::vector<std::string> once;
+  for (std::string& report : reports)
+    if (std::find(once.begin(), once.end(), report) == once.end())
+      once.push_back(std::move(report));
+  return once;
+}
+
+std::unique_ptr<Target> open_sanitized(const std::string& name, const std::string& tool,
+                                       const WorkerLimits& limits) {
+  const std::string sanitizer = on_path(program);
+  if (sanitizer.empty())
+    throw InputError(
+        "--sanitize " + tool, "",
+        fmt::format("expected {} on PATH, found none: it comes with the CUDA toolkit", program));
+  return std::make_unique<Sanitized>(name, tool, sanitizer, limits);
+}
+
+std::unique_ptr<Target> with_strict_checker(std::unique_ptr<Target> target,
+                                            const std::string& tool) {
+  const Tool* found = std::find_if(std::begin(tools), std::end(tools),
+                                   [&](const Tool& t) { return t.name == tool; });
+  return std::make_unique<Strict>(std::move(target), *found);
+}
+
+}  // namespace attnfuzz

@@ -1,0 +1,117 @@
+"""The CUDA targets where there is no GPU: told, skipped with a count, and never counted as passed; and their
+emulation, which needs none."""
+import json
+import os
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from program import BUILD, attnfuzz, summary
+
+PLUGIN = BUILD / "plugins" / "attnfuzz_cuda.so"
+FLASH = "cuda:flash"
+
+
+def target_rows():
+    return {row["name"]: row for row in json.loads(attnfuzz("targets", "--json", expect=0).stdout)}
+
+
+ROWS = target_rows()
+absent = pytest.mark.skipif(ROWS[FLASH]["available"], reason="there is a GPU")
+
+
+def test_each_device_target_has_an_emulated_one():
+    devices = {name.split(":")[1] for name in ROWS if name.startswith("cuda:")}
+    assert devices == {name.split(":")[1] for name in ROWS if name.startswith("cuda-emu:")} >= {"flash", "paged-decode"}
+    assert all(ROWS["cuda-emu:" + name]["available"] for name in devices)
+
+
+@absent
+def test_targets_says_why():
+    reason = "no GPU here" if PLUGIN.exists() else "not built"
+    assert reason in ROWS[FLASH]["missing"]
+    line = next(line for line in attnfuzz("targets").stdout.splitlines() if line.startswith(FLASH + " "))
+    assert "not available: " in line and reason in line
+
+
+@absent
+def test_a_run_skips_them_with_a_count(tmp_path):
+    done = attnfuzz("run", "-t", FLASH, "-t", "cuda-emu:flash", "-t", "cuda:paged-decode", "--cases", 20,
+                    "--no-corpus", "-o", tmp_path, expect=0)
+    assert f"{FLASH}: skipped, no case was run: " in done.stdout
+    assert "2 targets skipped" in done.stdout
+    written = summary(tmp_path)
+    assert [each["target"] for each in written["absent"]] == [FLASH, "cuda:paged-decode"]
+    assert [each["target"] for each in written["targets"]] == ["cuda-emu:flash"]
+    suites = {suite.get("name"): suite for suite in ElementTree.parse(tmp_path / "junit.xml").getroot()}
+    assert suites[FLASH].get("skipped") == "1" and suites[FLASH].find("testcase/skipped") is not None
+    assert suites["cuda-emu:flash"].get("skipped") == "0"
+
+
+@absent
+def test_a_replay_skips_them(tmp_path):
+    attnfuzz("run", "-t", "mutant:cuda-offset-32", "--cases", 50, "--stop-after", 1, "--no-corpus", "-o", tmp_path,
+             expect=1)
+    case = next(tmp_path.glob("findings/*/case.json"))
+    done = attnfuzz("replay", case, "-t", FLASH, "-t", "cuda-emu:flash", expect=0)
+    assert f"skip  {case} on {FLASH}: " in done.stdout
+    assert "1 judged, 0 failed" in done.stdout
+
+
+@absent
+def test_the_worker_says_so_too():
+    done = subprocess.run([BUILD / "attnfuzz", "worker", FLASH], stdin=subprocess.DEVNULL, capture_output=True,
+                          pass_fds=(3, 4), timeout=60, preexec_fn=lambda: [os.dup2(1, fd) for fd in (3, 4)])
+    assert done.returncode == 2
+    assert b'"missing"' in done.stdout
+
+
+def test_a_file_that_is_no_plugin_is_named(tmp_path):
+    other = tmp_path / "other.so"
+    other.write_text("text")
+    done = attnfuzz("targets", expect=0, ATTNFUZZ_CUDA_PLUGIN=str(other))
+    assert "the CUDA plug-in does not load" in done.stdout
+
+
+def test_a_race_that_does_no_harm_is_found_by_the_emulators_checker(tmp_path):
+    race = ["run", "-t", "mutant:cuda-tile-not-awaited", "--limit", "kv_len=1", "--cases", 20, "--seed", 1,
+            "--no-corpus", "-o", tmp_path]
+    done = attnfuzz(*race, "--sanitize", "racecheck", expect=1)
+    assert "Race reported between" in done.stdout and "__syncthreads() is missing" in done.stdout
+    attnfuzz(*race, "--sanitize", "initcheck", "--limit", "head_dim=1", "--limit", "head_dim_v=1", expect=0)
+
+
+def test_the_right_kernels_have_no_race(tmp_path):
+    for tool in ("memcheck", "racecheck", "initcheck"):
+        attnfuzz("run", "-t", "cuda-emu:flash", "-t", "cuda-emu:paged-decode", "--cases", 100, "--no-corpus",
+                 "--sanitize", tool, "-o", tmp_path, expect=0)
+
+
+FAKE = """#!/bin/sh
+# compute-sanitizer, as far as a test needs it: says one thing in its log, then runs the program.
+while [ "$1" != --log-file ]; do shift; done
+printf '========= COMPUTE-SANITIZER\\n========= Invalid __shared__ read of size 4 bytes\\n' > "$2"
+printf '=========     at kernel+0x10\\n=========     Address 0x400 is out of bounds\\n=========\\n' >> "$2"
+shift 4
+exec "$@"
+"""
+
+
+def test_what_compute_sanitizer_says_is_part_of_the_finding(tmp_path):
+    fake = tmp_path / "compute-sanitizer"
+    fake.write_text(FAKE)
+    fake.chmod(0o755)
+    run = ["run", "-t", BUILD / "plugins" / "my_attention.so", "--cases", 20, "--no-corpus", "--max-shrink-tries", 0,
+           "-o", tmp_path / "out", "--sanitize", "memcheck"]
+    done = attnfuzz(*run, expect=1, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert "Invalid __shared__ read of size 4 bytes at kernel+# Address # is out of bounds" in done.stdout
+    assert "reads beyond an array in shared memory" in done.stdout
+    assert summary(tmp_path / "out")["targets"][0]["failed"] == 1
+
+    done = attnfuzz(*run, expect=2, PATH="/nowhere")
+    assert "expected compute-sanitizer on PATH, found none: it comes with the CUDA toolkit" in done.stderr
+
+
+def test_sanitize_is_for_what_it_can_look_into(tmp_path):
+    done = attnfuzz("run", "-t", "cpu:naive", "--sanitize", "memcheck", "-o", tmp_path, expect=2)
+    assert "expected a plug-in, cuda: or cuda-emu: target, found cpu:naive" in done.stderr
