@@ -36,6 +36,8 @@ class Merger {
     Report& report = merged_.report;
     report.environment = environment_text();
     report.targets.assign(targets_.begin(), targets_.end());
+    for (const auto& each : absent_)  // on all machines
+      if (!targets_.contains(each.first)) report.absent.push_back(each);
     report.options.shard = 0;
     merged_.missing = merged_.report.options.shards - shards_.size();
     report.options.shards = 1;
@@ -65,6 +67,7 @@ class Merger {
                        fmt::format("expected each shard once; {} is shard {} too", known->second,
                                    summary.options.shard + 1));
     for (const auto& [target, stats] : summary.targets) targets_[target] += stats;
+    for (const auto& [target, why] : summary.absent) absent_.emplace(target, why);
   }
 
   /// In the order in which one process would have met them: the corpus, then case by case.
@@ -94,6 +97,7 @@ class Merger {
   Merged merged_;
   std::vector<Report::Item> items_;
   std::map<std::string, CampaignStats> targets_;
+  std::map<std::string, std::string> absent_;
   std::map<uint64_t, std::string> shards_;  ///< the folder of each
 };
 

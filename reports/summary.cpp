@@ -41,6 +41,10 @@ Summary parse_summary(std::string_view text, const std::string& where) try {
     stats.interrupted = json.at("interrupted").get<bool>();
     summary.targets.emplace_back(each.at("target").get<std::string>(), std::move(stats));
   }
+  if (json.contains("absent"))
+    for (const nlohmann::json& each : json.at("absent"))
+      summary.absent.emplace_back(each.at("target").get<std::string>(),
+                                  each.at("why").get<std::string>());
   return summary;
 } catch (const nlohmann::json::exception& error) {
   throw InputError(where, "",

@@ -13,6 +13,7 @@ struct Summary {
   std::string version;
   CampaignOptions options;  ///< seed, shard and shards alone
   std::vector<std::pair<std::string, CampaignStats>> targets;
+  std::vector<std::pair<std::string, std::string>> absent;  ///< as in Report
 };
 
 /// Throws InputError for a text that is no summary.json.

@@ -1,8 +1,8 @@
 #pragma once
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -18,8 +18,8 @@ class EmulatedBackend {
   static constexpr int64_t pitch = int64_t{1} << 30;
 
   // Allocation and copies, as a Buffer needs them.
-  void* allocate(size_t bytes) { return std::malloc(bytes); }
-  void release(void* memory) { std::free(memory); }
+  void* allocate(size_t bytes) { return ::operator new(bytes); }
+  void release(void* memory) { ::operator delete(memory); }
   void fill(void* memory, unsigned char byte, size_t bytes) { std::memset(memory, byte, bytes); }
   void copy(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
   void copy_in(void* device, const void* host, size_t bytes) { copy(device, host, bytes); }

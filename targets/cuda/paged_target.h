@@ -73,6 +73,8 @@ class PagedCacheOf final : public PagedCache<Backend> {
 
   attnfuzz_status add(const attnfuzz_call& call) {
     Work<Backend> work(backend_, call);
+    work.watch(k_);
+    work.watch(v_);
     const Placed placed = place(work, call);
     for (size_t b = 0; b < lengths_.size(); ++b) {
       if (lengths_[b] + placed.count[b] > capacity_)

@@ -106,6 +106,9 @@ class Work {
     return rules;
   }
 
+  /// Device memory that outlives the call, to be looked at for damage too. It must outlive this.
+  void watch(const Buffer<Backend>& buffer) { watched_.push_back(&buffer); }
+
   int64_t integer(const char* name) const { return call_.integer(&call_, name, 0); }
   std::string_view word(const char* name, const char* otherwise) const {
     return call_.word(&call_, name, otherwise);
@@ -123,6 +126,8 @@ class Work {
     std::string error = backend_.error(sticky);
     for (const Buffer<Backend>& buffer : buffers_)
       if (error.empty()) error = buffer.damage();
+    for (const Buffer<Backend>* buffer : watched_)
+      if (error.empty()) error = buffer->damage();
     const std::string notes = backend_.notes();
     if (!error.empty()) {
       if (!notes.empty()) error += "\n" + notes;
@@ -149,6 +154,7 @@ class Work {
   Backend& backend_;
   const attnfuzz_call& call_;
   std::deque<Buffer<Backend>> buffers_;
+  std::vector<const Buffer<Backend>*> watched_;
   struct Pair {
     Buffer<Backend>* buffer;
     const DLTensor* tensor;

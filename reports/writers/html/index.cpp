@@ -99,6 +99,9 @@ std::string campaign_table(const Report& report) {
         "s</td><td>{:.3g}</td>"
         "</tr>\n",
         h(text::line(target)), s.cases, s.passed, s.failed, s.skipped, s.seconds, s.worst_ratio);
+  for (const auto& [target, why] : report.absent)
+    rows += fmt::format("<tr><td>{}</td><td colspan=\"6\">skipped: {}</td></tr>\n",
+                        h(text::line(target)), h(text::line(why)));
   if (rows.empty()) return "";
   return "<h2>Targets</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
          "aria-label=\"Targets\"><table><thead><tr><th>target</th><th>cases</th><th>passed</th>"
