@@ -51,7 +51,7 @@ TEST(Capabilities, ReadsAndWrites) {
 TEST(Capabilities, PrecisionFillsWhatIsNotSaid) {
   const Capabilities c = read();
   EXPECT_EQ(c.precision_of(DType::bf16),
-            (Precision{DType::f32, DType::bf16, 16, DType::bf16, false}));
+            (Precision{DType::f32, DType::bf16, 16, DType::bf16, false, 0, {}, true}));
   EXPECT_EQ(c.precision_of(DType::f32).accumulate, DType::f32);
   EXPECT_EQ(c.precision_of(DType::f64).accumulate, DType::f64);
   EXPECT_EQ(c.precision_of(DType::f64).p, DType::f64);
