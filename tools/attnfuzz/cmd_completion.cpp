@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "reports/report.h"
+#include "targets/sanitizer.h"
 #include "targets/target.h"
 #include "tools/attnfuzz/command_help.h"
 
@@ -36,8 +37,11 @@ std::vector<std::string> limits() {
 
 std::vector<std::string> shell_names();
 
-constexpr Values values[] = {
-    {"--target", target_names}, {"--format", formats}, {"--limit", limits}, {"shell", shell_names}};
+constexpr Values values[] = {{"--target", target_names},
+                             {"--format", formats},
+                             {"--limit", limits},
+                             {"--sanitize", sanitizer_tools},
+                             {"shell", shell_names}};
 
 std::vector<std::string> words_for(const OptionHelp& option) {
   for (const Values& each : values)
