@@ -38,5 +38,19 @@ TEST(ReplayRepro, HandsTheCaseToAttnfuzz) {
   std::filesystem::remove_all(dir);
 }
 
+TEST(ReplayRepro, TellsWhyAPackageHasNoProgramOfItsOwn) {
+  Case c = samples::small_case();
+  c.problem.kind = ProblemKind::gated_delta;
+  TargetInfo target;
+  target.name = "transformers:qwen3_next";
+  const Repro repro = make_repro(c, target);
+  EXPECT_EQ(repro.file_name, "repro.sh");
+  EXPECT_NE(repro.text.find("is written for gated_delta attention: this one needs attnfuzz"),
+            repro.text.npos)
+      << repro.text;
+  target.name = "specimen:x";
+  EXPECT_EQ(make_repro(c, target).text.find("No program"), repro.text.npos);
+}
+
 }  // namespace
 }  // namespace attnfuzz

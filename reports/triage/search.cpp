@@ -58,6 +58,42 @@ bool is_small(const Case& c) {
          kMostElements;
 }
 
+/// Whether each number of the reading that has an axis has it here too. `names`: those of each
+/// number of `text`.
+bool has_axes(const Reading& reading, std::string_view text,
+              const std::vector<std::vector<std::string>>& names) {
+  const std::string whole = text_template(text);
+  const std::string before = whole.substr(0, whole.find(text_template(reading.core)));
+  size_t at = 0;  // of the reading's first number among the text's
+  for (size_t from = before.find("{}"); from != before.npos; from = before.find("{}", from + 2))
+    ++at;
+  for (const TextNumber& number : numbers_in(reading.core)) {
+    if (number.role != TextNumber::Role::size) continue;
+    const size_t k = at++;
+    for (const NumberAxis& read : reading.numbers) {
+      if (read.offset != number.offset || read.capture.empty() || read.axis.empty() ||
+          !read.of.empty())
+        continue;
+      if (k >= names.size() ||
+          std::find(names[k].begin(), names[k].end(), read.axis) == names[k].end())
+        return false;
+    }
+  }
+  return true;
+}
+
+bool has_axes(const Reading& reading, const Case& c, const std::string& text) {
+  std::vector<std::vector<std::string>> names;
+  for (NamedNumber& number : name_numbers(text, c)) names.push_back(std::move(number.names));
+  return has_axes(reading, text, names);
+}
+
+bool has_axes(const Reading& reading, const Finding& finding) {
+  std::vector<std::vector<std::string>> names;
+  for (const NumberReading& number : finding.learned.numbers) names.push_back(number.names);
+  return has_axes(reading, finding.last.outcome.text, names);
+}
+
 /// The shrunk case with the numbers of the reader's text in it, if it then says just that text.
 std::optional<Case> with_numbers(Target& target, const Reading& reading, const Finding& finding) {
   const std::vector<int64_t> wanted = sizes_of(reading.core);
@@ -100,36 +136,36 @@ Search search(Target& target, const Reading& reading, const SearchOptions& optio
   Search result;
   result.target = target.info().name;
   result.version = target.info().version;
-  const auto fails_so = [&](const Case& c) {
+  /// Takes the case if it raises the text and none has yet, or none with the axes that were read.
+  const auto take = [&](const Case& c, const std::string& why, uint64_t seed, uint64_t index) {
     Examination examination = examine(target, c);
-    if (!examination.verdict.failed()) return false;
+    if (!examination.verdict.failed()) return;
     if (!same_complaint(reading, examination.outcome.text)) {
       ++result.other_failures;
-      return false;
+      return;
     }
+    result.same_axes = has_axes(reading, c, examination.outcome.text);
+    if (result.finding && !result.same_axes) return;
     result.finding = start_finding(target, c, std::move(examination));
-    return true;
+    result.finding->seed = seed;
+    result.finding->index = index;
+    result.why = why;
   };
   for (const Proposal& proposal : propose(reading, target.info().capabilities)) {
     if (is_interrupted(options)) return result;
     ++result.proposals;
-    if (!fails_so(proposal.c)) continue;
-    result.why = proposal.why;
-    break;
+    take(proposal.c, proposal.why, 0, 0);
+    if (result.same_axes) break;
   }
-  if (!result.finding && options.cases > 0) {
-    const Generator generator(target.info().capabilities);
-    for (uint64_t index = 0; index < options.cases && !is_interrupted(options); ++index) {
-      ++result.generated;
-      if (fails_so(generator(*seeded_draw(options.seed, index)))) {
-        result.finding->seed = options.seed;
-        result.finding->index = index;
-        break;
-      }
-    }
+  const Generator generator(target.info().capabilities);
+  for (uint64_t index = 0; index < options.cases && !result.same_axes; ++index) {
+    if (is_interrupted(options)) break;
+    ++result.generated;
+    take(generator(*seeded_draw(options.seed, index)), "", options.seed, index);
   }
   if (result.finding) {
-    shrink_finding(target, *result.finding, options.max_shrink_tries);
+    shrink_finding(target, *result.finding, options.max_shrink_tries, stop_at(options.interrupt));
+    result.same_axes = has_axes(reading, *result.finding);
     result.same_numbers = with_numbers(target, reading, *result.finding);
   }
   return result;

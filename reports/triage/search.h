@@ -28,6 +28,7 @@ struct Search {
   uint64_t other_failures = 0;            ///< cases that failed in another way
   std::string why;                        ///< of the proposal that failed; empty: a generated case
   std::optional<Finding> finding;         ///< the same complaint, shrunk
+  bool same_axes = false;                 ///< its numbers can stand for the axes that were read
   std::optional<Case> same_numbers;       ///< gives the text with the reader's own numbers
 };
 
@@ -38,7 +39,8 @@ struct SearchOptions {
   const std::atomic<bool>* interrupt = nullptr;
 };
 
-/// Runs the proposals, then generated cases, until one raises what the text says, and shrinks it.
+/// Runs the proposals, then generated cases, until one raises what the text says with numbers of
+/// the axes that were read (or else takes the first that raises it with others), and shrinks it.
 Search search(Target& target, const Reading& reading, const SearchOptions& options);
 
 /// Whether an outcome's text makes the reading's complaint, numbers apart.

@@ -139,6 +139,7 @@ TEST(Search, FindsTheDocumentedErrors) {
     ASSERT_TRUE(found.finding) << search_text(found);
     EXPECT_TRUE(same_complaint(reading, found.finding->last.outcome.text));
     if (*each.shapes == '\0') continue;
+    EXPECT_TRUE(found.same_axes) << search_text(found);
     ASSERT_TRUE(found.same_numbers) << one_line(found.finding->shrunk.c);
     EXPECT_NE(examine(*target, *found.same_numbers).outcome.text.find(reading.core),
               std::string::npos);

@@ -37,6 +37,7 @@ Json search_json(const Search& search) {
             {"found", search.finding.has_value()}};
   if (!search.finding) return json;
   const Finding& f = *search.finding;
+  json["same_axes"] = search.same_axes;
   json["signature"] = f.signature;
   json["case"] = Json::parse(write_case(f.shrunk.c));
   json["text"] = annotate(text::clean(f.last.outcome.text), f.shrunk.c, &f.learned);
@@ -81,8 +82,9 @@ std::string search_text(const Search& search) {
     return out + "\n";
   }
   const Finding& f = *search.finding;
-  out += search.why.empty() ? ", the last gave this text\n"
-                            : fmt::format(", the last ({}) gave this text\n", search.why);
+  out += search.why.empty() ? ", a generated one gave this text"
+                            : fmt::format(", one ({}) gave this text", search.why);
+  out += search.same_axes ? "\n" : ", but with numbers of other axes\n";
   out += fmt::format(
       "smallest   {}\nits text   {}\n", one_line(f.shrunk.c),
       text::line(annotate(text::clean(f.last.outcome.text), f.shrunk.c, &f.learned), 1000));

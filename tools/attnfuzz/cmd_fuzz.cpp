@@ -39,7 +39,7 @@ std::string fuzzer_program() {
   if (const char* program = std::getenv("ATTNFUZZ_FUZZER")) return program;
   for (const std::string& dir : {build::binary_dir(), attnfuzz_home() + "/build/fuzz"})
     if (fs::exists(dir + name)) return dir + name;
-  throw InputError("attnfuzz fuzz", "",
+  throw InputError("fuzz", "",
                    "expected the harness; build it with clang: cmake --preset fuzz && cmake "
                    "--build build/fuzz --target attnfuzz_target_fuzzer (or name it in "
                    "ATTNFUZZ_FUZZER)");

@@ -58,6 +58,9 @@ std::string failure_message(const CLI::App* app, const CLI::Error& error) {
   std::vector<std::string> known, unknown = at->remaining();
   if (at == app)
     for (const CommandHelp& command : command_help(*app)) known.push_back(command.name);
+  else
+    for (const CLI::App* below : at->get_subcommands([](const CLI::App*) { return true; }))
+      known.push_back(below->get_name());
   for (const CLI::Option* option : at->get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   std::string text = error.what();

@@ -40,13 +40,13 @@ void apply_limit(Capabilities& capabilities, const std::string& limit) {
   const size_t equals = limit.find('=');
   const std::string axis = limit.substr(0, equals);
   const auto names = size_names();
-  if (std::find(names.begin(), names.end(), axis) == names.end())
+  if (equals == std::string::npos || std::find(names.begin(), names.end(), axis) == names.end())
     throw InputError(
         "--limit " + limit, "",
         "expected AXIS=MAX, where AXIS is one of " + fmt::format("{}", fmt::join(names, ", ")));
   int64_t max = -1;
   const char* end = limit.data() + limit.size();
-  const char* begin = equals == std::string::npos ? end : limit.data() + equals + 1;
+  const char* begin = limit.data() + equals + 1;
   const auto [rest, error] = std::from_chars(begin, end, max);
   const auto range = capabilities.sizes.find(axis);
   const int64_t least = range == capabilities.sizes.end() ? 0 : range->second.min;

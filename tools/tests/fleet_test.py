@@ -47,6 +47,49 @@ def test_a_slurm_array_with_a_task_that_is_killed(whole, tmp_path):
     expect_the_whole(tmp_path / "merged", whole)
 
 
+SBATCH = """#!/usr/bin/env bash
+# What sbatch does with the words that slurm_campaign.sh's head uses, one task after the other.
+while [ $# -gt 0 ]; do
+  case $1 in
+    --parsable) ;;
+    --array=*) range=${1#--array=} ;;
+    --dependency=afterok:7) ;;
+    --wrap) exec bash -c "$2" ;;
+    -*) echo "sbatch: unrecognized option '$1'" >&2; exit 1 ;;
+    *) break ;;
+  esac
+  shift
+done
+cp "$1" "$SPOOL/slurm_script"  # Slurm runs a copy
+shift
+for k in $(seq "${range%-*}" "${range#*-}"); do
+  SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_MAX=${range#*-} SLURM_ARRAY_TASK_COUNT=${range#*-} \\
+    bash "$SPOOL/slurm_script" "$@" > /dev/null || exit
+done
+echo 7
+"""
+
+
+def test_the_words_of_the_slurm_scripts_head(whole, tmp_path):
+    script = ROOT / "tools" / "fleet" / "slurm_campaign.sh"
+    lines = [line[4:] for line in script.read_text().splitlines() if line.startswith("#   ")]
+    assert len(lines) == 3
+    words = "\n".join(["set -eo pipefail", *lines])
+    for documented, here in (("/shared/attnfuzz/build/release/attnfuzz", str(PROGRAM)), ("/shared/campaign", str(tmp_path)),
+                             ("--array=1-64", f"--array=1-{SHARDS}"),
+                             ("-t ./my_attention.so --cases 1000000", " ".join(WORDS))):
+        assert documented in words
+        words = words.replace(documented, here)
+    fake = tmp_path / "bin" / "sbatch"
+    fake.parent.mkdir()
+    fake.write_text(SBATCH)
+    fake.chmod(0o755)
+    done = subprocess.run(["bash", "-c", words], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}", "SPOOL": str(tmp_path / "bin")})
+    assert done.returncode == 1, done.stderr  # the merge's: findings
+    expect_the_whole(tmp_path / "merged", whole)
+
+
 def test_a_slurm_task_that_fails_leaves_no_shard(tmp_path):
     environment = {**os.environ, "OUT": str(tmp_path / "bad"), "ATTNFUZZ": str(PROGRAM),
                    "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "1"}
