@@ -10,14 +10,15 @@ cd "$(dirname "$0")/.."
 packages=(g++ cmake ninja-build git libeigen3-dev librapidcheck-dev libcli11-dev libfmt-dev libspdlog-dev
           nlohmann-json3-dev libsqlite3-dev libpq-dev libdlpack-dev libgtest-dev)
 requirements=(targets/python/requirements.txt)
-optional=()  # their tests are skipped where they cannot be had
+optional=() optional_packages=()  # their tests are skipped where they cannot be had
 torch=0
 for option in "$@"; do
   case "$option" in
     --test)
       packages+=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev postgresql)
       requirements+=(targets/python/requirements-test.txt)
-      optional+=(tools/fleet/requirements.txt) ;;
+      optional+=(tools/fleet/requirements.txt tools/requirements-html.txt)
+      optional_packages+=(chromium zsh) ;;
     --torch) torch=1 ;;
     *) echo "tools/install.sh: expected --test or --torch, found $option" >&2; exit 2 ;;
   esac
@@ -25,19 +26,25 @@ done
 command -v python3 > /dev/null && python3 -c 'import venv, ensurepip' 2> /dev/null ||
   packages+=(python3 python3-venv python3-dev)
 
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+installed() {
+  dpkg-query -W -f '${db:Status-Status}\n' "$1" 2> /dev/null | grep -qx installed
+}
+install_packages() {
+  echo "Installing from Debian: $*"
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@" > /dev/null
+}
 missing=()
 for package in "${packages[@]}"; do
-  dpkg-query -W -f '${db:Status-Status}\n' "$package" 2> /dev/null | grep -qx installed ||
-    missing+=("$package")
+  installed "$package" || missing+=("$package")
 done
-if ((${#missing[@]})); then
-  as_root=()
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
-  echo "Installing from Debian: ${missing[*]}"
-  "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
-    "${missing[@]}" > /dev/null
-fi
+((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+for package in "${optional_packages[@]}"; do
+  installed "$package" || install_packages "$package" ||
+    echo "tools/install.sh: $package cannot be installed; its tests will be skipped" >&2
+done
 
 [ -x .venv/bin/python ] || python3 -m venv .venv
 for file in "${requirements[@]}"; do

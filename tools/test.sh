@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests: format, then the release build and the one with AddressSanitizer and UBSan, each with
-# its test totals. PyTorch's tests join where its CPU build can be had (or with ATTNFUZZ_TORCH=1), and
-# so does the short table of documented bugs in released packages.
+# its test totals, and a short run of the case reader's fuzzer. PyTorch's tests join where its CPU build
+# can be had (or with ATTNFUZZ_TORCH=1), and so does the short table of documented bugs in released packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,9 @@ fi
 
 echo "== Format"
 tools/lint.sh
+echo "== Building: the fuzzer of the case reader (clang), for tools.fuzz; tools/fuzz.sh builds and runs all"
+cmake --preset fuzz -DATTNFUZZ_TESTS=OFF > /dev/null
+cmake --build --preset fuzz --target attnfuzz_case_fuzzer
 for preset in asan release; do
   echo "== Building: $preset"
   cmake --preset "$preset" > /dev/null

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What PyTorch's OpInfo tries of scaled_dot_product_attention (needs torch): prints a line of docs/comparison.md."""
+"""What PyTorch's OpInfo tries of scaled_dot_product_attention (needs torch and expecttest): prints a line of docs/comparison.md."""
 import torch
 from torch.testing._internal.common_methods_invocations import op_db
 

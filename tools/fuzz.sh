@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# The libFuzzer harnesses, for a nightly job: builds them (preset fuzz: clang, ASan, UBSan; a quarter of an hour from
+# nothing on two cores), runs their tests, and then each for a while on the shipped cases.
+#   tools/fuzz.sh [SECONDS for each, default 60] [TARGET…]     default targets: the built-in kernels and caches
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-60}
+shift || true
+targets=("$@")
+((${#targets[@]})) || targets=(cpu:naive cpu:tiled cpu:split-kv cpu:dense-cache cpu:paged-cache cpu:ring-cache)
+
+cmake --preset fuzz -DATTNFUZZ_TESTS=OFF > /dev/null
+cmake --build --preset fuzz --target attnfuzz_case_fuzzer attnfuzz_report_fuzzer attnfuzz_target_fuzzer attnfuzz
+python=python3
+[ ! -x .venv/bin/python ] || python=.venv/bin/python
+ATTNFUZZ_BINARY_DIR=$PWD/build/fuzz "$python" -B -m pytest -q -p no:cacheprovider tools/tests/fuzz_test.py
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/case" "$work/report" out/fuzz
+find corpus -name '*.case.json' -exec cp -t "$work/case" {} +
+for file in "$work"/case/*; do  # the report harness's first byte chooses a reader
+  for reader in 0 1 2; do { printf %b "\\x0$reader"; cat "$file"; } > "$work/report/$reader-$(basename "$file")"; done
+done
+fuzz() {  # NAME HARNESS SEEDS: libFuzzer keeps what crashes in out/fuzz
+  echo "== $1, $seconds s"
+  mkdir -p "$work/new-$1"
+  build/fuzz/attnfuzz_"$2"_fuzzer -max_total_time="$seconds" -max_len=65536 -timeout=60 -detect_leaks=0 \
+    -print_final_stats=1 -artifact_prefix="out/fuzz/$1-" "$work/new-$1" "$3" 2> "$work/log" ||
+    { tail -40 "$work/log"; echo "$1: failed; the input is in out/fuzz" >&2; exit 1; }
+  grep -E '^(stat::number_of_executed_units|stat::average_exec)|^#.* (DONE)' "$work/log"
+}
+fuzz case case "$work/case"
+fuzz report report "$work/report"
+for target in "${targets[@]}"; do
+  ATTNFUZZ_TARGET=$target fuzz "${target//[:\/]/_}" target "$work/case"
+done
