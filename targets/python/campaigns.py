@@ -3,7 +3,8 @@
     tools/campaigns.sh --out DIR [--only WORD] [--scale X] [--no-run] [--markdown FILE] [--json FILE]
 
 A campaign that has its summary under DIR is not run again, so an interrupted run goes on where it stopped. --only: targets
-or environments with WORD in their name. --scale: every time times X. --no-run: the table of what DIR holds.
+or environments with WORD in their name. --scale: every time or number of cases times X. --no-run: the table of what DIR holds. A row that DIR has no
+summary of is kept as the JSON file has it.
 Every finding has to be judged by hand: `judged` in campaigns.toml says what its signature is, by a heading of
 docs/findings.md. Exit: 0 all judged, 1 some finding is not, 2 wrong usage.
 """
@@ -23,8 +24,9 @@ COLUMNS = ("target", "environment", "version", "minutes", "cases", "passed", "de
 HEAD = """# Campaigns against the newest releases
 
 Printed by `tools/campaigns.sh --out DIR --markdown docs/campaigns.md --json docs/campaigns.json`; do not edit. Each row is one
-`attnfuzz run -t TARGET@ENVIRONMENT --time …` on a CPU (targets/python/campaigns.toml), the cases of corpus/ first. A finding is
-one signature; its name is a heading of findings.md, where it is judged. Declined: the package's documentation excludes the case.
+`attnfuzz run -t TARGET@ENVIRONMENT` on a CPU, with the `--time` or `--cases` of targets/python/campaigns.toml, the cases of corpus/
+first. A finding is one signature; its name is a heading of findings.md, where it is judged. Declined: the package's documentation
+excludes the case.
 """
 
 
@@ -36,9 +38,16 @@ def folder(out: Path, entry: dict) -> Path:
     return out / name(entry).replace(":", "_")
 
 
-def run(entry: dict, seconds: float, seed: int, to: Path) -> None:
+def budget(entry: dict, scale: float) -> list[str]:
+    """What a campaign may take: its cases, or else its minutes."""
+    if "cases" in entry:
+        return ["--cases", str(round(entry["cases"] * scale))]
+    return ["--time", f'{round(60 * entry["minutes"] * scale)}s']
+
+
+def run(entry: dict, scale: float, seed: int, to: Path) -> None:
     """One campaign; its exit status is in its summary too."""
-    words = [program(), "run", "-t", name(entry), "--time", f"{round(seconds)}s", "--seed", str(seed), "--timeout", TIMEOUT,
+    words = [program(), "run", "-t", name(entry), *budget(entry, scale), "--seed", str(seed), "--timeout", TIMEOUT, "--jobs", "1",
              "--out", str(to), "--format", "md"]
     subprocess.run(words, check=False)
 
@@ -81,15 +90,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args(argv)
     data = tomllib.loads(TABLE.read_text())
+    kept = {name(row): row for row in json.loads(args.json.read_text())} if args.json and args.json.exists() else {}
     rows, missing = [], []
     for entry in data["campaign"]:
         if args.only not in name(entry):
             continue
         summary = folder(args.out, entry) / "summary.json"
         if not summary.exists() and not args.no_run:
-            run(entry, 60 * entry["minutes"] * args.scale, data["seed"], summary.parent)
+            run(entry, args.scale, data["seed"], summary.parent)
         if summary.exists():
             rows.append(row(entry, json.loads(summary.read_text()), data["judged"]))
+        elif name(entry) in kept:
+            rows.append(kept[name(entry)])
         else:
             missing.append(name(entry))
     text = markdown(rows)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from attnfuzz_worker import additive, broadcastable, to_layout
+from attnfuzz_worker import Declined, additive, broadcastable, to_layout
 
 REQUIRES = ["xllamacpp", "numpy"]
 
@@ -80,6 +80,8 @@ class FlashAttention:
         """The f16 mask and max_bias, by which ggml makes ALiBi's slopes itself."""
         p = case["problem"]
         alibi = any(r["rule"] == "alibi" for r in p["mask"]["rules"])
+        if alibi and p["num_heads"] & (p["num_heads"] - 1):
+            raise Declined("max_bias has the slopes of ALiBi's authors where the number of heads is no power of two (n_head_log2)")
         mask = additive(case, tensors)
         if alibi:
             slope = 2.0 ** (-LARGEST_BIAS * (np.arange(p["num_heads"]) + 1) / p["num_heads"])

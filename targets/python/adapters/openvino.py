@@ -32,12 +32,12 @@ SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "NUM
 
 @lru_cache(maxsize=2048)
 def compiled(kind: str, sizes: tuple, mask: str, causal: bool, scaled: bool):
-    """A compiled model. sizes: heads, key heads, head sizes of keys and values; mask: "", "f32" or "boolean"; its inputs are
+    """A compiled model. sizes: heads, key heads, head sizes of keys and values, none: any, as many key heads as heads; mask: "", "f32" or "boolean"; its inputs are
     q, k, v, then the beams of a stateful one, mask and scale."""
     import openvino as ov
     from openvino import opset13 as ops
 
-    heads, kv_heads, dim, dim_v = sizes
+    heads, kv_heads, dim, dim_v = sizes or (-1,) * 4
     q, k, v = (ops.parameter([-1, h, -1, d], np.float32) for h, d in ((heads, dim), (kv_heads, dim), (kv_heads, dim_v)))
     inputs, assigned, keys = [q, k, v], [], [k, v]
     if kind == "stateful":
@@ -76,8 +76,10 @@ def repeated(x, heads: int, kv_heads: int, dim: int):
     """Each key head as often as it has query heads."""
     from openvino import opset13 as ops
 
-    shape = ops.concat([size_of(x, 0), np.array([kv_heads, heads // kv_heads]), size_of(x, 2), np.array([dim])], 0)
-    return ops.reshape(ops.broadcast(ops.unsqueeze(x, np.int64(2)), shape, "BIDIRECTIONAL"), np.array([0, heads, -1, dim]), True)
+    last = size_of(x, 3) if dim < 0 else np.array([dim])
+    shape = ops.concat([size_of(x, 0), np.array([kv_heads, heads // kv_heads]), size_of(x, 2), last], 0)
+    final = ops.concat([np.array([0, heads]), size_of(x, 2), last], 0)
+    return ops.reshape(ops.broadcast(ops.unsqueeze(x, np.int64(2)), shape, "BIDIRECTIONAL"), final, True)
 
 
 def said(case: dict, tensors: dict) -> tuple[np.ndarray | None, bool]:
@@ -89,8 +91,12 @@ def said(case: dict, tensors: dict) -> tuple[np.ndarray | None, bool]:
     return (None if mask is None else np.ascontiguousarray(broadcastable(mask))), False
 
 
-def sizes(case: dict) -> tuple:
-    return tuple(case["problem"][name] for name in ("num_heads", "num_kv_heads", "head_dim", "head_dim_v"))
+def sizes(case: dict, kind: str) -> tuple:
+    """Those that the model is compiled for: a model with state has to know them, and so has one with grouped heads."""
+    p = case["problem"]
+    grouped = p["num_heads"] != p["num_kv_heads"]
+    heads, dims = (p["num_heads"], p["num_kv_heads"]), (p["head_dim"], p["head_dim_v"])
+    return (*heads, *dims) if kind else (*heads, -1, -1) if grouped else ()
 
 
 class Sdpa:
@@ -108,7 +114,7 @@ class Sdpa:
 
     def request(self, case: dict, mask: np.ndarray | None, causal: bool):
         words = "" if mask is None else "boolean" if mask.dtype == bool else "f32"
-        return compiled(self.kind, sizes(case), words, causal, case["problem"]["scale"] is not None).create_infer_request()
+        return compiled(self.kind, sizes(case, self.kind), words, causal, case["problem"]["scale"] is not None).create_infer_request()
 
     def infer(self, request, case: dict, q, k, v, mask, beams=None) -> np.ndarray:
         scale = case["problem"]["scale"]
@@ -166,4 +172,4 @@ def seen(case: dict, held: int, new: int) -> np.ndarray:
 def targets() -> list:
     return [Sdpa("", "ScaledDotProductAttention alone, decomposed by the CPU device", [], {}),
             Sdpa("stateful", "ScaledDotProductAttention with its cache in state variables, one fused kernel", STEPS,
-                 {"head_dim": [8, 64, 8], "head_dim_v": [8, 64, 8], "steps": [0, 6]})]
+                 {"head_dim": [16, 64, 16], "head_dim_v": [16, 64, 16], "steps": [0, 6]})]

@@ -41,7 +41,7 @@ REFERENCE, FLEX, JAX, KERAS = (
 LLAMA, MISTRAL, LLAMA4, GEMMA, GPT_OSS, FACTORY, PLAIN, FUSED = (
     "transformers:llama-sdpa", "transformers:mistral-eager", "transformers:llama4-sdpa", "transformers:gemma2-eager",
     "transformers:gpt_oss-eager", "llamafactory:qwen2-sdpa", "x-transformers:attention-plain", "x-transformers:attention-flash")
-OPENVINO, ONEDNN, GGML = ["openvino:sdpa", "openvino:sdpa-stateful"], "onednn:sdpa", "ggml:flash-attn"
+OPENVINO, ONEDNN, GGML = ["openvino:sdpa", "openvino:sdpa-stateful"], "onednn:sdpa-mask-by-row", "ggml:flash-attn"
 ANY = {"fully_masked": "any"}
 DENSE = [[], [CAUSAL], [CAUSAL, WINDOW], [RIGHT], [LEFT], [CAUSAL, RIGHT], [KEEP], [BIAS], [BIAS, CAUSAL], [KEEP, BIAS]]
 CASES = [
@@ -70,14 +70,16 @@ CASES = [
     (GEMMA, {"softcap": 2}, [CAUSAL]), (GPT_OSS, {"sinks": True}, [CAUSAL]), (PLAIN, {"softcap": 2}, [CAUSAL]),
     *((target, {"memory_kv": 3} | more, [CAUSAL]) for target in (PLAIN, FUSED)
       for more in ({}, GQA, {"num_kv_heads": 1}, GQA | {"head_map": "interleaved"})),
-    *((target, {"layout": layout}, rules) for target in (*OPENVINO, ONEDNN) for layout in ("bhsd", "bshd") for rules in DENSE),
-    *((target, more, [CAUSAL]) for target in (*OPENVINO, ONEDNN)
-      for more in (CROSS | {"scale": 0.3}, GQA, GQA | {"head_dim_v": 16}, GQA | {"layout": "bshd"})),
+    *((target, {"layout": layout}, rules) for target in OPENVINO for layout in ("bhsd", "bshd") for rules in DENSE),
+    *((ONEDNN, {"layout": layout}, rules) for layout in ("bhsd", "bshd") for rules in DENSE if BIAS not in rules),
+    *((target, more, [CAUSAL]) for target in OPENVINO
+      for more in (*([CROSS | {"scale": 0.3}] if target == OPENVINO[0] else []), GQA, GQA | {"head_dim_v": 16}, GQA | {"layout": "bshd"})),
     *((GGML, {"layout": layout}, rules) for layout in ("bhsd", "bshd") for rules in (
         [], [CAUSAL], [CAUSAL, WINDOW], [RIGHT], [KEEP], [NOTHING], [{"rule": "alibi"}, CAUSAL])),
     *((GGML, more, [CAUSAL]) for more in (GQA, {"softcap": 2}, {"sinks": True}, {"head_dim_v": 16, "scale": 0.3} | CROSS)),
     *((GGML, {"dtype": "f16"}, rules) for rules in ([], [CAUSAL, BIAS])),
-    *((ONEDNN, {"num_kv_heads": 1}, rules) for rules in ([CAUSAL], [KEEP])),
+    *((ONEDNN, more, [CAUSAL]) for more in (CROSS | {"scale": 0.3}, CROSS | {"layout": "bshd"})),
+    ("onednn:sdpa", GQA, []), ("onednn:sdpa", {"batch": 1}, [CAUSAL]),
     (GROUPED, {}, []), (GROUPED, {"sinks": True}, [CAUSAL]), (GROUPED, {"dtype": "f16"} | GQA, [CAUSAL, WINDOW, BIAS]),
 ]
 CACHED = [

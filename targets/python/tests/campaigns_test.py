@@ -1,4 +1,5 @@
 """The table of the campaigns, without running one."""
+import json
 import re
 import sys
 import tomllib
@@ -40,6 +41,19 @@ def test_what_is_there_is_not_run_again(tmp_path, monkeypatch):
                                         '"seed": 1, "findings": []}')
     assert campaigns.main(["--out", str(tmp_path)]) == 0
     assert ran == [campaigns.name(entry) for entry in DATA["campaign"][1:]]
+
+
+def test_a_row_that_was_not_run_now_is_kept(tmp_path):
+    table = tmp_path / "campaigns.json"
+    row = campaigns.row(DATA["campaign"][0], summary(), {})
+    table.write_text(json.dumps([row]))
+    assert campaigns.main(["--out", str(tmp_path), "--no-run", "--json", str(table)]) == 0
+    assert json.loads(table.read_text()) == [row]
+
+
+def test_a_budget_is_of_cases_or_of_minutes():
+    assert campaigns.budget({"cases": 1000}, 0.5) == ["--cases", "500"]
+    assert campaigns.budget({"minutes": 2.5}, 2) == ["--time", "300s"]
 
 
 def test_the_table_is_of_environments_and_findings_that_are_there():
