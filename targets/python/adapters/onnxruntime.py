@@ -67,6 +67,27 @@ def call(operator: str, opset: int, arrays: list, outputs: int, **attributes) ->
     return runner.run(None, {f"in{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays) if a is not None})
 
 
+def call_in_place(operator: str, opset: int, arrays: list, outputs: int, shared: dict, **attributes) -> list[np.ndarray]:
+    """The same, with the outputs of `shared` (output: input) in those inputs' own memory, as a decoding loop binds its cache."""
+    import onnxruntime
+
+    inputs = tuple(None if a is None else (a.dtype.str, a.ndim) for a in arrays)
+    runner = session(operator, opset, inputs, outputs, tuple(sorted(attributes.items())))
+    binding = runner.io_binding()
+    held = [None if a is None else np.ascontiguousarray(a) for a in arrays]  # a value does not own its array
+    values = [None if a is None else onnxruntime.OrtValue.ortvalue_from_numpy(a) for a in held]
+    for i, value in enumerate(values):
+        if value is not None:
+            binding.bind_ortvalue_input(f"in{i}", value)
+    for i in range(outputs):
+        if i in shared:
+            binding.bind_ortvalue_output(f"out{i}", values[shared[i]])
+        else:
+            binding.bind_output(f"out{i}")
+    runner.run_with_iobinding(binding)
+    return [held[shared[i]] if i in shared else np.array(value.numpy()) for i, value in enumerate(binding.get_outputs())]
+
+
 def numbers(case: dict) -> dict:
     """The attributes that are left out at their defaults."""
     p = case["problem"]
@@ -285,6 +306,7 @@ def rotary_tables(p: dict, dtype) -> list[np.ndarray]:
 
 class GroupQueryAttention(Operator):
     name, about = "onnxruntime:GroupQueryAttention", "com.microsoft GroupQueryAttention"
+    shared: dict = {}  # output: the input in whose memory it lies
     capabilities = {
         "sizes": SIZES | {"head_dim": [8, 64, 8], "head_dim_v": [8, 64, 8], "capacity": [0, 70]},
         "equal": [["head_dim", "head_dim_v"]],
@@ -314,7 +336,12 @@ class GroupQueryAttention(Operator):
         arrays = [merge_heads(case, q), merge_heads(case, k), merge_heads(case, v), past_k, past_v,
                   (total - 1).astype(np.int32), np.array(bound, np.int32), cos, sin, None, bias, sinks, None, None, None,
                   None, query_seqlens]
-        out, *present = call("GroupQueryAttention", 0, arrays, 3, **attributes)
+        if self.shared:
+            while arrays[-1] is None:
+                arrays.pop()
+            out, *present = call_in_place("GroupQueryAttention", 0, arrays, 3, self.shared, **attributes)
+        else:
+            out, *present = call("GroupQueryAttention", 0, arrays, 3, **attributes)
         return split_heads(case, out, p["num_heads"]), *present
 
     def once(self, case: dict, tensors: dict) -> np.ndarray:
@@ -327,10 +354,23 @@ class GroupQueryAttention(Operator):
         return Buffers(case, TYPES[case["problem"]["dtype"]], lambda *a: self.operator(case, *a, sinks=tensors.get("sinks")))
 
 
+class SharedBuffer(GroupQueryAttention):
+    """A cache of a given capacity, each step's present in its past's memory."""
+
+    name, about = "onnxruntime:GroupQueryAttention-shared", "com.microsoft GroupQueryAttention, past and present one buffer"
+    shared = {1: 3, 2: 4}
+    capabilities = GroupQueryAttention.capabilities | {
+        "features": [f for f in GroupQueryAttention.capabilities["features"] if f not in ("cache:dynamic", "cache:ring", "rule:bias", "rule:alibi")
+                     and not f.startswith("bias.shape")],
+        "sizes": GroupQueryAttention.capabilities["sizes"] | {"steps": [1, 6]},
+        "excludes": [], "requires": [["rule:window", "rule:causal"], ["cache:fixed", "rule:causal"], ["dtype:f32", "cache:fixed"],
+                                     ["dtype:f16", "cache:fixed"]]}
+
+
 def targets() -> list:
     low = {"accumulate": "f16", "p": "f16", "scores": "f16"}
     return [
-        MultiHeadAttention(), GroupQueryAttention(),
+        MultiHeadAttention(), GroupQueryAttention(), SharedBuffer(),
         Attention("onnxruntime:Attention", "ai.onnx Attention, opsets 23 and 24", 23,
                   ["dtype:f32", "dtype:f16", "dtype:f64"], {"f16": low}),
         Attention("onnxruntime:Attention-25", "ai.onnx Attention, opset 25 (the operator's function body)", 25,

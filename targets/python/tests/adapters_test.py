@@ -95,6 +95,7 @@ CACHED = [
                             (ATTENTION_25, [CAUSAL, WINDOW]), (GROUPED, [CAUSAL]), (GROUPED, [CAUSAL, WINDOW]))),
     *((GROUPED, GQA, [CAUSAL], {"kind": kind, "capacity": 12}, RAGGED) for kind in ("dynamic", "fixed")),
     (GROUPED, GQA, [CAUSAL], {"kind": "ring", "capacity": 3}, RAGGED),
+    *((f"{GROUPED}-shared", GQA, [CAUSAL], {"kind": "fixed", "capacity": 12}, steps) for steps in (GROWN, RAGGED, PLAYED)),
     (GROUPED, GQA | {"sinks": True}, [CAUSAL, WINDOW], {"kind": "fixed", "capacity": 12}, PLAYED),
 ]
 
