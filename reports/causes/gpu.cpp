@@ -21,6 +21,9 @@ constexpr TextPattern kPatterns[] = {
     {"illegal-access", "an illegal memory access was encountered",
      "The kernel reads or writes outside its tensors: a missing bound check on the last, partial "
      "tile, or an offset counted along the wrong axis."},
+    {"launch-failure", "unspecified launch failure",
+     "The kernel died on the device: most often a read or write outside shared or local memory. "
+     "--sanitize memcheck tells where."},
     {"misaligned", "misaligned address",
      "A vector load at an address that is no multiple of its size: head_dim or a stride is odd for "
      "the dtype."},

@@ -88,9 +88,9 @@ struct DecodeShape {
     return wanted < 1 ? 1 : wanted > most_parts ? most_parts : wanted;
   }
   /// Keys [begin, end) of part n of so many.
-  ATTNFUZZ_HOST_DEVICE static constexpr KeyRange part(KeyRange keys, int64_t n, int64_t parts) {
-    const int64_t size = keys.end > keys.begin ? keys.end - keys.begin : 0;
-    return {keys.begin + size * n / parts, keys.begin + size * (n + 1) / parts};
+  ATTNFUZZ_HOST_DEVICE static constexpr KeyRange part(KeyRange range, int64_t n, int64_t count) {
+    const int64_t size = range.end > range.begin ? range.end - range.begin : 0;
+    return {range.begin + size * n / count, range.begin + size * (n + 1) / count};
   }
   template <class T, class Visit>
   void arrays(const Visit& visit) const {
@@ -119,7 +119,7 @@ class Decode {
     Strides q_strides, out_strides;
     int64_t num_heads, q_len, parts;
     float scale, softcap;
-    bool with_sinks, with_lse, nan_if_masked;
+    bool with_sinks, with_lse;
     MaskRules<Global<const int64_t>> mask;
     Mistake mistake = Mistake::none;
   };
@@ -232,9 +232,10 @@ class Decode {
         p.partial.set(at, max[thread]);
         p.partial.set(at + 1, total[thread]);
       }
-      for (int c = 0; c < columns; ++c)
-        if (thread + c * threads < dim_v)
-          p.partial.set(at + 2 + thread + c * threads, sums[c][thread]);
+      for (int c = 0; c < columns; ++c) {
+        const int64_t d = thread + c * threads;
+        if (d < dim_v) p.partial.set(at + 2 + d, sums[c][thread]);
+      }
     });
   }
 
@@ -257,9 +258,8 @@ class Decode {
       for (int64_t n = 0; n < p.parts; ++n)
         sum += weight_of(n, top) * p.partial.at(partial_at(n) + 1);
       for (int64_t d = thread; d < dim_v; d += threads) {
-        float x = p.nan_if_masked ? not_a_number<float> : 0.0F;
+        float x = 0;  // where no key is seen
         if (top != none) {
-          x = 0;
           for (int64_t n = 0; n < p.parts; ++n)
             x += weight_of(n, top) * p.partial.at(partial_at(n) + 2 + d);
           x /= sum;

@@ -152,7 +152,6 @@ class PagedCacheOf final : public PagedCache<Backend> {
     if (p.with_lse) p.lse = work.template output<float>("lse").data;
     p.scale = static_cast<float>(work.number("scale"));
     p.softcap = static_cast<float>(work.number("softcap"));
-    p.nan_if_masked = work.word("fully_masked", "zero") == "nan";
     p.mask = work.mask(0);
     p.mask.first_position = 0;
     const DecodeShape shape{call.head_dim, call.head_dim_v};

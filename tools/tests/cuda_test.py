@@ -128,3 +128,15 @@ def test_the_tables_of_the_document_come_from_what_was_run(tmp_path):
     assert "| cuda-emu:flash | 30 |" in done.stdout and "| 30 | 0 | 0 |" in done.stdout
     row = next(line for line in done.stdout.splitlines() if line.startswith("| mutant:cuda-offset-32 |"))
     assert row.endswith("| batch 3 | yes | offset-wrapped |")
+
+
+def test_an_error_that_ends_the_worker_is_one_finding_and_the_campaign_goes_on(tmp_path):
+    plugin = BUILD / "plugins" / "bad_none.so"
+    if not plugin.exists():
+        pytest.skip("built with targets_tests")
+    done = attnfuzz("run", "-t", f"{plugin}:breaks", "--cases", 5, "--no-corpus", "-o", tmp_path, expect=1)
+    assert "CUDA error: unspecified launch failure" in done.stdout
+    written = summary(tmp_path)
+    assert written["targets"][0]["failed"] == 5 and len(written["findings"]) == 1
+    assert written["findings"][0]["failure"] == "error"
+    assert written["findings"][0]["causes"][0]["name"] == "launch-failure"
