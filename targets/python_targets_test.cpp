@@ -127,7 +127,8 @@ TEST_F(PythonTargets, OpeningWhatIsNotThereSaysWhy) {
     return {};
   };
   EXPECT_EQ(message("absent:x"), "absent:x: not installed: no-such-distribution");
-  EXPECT_EQ(message("nothing:x"), "nothing:x: no such package");
+  EXPECT_EQ(message("nothing:x"),
+            "nothing:x: no adapter for this package (attnfuzz targets lists those that there are)");
   EXPECT_EQ(message("stub:x").substr(0, 25), "stub:x: none of stub:echo");
   EXPECT_NE(message("broken:x").find("RuntimeError: cannot load"), std::string::npos);
 }

@@ -25,6 +25,11 @@ bool is_first(std::string_view capture) {
   return capture == "a" || capture == "one" || capture == "want" || capture == "target";
 }
 
+bool is_length(std::string_view axis) {
+  const AxisKind kind = axis_kind(axis);
+  return kind == AxisKind::q_len || kind == AxisKind::kv_len;
+}
+
 /// Names the numbers of one text: by their place where that tells, by their value where a size
 /// that is known says otherwise.
 class Namer {
@@ -46,11 +51,15 @@ class Namer {
     if (found->first == "mask" || found->first == "got" || found->first == "tensor") of = "mask";
     if (found->first == "want" || found->first == "target") of = "";
     const bool positional = rule[sign] == '@';
+    // Shapes are aligned on their last axis, as broadcasting does.
+    const auto place = [&](size_t k) {
+      return k + axes.size() >= count ? axes[k + axes.size() - count] : std::string();
+    };
+    taken_.clear();
+    for (size_t k = 0; count > 1 && k < count; ++k)
+      if (expected_of(place(k)) == found->second[k].value) taken_.push_back(place(k));
     for (size_t k = 0; k < count; ++k) {
-      // Shapes are aligned on their last axis, as broadcasting does.
-      const bool inside = k + axes.size() >= count;
-      const std::string place = inside ? axes[k + axes.size() - count] : "";
-      add(found->first, found->second[k].value, place, positional || count > 1 ? of : "",
+      add(found->first, found->second[k].value, place(k), positional || count > 1 ? of : "",
           rule[sign] == '=');
       NumberAxis& added = reading_.numbers.back();
       added.offset = found->second[k].offset - start;
@@ -153,7 +162,10 @@ class Namer {
   /// Another axis that is known to have this size, or one that two known sizes make.
   void by_value(NumberAxis& number) const {
     const auto& known = reading_.known;
-    const auto same = [&](const KnownSize& size) { return size.value == number.value; };
+    const auto same = [&](const KnownSize& size) {
+      const bool taken = std::find(taken_.begin(), taken_.end(), size.axis) != taken_.end();
+      return size.value == number.value && (!taken || is_length(size.axis));
+    };
     // The same axis of another tensor first: a mask's kv_len meets the call's.
     auto found = std::find_if(known.begin(), known.end(), [&](const KnownSize& size) {
       return same(size) && size.axis == number.axis;
@@ -165,6 +177,11 @@ class Namer {
       number.why = "its value";
       return;
     }
+    // Fewer heads than the queries have, that share them evenly.
+    const auto heads = value_of("num_heads");
+    if (number.axis == "num_heads" && heads && number.value < *heads &&
+        *heads % number.value == 0 && !value_of("num_kv_heads"))
+      return made_of(number, "num_kv_heads");
     static constexpr std::string_view sums[][2] = {{"memory_kv", "kv_len"},
                                                    {"memory_kv", "q_len"},
                                                    {"past_len", "q_len"},
@@ -189,6 +206,7 @@ class Namer {
   Reading& reading_;
   const Operation& operation_;
   std::string dim_axis_;  ///< the axis of "dimension {dim}", once a value has told it
+  Axes taken_;  ///< of the shape at hand: axes that stand where they must, so nowhere else
 };
 
 /// "shape '[16, 2048, 32, 128]' is invalid for input of size 33554432": the tensor has 8 heads, not
@@ -229,11 +247,6 @@ constexpr Relation kRelations[] = {
     {"{more} is twice {less}: the tokens (or the batch) are counted twice on one side",
      [](int64_t more, int64_t less) { return less > 1 && more == 2 * less; }},
 };
-
-bool is_length(std::string_view axis) {
-  const AxisKind kind = axis_kind(axis);
-  return kind == AxisKind::q_len || kind == AxisKind::kv_len;
-}
 
 /// Sizes of one axis, or two lengths, that differ in a telling way.
 void note_relation(Reading& reading) {

@@ -78,7 +78,7 @@ def find(name: str) -> tuple[object | None, str]:
     """The target, or why there is none."""
     file = ADAPTERS / (name.partition(":")[0].replace("-", "_") + ".py")
     if not file.is_file():
-        return None, "no such package"
+        return None, "no adapter for this package (attnfuzz targets lists those that there are)"
     if absent := missing(file):
         return None, f"not installed: {absent}"
     try:

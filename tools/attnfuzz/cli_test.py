@@ -78,7 +78,7 @@ def test_bash_completes_commands_options_and_targets():
     assert complete("attnfuzz show cli_te") == ["cli_test.py"]
     assert complete("attnfuzz run --cases 1") == []
     assert complete("attnfuzz completion z") == ["zsh"]
-    assert complete("attnfuzz corpus me") == ["merge"]
+    assert complete("attnfuzz corpus m")[:2] == ["min", "merge"]
 
 
 def test_zsh_completion_names_every_command():

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
 
@@ -24,9 +25,14 @@ struct Options {
 std::vector<std::string> targets_for(const Options& options, const CaseFile& file,
                                      const std::string& where) {
   if (!options.targets.empty()) return options.targets;
-  std::vector<std::string> names;
+  std::vector<std::string> names, elsewhere;
   for (const auto& [name, verdict] : file.expect)
-    if (name.find('@') == std::string::npos) names.push_back(name);
+    (name.find('@') == std::string::npos ? names : elsewhere).push_back(name);
+  if (names.empty() && !elsewhere.empty())
+    throw InputError(where, "/expect",
+                     fmt::format("expected a target without an environment among {}; name one "
+                                 "with -t",
+                                 fmt::join(elsewhere, ", ")));
   if (names.empty())
     throw InputError(where, "/expect", "expected targets to replay on; name some with -t");
   return names;

@@ -81,6 +81,16 @@ void write_found(const triage::Search& found, const triage::Reading& reading,
   write_text(dir / "issue.md", issue_markdown(item, facts));
 }
 
+/// Null for a target that nobody named and that does not start here: the others are tried.
+std::unique_ptr<Target> open_one(const Options& options, const std::string& name) try {
+  return options.open.open(name);
+} catch (const InputError& error) {
+  if (!options.targets.empty()) throw;
+  const std::string_view whole = error.what(), last = whole.substr(whole.rfind('\n') + 1);
+  fmt::print(stderr, "skipped    {}{}\n", last.size() < whole.size() ? name + ": " : "", last);
+  return nullptr;
+}
+
 int run_triage(const Options& options) {
   const triage::Reading reading = triage::read_error(
       read_input(options.file), triage::parse_shapes(options.shapes, options.layout));
@@ -92,7 +102,8 @@ int run_triage(const Options& options) {
   std::vector<triage::Search> searches;
   std::vector<triage::Proposal> proposals;
   for (const std::string& name : names) {
-    const std::unique_ptr<Target> target = options.open.open(name);
+    const std::unique_ptr<Target> target = open_one(options, name);
+    if (target == nullptr) continue;
     for (triage::Proposal& each : triage::propose(reading, target->info().capabilities))
       if (std::none_of(proposals.begin(), proposals.end(),
                        [&](const triage::Proposal& known) { return known.c == each.c; }))
@@ -117,7 +128,7 @@ int run_triage(const Options& options) {
     for (size_t k = 0; k < proposals.size(); ++k)
       fmt::print("{:<10} {} ({})\n", k == 0 ? "propose" : "", one_line(proposals[k].c),
                  proposals[k].why);
-  } else if (names.empty()) {
+  } else if (searches.empty()) {
     fmt::print("ran        nothing: {}\n",
                missing.empty() ? "no target of this package is here; name some with -t" : missing);
   }

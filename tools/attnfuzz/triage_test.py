@@ -3,6 +3,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 ATTNFUZZ = os.environ["ATTNFUZZ"]
 TEXT = ('  File "/x/site-packages/transformers/models/llama4/modeling_llama4.py", line 9, in forward\n'
         "RuntimeError: The size of tensor a (8) must match the size of tensor b (2) at non-singleton dimension 0\n")
@@ -31,6 +33,47 @@ def test_nothing_is_found_in_a_right_target(tmp_path):
     done = attnfuzz("triage", "-", "-t", "fixed:llama4-chunked-eager", "--cases", "5", "-o", tmp_path / "out", text=TEXT)
     assert done.returncode == 0 and "none gave this text" in done.stdout
     assert not (tmp_path / "out").exists()
+
+
+ADAPTER = """
+class Stub:
+    version = "1"
+    capabilities = {"sizes": {n: [1, 8] for n in ("batch", "num_heads", "num_kv_heads", "q_len", "kv_len", "head_dim", "head_dim_v")},
+                    "equal": [["num_heads", "num_kv_heads"], ["q_len", "kv_len"], ["head_dim", "head_dim_v"]],
+                    "features": ["dtype:f32", "layout:bhsd", "rule:causal"]}
+
+    def __init__(self, name, starts):
+        self.name, self.starts = name, starts
+
+    def load(self):
+        if not self.starts:
+            raise RuntimeError("no such driver")
+
+    def run(self, case, tensors):
+        b, _, n, _ = tensors["q"].shape
+        if b != n:
+            raise RuntimeError(f"The size of tensor a ({n}) must match the size of tensor b ({b}) at non-singleton dimension 0")
+        return [{"out": tensors["v"]}]
+
+def targets():
+    return [Stub("transformers:llama4-first", False), Stub("transformers:llama4-second", True)]
+"""
+
+
+def test_a_target_that_does_not_start_is_skipped_unless_it_was_named(tmp_path):
+    (tmp_path / "adapters").mkdir()
+    (tmp_path / "adapters" / "transformers.py").write_text(ADAPTER)
+    environment = os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path / "adapters")}
+    words = [ATTNFUZZ, "triage", "-", "--shapes", "q=2x4x8x16", "-o", str(tmp_path / "out")]
+    if subprocess.run([*words, "--no-run"], input=TEXT, text=True, capture_output=True, env=environment).returncode != 0:
+        pytest.skip("no interpreter with NumPy")
+    done = subprocess.run(words, input=TEXT, text=True, capture_output=True, env=environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "skipped    transformers:llama4-first: RuntimeError: no such driver" in done.stderr
+    assert "ran        transformers:llama4-second 1" in done.stdout and "but with numbers of other axes" not in done.stdout
+    named = subprocess.run([*words, "-t", "transformers:llama4-first"], input=TEXT, text=True, capture_output=True,
+                           env=environment)
+    assert named.returncode == 2 and "no such driver" in named.stderr
 
 
 def test_json_without_running():
