@@ -51,6 +51,24 @@ TEST(Diagnose, SeveralMeaningsAreSaidSo) {
   EXPECT_NE(diagnose(f)[0].words.find("3 meanings give"), std::string::npos);
 }
 
+TEST(Diagnose, APrecisionShowsInEveryStep) {
+  const Case c = samples::cached_case();
+  Outcome outcome = samples::right_outcome(c);
+  const auto round = [&outcome](size_t step) {
+    Tensor& out = outcome.steps[step].out;
+    const Tensor narrow = Tensor::from_doubles(DType::bf16, out.shape, out.to_doubles());
+    out = Tensor::from_doubles(out.dtype, out.shape, narrow.to_doubles());
+  };
+  round(1);
+  const auto one = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(one.empty());
+  EXPECT_NE(one[0].name, "lower-precision");
+  round(0);
+  const auto both = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(both.empty());
+  EXPECT_EQ(both[0].name, "lower-precision");
+}
+
 TEST(Diagnose, OffsetFromTheHeadAxis) {
   const Case c = samples::cached_case();
   Outcome outcome = samples::right_outcome(c);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "reports/causes/causes.h"
 #include "reports/errors.h"
@@ -54,6 +56,22 @@ bool right_with(const Precision& precision, const Case& c, Examination examinati
                                          [](const ElementError& e) { return e.wrong(); });
 }
 
+/// Whether some step has no wrong element though its queries have keys to weigh: what is computed in
+/// a low precision throughout shows in every step.
+bool spares_a_step(const Case& c, const Examination& examination) {
+  std::map<int64_t, std::pair<int64_t, bool>> steps;  // elements, and whether one is wrong
+  for (const ElementError& e : element_errors(c, examination)) {
+    if (e.step == 0 && e.i == 0) continue;  // it may see its own token alone
+    auto& [count, wrong] = steps[e.step];
+    ++count;
+    wrong = wrong || e.wrong();
+  }
+  return std::any_of(steps.begin(), steps.end(), [](const auto& step) {
+    const auto& [count, wrong] = step.second;
+    return count >= 8 && !wrong;
+  });
+}
+
 /// No element is larger than it should be, and none is off by more than one step of its type.
 bool truncated(const Finding& finding) {
   const double step = 2 * unit_roundoff(finding.original.problem.dtype);
@@ -74,6 +92,7 @@ std::vector<Cause> causes_from_precision(const Finding& finding) {
   // alone is another one.
   const Verdict& first = finding.first.verdict;
   const bool many = verdict.wrong * 2 > verdict.checked || first.wrong * 2 > first.checked;
+  if (spares_a_step(finding.shrunk.c, finding.last)) return {};
   const Precision& declared = finding.last.precision;
   for (const Fallback& fallback : fallbacks) {
     if (unit_roundoff(fallback.type) <= unit_roundoff(declared.accumulate)) continue;

@@ -308,6 +308,7 @@ class GroupQueryAttention(Operator):
     name, about = "onnxruntime:GroupQueryAttention", "com.microsoft GroupQueryAttention"
     shared: dict = {}  # output: the input in whose memory it lies
     capabilities = {
+        "precision": {"f16": {"rope": "f16"}},  # cos_cache and sin_cache have the inputs' type
         "sizes": SIZES | {"head_dim": [8, 64, 8], "head_dim_v": [8, 64, 8], "capacity": [0, 70]},
         "equal": [["head_dim", "head_dim_v"]],
         "features": ["dtype:f32", "dtype:f16", "gqa", "mqa", "scale", "softcap", "sinks", "rule:causal", "rule:window",
@@ -331,6 +332,8 @@ class GroupQueryAttention(Operator):
             attributes["local_window_size"] = min(width)
         cos = sin = None
         if p.get("rope", "none") != "none":
+            if p["head_dim"] % 16:
+                raise Declined("do_rotary: head_size must be a multiple of 16 (the operator's own check)")
             attributes |= {"do_rotary": 1, "rotary_interleaved": int(p["rope"] == "interleaved")}
             cos, sin = rotary_tables(p, q.dtype)
         arrays = [merge_heads(case, q), merge_heads(case, k), merge_heads(case, v), past_k, past_v,
@@ -362,7 +365,7 @@ class SharedBuffer(GroupQueryAttention):
     capabilities = GroupQueryAttention.capabilities | {
         "features": [f for f in GroupQueryAttention.capabilities["features"] if f not in ("cache:dynamic", "cache:ring", "rule:bias", "rule:alibi")
                      and not f.startswith("bias.shape")],
-        "sizes": GroupQueryAttention.capabilities["sizes"] | {"steps": [1, 6]},
+        "sizes": GroupQueryAttention.capabilities["sizes"] | {"steps": [1, 6], "head_dim": [16, 64, 16], "head_dim_v": [16, 64, 16]},
         "excludes": [], "requires": [["rule:window", "rule:causal"], ["cache:fixed", "rule:causal"], ["dtype:f32", "cache:fixed"],
                                      ["dtype:f16", "cache:fixed"]]}
 
