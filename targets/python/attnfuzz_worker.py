@@ -1,6 +1,9 @@
 """What an adapter needs: `from attnfuzz_worker import Declined, rule, visible, …`. The contract is in README.md here."""
 from __future__ import annotations
 
+import ctypes
+from functools import cache
+
 import numpy as np
 
 NUMPY_TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16, "bf16": np.uint16, "e4m3": np.uint8,
@@ -13,6 +16,17 @@ class Declined(Exception):
 
     For what can't be said in the capabilities only: a campaign reports how many cases were declined, and why.
     """
+
+
+@cache
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver with a device is here (asked of the driver: no package is imported for it)."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
 def rule(case: dict, name: str) -> dict | None:

@@ -61,13 +61,26 @@ def describe(target) -> dict:
             "capabilities": target.capabilities}
 
 
+def no_device(target) -> str:
+    """Why the target's device (its `device`, without one the CPU) can't be had here; empty if it can."""
+    from attnfuzz_worker import has_gpu
+
+    return "no GPU here" if getattr(target, "device", "cpu") == "cuda" and not has_gpu() else ""
+
+
+def surveyed(target) -> dict:
+    if why_not := no_device(target):
+        return describe(target) | {"capabilities": None, "missing": why_not}
+    return describe(target) | {"missing": ""}
+
+
 def survey(file: Path) -> list[dict]:
     """One entry for each target of an adapter, or one that says why it has none here."""
     absent = {"name": package_of(file), "version": "", "about": "", "capabilities": None}
     if name := missing(file):
         return [absent | {"missing": f"not installed: {name}"}]
     try:
-        return [describe(target) | {"missing": ""} for target in load(file).values()]
+        return [surveyed(target) for target in load(file).values()]
     except ModuleNotFoundError as e:
         return [absent | {"missing": f"not installed: {e.name}"}]
     except Exception as e:
@@ -85,7 +98,10 @@ def find(name: str) -> tuple[object | None, str]:
         targets = load(file)
     except ModuleNotFoundError as e:
         return None, f"not installed: {e.name}"
-    return (targets[name], "") if name in targets else (None, f"none of {', '.join(targets)}")
+    if name not in targets:
+        return None, f"none of {', '.join(targets)}"
+    why_not = no_device(targets[name])
+    return (None, why_not) if why_not else (targets[name], "")
 
 
 class Memory:

@@ -1,4 +1,4 @@
-"""JAX's jax.nn.dot_product_attention with its XLA implementation on the CPU.
+"""JAX's jax.nn.dot_product_attention: its XLA implementation on the CPU, and cuDNN's on a GPU (f16 and bf16, head sizes by 8).
 
 What is claimed is what its docstring says (0.10.2): [batch, len, heads, dim]; as many value sizes as key sizes; mask True takes
 part; bias is added to the scaled scores; is_causal, local_window_size (left, right; used where q_len = kv_len, its alignment
@@ -32,8 +32,18 @@ class DotProductAttention:
         "precision": {"f32": {"exp_ulps": 20}} | {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in HALF},
     }
 
+    def __init__(self, device: str = "cpu", implementation: str = "xla"):
+        self.device, self.implementation = device, implementation
+        if implementation == "cudnn":
+            self.name, self.about = f"{self.name}-cudnn-cuda", "jax.nn.dot_product_attention, cuDNN"
+            narrow = {"sizes": self.capabilities["sizes"] | {"head_dim": [8, 128, 8], "head_dim_v": [8, 128, 8]},
+                      "features": [f for f in self.capabilities["features"] if f != "dtype:f32"]}
+            self.capabilities = self.capabilities | narrow
+
     def load(self) -> None:
-        import jax  # noqa: F401
+        import jax
+
+        self.place = jax.devices("gpu" if self.device == "cuda" else "cpu")[0]
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         import jax
@@ -42,7 +52,7 @@ class DotProductAttention:
         p = case["problem"]
 
         def given(array):
-            return array.view(ml_dtypes.bfloat16) if p["dtype"] == "bf16" else array
+            return jax.device_put(array.view(ml_dtypes.bfloat16) if p["dtype"] == "bf16" else array, self.place)
 
         options = {"scale": p["scale"]}
         square, window, padding = p["q_len"] == p["kv_len"], rule(case, "window"), rule(case, "padding")
@@ -57,9 +67,9 @@ class DotProductAttention:
         if "bias" in tensors:
             options["bias"] = given(tensors["bias"])
         q, k, v = (given(to_layout(case, tensors[name], "bshd")) for name in "qkv")
-        out = np.asarray(jax.nn.dot_product_attention(q, k, v, implementation="xla", **options))
+        out = np.asarray(jax.nn.dot_product_attention(q, k, v, implementation=self.implementation, **options))
         return [{"out": to_layout(case, out.view(np.uint16) if p["dtype"] == "bf16" else out, "bshd")}]
 
 
 def targets() -> list:
-    return [DotProductAttention()]
+    return [DotProductAttention(), DotProductAttention("cuda", "cudnn")]

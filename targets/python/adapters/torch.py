@@ -1,10 +1,13 @@
-"""PyTorch's torch.nn.functional.scaled_dot_product_attention on the CPU, one target for each backend.
+"""PyTorch's torch.nn.functional.scaled_dot_product_attention, one target for each backend of the CPU and of CUDA.
 
 What is claimed is what its docstring says (PyTorch 2.13): is_causal is aligned to the upper left and excludes attn_mask;
 attn_mask is boolean (True takes part) or of the query's type and added; the scale is free; 1/sqrt(E) by default. Further:
 - A row that sees no key gives zeros (torch._safe_softmax, pytorch/pytorch#131863).
 - The flash kernel asks for head_dim_v = head_dim and lengths other than 0 (use_flash_attention_cpp).
 - Gradients by autograd, of attn_mask too with the math backend (the fused kernels ask for one that needs none).
+- On CUDA (torch.nn.attention.SDPBackend): the flash kernel takes no attn_mask, and is_causal of square problems alone; flash and cuDNN
+  are of f16 and bf16, and of head sizes by 8; cuDNN is claimed without attn_mask too. What a row without keys holds is claimed of the
+  math backend alone.
 - The math backend keeps all intermediates of f16 and bf16 in f32 (docstring); flash rounds p to the inputs' type.
 """
 from __future__ import annotations
@@ -32,10 +35,11 @@ LOW_PRECISION = ("f16", "bf16")
 class Sdpa:
     """scaled_dot_product_attention held to one backend."""
 
-    def __init__(self, name: str, backend: str, about: str, features: list[str], equal: list, precision: dict):
-        self.name, self.backend, self.about = name, backend, about
+    def __init__(self, name: str, backend: str, about: str, features: list[str], equal: list, precision: dict, device: str = "cpu",
+                 sizes: dict = SIZES, excludes: list = []):  # noqa: B006
+        self.name, self.backend, self.about, self.device = name, backend, about, device
         self.version = importlib.metadata.version("torch")
-        self.capabilities = {"sizes": SIZES, "equal": equal, "features": features, "precision": precision,
+        self.capabilities = {"sizes": sizes, "equal": equal, "features": features, "precision": precision, "excludes": excludes,
                              "tiles": {"q_len": [32, 64], "kv_len": [16, 64], "head_dim": [16, 32]}}
 
     def load(self) -> None:
@@ -46,7 +50,7 @@ class Sdpa:
         self.torch, self.choose, self.kind = torch, sdpa_kernel, getattr(SDPBackend, self.backend)
 
     def tensor(self, array: np.ndarray, dtype: str):
-        tensor = self.torch.from_numpy(array)
+        tensor = self.torch.from_numpy(array).to(self.device)
         return tensor.view(self.torch.bfloat16) if dtype == "bf16" else tensor
 
     def mask(self, case: dict, tensors: dict) -> dict:
@@ -57,16 +61,16 @@ class Sdpa:
         if only_rules(case, "causal") and (p["q_len"] == p["kv_len"] or p["mask"]["align"] == "top_left"):
             return {"is_causal": True}
         if "bias" not in tensors:
-            return {"attn_mask": self.torch.from_numpy(broadcastable(visible(tensors)))}
+            return {"attn_mask": self.torch.from_numpy(broadcastable(visible(tensors))).to(self.device)}
         wide = np.float64 if p["dtype"] == "f64" else np.float32
         mask = additive(case, tensors, wide)
         whole = "dbias" in p.get("outputs", ())  # whose gradient has an element for each score
         mask = self.torch.from_numpy(mask if whole else broadcastable(mask))
-        return {"attn_mask": mask.to(self.tensor(tensors["q"], p["dtype"]).dtype).requires_grad_(whole)}
+        return {"attn_mask": mask.to(self.device, self.tensor(tensors["q"], p["dtype"]).dtype).requires_grad_(whole)}
 
     def array(self, case: dict, tensor, by_layout: bool = True) -> np.ndarray:
         """In the case's dtype (bf16: its bits) and layout."""
-        tensor = tensor.detach().contiguous()
+        tensor = tensor.detach().cpu().contiguous()
         if case["problem"]["dtype"] == "bf16":
             array = tensor.view(self.torch.int16).numpy().view(np.uint16)
         else:
@@ -104,4 +108,26 @@ def targets() -> list:
              [], math),
         Sdpa("torch:sdpa-flash", "FLASH_ATTENTION", "scaled_dot_product_attention, the CPU's flash kernel", FEATURES,
              [["head_dim", "head_dim_v"]], flash),
+        *on_cuda(math),
+    ]
+
+
+def on_cuda(math: dict) -> list:
+    same = [["head_dim", "head_dim_v"]]
+    fused = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in LOW_PRECISION}
+    any_row = [f for f in FEATURES if f not in ("dtype:f64", "fully_masked:zero")] + ["fully_masked:any"]
+    unmasked = ["dtype:f16", "dtype:bf16", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q", "scale", "align:top_left",
+                "data:large", "data:constant", "data:one_hot", "data:tiny", "dq", "dk", "dv", "rule:causal"]
+    by_8 = SIZES | {"q_len": [1, 300], "kv_len": [1, 300], "head_dim": [8, 128, 8], "head_dim_v": [8, 128, 8]}
+    square = [["cross", "rule:causal"]]
+
+    def target(name: str, backend: str, about: str, features: list, equal: list, precision: dict, **more) -> Sdpa:
+        return Sdpa(f"torch:sdpa-{name}-cuda", backend, f"scaled_dot_product_attention on CUDA, {about}", features, equal, precision,
+                    device="cuda", **more)
+
+    return [
+        target("math", "MATH", "the composed backend", FEATURES + ["head_dim_v", "dbias"], [], math),
+        target("efficient", "EFFICIENT_ATTENTION", "the memory-efficient kernel", any_row, same, fused | {"f32": {"exp_ulps": 20}}),
+        target("flash", "FLASH_ATTENTION", "the flash kernel", unmasked, same, fused, sizes=by_8, excludes=square),
+        target("cudnn", "CUDNN_ATTENTION", "cuDNN's kernel", unmasked, same, fused, sizes=by_8, excludes=square),
     ]

@@ -1,4 +1,4 @@
-"""PyTorch's torch.nn.attention.flex_attention on the CPU, with the mask as mask_mod in a block mask, and softcap and bias as
+"""PyTorch's torch.nn.attention.flex_attention on the CPU and on CUDA, with the mask as mask_mod in a block mask, and softcap and bias as
 score_mod: uncompiled, and compiled by Inductor with the case's sizes fixed or as symbols (torch.compile's dynamic).
 
 What is claimed is what its documentation says (PyTorch 2.13): score_mod sees the scaled score; a row that sees no key gives
@@ -31,8 +31,11 @@ class FlexAttention:
         "precision": {"f32": {"exp_ulps": 20}},
     }
 
-    def __init__(self, name: str, about: str, compiled: dict | None = None):
-        self.name, self.about, self.compiled = f"torch-flex:{name}", f"flex_attention, {about}", compiled
+    def __init__(self, name: str, about: str, compiled: dict | None = None, device: str = "cpu"):
+        self.name, self.about, self.compiled, self.device = f"torch-flex:{name}", f"flex_attention, {about}", compiled, device
+        if device == "cuda":  # its kernel's blocks are 16 wide at least
+            sizes = self.capabilities["sizes"] | {"head_dim": [16, 64, 16], "head_dim_v": [16, 64, 16]}
+            self.capabilities = self.capabilities | {"sizes": sizes}
 
     def load(self) -> None:
         import warnings
@@ -43,20 +46,20 @@ class FlexAttention:
         warnings.filterwarnings("ignore")
         torch.set_num_threads(1)
         self.torch, self.flex = torch, flex_attention
-        one = torch.zeros(1, 1, 1, 1)
+        one = torch.zeros(1, 1, 16, 16, device=self.device)
         flex_attention.flex_attention(one, one, one)  # the first call imports the compiler
 
     def block_mask(self, case: dict, tensors: dict):
         seen = visible(tensors)
         if seen is None:
             return None
-        seen = self.torch.from_numpy(np.array(seen))
-        return self.flex.create_block_mask(lambda b, h, i, j: seen[b, h, i, j], *seen.shape, device="cpu")
+        seen = self.torch.from_numpy(np.array(seen)).to(self.device)
+        return self.flex.create_block_mask(lambda b, h, i, j: seen[b, h, i, j], *seen.shape, device=self.device)
 
     def score_mod(self, case: dict, tensors: dict):
         p = case["problem"]
         cap = p["softcap"]
-        bias = self.torch.from_numpy(np.array(tensors["bias"])) if "bias" in tensors else None
+        bias = self.torch.from_numpy(np.array(tensors["bias"])).to(self.device) if "bias" in tensors else None
         first = p["bias_order"] == "before_softcap"
 
         def modify(score, b, h, i, j):
@@ -73,7 +76,7 @@ class FlexAttention:
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p = case["problem"]
         lse = "lse" in p.get("outputs", ())
-        q, k, v = (self.torch.from_numpy(np.ascontiguousarray(to_layout(case, tensors[name], "bhsd"))) for name in "qkv")
+        q, k, v = (self.torch.from_numpy(np.ascontiguousarray(to_layout(case, tensors[name], "bhsd"))).to(self.device) for name in "qkv")
         call = self.flex.flex_attention
         if self.compiled is not None:
             self.torch.compiler.reset()
@@ -87,10 +90,12 @@ class FlexAttention:
                 raise RuntimeError(f"{type(e).__name__}: C++ compile error: {said[0]}") from e
             raise
         out, sums = out if lse else (out, None)
-        step = {"out": to_layout(case, out.contiguous().numpy(), "bhsd")}
-        return [step | {"lse": sums.contiguous().numpy()} if lse else step]
+        step = {"out": to_layout(case, out.cpu().contiguous().numpy(), "bhsd")}
+        return [step | {"lse": sums.cpu().contiguous().numpy()} if lse else step]
 
 
 def targets() -> list:
     return [FlexAttention("eager", "not compiled"), FlexAttention("compiled", "compiled for each size", {"dynamic": False}),
-            FlexAttention("compiled-dynamic", "compiled with symbolic sizes", {"dynamic": True})]
+            FlexAttention("compiled-dynamic", "compiled with symbolic sizes", {"dynamic": True}),
+            FlexAttention("compiled-cuda", "compiled for each size, on CUDA", {"dynamic": False}, device="cuda"),
+            FlexAttention("compiled-dynamic-cuda", "compiled with symbolic sizes, on CUDA", {"dynamic": True}, device="cuda")]

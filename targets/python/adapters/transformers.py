@@ -103,26 +103,26 @@ class Session:
 
     def attend(self, q, k, v, real: np.ndarray) -> np.ndarray:
         """One forward of the model; q, k, v in the case's layout, `real` [batch, q_len] tells tokens from padding."""
-        attention, heads = self.model.layers[0].self_attn, self.case["problem"]["num_heads"]
+        attention, heads, device = self.model.layers[0].self_attn, self.case["problem"]["num_heads"], self.target.device
         lens, batch, q_len = real.sum(1), *real.shape
         ragged = bool(self.case.get("steps")) and not real.all()
         for module, array in ((attention.q_proj, q), (attention.k_proj, k), (attention.v_proj, v)):
             rows = merge_heads(self.case, array)
-            module.value = torch.from_numpy(shift(rows, lens) if ragged else rows)
+            module.value = torch.from_numpy(shift(rows, lens) if ragged else rows).to(device)
         past = self.real.shape[1]
         self.real = np.concatenate([self.real, shift(real, lens) if ragged else real], axis=1)
-        more = {"cache_position": torch.arange(past, past + q_len)} if self.positions else {}
+        more = {"cache_position": torch.arange(past, past + q_len, device=device)} if self.positions else {}
         seen = []
         hook = attention.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
         try:
             with torch.compiler.set_stance("default" if self.target.compiled else "force_eager"):
-                self.model(inputs_embeds=torch.zeros(batch, q_len, self.model.config.hidden_size),
-                           attention_mask=torch.from_numpy(self.real.astype(np.int64)),
-                           position_ids=torch.zeros(batch, q_len, dtype=torch.long),
+                self.model(inputs_embeds=torch.zeros(batch, q_len, self.model.config.hidden_size, device=device),
+                           attention_mask=torch.from_numpy(self.real.astype(np.int64)).to(device),
+                           position_ids=torch.zeros(batch, q_len, dtype=torch.long, device=device),
                            past_key_values=self.cache, use_cache=self.cache is not None, **more)
         finally:
             hook.remove()
-        rows = seen[0].reshape(batch, q_len, -1).numpy()
+        rows = seen[0].reshape(batch, q_len, -1).cpu().numpy()
         return split_heads(self.case, shift(rows, lens, back=True) if ragged else rows, heads)
 
     def lengths(self) -> list[int]:
@@ -135,7 +135,7 @@ class Session:
             self.cache.crop(step["length"] - self.real.shape[1])  # every release takes minus the number to remove
             self.real = self.real[:, : step["length"]]
         elif step["op"] == "reorder":
-            self.cache.reorder_cache(torch.tensor(step["rows"]))
+            self.cache.reorder_cache(torch.tensor(step["rows"], device=self.target.device))
             self.real = self.real[step["rows"]]
         elif step["op"] == "reset":
             self.cache.reset()
@@ -151,14 +151,17 @@ class Target:
 
     version = hf.__version__
 
-    def __init__(self, family: str, implementation: str | None, compiled: bool = True, fixed: str = "StaticCache"):
-        self.family, self.implementation, self.compiled = FAMILIES[family], implementation, compiled
+    def __init__(self, family: str, implementation: str | None, compiled: bool = True, fixed: str = "StaticCache",
+                 device: str = "cpu"):
+        self.family, self.implementation, self.compiled, self.device = FAMILIES[family], implementation, compiled, device
         self.caches = {kind: fixed if kind == "fixed" else name for kind, name in CACHES.items()}
         self.counts = fixed == "StaticCache"  # the older classes count the slots they keep, by their own documentation
         self.name = f"transformers:{family}-" + str(implementation).split("_")[0] + "-uncompiled" * (not compiled)
         self.about = f"{self.family.model}, attn_implementation {implementation}" + ", not compiled" * (not compiled)
         if fixed != "StaticCache":
             self.name, self.about = f"{self.name}-{fixed}", f"{self.about}, {fixed}"
+        if device != "cpu":
+            self.name, self.about = f"{self.name}-{device}", f"{self.about}, on {device.upper()}"
         self.capabilities = self.claims()
 
     def claims(self) -> dict:
@@ -221,13 +224,13 @@ class Target:
         if "sinks" in self.family.features:
             sinks = tensors.get("sinks", np.full(case["problem"]["num_heads"], -np.inf, np.float32))
             attention.sinks.data = torch.from_numpy(np.array(sinks))
-        return model
+        return model.to(self.device)
 
     def cache(self, case: dict, config):
         """A cache of the case's kind, made through whichever constructor this release has."""
         kind, batch = getattr(hf, self.caches[case["cache"]["kind"]]), case["problem"]["batch"]
         offered = dict(config=config, max_cache_len=max(case["cache"].get("capacity", 0), slots_needed(case)), max_batch_size=batch,
-                       device="cpu", dtype=torch.float32)
+                       device=self.device, dtype=torch.float32)
         taken = inspect.signature(kind.__init__).parameters
         if "max_batch_size" not in taken:
             offered["batch_size"] = batch
@@ -262,4 +265,5 @@ def targets() -> list:
                 found.append(Target(name, implementation, compiled=False))
             elif VERSION < (4, 56) and hasattr(hf, BOUNDED.get(name, "none")):
                 found.append(Target(name, implementation, fixed=BOUNDED[name]))
+            found.append(Target(name, implementation, device="cuda"))
     return found
