@@ -95,7 +95,11 @@ std::vector<Case> examples() {
   backward.problem.softcap = 2;
   backward.problem.sinks = true;
   backward.problem.dropout_keep = 80;
-  backward.problem.outputs = {Output::out, Output::lse, Output::dq, Output::dk, Output::dv};
+  backward.problem.memory_kv = 2;
+  backward.problem.mask.align = Align::bottom_right;
+  backward.problem.outputs = {Output::out,    Output::lse,    Output::dq,
+                              Output::dk,     Output::dv,     Output::dbias,
+                              Output::dsinks, Output::dmem_k, Output::dmem_v};
   all.push_back(backward);
   Step evict, fork, append;
   evict.op = StepOp::evict;

@@ -108,8 +108,8 @@ class Answerer {
         begin_step(step.q_len);
         for (int64_t b = 0; b < p_.batch; ++b) {
           attend_row(n, b,
-                     {cache_->tokens(b), cache_->positions(b), cache_->past_length(b),
-                      cache_->first_new(b), cache_->new_tokens(b), b, step.op == StepOp::prefill});
+                     {cache_->tokens(b), key_positions(b), first_position(b), cache_->first_new(b),
+                      cache_->new_tokens(b), b, step.op == StepOp::prefill});
         }
       } else {
         answer_.steps.emplace_back();
@@ -118,6 +118,20 @@ class Answerer {
       answer_.steps.back().positions = cache_->next_positions();
       answer_.steps.back().capacity = cache_->capacity();
     }
+  }
+
+  /// Where masks take a row's keys to stand.
+  std::span<const int64_t> key_positions(int64_t b) {
+    const std::span<const int64_t> right = cache_->positions(b);
+    const CacheReading& read = misreading_of(p_).cache;
+    if (read.key_position == nullptr) return right;
+    told_.resize(right.size());
+    for (size_t j = 0; j < right.size(); ++j)
+      told_[j] = read.key_position(cache_->place(b, j), cache_->past_length(b), c_.cache->capacity);
+    return told_;
+  }
+  int64_t first_position(int64_t b) const {
+    return cache_->past_length(misreading_of(p_).cache.positions_of_first_row ? 0 : b);
   }
 
   StepRows source(const std::string& suffix) const {
@@ -176,10 +190,8 @@ class Answerer {
     key_.resize(dim);
     value_.resize(dim_v);
     for (size_t n = 0; n < view.tokens.size(); ++n) {
-      const Token& token = view.tokens[n];
-      const StepRows& rows = *sources_[static_cast<size_t>(token.step)];
-      rows.k.read(token.row, g, token.i, key_);
-      rows.v.read(token.row, g, token.i, value_);
+      read(&StepRows::k, cache_ ? cache_->key(view.row, n) : view.tokens[n], g, key_);
+      read(&StepRows::v, cache_ ? cache_->value(view.row, n) : view.tokens[n], g, value_);
       turn(p_, key_angle(view, n), key_);
       const int64_t j = p_.memory_kv + static_cast<int64_t>(n);
       if (quantised_) {
@@ -191,6 +203,11 @@ class Answerer {
         keys_.set(j, key_, value_, turned_sizes());
       }
     }
+  }
+
+  void read(Source StepRows::*which, const Token& token, int64_t g, std::span<double> to) const {
+    if (token.step < 0) return std::fill(to.begin(), to.end(), 0.0);
+    ((*sources_[static_cast<size_t>(token.step)]).*which).read(token.row, g, token.i, to);
   }
 
   /// Of the key whose sizes size_k_ holds.
@@ -331,6 +348,7 @@ class Answerer {
   std::vector<double> key_, value_, q_, abs_q_, bias_, kept_;
   std::vector<double> size_k_, size_v_, error_k_, error_v_, off_;
   std::vector<uint8_t> visible_;
+  std::vector<int64_t> told_;
   std::vector<Query> queries_;
 };
 

@@ -195,6 +195,7 @@ class Backward {
     if (left_out) return;
     total_k_.add(head_k_.value, head_k_.error);
     total_v_.add(head_v_.value, head_v_.error);
+    if (has_slip(p_, Slip::memory_last_row) && b + 1 < p_.batch) return;
     memory_k_.add(head_k_.value.topRows(memory_), head_k_.error.topRows(memory_));
     memory_v_.add(head_v_.value.topRows(memory_), head_v_.error.topRows(memory_));
   }
@@ -218,8 +219,10 @@ class Backward {
       const std::span<double> bias = block_.bias.size() > 0
                                          ? std::span(&block_.bias(r, 0) + memory_, key_pos.size())
                                          : std::span<double>();
-      mask_row({p_, c_.data, b, h, i, query_position(p_, i), key_pos, first_token(p_, b), 0},
-               {visible, bias});
+      const RowContext context{
+          p_, c_.data, b, h, i, query_position(p_, i), key_pos, first_token(p_, b), 0};
+      mask_row(context, {visible, bias});
+      show(context, r);
       if (!p_.has_dropout()) continue;
       // An alternative's case may have fewer keys than the tensor: the last ones.
       const std::vector<double>& dropout = values_["dropout"];
@@ -228,6 +231,20 @@ class Backward {
       for (int64_t j = 0; j < keys_; ++j)
         block_.kept(r, j) = rescale * dropout[static_cast<size_t>(end - keys_ + j)];
     }
+  }
+
+  /// What a row of the block shows where the backward pass has another mask.
+  void show(RowContext context, Eigen::Index r) {
+    const bool moved =
+        has_slip(p_, Slip::backward_top_left) || has_slip(p_, Slip::backward_one_more);
+    if (!moved && !has_slip(p_, Slip::backward_not_masked)) return;
+    block_.shown.resize(block_.visible.size());
+    uint8_t* shown = block_.shown.data() + r * keys_;
+    std::fill_n(shown, keys_, 1);
+    if (!moved) return;
+    context.q_pos = has_slip(p_, Slip::backward_top_left) ? context.i : context.q_pos + 1;
+    std::vector<double> bias(block_.bias.size() > 0 ? static_cast<size_t>(p_.kv_len) : 0);
+    mask_row(context, {{shown + memory_, static_cast<size_t>(p_.kv_len)}, bias});
   }
 
   /// What belongs to the block's queries alone, and what they make of the rest.

@@ -8,6 +8,16 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
+/// The keys of row r that have a part in a gradient: where a Slip has another mask, those of both.
+std::vector<uint8_t> visible_or_shown(const BackwardBlock& block, Eigen::Index r,
+                                      Eigen::Index count) {
+  std::vector<uint8_t> both(block.visible.begin() + r * count,
+                            block.visible.begin() + (r + 1) * count);
+  for (Eigen::Index j = 0; !block.shown.empty() && j < count; ++j)
+    both[static_cast<size_t>(j)] |= block.shown[static_cast<size_t>(r * count + j)];
+  return both;
+}
+
 }  // namespace
 
 /// What a sum of products with the scale costs, relative to the sum of its terms' sizes.
@@ -20,7 +30,7 @@ void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, con
                                  const Row& p, double max, double sum) {
   const ErrorModel& m = *model_;
   const Eigen::Index count = s.size();
-  const uint8_t* visible = block.visible.data() + r * count;
+  const std::vector<uint8_t> visible = visible_or_shown(block, r, count);
   const Row bias = block.bias.size() > 0 ? Row(block.bias.row(r)) : Row();
   const Row abs_dot = abs_s_.row(r);
   const double q_norm = abs_q_.row(r).sum();
@@ -28,8 +38,8 @@ void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, con
   RowError& error = errors_[static_cast<size_t>(r)];
   error = row_error(
       m,
-      {count, visible, s.data(), abs_dot.data(), nullptr, bias.size() > 0 ? bias.data() : nullptr,
-       p.data(), max, sum, block.sink, q_norm, k_norm_, 0},
+      {count, visible.data(), s.data(), abs_dot.data(), nullptr,
+       bias.size() > 0 ? bias.data() : nullptr, p.data(), max, sum, block.sink, q_norm, k_norm_, 0},
       w.data());
   if (error.unchecked) {
     leave_out(r);
@@ -41,7 +51,7 @@ void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, con
     return e < 0.5 ? std::min((relative_w + weight * e) / (1 - e), most) : most;
   };
   for (Eigen::Index j = 0; j < count; ++j)
-    if (visible[j] != 0) ep_(r, j) = of_weight(w_(r, j), p_(r, j));
+    if (visible[static_cast<size_t>(j)] != 0) ep_(r, j) = of_weight(w_(r, j), p_(r, j));
   if (block.sink > -inf) sink_ep_[r] = of_weight(error.sink, sink_p_[r]);
   ea_.row(r) = ep_.row(r);
   if (problem_.softcap == 0) return;
@@ -98,13 +108,14 @@ void HeadBackward::bound_differences(const BackwardBlock& block, Eigen::Index r,
   Row eds =
       ep * ((dp - dot).abs() + edp + edot) + p * (edp + edot) + 3 * (m.u + m.u_scores) * sizes;
   const Row ds = (p * (dp - dot)).abs();
-  const uint8_t* visible = block.visible.data() + r * count;
+  const std::vector<uint8_t> both = visible_or_shown(block, r, count);
+  const uint8_t* visible = both.data();
   for (Eigen::Index j = 0; j < count; ++j)
     eds[j] = visible[j] != 0 ? eds[j] + m.u_p * (ds[j] + eds[j]) + 4 * m.tiny + m.tiny_p : 0;
   Row edz = eds;
   if (problem_.softcap > 0) {
     const Row slope = slope_.row(r), eslope = eslope_.row(r);
-    edz = slope * eds + (ds + eds) * eslope + (2 * m.u + m.u_scores + m.u_p) * (ds + eds);
+    edz = slope.abs() * eds + (ds + eds) * eslope + (2 * m.u + m.u_scores + m.u_p) * (ds + eds);
     for (Eigen::Index j = 0; j < count; ++j) edz[j] = visible[j] != 0 ? edz[j] + m.tiny_p : 0;
   }
   edz_.row(r) = edz;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "oracle/misreading.h"
 
@@ -98,12 +99,18 @@ void HeadBackward::weigh(const BackwardKeys& keys, const BackwardBlock& block, E
     return;
   }
   Row p = (s - max).exp();
-  if (!has_slip(problem_, Slip::backward_not_masked))
-    for (Eigen::Index j = 0; j < count; ++j) p[j] = visible[j] != 0 ? p[j] : 0;
-  double sum = 0;
+  double sum = 0, sink = std::exp(block.sink - max);
   for (Eigen::Index j = 0; j < count; ++j) sum += visible[j] != 0 ? p[j] : 0;
-  const double sink = std::exp(block.sink - max);
   if (!has_slip(problem_, Slip::backward_without_sink)) sum += sink;
+  if (has_slip(problem_, Slip::backward_not_normalised)) sum = 1;
+  if (has_slip(problem_, Slip::backward_base_2)) {
+    const double lse = max + std::log(sum);
+    p = ((s - lse) * std::numbers::ln2).exp();
+    sink = std::exp2(block.sink - lse);
+    sum = 1;
+  }
+  const uint8_t* shown = block.shown.empty() ? visible : block.shown.data() + r * count;
+  for (Eigen::Index j = 0; j < count; ++j) p[j] = shown[j] != 0 ? p[j] : 0;
   p_.row(r) = p / sum;
   sink_p_[r] = sink / sum;
   if (model_ != nullptr) bound_weights(block, r, s, p, max, sum);
@@ -126,12 +133,17 @@ void HeadBackward::differentiate(const BackwardBlock& block, Eigen::Index r) {
   if (!has_slip(problem_, Slip::no_row_dot) && !has_slip(problem_, Slip::row_dot_not_dropped))
     dot = (p_.row(r).array() * dp_.row(r).array()).sum();
   if (has_slip(problem_, Slip::no_softcap_slope)) slope_.row(r).setOnes();
+  if (has_slip(problem_, Slip::slope_not_divided))
+    slope_.row(r) = 1 - problem_.softcap * problem_.softcap * (1 - slope_.row(r).array());
   const Row ds = p_.row(r).array() * (dp_.row(r).array() - dot);
   dz_.row(r) = ds * slope_.row(r).array();
-  const bool outside = problem_.bias_order == BiasOrder::after_softcap;
+  const bool outside = (problem_.bias_order == BiasOrder::after_softcap) !=
+                       (has_slip(problem_, Slip::dbias_other_order));
   share_.ds.value.row(r) = outside ? ds : Row(dz_.row(r));
+  if (has_slip(problem_, Slip::dbias_scaled)) share_.ds.value.row(r) *= problem_.scale_value();
   if (model_ != nullptr) bound_differences(block, r, dot);
-  if (share_.unchecked[static_cast<size_t>(r)] == 0) share_.dsink -= sink_p_[r] * dot;
+  const double dsink = sink_p_[r] * (has_slip(problem_, Slip::dsinks_negated) ? -dot : dot);
+  if (share_.unchecked[static_cast<size_t>(r)] == 0) share_.dsink -= dsink;
 }
 
 void HeadBackward::collect(const BackwardKeys& keys, const BackwardBlock& block) {
@@ -139,7 +151,8 @@ void HeadBackward::collect(const BackwardKeys& keys, const BackwardBlock& block)
   const double dk_scale = scale_of(problem_, Slip::dk_not_scaled, Slip::dk_scaled_twice);
   share_.dq.value.noalias() = dq_scale * (dz_ * keys.k);
   share_.dk.value.noalias() = dk_scale * (dz_.transpose() * block.q);
-  share_.dv.value.noalias() = a_.transpose() * block.grad_out;
+  const bool dropped = !has_slip(problem_, Slip::dv_not_dropped);
+  share_.dv.value.noalias() = (dropped ? a_ : p_).transpose() * block.grad_out;
   if (model_ != nullptr) bound_sums();
 }
 

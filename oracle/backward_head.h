@@ -21,6 +21,7 @@ struct BackwardKeys {
 struct BackwardBlock {
   Matrix q, grad_out;            ///< [rows, head_dim], [rows, head_dim_v]
   std::vector<uint8_t> visible;  ///< [rows, keys], memory keys included
+  std::vector<uint8_t> shown;    ///< as P is made anew by another mask, for a Slip; or empty
   Matrix bias;                   ///< [rows, keys], or empty: none
   Matrix kept;                   ///< [rows, keys] dropout's factors, 0 or 1/keep; or empty
   double sink = -std::numeric_limits<double>::infinity();

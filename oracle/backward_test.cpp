@@ -178,6 +178,7 @@ Case telling_case(DType dtype) {
   p.sinks = true;
   p.memory_kv = 2;
   p.dropout_keep = 80;
+  p.mask.align = Align::bottom_right;
   p.mask.rules = {testing::use("causal"), testing::use("bias", {int64_t{3}})};
   ask(c);
   return c;
@@ -189,7 +190,7 @@ TEST(Backward, BoundsAreSharpEnoughForEverySlip) {
     const Case c = telling_case(dtype);
     const Inputs inputs = make_inputs(c);
     const Answer right = answer(c, inputs, single);
-    for (int slip = 1; slip <= static_cast<int>(Slip::no_softcap_slope); ++slip) {
+    for (int slip = 1; slip <= static_cast<int>(Slip::memory_last_row); ++slip) {
       Case other = c;
       const Misreading misreading{.slip = static_cast<Slip>(slip)};
       other.problem.misreading = &misreading;

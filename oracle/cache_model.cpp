@@ -1,6 +1,7 @@
 #include "oracle/cache_model.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace attnfuzz {
 namespace {
@@ -74,6 +75,11 @@ void CacheModel::crop(Row& row, int64_t length) const {
 void CacheModel::evict(Row& row, const Step& step) const {
   const int64_t count = step.evicted(static_cast<int64_t>(row.tokens.size()));
   if (count == 0) return;
+  for (size_t to = static_cast<size_t>(step.start), from = to + static_cast<size_t>(count);
+       read().of_slots() && from < row.tokens.size(); ++to, ++from) {
+    row.slot_k[to] = row.slot_k[from];
+    if (!read().values_stay_in_slot) row.slot_v[to] = row.slot_v[from];
+  }
   const auto erase = [&](auto& from) {
     from.erase(from.begin() + step.start, from.begin() + step.start + count);
   };
@@ -95,11 +101,47 @@ Place CacheModel::place(int64_t b, size_t j) const {
           from.last_move,    b,         held.tokens[j].step == static_cast<int64_t>(step_)};
 }
 
+size_t CacheModel::slot_of(int64_t b, size_t j) const {
+  if (read().slot == nullptr) return j;
+  return static_cast<size_t>(read().slot(static_cast<int64_t>(j),
+                                         static_cast<int64_t>(row(b).tokens.size()),
+                                         std::max<int64_t>(1, case_.cache->page_size)));
+}
+
+Token CacheModel::key(int64_t b, size_t j) const {
+  if (!read().of_slots()) return row(b).tokens[j];
+  const size_t slot = slot_of(b, j);
+  return slot < row(b).slot_k.size() ? row(b).slot_k[slot] : Token{-1, 0, 0};
+}
+
+Token CacheModel::value(int64_t b, size_t j) const {
+  if (!read().of_slots()) return row(b).tokens[j];
+  const size_t slot = slot_of(b, j);
+  return slot < row(b).slot_v.size() ? row(b).slot_v[slot] : Token{-1, 0, 0};
+}
+
+void CacheModel::fill_slot(size_t b, size_t slot, const Token& token) {
+  Row& row = rows_[b];
+  if (read().tail_values_lost) {
+    const auto mine = [&](const Shared& shared) { return shared.a == b || shared.b == b; };
+    const auto page = static_cast<size_t>(std::max<int64_t>(1, case_.cache->page_size));
+    for (const Shared& shared : shared_)
+      for (size_t n = slot / page * page; mine(shared) && n < slot; ++n) row.slot_v[n].step = -1;
+    std::erase_if(shared_, mine);
+  }
+  for (std::vector<Token>* slots : {&row.slot_k, &row.slot_v}) {
+    if (slots->size() <= slot) slots->resize(slot + 1, {-1, 0, 0});
+    (*slots)[slot] = token;
+  }
+}
+
 void CacheModel::add(size_t b, const Token& token, int64_t first) {
   Row& row = rows_[b];
   const size_t slot = row.tokens.size();
+  if (read().of_slots()) fill_slot(b, slot, token);
   for (const Shared& shared : shared_) {
     if ((shared.a != b && shared.b != b) || slot < shared.begin || slot >= shared.end) continue;
+    if (!read().tail_shared) continue;
     std::vector<Token>& other = rows_[shared.a == b ? shared.b : shared.a].tokens;
     if (slot < other.size()) other[slot] = token;
   }
@@ -116,20 +158,37 @@ void CacheModel::share_tail(const Step& step) {
   if (from != to && size % page != 0) shared_.push_back({from, to, size, (size / page + 1) * page});
 }
 
+/// Values that stay in their row are all those of its slots.
+void CacheModel::copy_row(Row& to, const Row& from) const {
+  std::vector<Token> own = to.slot_v;
+  to = from;
+  if (read().values_stay_in_row) {
+    own.resize(std::max(own.size(), from.slot_v.size()), {-1, 0, 0});
+    to.slot_v = std::move(own);
+  }
+}
+
 void CacheModel::apply(size_t index) {
   const Step& step = case_.steps[index];
   step_ = index;
   for (Row& row : rows_) forget(row);  // what the step before left behind
   if (step.op == StepOp::reorder) {
     const std::vector<Row> old = rows_;
-    for (size_t b = 0; b < rows_.size(); ++b) rows_[b] = old[static_cast<size_t>(step.rows[b])];
+    for (size_t b = 0; b < rows_.size(); ++b)
+      copy_row(rows_[b], old[static_cast<size_t>(step.rows[b])]);
   }
-  if (step.op == StepOp::fork)
-    rows_[static_cast<size_t>(step.to)] = rows_[static_cast<size_t>(step.from)];
-  if (step.op == StepOp::fork && misreading_of(case_.problem).cache.tail_shared) share_tail(step);
+  if (step.op == StepOp::fork) {
+    copy_row(rows_[static_cast<size_t>(step.to)], rows_[static_cast<size_t>(step.from)]);
+    if (read().tail_shared || read().tail_values_lost) share_tail(step);
+  }
   for (size_t b = 0; b < rows_.size(); ++b) {
     Row& row = rows_[b];
-    if (step.op == StepOp::reset) row = Row{};
+    if (step.op == StepOp::reset) {
+      Row empty;
+      std::swap(empty.slot_k, row.slot_k);  // which stay as they are
+      std::swap(empty.slot_v, row.slot_v);
+      row = std::move(empty);
+    }
     if (step.op == StepOp::crop) crop(row, step.length);
     if (step.op == StepOp::evict) evict(row, step);
     row.past = row.next;

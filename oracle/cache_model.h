@@ -33,6 +33,10 @@ class CacheModel {
   std::span<const Token> tokens(int64_t b) const { return row(b).tokens; }
   /// Where tokens(b) stand.
   std::span<const int64_t> positions(int64_t b) const { return row(b).positions; }
+  /// Whose key and whose value is read for tokens(b)[j]: its own, but for a CacheReading. A step of
+  /// −1: no token's, zeros.
+  Token key(int64_t b, size_t j) const;
+  Token value(int64_t b, size_t j) const;
   /// Where tokens(b)[j] stands, and whence it came.
   Place place(int64_t b, size_t j) const;
   /// Position of the first query of the step just done: where the row's next token would have
@@ -63,7 +67,8 @@ class CacheModel {
     std::vector<Token> tokens;
     std::vector<int64_t> positions;
     std::vector<Origin> origins;
-    int64_t next = 0;  ///< position of the next token
+    std::vector<Token> slot_k, slot_v;  ///< what is left in its slots, for a CacheReading of them
+    int64_t next = 0;                   ///< position of the next token
     int64_t past = 0, queries = 0, first_query = 0;
   };
   const Row& row(int64_t b) const { return rows_[static_cast<size_t>(b)]; }
@@ -73,6 +78,10 @@ class CacheModel {
   void evict(Row& row, const Step& step) const;
   void add(size_t b, const Token& token, int64_t first);
   void share_tail(const Step& step);
+  void copy_row(Row& to, const Row& from) const;
+  void fill_slot(size_t b, size_t slot, const Token& token);
+  size_t slot_of(int64_t b, size_t j) const;
+  const CacheReading& read() const { return misreading_of(case_.problem).cache; }
 
   /// Two rows, and the slots of the page that both write to (CacheReading::tail_shared).
   struct Shared {

@@ -21,7 +21,17 @@ enum class Slip : uint8_t {
   backward_not_masked,   ///< P for hidden keys too
   backward_not_dropped,  ///< P and dP without dropout
   backward_without_sink,
-  no_softcap_slope,  ///< the softcap is taken for the identity
+  no_softcap_slope,         ///< the softcap is taken for the identity
+  slope_not_divided,        ///< 1 − (cap · t)² for the softcap's slope 1 − t²
+  backward_not_normalised,  ///< exp(s − max) for P
+  backward_base_2,          ///< 2^(s − lse) for P
+  backward_top_left,        ///< P by the mask as if query 0 stood at key 0
+  backward_one_more,        ///< P with positions one farther on
+  dv_not_dropped,
+  dsinks_negated,
+  dbias_scaled,
+  dbias_other_order,  ///< as if the bias came on the other side of the softcap
+  memory_last_row,    ///< dmem_k and dmem_v from the last batch row alone
 };
 
 /// Where a cached token stands.
@@ -42,6 +52,20 @@ struct CacheReading {
   int64_t (*scale_head)(int64_t g, bool prefill) = nullptr;
   /// Rows that a fork made alike go on to share the page that is partly filled.
   bool tail_shared = false;
+  /// The row that first writes to such a page gets a copy of its keys, not of its values.
+  bool tail_values_lost = false;
+  bool values_stay_in_row = false;   ///< when rows are reordered or forked: keys alone are copied
+  bool values_stay_in_slot = false;  ///< when an eviction moves keys up
+  /// Which of a row's `count` slots is read for slot n, of pages of `page` slots.
+  int64_t (*slot)(int64_t n, int64_t count, int64_t page) = nullptr;
+  /// Where masks take a key to stand; `past`: the position of the step's first query.
+  int64_t (*key_position)(const Place&, int64_t past, int64_t capacity) = nullptr;
+  bool positions_of_first_row = false;  ///< every row's queries stand where the first row's do
+
+  /// Whether the tokens of a row are not simply those in its slots.
+  bool of_slots() const {
+    return tail_values_lost || values_stay_in_row || values_stay_in_slot || slot != nullptr;
+  }
 };
 
 /// How a recurrence is read: as it is, or wrongly. Chunks begin anew with each step's tokens.

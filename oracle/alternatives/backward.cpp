@@ -1,4 +1,6 @@
 // Dropout, the log-sum-exp and the gradients.
+#include <algorithm>
+
 #include "oracle/alternatives/rewrite.h"
 #include "oracle/misreading.h"
 
@@ -19,6 +21,15 @@ bool asks_of_keys(const Case& c) {
   const Problem& p = c.problem;
   return p.asks(Output::dk) || p.asks(Output::dv) || p.asks(Output::dmem_k) ||
          p.asks(Output::dmem_v);
+}
+
+bool asks_of_memory(const Case& c) {
+  return c.problem.asks(Output::dmem_k) || c.problem.asks(Output::dmem_v);
+}
+
+bool is_positional(const Case& c) {
+  const auto& rules = c.problem.mask.rules;
+  return std::any_of(rules.begin(), rules.end(), [](auto& use) { return use.spec->positional; });
 }
 
 bool is_grouped(const Case& c) {
@@ -67,6 +78,31 @@ constexpr Alternative table[] = {
     ATTNFUZZ_SLIP("grad-without-softcap-slope",
                   "the backward pass takes the softcap for the identity", no_softcap_slope,
                   c.problem.asks_gradients() && c.problem.softcap > 0),
+    ATTNFUZZ_SLIP("grad-softcap-slope-not-divided",
+                  "the softcap's slope is made from the score, not from the score / cap",
+                  slope_not_divided, c.problem.asks_gradients() && c.problem.softcap > 0),
+    ATTNFUZZ_SLIP("grad-not-normalised", "the backward pass does not divide P by its sum",
+                  backward_not_normalised, c.problem.asks_gradients()),
+    ATTNFUZZ_SLIP("grad-base-2", "the backward pass makes P by powers of 2 without log2(e)",
+                  backward_base_2, c.problem.asks_gradients()),
+    ATTNFUZZ_SLIP("grad-mask-top-left",
+                  "the backward pass masks as if query 0 stood at key 0, unlike the forward pass",
+                  backward_top_left,
+                  c.problem.asks_gradients() && c.problem.mask.align == Align::bottom_right),
+    ATTNFUZZ_SLIP("grad-mask-one-more",
+                  "queries stand one position farther on in the backward pass alone",
+                  backward_one_more, c.problem.asks_gradients() && is_positional(c)),
+    ATTNFUZZ_SLIP("dv-not-dropped", "dv is made from the weights without dropout", dv_not_dropped,
+                  c.problem.asks(Output::dv) && c.problem.has_dropout()),
+    ATTNFUZZ_SLIP("dsinks-negated", "the sinks' gradient has the wrong sign", dsinks_negated,
+                  c.problem.asks(Output::dsinks)),
+    ATTNFUZZ_SLIP("dbias-scaled", "the bias's gradient is multiplied by the scale", dbias_scaled,
+                  c.problem.asks(Output::dbias)),
+    ATTNFUZZ_SLIP("dbias-other-side",
+                  "the bias's gradient is taken on the other side of the softcap",
+                  dbias_other_order, c.problem.asks(Output::dbias) && c.problem.softcap > 0),
+    ATTNFUZZ_SLIP("dmem-last-row", "the memory's gradients come from the last batch row alone",
+                  memory_last_row, asks_of_memory(c) && c.problem.batch > 1),
 };
 
 #undef ATTNFUZZ_SLIP

@@ -1,4 +1,7 @@
-// How what a cache holds is read: rope's positions, scales, shared pages. See CacheReading.
+// How what a cache holds is read: rope's positions, scales, shared pages, slots. See CacheReading.
+#include <algorithm>
+#include <initializer_list>
+
 #include "oracle/alternatives/rewrite.h"
 #include "oracle/misreading.h"
 
@@ -30,6 +33,19 @@ int64_t none(const Place&) {
   return 0;
 }
 
+int64_t last_page_first(int64_t n, int64_t count, int64_t page) {
+  return ((count + page - 1) / page - 1 - n / page) * page + n % page;
+}
+int64_t slot_of_ring(const Place& at, int64_t, int64_t capacity) {
+  return at.fresh ? at.position : at.position % capacity;
+}
+/// The part of the ring that was written after its turn comes with the positions of the one before.
+int64_t order_in_ring(const Place& at, int64_t past, int64_t capacity) {
+  const int64_t turn = past / capacity * capacity;
+  if (at.fresh || at.position < turn) return at.position;
+  return at.position - turn + std::max<int64_t>(0, past - capacity);
+}
+
 int64_t of_first_head(int64_t, bool) {
   return 0;
 }
@@ -53,6 +69,13 @@ constexpr Misreading scale_of_first_head{.cache = {.scale_head = of_first_head}}
 constexpr Misreading scales_ignored{.cache = {.scale_head = unscaled}};
 constexpr Misreading scales_ignored_in_prefill{.cache = {.scale_head = unscaled_in_prefill}};
 constexpr Misreading tail_shared{.cache = {.tail_shared = true}};
+constexpr Misreading tail_values_lost{.cache = {.tail_values_lost = true}};
+constexpr Misreading values_stay_in_row{.cache = {.values_stay_in_row = true}};
+constexpr Misreading values_stay_in_slot{.cache = {.values_stay_in_slot = true}};
+constexpr Misreading table_reversed{.cache = {.slot = last_page_first}};
+constexpr Misreading positions_of_slots{.cache = {.key_position = slot_of_ring}};
+constexpr Misreading not_turned{.cache = {.key_position = order_in_ring}};
+constexpr Misreading positions_of_first_row{.cache = {.positions_of_first_row = true}};
 
 bool has_step(const Case& c, StepOp op) {
   for (const Step& step : c.steps)
@@ -81,6 +104,32 @@ Rewritten scaled(Case c, const Misreading& how) {
 Rewritten shared(Case c) {
   if (!c.cached() || c.cache->page_size == 0 || !has_step(c, StepOp::fork)) return {};
   c.problem.misreading = &tail_shared;
+  return c;
+}
+
+/// Where a step of the kind goes on.
+Rewritten after(Case c, const Misreading& how, std::initializer_list<StepOp> ops) {
+  const bool any = std::any_of(ops.begin(), ops.end(), [&](StepOp op) { return has_step(c, op); });
+  if (!c.cached() || !any || c.cache->forgets()) return {};
+  c.problem.misreading = &how;
+  return c;
+}
+
+Rewritten of_pages(Case c, const Misreading& how) {
+  if (!c.cached() || c.cache->page_size == 0) return {};
+  c.problem.misreading = &how;
+  return c;
+}
+
+Rewritten of_ring(Case c, const Misreading& how) {
+  if (!c.cached() || c.cache->kind != CacheKind::ring) return {};
+  c.problem.misreading = &how;
+  return c;
+}
+
+Rewritten of_first_row(Case c) {
+  if (!c.cached() || c.problem.batch < 2) return {};
+  c.problem.misreading = &positions_of_first_row;
   return c;
 }
 
@@ -138,6 +187,25 @@ constexpr Alternative table[] = {
      [](const Case& c) { return not_quantised(c); }},
     {"fork-shares-page", "a fork's two rows both write into the page that they share",
      [](const Case& c) { return shared(c); }},
+    {"fork-page-without-values", "the copy of a page that a fork shared lacks the values",
+     [](const Case& c) {
+       const Rewritten paged = shared(c);
+       return paged ? of_pages(c, tail_values_lost) : std::nullopt;
+     }},
+    {"copied-keys-alone", "rows are reordered or forked by their keys, and keep their values",
+     [](const Case& c) {
+       return after(c, values_stay_in_row, {StepOp::reorder, StepOp::fork});
+     }},
+    {"evict-moves-keys-alone", "an eviction moves keys up, and leaves values where they were",
+     [](const Case& c) { return after(c, values_stay_in_slot, {StepOp::evict}); }},
+    {"cache-table-reversed", "the block table is read from its last page",
+     [](const Case& c) { return of_pages(c, table_reversed); }},
+    {"ring-positions-of-slots", "cached keys stand at their slots of the ring",
+     [](const Case& c) { return of_ring(c, positions_of_slots); }},
+    {"ring-not-turned", "the ring is read from its first slot, as if that held the oldest token",
+     [](const Case& c) { return of_ring(c, not_turned); }},
+    {"cache-offset-of-first-row", "all rows' queries stand where the first row's do",
+     [](const Case& c) { return of_first_row(c); }},
 };
 
 }  // namespace
