@@ -185,6 +185,9 @@ void Claims::read_words() {
   need("dmem_v", {"memory_kv"});
   need("nonfinite:nan_padding", {"rule:padding", "ragged", "ragged_left"});
   need("nonfinite:inf_padding", {"rule:padding", "ragged", "ragged_left"});
+  need("nonfinite:inf_bias", {"rule:bias"});
+  exclude({"nonfinite:inf_bias", "bias_order:before_softcap"});
+  exclude({"nonfinite:inf_bias", "dtype:e4m3"});
   need("ragged", {"step:prefill", "step:append"});
   need("ragged_left", {"step:prefill", "step:append"});
   for (const std::string_view align : names_of<Align>) {

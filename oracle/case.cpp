@@ -39,6 +39,7 @@ class Checker {
     problem();
     for (size_t k = 0; k < p_.mask.rules.size(); ++k) rule(k);
     outputs();
+    infinite_bias();
     if (c_.cached()) {
       cache(*c_.cache);
       steps();
@@ -86,6 +87,16 @@ class Checker {
     expect(!c_.cached(), "/problem/dropout_keep", "100 (no dropout) with a cache");
     expect(p_.memory_kv + p_.kv_len <= max_dim, "/problem/kv_len",
            fmt::format("at most {} keys with dropout", max_dim));
+  }
+
+  /// A bias of −inf hides its key, which it does not below a softcap.
+  void infinite_bias() const {
+    if (c_.data.nonfinite != NonFinite::inf_bias) return;
+    const std::string path = "/data/nonfinite";
+    expect(p_.mask.find("bias") != nullptr, path, "no \"inf_bias\" without the rule \"bias\"");
+    expect(p_.dtype != DType::e4m3, path, "no \"inf_bias\" in e4m3, which has no infinity");
+    expect(p_.softcap == 0 || p_.bias_order == BiasOrder::after_softcap, path,
+           "no \"inf_bias\" before the softcap");
   }
 
   void outputs() const {

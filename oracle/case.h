@@ -123,10 +123,11 @@ enum class Distribution : uint8_t {
   constant,  ///< every element 0.5
   one_hot,   ///< element d is 1 where d = s mod dim, else 0: tells which key was read
   tiny,  ///< normal × a quarter of the dtype's smallest normal number (f64: of f32's): subnormal
+  huge,  ///< q, k × 64: q·k is often beyond f16's range
 };
 template <>
-inline constexpr std::array<std::string_view, 5> names_of<Distribution>{
-    "normal", "large", "constant", "one_hot", "tiny"};
+inline constexpr std::array<std::string_view, 6> names_of<Distribution>{
+    "normal", "large", "constant", "one_hot", "tiny", "huge"};
 
 /// Non-finite numbers mixed in, where they must make no difference or are the question asked.
 enum class NonFinite : uint8_t {
@@ -135,10 +136,11 @@ enum class NonFinite : uint8_t {
                 ///< must not leak
   inf_padding,  ///< the same with +inf
   inf_value,    ///< one element in 64 of v is ±inf (e4m3, which has none: NaN)
+  inf_bias,     ///< one element in 4 of the rule "bias" is −inf: hides its key
 };
 template <>
-inline constexpr std::array<std::string_view, 4> names_of<NonFinite>{"none", "nan_padding",
-                                                                     "inf_padding", "inf_value"};
+inline constexpr std::array<std::string_view, 5> names_of<NonFinite>{
+    "none", "nan_padding", "inf_padding", "inf_value", "inf_bias"};
 
 /// How the tensors are made: see oracle/inputs.h.
 struct Data {

@@ -46,11 +46,12 @@ bool has_fully_masked_row(const Case& c) {
   const Problem& p = c.problem;
   if (c.cached() || p.memory_kv > 0 || p.batch * p.num_heads * p.q_len == 0) return false;
   if (p.kv_len == 0) return true;
-  if (std::all_of(p.mask.rules.begin(), p.mask.rules.end(),
-                  [](const RuleUse& use) { return use.spec->adds_bias; })) {
+  const bool bias_hides = c.data.nonfinite == NonFinite::inf_bias;
+  if (!bias_hides && std::all_of(p.mask.rules.begin(), p.mask.rules.end(),
+                                 [](const RuleUse& use) { return use.spec->adds_bias; })) {
     return false;
   }
-  const int64_t heads = masks_by_head(p.mask) ? p.num_heads : 1;
+  const int64_t heads = bias_hides || masks_by_head(p.mask) ? p.num_heads : 1;
   std::vector<int64_t> key_pos(static_cast<size_t>(p.kv_len));
   std::iota(key_pos.begin(), key_pos.end(), 0);
   std::vector<uint8_t> visible(key_pos.size());

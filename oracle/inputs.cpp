@@ -30,6 +30,8 @@ double scale_of(Distribution dist, Role role, DType dtype) {
   switch (dist) {
     case Distribution::large:
       return is_value(role) ? 64 : 8;
+    case Distribution::huge:
+      return is_value(role) ? 1 : 64;
     case Distribution::tiny:
       return std::ldexp(0.25, std::max(info(dtype).min_exponent, info(DType::f32).min_exponent));
     default:
@@ -51,7 +53,7 @@ struct Recipe {
   uint32_t tensor;
   Distribution dist;
   double scale;
-  bool infinities;
+  bool infinities, hides;
   double (*uniform)(uint64_t);  ///< of roles that are not normal
 
   Recipe(const Data& data, Role role, int step, DType dtype)
@@ -60,6 +62,7 @@ struct Recipe {
         dist(is_distributed(role) ? data.dist : Distribution::normal),
         scale(scale_of(dist, role, dtype)),
         infinities(data.nonfinite == NonFinite::inf_value && role == Role::v),
+        hides(data.nonfinite == NonFinite::inf_bias && role == Role::bias),
         uniform(role == Role::gate   ? gate_from_bits
                 : role == Role::beta ? uniform_from_bits
                                      : nullptr) {}
@@ -88,6 +91,7 @@ struct Recipe {
   /// One element of a token: what fill() puts at d of dim.
   double value(uint64_t bits, int64_t s, int64_t d, int64_t dim) const {
     if (infinities && is_infinite(bits)) return infinity_from_bits(bits);
+    if (hides && (bits & 3) == 0) return -std::numeric_limits<double>::infinity();
     if (dist == Distribution::constant) return 0.5;
     if (dist == Distribution::one_hot) return d == s % dim ? 1 : 0;
     return uniform != nullptr ? uniform(bits) : normal_from_bits(bits) * scale;
@@ -274,7 +278,10 @@ Tensor dropout(const Problem& p, const Data& data) {
 }
 
 void add_mask(Inputs& inputs, const Problem& p, const Data& data) {
-  const DenseMask dense = dense_mask(p, data);
+  DenseMask dense = dense_mask(p, data);
+  // What a bias of −inf hides is for the bias to say.
+  for (size_t k = 0; k < dense.bias.size(); ++k)
+    if (std::isinf(dense.bias[k])) dense.visible[k] = 1;
   const Shape shape{p.batch, p.num_heads, p.q_len, p.kv_len};
   inputs.add("mask",
              Tensor::from_doubles(p.dtype, shape, {dense.visible.begin(), dense.visible.end()}));

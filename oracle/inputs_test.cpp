@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "oracle/linear/kinds.h"
+#include "oracle/mask.h"
 #include "oracle/random_case.h"
 
 namespace attnfuzz {
@@ -147,6 +149,8 @@ TEST(Inputs, Distributions) {
   const double normal = at_d(Distribution::normal, Role::k, 3);
   EXPECT_EQ(at_d(Distribution::large, Role::k, 3), 8 * normal);
   EXPECT_EQ(at_d(Distribution::large, Role::v, 3), 64 * at_d(Distribution::normal, Role::v, 3));
+  EXPECT_EQ(at_d(Distribution::huge, Role::k, 3), 64 * normal);
+  EXPECT_EQ(at_d(Distribution::huge, Role::v, 3), at_d(Distribution::normal, Role::v, 3));
   EXPECT_EQ(at_d(Distribution::constant, Role::q, 3), 0.5);
   for (int64_t d = 0; d < 7; ++d) EXPECT_EQ(at_d(Distribution::one_hot, Role::k, d), d == 9 % 7);
   EXPECT_EQ(at_d(Distribution::tiny, Role::k, 3), std::ldexp(normal, -128));
@@ -199,6 +203,25 @@ TEST(Inputs, PaddingHoldsInfBeyondRaggedSteps) {
     EXPECT_EQ(std::isinf(at(v, Layout::bhsd, 0, 0, s, 2)), s >= 1);
     EXPECT_FALSE(std::isinf(at(v, Layout::bhsd, 1, 0, s, 2)));
   }
+}
+
+TEST(Inputs, OneBiasIn4HidesItsKeyAndTheMaskDoesNot) {
+  Case c = small_case();
+  c.problem.kv_len = 200;
+  c.problem.mask.rules = {{find_rule("bias"), {int64_t{3}}}};
+  c.data.nonfinite = NonFinite::inf_bias;
+  const Inputs inputs = make_inputs(c);
+  const std::vector<double> bias = inputs.at("bias").to_doubles();
+  const std::vector<double> mask = inputs.at("mask").to_doubles();
+  const DenseMask dense = dense_mask(c.problem, c.data);
+  int64_t infinite = 0;
+  for (size_t n = 0; n < bias.size(); ++n) {
+    infinite += bias[n] == -std::numeric_limits<double>::infinity();
+    EXPECT_EQ(mask[n], 1);
+    EXPECT_EQ(dense.visible[n] == 0, std::isinf(bias[n]));
+  }
+  const double expected = static_cast<double>(bias.size()) / 4;
+  EXPECT_NEAR(static_cast<double>(infinite), expected, 5 * std::sqrt(expected));
 }
 
 TEST(Inputs, OneValueIn64IsInfinite) {

@@ -1,6 +1,7 @@
 #include "oracle/mask.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "oracle/case.h"
@@ -61,6 +62,9 @@ int64_t first_token(const Problem& problem, int64_t b) {
 
 void mask_row(const RowContext& context, const MaskRow& row) {
   for (const RuleUse& use : context.problem.mask.rules) use.spec->apply(use, context, row);
+  if (context.data.nonfinite != NonFinite::inf_bias) return;
+  for (size_t j = 0; j < row.bias.size(); ++j)
+    if (row.bias[j] == -std::numeric_limits<double>::infinity()) row.visible[j] = 0;
 }
 
 DenseMask dense_mask(const Problem& problem, const Data& data) {

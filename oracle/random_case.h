@@ -128,8 +128,9 @@ inline void make_recurrent(Case& c) {
   p.mask.rules = {{find_rule("causal"), {}}};
   if (!c.cached() && between(0, 1) == 1)
     p.mask.rules.push_back({find_rule("documents"), {parts_of(p.kv_len)}});
-  if (c.data.dist == Distribution::large) c.data.dist = Distribution::normal;
-  if (c.data.nonfinite == NonFinite::inf_value) c.data.nonfinite = NonFinite::none;
+  if (c.data.dist == Distribution::large || c.data.dist == Distribution::huge)
+    c.data.dist = Distribution::normal;
+  if (c.data.nonfinite >= NonFinite::inf_value) c.data.nonfinite = NonFinite::none;
   if (c.cached()) c.cache = Cache{};
   std::erase_if(c.steps, [](const Step& step) {
     return step.op == StepOp::crop || step.op == StepOp::evict;
@@ -172,6 +173,10 @@ inline Case random_case(bool cached = between(0, 2) == 0) {
   if (p.rope != Rope::none && cached && c.cache->quant != Quant::none)
     c.cache->positions = Positions::kept;
   if (!cross && between(0, 4) == 0) make_recurrent(c);
+  const bool after = p.softcap == 0 || p.bias_order == BiasOrder::after_softcap;
+  if (c.data.nonfinite == NonFinite::inf_bias &&
+      (p.mask.find("bias") == nullptr || p.dtype == DType::e4m3 || !after))
+    c.data.nonfinite = NonFinite::none;
   return c;
 }
 

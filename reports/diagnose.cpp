@@ -46,8 +46,8 @@ std::vector<Cause> diagnose(const Finding& finding) {
   std::vector<Cause> causes;
   if (noticed)
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
-  append(causes, causes_from_leaks(finding));
   append(causes, causes_from_fits(finding));
+  append(causes, causes_from_leaks(finding));
   append(causes, causes_from_offset(finding));
   if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
     append(causes, causes_from_lengths(finding));

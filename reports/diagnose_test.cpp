@@ -69,6 +69,36 @@ TEST(Diagnose, APrecisionShowsInEveryStep) {
   EXPECT_EQ(both[0].name, "lower-precision");
 }
 
+/// A case whose output is NaN where it should not be.
+Finding nan_finding(NonFinite data) {
+  Finding f = samples::mismatch_finding(small_case(), [](auto...) { return true; });
+  f.last.verdict.failure = FailureKind::nan;
+  f.last.verdict.fits.clear();
+  f.shrunk.c.data.nonfinite = data;
+  return f;
+}
+
+TEST(Diagnose, DataThatIsNotFiniteHasWordsOfItsOwn) {
+  const std::pair<NonFinite, std::string> rows[] = {{NonFinite::nan_padding, "nan-leak"},
+                                                    {NonFinite::inf_padding, "inf-leak"},
+                                                    {NonFinite::inf_value, "inf-value"},
+                                                    {NonFinite::inf_bias, "inf-bias"}};
+  for (const auto& [data, name] : rows) {
+    const auto causes = diagnose(nan_finding(data));
+    ASSERT_FALSE(causes.empty()) << name;
+    EXPECT_EQ(causes[0].name, name);
+  }
+}
+
+TEST(Diagnose, AMeaningComesBeforeInfiniteValues) {
+  Finding f = nan_finding(NonFinite::inf_value);
+  f.last.verdict.fits = {&alternatives()[0]};
+  const auto causes = diagnose(f);
+  ASSERT_EQ(causes.size(), 2u);
+  EXPECT_EQ(causes[0].name, alternatives()[0].name);
+  EXPECT_EQ(causes[1].name, "inf-value");
+}
+
 TEST(Diagnose, OffsetFromTheHeadAxis) {
   const Case c = samples::cached_case();
   Outcome outcome = samples::right_outcome(c);

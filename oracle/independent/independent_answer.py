@@ -15,6 +15,7 @@ REAL = np.longdouble
 
 def softmax_sum(problem: dict, q, k, v, seen, bias, sink):
     """One query over its keys: (out [head_dim_v], largest |score|). `seen` and `bias` are per key."""
+    seen = seen & ~np.isneginf(bias)  # which hides a key as a mask does
     fully_masked = not seen.any() and sink is None
     if fully_masked:
         gives = problem["fully_masked"]

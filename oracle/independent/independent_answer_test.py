@@ -103,7 +103,7 @@ def random_cache(draw, case):
 def random_case(draw):
     p = random_problem(draw)
     case = {"attnfuzz": 1, "problem": p,
-            "data": {"seed": draw.getrandbits(32), "dist": draw.choice(["normal", "normal", "large", "one_hot", "tiny"]),
+            "data": {"seed": draw.getrandbits(32), "dist": draw.choice(["normal", "normal", "large", "one_hot", "tiny", "huge"]),
                      "nonfinite": draw.choice(["none", "none", "nan_padding", "inf_padding", "inf_value"])}}
     if p["head_dim"] % 2 == 0 and draw.random() < 0.4:
         p |= {"rope": draw.choice(["half", "interleaved"]), "rope_base": draw.choice([10000, 500000, 7.5])}
@@ -112,6 +112,9 @@ def random_case(draw):
         if not p["kv_len"]:
             rules = [rule for rule in rules if rule["rule"] != "documents"]
         p["mask"]["rules"] = draw.sample(rules, draw.randint(0, 3))
+        above = p["softcap"] and p["bias_order"] == "before_softcap"
+        if any(r["rule"] == "bias" for r in p["mask"]["rules"]) and p["dtype"] != "e4m3" and not above:
+            case["data"]["nonfinite"] = draw.choice(["none", "inf_bias", "inf_bias"])
         return case
     del p["q_len"], p["kv_len"]
     case["cache"] = random_cache(draw, case)

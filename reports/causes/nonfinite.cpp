@@ -54,6 +54,11 @@ constexpr LeakEntry leaks[] = {
      {"inf-value",
       "Values that are seen hold infinities, and the output is not what IEEE arithmetic gives for "
       "the sum of p times v."}},
+    {NonFinite::inf_bias,
+     {"inf-bias",
+      "A bias of -inf, which hides its key, makes NaN: exp(-inf + inf) where all scores of a tile "
+      "or "
+      "of a row are -inf, so that its maximum is -inf too, or 0 times -inf."}},
 };
 
 /// One line for each way to leave the range of a type.

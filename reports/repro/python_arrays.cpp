@@ -47,6 +47,7 @@ std::optional<double> normal_scale(const Case& c, Role role) {
   if (c.data.nonfinite != NonFinite::none || dtype == DType::bf16) return std::nullopt;
   if (c.data.dist == Distribution::normal) return 1;
   if (c.data.dist == Distribution::large) return role == Role::v ? 64 : 8;
+  if (c.data.dist == Distribution::huge) return role == Role::v ? 1 : 64;
   return std::nullopt;
 }
 

@@ -10,7 +10,7 @@ inline constexpr std::string_view block_features = R"("dtype:f32", "dtype:f64", 
   "sinks", "memory_kv", "rule:causal", "rule:window", "rule:chunk", "chunk.origin:slot",
   "chunk.origin:token", "rule:prefix", "rule:alibi", "head_map:grouped", "head_map:interleaved",
   "bias_order:after_softcap", "bias_order:before_softcap", "empty", "data:normal", "data:large",
-  "data:constant", "data:one_hot", "data:tiny", "nonfinite:nan_padding", "nonfinite:inf_padding")";
+  "data:constant", "data:one_hot", "data:tiny", "data:huge", "nonfinite:nan_padding", "nonfinite:inf_padding")";
 
 inline constexpr std::string_view block_precision = R"({
   "f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 2},

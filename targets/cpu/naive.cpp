@@ -23,8 +23,8 @@ constexpr std::string_view capabilities = R"({
     "align:top_left", "align:bottom_right", "head_map:grouped", "head_map:interleaved",
     "bias_order:after_softcap", "bias_order:before_softcap", "fully_masked:zero",
     "fully_masked:nan", "fully_masked:uniform", "fully_masked:any", "empty", "data:normal",
-    "data:large", "data:constant", "data:one_hot", "data:tiny", "nonfinite:nan_padding",
-    "nonfinite:inf_padding", "nonfinite:inf_value", "dropout", "lse", "dq", "dk", "dv", "dbias",
+    "data:large", "data:constant", "data:one_hot", "data:tiny", "data:huge", "nonfinite:nan_padding",
+    "nonfinite:inf_padding", "nonfinite:inf_value", "nonfinite:inf_bias", "dropout", "lse", "dq", "dk", "dv", "dbias",
     "dsinks", "dmem_k", "dmem_v"],
   "properties": ["deterministic", "batch_invariant"],
   "precision": {"f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 2},
@@ -89,6 +89,7 @@ StepOutput attend(const Case& c, const Inputs& inputs) {
   const T* mem_k = optional_data<T>(inputs, "mem_k");
   const T* mem_v = optional_data<T>(inputs, "mem_v");
   const T* dropout = optional_data<T>(inputs, "dropout");
+  constexpr T hiding = -std::numeric_limits<T>::infinity();
   const T rescale = 100 / static_cast<T>(p.dropout_keep);
 
   StepOutput step = empty_output(p);
@@ -111,7 +112,7 @@ StepOutput attend(const Case& c, const Inputs& inputs) {
           seen.push_back({j, mem_k + (g * p.memory_kv + j) * p.head_dim,
                           mem_v + (g * p.memory_kv + j) * p.head_dim_v, T{0}, kept(j)});
         for (int64_t j = 0; j < p.kv_len; ++j)
-          if (!mask || mask[row + j] != 0)
+          if ((!mask || mask[row + j] != 0) && (!bias || bias[row + j] != hiding))
             seen.push_back({p.memory_kv + j, k.at(b, g, j), v.at(b, g, j),
                             bias ? bias[row + j] : T{0}, kept(p.memory_kv + j)});
         if (seen.empty() && !sinks) {

@@ -65,7 +65,8 @@ def decode(array: np.ndarray, dtype: str) -> np.ndarray:
 def factor(dist: str, dtype: str, role: str) -> float:
     """What a distribution multiplies normal numbers with."""
     least = {"f16": -14, "e4m3": -6, "e5m2": -14}.get(dtype, -126)
-    return {"large": 64.0 if role in ("v", "mem_v") else 8.0, "tiny": 2.0 ** (least - 2)}.get(dist, 1.0)
+    is_value = role in ("v", "mem_v")
+    return {"large": 64.0 if is_value else 8.0, "tiny": 2.0 ** (least - 2), "huge": 1.0 if is_value else 64.0}.get(dist, 1.0)
 
 
 def elements(data: dict, dtype: str, role: str, step: int, b, h, s, d, dim: int) -> np.ndarray:
@@ -117,7 +118,10 @@ def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None
         elif name == "boolean":
             seen &= (random_bits(data["seed"], "mask", 0, *at) >> 32) * 100 >> 32 < rule["keep"]
         elif name == "bias":
-            added = decode(encode(normal(random_bits(data["seed"], "bias", 0, *at)), problem["dtype"]), problem["dtype"])
+            bits = random_bits(data["seed"], "bias", 0, *at)
+            added = decode(encode(normal(bits), problem["dtype"]), problem["dtype"])
+            if data["nonfinite"] == "inf_bias":
+                added = np.where(bits & 3 == 0, -np.inf, added)
             bias = (np.zeros(shape) if bias is None else bias) + added
         elif name == "alibi":
             slope = np.array([exp2(-8.0 * (n + 1) / heads) for n in range(heads)])[None, :, None, None]

@@ -52,10 +52,12 @@ def random_case(draw):
          "mask": {"align": draw.choice(["top_left", "bottom_right"]), "rules": []}}
     case = {"attnfuzz": 1, "problem": p,
             "data": {"seed": draw.choice([0, 7, 2**32, 2**64 - 1, draw.getrandbits(64)]),
-                     "dist": draw.choice(["normal", "large", "constant", "one_hot", "tiny"]),
+                     "dist": draw.choice(["normal", "large", "constant", "one_hot", "tiny", "huge"]),
                      "nonfinite": draw.choice(["none", "nan_padding", "inf_padding", "inf_value"])}}
     if draw.random() < 0.7:
         p["mask"]["rules"] = random_rules(draw, p)
+        if any(r["rule"] == "bias" for r in p["mask"]["rules"]) and p["dtype"] != "e4m3" and draw.random() < 0.5:
+            case["data"]["nonfinite"] = "inf_bias"
         if draw.random() < 0.4:
             p["dropout_keep"] = draw.randint(1, 99)
         if draw.random() < 0.4:
