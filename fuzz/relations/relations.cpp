@@ -6,9 +6,10 @@ namespace attnfuzz {
 
 std::span<const Relation> relations() {
   using namespace relation;
-  static const Relation table[] = {
-      repeat,    split_step,    one_by_one, rows_alone,     neighbours,    unpadded,     pad_side,
-      page_size, reorder_first, crop_never, shifted_chunks, scaled_values, permuted_keys};
+  static const Relation table[] = {repeat,        split_step,      one_by_one,     rows_alone,
+                                   neighbours,    unpadded,        pad_side,       page_size,
+                                   reorder_first, crop_never,      shifted_chunks, scaled_values,
+                                   permuted_keys, padding_content, infinite_bias,  scaled_queries};
   return table;
 }
 

@@ -38,7 +38,7 @@ TEST(Relations, HoldOnRightTargets) {
         "cpu:ring-cache", "cpu:chunked-cache", "cpu:linear-recurrent", "cpu:linear-chunked"}) {
     const std::unique_ptr<Target> target = open_target(name);
     const Generator generator(target->info().capabilities);
-    for (uint64_t index = 0; index < 150; ++index) {
+    for (uint64_t index = 0; index < 220; ++index) {
       const Case c = generator(*seeded_draw(5, index));
       for (const Relation* relation : applicable(all_relations(), target->info().capabilities, c)) {
         const Examination done = examine_relation(*target, c, *relation);
@@ -67,6 +67,7 @@ constexpr Caught caught[] = {
     {"reorder-first", "specimen:state-reorder-skipped"},
     {"crop-never", "specimen:crop-zero-ignored"},
     {"shifted-chunks", "specimen:retention-last-chunk-decay"},
+    {"padding-content", "specimen:sdpa-masked-nan-leaks"},
 };
 
 /// The first finding of a campaign that only this relation could make, none if there is none.
@@ -131,6 +132,11 @@ TEST(Relations, CatchWhatNoSpecimenDoes) {
     out.as<float>()[0] += inputs.at("v").as<float>()[0];  // of the first key
   });
   EXPECT_TRUE(first_finding(*ordered, *find_relation("permuted-keys")));
+
+  const auto infinite = open_target("mutant:bias-inf-times-mask");
+  EXPECT_TRUE(first_finding(*infinite, *find_relation("infinite-bias")));
+  const auto unscaled = open_target("mutant:scale-ignored");
+  EXPECT_TRUE(first_finding(*unscaled, *find_relation("scaled-queries")));
 }
 
 TEST(Relations, AreLookedIntoByCampaignsInTurn) {

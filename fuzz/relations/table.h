@@ -5,6 +5,7 @@
 namespace attnfuzz::relation {
 
 extern const Relation repeat, split_step, one_by_one, rows_alone, neighbours, unpadded, pad_side,
-    page_size, reorder_first, crop_never, shifted_chunks, scaled_values, permuted_keys;
+    page_size, reorder_first, crop_never, shifted_chunks, scaled_values, permuted_keys,
+    padding_content, infinite_bias, scaled_queries;
 
 }  // namespace attnfuzz::relation

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -60,6 +61,14 @@ Tensor multiplied(const Tensor& tensor, double factor) {
   return Tensor::from_doubles(tensor.dtype, tensor.shape, values);
 }
 
+/// A bias with the type's lowest number for −inf.
+Tensor finite(const Tensor& bias) {
+  std::vector<double> values = bias.to_doubles();
+  for (double& value : values)
+    if (std::isinf(value)) value = -info(bias.dtype).max_finite;
+  return Tensor::from_doubles(bias.dtype, bias.shape, values);
+}
+
 std::vector<Origin> origins(int64_t step, int64_t batch, int64_t len) {
   std::vector<Origin> all;
   for (int64_t b = 0; b < batch; ++b)
@@ -106,7 +115,9 @@ Inputs twin_inputs(const Case& c, const Inputs& inputs, const Twin& twin) {
       const StepOrigins& from = twin.steps[step];
       move_tokens(c, inputs, role, role == "q" ? from.queries : from.keys, to);
     }
-    made.add(name, is_value && twin.factor != 1 ? multiplied(to, twin.factor) : std::move(to));
+    const double by = is_value ? twin.factor : role == "q" ? twin.q_factor : 1;
+    if (role == "bias" && twin.finite_bias) to = finite(to);
+    made.add(name, by != 1 ? multiplied(to, by) : std::move(to));
   }
   return made;
 }

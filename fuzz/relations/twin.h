@@ -29,6 +29,8 @@ struct Twin {
   Case c;
   std::vector<StepOrigins> steps;  ///< one for each of the twin's; one for a case without steps
   double factor = 1;               ///< all values are multiplied by it
+  double q_factor = 1;             ///< all queries are, and the scale is divided by it
+  bool finite_bias = false;        ///< where a bias is −inf it is the type's lowest number
 };
 
 /// The original's own step, as a step of a twin.

@@ -14,8 +14,9 @@ constexpr Mutant table[] = {
     {"dense-crop-keeps-length", "crop sets the next position, not the length", Kernel::dense_cache,
      "length"},
     {"dense-evict-moves-keys", "eviction moves keys up, and forgets the values",
-     Kernel::dense_cache, ""},
-    {"dense-copy-keys-only", "reorder and fork copy keys, not values", Kernel::dense_cache, ""},
+     Kernel::dense_cache, "evict-moves-keys-alone"},
+    {"dense-copy-keys-only", "reorder and fork copy keys, not values", Kernel::dense_cache,
+     "copied-keys-alone"},
 };
 
 /// A buffer [heads, room, dim] for each row, which doubles.

@@ -77,6 +77,11 @@ Operand::Operand(Layout layout, const Tensor& tensor) : Operand(layout, tensor.s
 Context::Context(const Mutation& mutation, Kernel of, const Case& c, const Inputs& inputs)
     : m(mutation), kernel(of), problem(c.problem), data(c.data) {
   if (problem.sinks) sinks = inputs.at("sinks").to_doubles();
+  if (problem.has_dropout() && !m.is("dropout-ignored"_line)) {
+    dropout = inputs.at("dropout").to_doubles();
+    if (!m.is("dropout-not-rescaled"_line))
+      for (double& kept : dropout) kept *= 100.0 / static_cast<double>(problem.dropout_keep);
+  }
   const auto memory = [&](std::string_view name) {
     const Tensor& tensor = inputs.at(name);
     Operand operand(Layout::bhsd, {1, tensor.shape[0], tensor.shape[1], tensor.shape[2]});
@@ -151,6 +156,7 @@ void add_memory(const Context& x, int64_t g, std::vector<Key>& keys) {
     const double* v = x.mem_v.at(0, of_v, j);
     keys.push_back({.k = x.mem_k.at(0, of_k, j),
                     .v = m.either("memory-values-zero"_line, zeros.data(), v),
+                    .j = j,
                     .memory = true});
   }
 }

@@ -1,7 +1,8 @@
-#include "targets/zoo/kernel.h"
-
 #include <algorithm>
 #include <cmath>
+#include <limits>
+
+#include "targets/zoo/gradients.h"
 
 namespace attnfuzz::zoo {
 namespace {
@@ -16,6 +17,15 @@ double truncated(DType type, double x) {
                        x);
 }
 
+/// Gives each key of a query its factor of dropout.
+void drop(const Context& x, int64_t b, int64_t h, int64_t i, std::vector<Key>& keys) {
+  if (x.dropout.empty()) return;
+  const Problem& p = x.problem;
+  const auto width = static_cast<size_t>(p.memory_kv + p.kv_len);
+  const size_t first = static_cast<size_t>((b * p.num_heads + h) * p.q_len + i) * width;
+  for (size_t n = 0; n < std::min(width, keys.size()); ++n) keys[n].kept = x.dropout[first + n];
+}
+
 }  // namespace
 
 void attend(const Context& x, int64_t b, int64_t h, int64_t i, int64_t q_pos, const double* q,
@@ -25,6 +35,12 @@ void attend(const Context& x, int64_t b, int64_t h, int64_t i, int64_t q_pos, co
     const Pair pair{b, h, i, q_pos, key.j, key.position};
     key.hidden = key.hidden || (!key.memory && !sees(x, pair));
     key.score = score(x, pair, q, key);
+    // A bias of −inf hides its key, whatever that holds.
+    const bool infinite = x.data.nonfinite == NonFinite::inf_bias && !key.memory &&
+                          bias(x, pair) == -std::numeric_limits<double>::infinity();
+    const bool nan = infinite && key.hidden && x.m.is("bias-inf-times-mask"_line);
+    if (nan) key.score = std::numeric_limits<double>::quiet_NaN();  // 0 · −inf
+    key.hidden = (key.hidden || infinite) && !nan;
     if (!key.memory) ++kv_len;
   }
   softmax(x, keys, kv_len, sink(x, h), out);
@@ -48,6 +64,7 @@ void run_plain(const Context& x, const Inputs& inputs, std::vector<StepOutput>& 
       if (std::abs(value) < std::ldexp(1.0, info(p.dtype).min_exponent)) value = 0;
   const Shape shape = shape_in(p.layout, p.batch, p.num_heads, p.q_len, p.head_dim_v);
   Operand out(p.layout, shape);
+  Gradients more(x, inputs);
   std::vector<Key> keys;
   for (int64_t b = 0; b < p.batch; ++b)
     for (int64_t h = 0; h < p.num_heads; ++h)
@@ -60,9 +77,13 @@ void run_plain(const Context& x, const Inputs& inputs, std::vector<StepOutput>& 
                           .v = v.at(row.v, value_head(x, h), value_of_key(x, j, p.kv_len)),
                           .j = j,
                           .position = j});
-        attend(x, b, h, i, query_position(x, i), q.at(row.q, h, i), keys, out.at(b, h, i));
+        drop(x, b, h, i, keys);
+        const int64_t q_pos = query_position(x, i);
+        attend(x, b, h, i, q_pos, q.at(row.q, h, i), keys, out.at(b, h, i));
+        more.add({b, h, i, q_pos, q.at(row.q, h, i), keys, sink(x, h)});
       }
   steps.push_back({to_tensor(x, out, shape), {}});
+  more.finish(steps.back());
 }
 
 }  // namespace attnfuzz::zoo

@@ -32,8 +32,9 @@ struct Context {
   Kernel kernel;
   const Problem& problem;
   const Data& data;
-  std::vector<double> sinks;  ///< empty: none
-  Operand mem_k, mem_v;       ///< [1, num_kv_heads, memory_kv, dim]
+  std::vector<double> sinks;    ///< empty: none
+  Operand mem_k, mem_v;         ///< [1, num_kv_heads, memory_kv, dim]
+  std::vector<double> dropout;  ///< the keys' factors, for each query; empty: none
 
   Context(const Mutation& mutation, Kernel of, const Case& c, const Inputs& inputs);
 };
@@ -52,6 +53,7 @@ struct Key {
   bool memory = false;
   bool hidden = false;
   double score = 0;
+  double kept = 1;  ///< dropout's factor
 };
 
 /// A tensor of the case: "q", "k" or "v".

@@ -11,15 +11,16 @@ constexpr Mutant table[] = {
     {"paged-table-of-first-row", "all rows read the first one's block table", Kernel::paged_cache,
      "kv-first-row"},
     {"paged-no-copy-on-write", "a shared page is written without being copied", Kernel::paged_cache,
-     ""},
+     "fork-shares-page"},
     {"paged-copy-keys-only", "copying a shared page leaves out the values", Kernel::paged_cache,
-     ""},
+     "fork-page-without-values"},
     {"paged-tail-missing", "length / page_size pages, rounded down", Kernel::paged_cache,
      "cache-tail-page-missing"},
     {"paged-tail-full", "the last page is read to its end", Kernel::paged_cache, ""},
-    {"paged-table-reversed", "the block table is read from the last page", Kernel::paged_cache, ""},
+    {"paged-table-reversed", "the block table is read from the last page", Kernel::paged_cache,
+     "cache-table-reversed"},
     {"paged-users-not-counted", "forking does not count the page's new user", Kernel::paged_cache,
-     ""},
+     "fork-shares-page"},
 };
 
 /// Pages [heads, page_size, dim], shared by rows until one of them writes (Kwon et al. 2023).

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "targets/zoo/kernel.h"
+#include "targets/zoo/gradients.h"
 
 namespace attnfuzz::zoo {
 namespace {
@@ -56,6 +56,8 @@ constexpr Mutant table[] = {
     {"bias-transposed", "the bias is read as [key, query]", Kernel::tiled, "bias-transposed"},
     {"bias-scaled", "the bias is added before the scale", Kernel::tiled, "bias-scaled"},
     {"bias-negated", "the bias is subtracted", Kernel::naive, "bias-negated"},
+    {"bias-inf-times-mask", "bias * mask + (1 - mask) * lowest: 0 times -inf is NaN", Kernel::tiled,
+     "inf-bias"},
     {"dot-tail-4", "the dot product leaves out head_dim mod 4 elements", Kernel::split_kv,
      "head-dim-tail-4"},
     {"dot-tail-8", "the dot product leaves out head_dim mod 8 elements", Kernel::tiled,
@@ -175,6 +177,17 @@ double score(const Context& x, const Pair& pair, const double* q, const Key& key
   if (m.is("scores-in-f16"_line)) return round_to(DType::f16, s);
   if (m.is("scores-in-bf16"_line)) return round_to(DType::bf16, s);
   return s;
+}
+
+double softcap_slope(const Context& x, const Query& query, const Key& key) {
+  const Mutation& m = x.m;
+  const double cap = x.problem.softcap;
+  if (cap == 0 || m.is("grad-softcap-slope-missing"_line)) return 1;
+  double s = scale(x) * dot(x, query.q, key.k);
+  if (x.problem.bias_order == BiasOrder::before_softcap && !key.memory)
+    s += bias(x, {query.b, query.h, query.i, query.q_pos, key.j, key.position});
+  const double t = std::tanh(s / cap) * m.either("grad-softcap-slope-of-score"_line, cap, 1.0);
+  return 1 - t * t;
 }
 
 std::span<const Mutant> score_mutants() {

@@ -135,7 +135,8 @@ void add(const Context& x, std::span<const Key> keys, double sink, Part& part) {
     const double p = key.hidden ? 0 : exponential(x, key.score - max);
     part.sum += p;
     if (m.is("sum-in-bf16"_line)) part.sum = round_to(DType::bf16, part.sum);
-    for (size_t d = 0; d < part.out.size(); ++d) part.out[d] += rounded_weight(x, p) * key.v[d];
+    for (size_t d = 0; d < part.out.size(); ++d)
+      part.out[d] += rounded_weight(x, p) * key.kept * key.v[d];
   }
   if (m.is("out-in-f16"_line))
     for (double& o : part.out) o = round_to(DType::f16, o);
@@ -260,7 +261,7 @@ void fully_masked(const Context& x, std::span<const Key> keys, double* out) {
   if (gives != FullyMasked::uniform || first) return;
   for (const Key& key : keys)
     for (int64_t d = 0; d < x.problem.head_dim_v; ++d)
-      out[d] += key.v[d] / static_cast<double>(keys.size());
+      out[d] += key.kept * key.v[d] / static_cast<double>(keys.size());
 }
 
 double divisor(const Context& x, const Part& part, size_t keys) {

@@ -19,6 +19,7 @@ constexpr KernelEntry kernels[] = {
     {"cpu:naive", open_cpu_naive},
     {"cpu:tiled", open_cpu_tiled},
     {"cpu:split-kv", open_cpu_split_kv},
+    {"cpu:naive", open_cpu_naive},
     {"cpu:dense-cache", open_cpu_dense_cache},
     {"cpu:paged-cache", open_cpu_paged_cache},
     {"cpu:ring-cache", open_cpu_ring_cache},
@@ -33,9 +34,10 @@ class ZooTarget : public Target {
       : kernel_(kernel), mutation_(mutation), info_(entry(kernel).open()->info()) {
     info_.name = std::move(name);
     info_.about = about;
-    // Kernels of the zoo have a forward pass without dropout and rope, and give out alone.
-    std::erase_if(info_.capabilities.features, [](const std::string& word) {
-      return word == "dropout" || word.starts_with("rope:") || parse_name<Output>(word).has_value();
+    // Kernels of the zoo have no rope, and most give out alone.
+    std::erase_if(info_.capabilities.features, [&](const std::string& word) {
+      const bool more = word == "dropout" || parse_name<Output>(word).has_value();
+      return word.starts_with("rope:") || (more && !gives_more(kernel));
     });
     for (auto& [axis, tiles] : info_.capabilities.tiles) tiles = {16};
   }
@@ -71,8 +73,9 @@ constexpr std::string_view family = "mutant:";
 std::span<const Mutant> mutants() {
   static const std::vector<Mutant> all = [] {
     std::vector<Mutant> joined;
-    for (const auto& part : {mask_mutants(), head_mutants(), score_mutants(), softmax_mutants(),
-                             step_mutants(), dense_mutants(), paged_mutants(), ring_mutants()})
+    for (const auto& part :
+         {mask_mutants(), head_mutants(), score_mutants(), softmax_mutants(), backward_mutants(),
+          step_mutants(), dense_mutants(), paged_mutants(), ring_mutants()})
       joined.insert(joined.end(), part.begin(), part.end());
     return joined;
   }();
@@ -81,6 +84,10 @@ std::span<const Mutant> mutants() {
 
 std::string_view name_of(Kernel kernel) {
   return entry(kernel).name;
+}
+
+bool gives_more(Kernel kernel) {
+  return kernel == Kernel::backward;
 }
 
 std::unique_ptr<Target> open(const Mutant& mutant) {

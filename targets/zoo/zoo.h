@@ -10,7 +10,15 @@
 /// the fuzzer: see tools/bench/zoo.sh and docs/zoo.md.
 namespace attnfuzz::zoo {
 
-enum class Kernel : uint8_t { naive, tiled, split_kv, dense_cache, paged_cache, ring_cache };
+enum class Kernel : uint8_t {
+  naive,
+  tiled,
+  split_kv,
+  backward,  ///< naive, with the log-sum-exp, dropout and gradients
+  dense_cache,
+  paged_cache,
+  ring_cache
+};
 
 struct Mutant {
   std::string_view name;    ///< "causal-one-more": the target is "mutant:causal-one-more"
@@ -24,6 +32,7 @@ std::span<const Mutant> mask_mutants();
 std::span<const Mutant> head_mutants();
 std::span<const Mutant> score_mutants();
 std::span<const Mutant> softmax_mutants();
+std::span<const Mutant> backward_mutants();
 std::span<const Mutant> step_mutants();
 std::span<const Mutant> dense_mutants();
 std::span<const Mutant> paged_mutants();
@@ -34,6 +43,8 @@ std::span<const Mutant> mutants();
 
 /// The name of the built-in target that a kernel is like: "cpu:tiled".
 std::string_view name_of(Kernel kernel);
+/// Whether it gives more than `out`, and has dropout.
+bool gives_more(Kernel kernel);
 
 std::unique_ptr<Target> open(const Mutant& mutant);
 /// The same kernel with nothing wrong.

@@ -1,0 +1,19 @@
+#include "fuzz/relations/table.h"
+
+namespace attnfuzz::relation {
+
+const Relation scaled_queries = {
+    .name = "scaled-queries",
+    .words = "queries a sixteenth as large with a scale 16 times as large give the same output",
+    .cause =
+        "The products q·k leave the range of the type that they are kept in before the scale is "
+        "applied (f16: beyond 65504), or the scale is not applied.",
+    .twin = [](const Case& c) -> std::optional<Twin> {
+      if (c.data.dist != Distribution::huge || c.problem.recurrent()) return {};
+      Twin twin = same(c);
+      twin.q_factor = 1.0 / 16;
+      twin.c.problem.scale = c.problem.scale_value() * 16;
+      return twin;
+    }};
+
+}  // namespace attnfuzz::relation
