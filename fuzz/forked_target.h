@@ -13,6 +13,7 @@ class ForkedTarget final : public Target {
       : target_(std::move(target)), case_seconds_(case_seconds) {}
   const TargetInfo& info() const override { return target_->info(); }
   Outcome run(const Case& c, const Inputs& inputs) override;
+  void use_threads(int count) override { target_->use_threads(count); }
 
  private:
   std::unique_ptr<Target> target_;

@@ -275,6 +275,38 @@ TEST(Examine, SeesThatOtherRowsMatter) {
   EXPECT_EQ(verdict("\"batch_invariant\"").kind, VerdictKind::pass);
 }
 
+/// cpu:naive, an ulp off where more than two threads work.
+class ThreadedTarget : public Target {
+ public:
+  explicit ThreadedTarget(std::string_view properties) : naive_(open_target("cpu:naive")) {
+    info_.capabilities = parse_capabilities(
+        fmt::format(R"({{"features": ["dtype:f32", "layout:bhsd"], "properties": [{}]}})",
+                    properties),
+        "test");
+  }
+  const TargetInfo& info() const override { return info_; }
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    Outcome outcome = naive_->run(c, inputs);
+    if (threads_ > 2) outcome.steps[0].out.as<uint32_t>()[0] ^= 1;
+    return outcome;
+  }
+  void use_threads(int count) override { threads_ = count; }
+  int threads_ = 1;
+
+ private:
+  std::unique_ptr<Target> naive_;
+  TargetInfo info_;
+};
+
+TEST(Examine, SeesThatOtherThreadCountsGiveOtherBits) {
+  ThreadedTarget silent("\"deterministic\""), claims("\"thread_invariant\"");
+  EXPECT_EQ(examine(silent, {}, true).verdict.kind, VerdictKind::pass);
+  const Verdict broken = examine(claims, {}, true).verdict;
+  EXPECT_EQ(broken.failure, FailureKind::nondeterminism);
+  EXPECT_NE(broken.detail.find("with 3 threads"), std::string::npos) << broken.detail;
+  EXPECT_EQ(claims.threads_, 1);
+}
+
 TEST(Examine, SeesThatTwoRunsDiffer) {
   int runs = 0;
   const auto naive = open_target("cpu:naive");

@@ -12,6 +12,8 @@
 namespace attnfuzz {
 namespace {
 
+constexpr int other_threads = 3;
+
 /// The two sides of a comparison, in words.
 struct Sides {
   std::string_view first, second;
@@ -66,6 +68,14 @@ std::string broken_property(Target& target, const Case& c, const Inputs& inputs,
   if (can.has(Property::deterministic)) {
     std::string words = difference(c, right, outcome, target.run(c, inputs), false,
                                    {"in one run", "in a second run of the same case"});
+    if (!words.empty()) return words;
+  }
+  if (can.has(Property::thread_invariant)) {
+    target.use_threads(other_threads);
+    const Outcome second = target.run(c, inputs);
+    target.use_threads(1);
+    std::string words =
+        difference(c, right, outcome, second, false, {"with 1 thread", "with 3 threads"});
     if (!words.empty()) return words;
   }
   if (!can.has(Property::batch_invariant) || !first_row_stands_alone(c)) return {};

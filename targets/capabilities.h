@@ -18,12 +18,13 @@ struct SizeRange {
 
 /// What holds for a target beyond the values: each is demanded of those that declare it.
 enum class Property : uint8_t {
-  deterministic,    ///< the same input gives the same bits
-  batch_invariant,  ///< what a batch row gives does not depend on the other rows
+  deterministic,     ///< the same input gives the same bits
+  batch_invariant,   ///< what a batch row gives does not depend on the other rows
+  thread_invariant,  ///< nor on how many threads work (Target::use_threads)
 };
 template <>
-inline constexpr std::array<std::string_view, 2> names_of<Property>{"deterministic",
-                                                                    "batch_invariant"};
+inline constexpr std::array<std::string_view, 3> names_of<Property>{
+    "deterministic", "batch_invariant", "thread_invariant"};
 
 /// What a target claims, as data. A case is inside when its sizes are in the ranges, its features()
 /// are all declared, and no exclusion or missing requirement applies.

@@ -161,7 +161,8 @@ std::vector<Description> parse_survey(std::string_view line, const std::string& 
   return found;
 }
 
-std::string write_request(uint64_t id, const Case& c, const Inputs& inputs, SharedMemory& memory) {
+std::string write_request(uint64_t id, const Case& c, const Inputs& inputs, SharedMemory& memory,
+                          int threads) {
   size_t free = 0;
   for (const auto& [key, tensor] : inputs.all()) free = aligned(free + tensor.bytes.size());
   std::byte* start = memory.reach(free);
@@ -175,8 +176,9 @@ std::string write_request(uint64_t id, const Case& c, const Inputs& inputs, Shar
   }
   std::string text = write_case(c);  // canonical JSON: no newline inside its strings
   std::replace(text.begin(), text.end(), '\n', ' ');
-  return fmt::format("{{\"id\":{},\"case\":{},\"tensors\":{},\"free\":{}}}\n", id, text,
-                     tensors.dump(), free);
+  return fmt::format("{{\"id\":{},\"case\":{},\"tensors\":{},\"free\":{}{}}}\n", id, text,
+                     tensors.dump(), free,
+                     threads > 0 ? fmt::format(",\"threads\":{}", threads) : std::string());
 }
 
 Outcome parse_reply(std::string_view line, uint64_t id, size_t limit, SharedMemory& memory) {
@@ -209,6 +211,7 @@ Request parse_request(std::string_view line, SharedMemory& memory) {
   Request request;
   request.id = value<uint64_t>(message, "id");
   request.free = value<size_t>(message, "free");
+  if (message.contains("threads")) request.threads = value<int>(message, "threads");
   request.c = parse_case(member(message, "case").dump(), "request").c;
   for (const Json& entry : member(message, "tensors")) {
     if (!entry.is_array() || entry.size() != 4)

@@ -17,7 +17,8 @@ namespace attnfuzz {
 ///          or {"attnfuzz_worker": 1, "missing": "not installed: onnxruntime"}
 ///          or {"attnfuzz_worker": 1, "targets": […each with "missing"…]}      (worker.py --list)
 ///   attnfuzz: {"id": 7, "case": {…}, "tensors": [["q", "f32", [2, 4, 8, 16], OFFSET], …],
-///              "free": OFFSET}
+///              "free": OFFSET, "threads": 3}      "threads" only where they are not as at the
+///              start
 ///   worker:   {"id": 7, "status": "ok", "text": "", "steps": [{"out": ["f32", [2, 4, 8, 16],
 ///   OFFSET]
 ///              or null, "more": {"lse": ["f32", [2, 4, 8], OFFSET], "dq": …}, "lengths": [5, 3],
@@ -47,8 +48,10 @@ std::string write_missing(const std::string& why);
 Description parse_hello(std::string_view line, const std::string& where);
 std::vector<Description> parse_survey(std::string_view line, const std::string& where);
 
-/// Copies the inputs into the memory and writes the request, ready to send.
-std::string write_request(uint64_t id, const Case& c, const Inputs& inputs, SharedMemory& memory);
+/// Copies the inputs into the memory and writes the request, ready to send. threads: 0 to say
+/// nothing of them.
+std::string write_request(uint64_t id, const Case& c, const Inputs& inputs, SharedMemory& memory,
+                          int threads = 0);
 /// Reads the outputs from the memory; at most `limit` bytes of them in all.
 Outcome parse_reply(std::string_view line, uint64_t id, size_t limit, SharedMemory& memory);
 
@@ -57,6 +60,7 @@ struct Request {
   Case c;
   Inputs inputs;
   size_t free = 0;  ///< where outputs may begin
+  int threads = 0;  ///< 0: as they are
 };
 Request parse_request(std::string_view line, SharedMemory& memory);
 std::string write_reply(const Request& request, const Outcome& outcome, SharedMemory& memory);

@@ -17,6 +17,8 @@ TEST(Protocol, AllOutputsTravel) {
   SharedMemory memory;
   const Request request = parse_request(write_request(7, c, inputs, memory), memory);
   EXPECT_EQ(request.c, c);
+  EXPECT_EQ(request.threads, 0);
+  EXPECT_EQ(parse_request(write_request(7, c, inputs, memory, 3), memory).threads, 3);
   EXPECT_EQ(request.inputs.at("grad_out").bytes, inputs.at("grad_out").bytes);
   EXPECT_EQ(request.inputs.at("dropout").bytes, inputs.at("dropout").bytes);
 

@@ -76,6 +76,18 @@ TEST_F(PythonTargets, WhatAnAdapterDoesBecomesAnOutcome) {
   }
 }
 
+TEST_F(PythonTargets, AreToldHowManyThreadsToUse) {
+  const std::unique_ptr<Target> target = open_python_target("stub:threads");
+  EXPECT_TRUE(target->info().capabilities.has(Property::thread_invariant));
+  const Case c = small_case(DType::f32);
+  for (const int count : {1, 3, 1}) {
+    target->use_threads(count);
+    const Outcome outcome = target->run(c, make_inputs(c));
+    ASSERT_EQ(outcome.status, Status::ok) << outcome.text;
+    EXPECT_EQ(outcome.steps[0].out.as<float>()[0], static_cast<float>(count));
+  }
+}
+
 TEST_F(PythonTargets, WrongShapesAndTypesArePassedOn) {
   const std::unique_ptr<Target> target = open_python_target("stub:widens");
   const Case c = small_case(DType::f32);

@@ -56,7 +56,7 @@ class RemoteTarget : public Target {
       worker_.reset();
       return {Status::crash, fmt::format("the worker does not start again: {}", e.what()), {}};
     }
-    const std::string request = write_request(++id_, c, inputs, worker_->memory);
+    const std::string request = write_request(++id_, c, inputs, worker_->memory, threads_);
     const WorkerProcess::Answer answer =
         worker_->process.exchange(request, limits_.case_seconds, limits_.memory_bytes);
     if (answer.end != WorkerProcess::End::line) {
@@ -79,6 +79,8 @@ class RemoteTarget : public Target {
     }
   }
 
+  void use_threads(int count) override { threads_ = count; }
+
  private:
   Description start(const std::string& name) {
     worker_ = std::make_unique<Worker>(command_);
@@ -97,6 +99,7 @@ class RemoteTarget : public Target {
   TargetInfo info_;
   std::unique_ptr<Worker> worker_;
   uint64_t id_ = 0;
+  int threads_ = 0;
 };
 
 }  // namespace

@@ -71,6 +71,7 @@ int serve_worker(Target& target, int channel, int memory_fd) {
     bool last = false;
     try {
       const Request request = parse_request(line, memory);
+      if (request.threads > 0) target.use_threads(request.threads);
       const Outcome outcome = run_watched(target, request);
       last = outcome.final;
       reply = write_reply(request, outcome, memory);

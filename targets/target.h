@@ -26,6 +26,9 @@ class Target {
   virtual ~Target() = default;
   virtual const TargetInfo& info() const = 0;
   virtual Outcome run(const Case& c, const Inputs& inputs) = 0;
+  /// How many threads work in the runs to come; one before it is called. Only targets that declare
+  /// Property::thread_invariant are asked.
+  virtual void use_threads(int /*count*/) {}
 };
 
 /// Built-in targets: one line each in targets/registry.cpp.

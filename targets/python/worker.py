@@ -160,6 +160,8 @@ class Server:
 
         reply, steps, free = {"id": request["id"], "status": "ok", "text": ""}, [], request["free"]
         try:
+            if "threads" in request:
+                self.target.use_threads(request["threads"])
             case, tensors = request["case"], self.inputs(request)
             for step in self.target.run(case, tensors):
                 out, free = (None, free) if step.get("out") is None else self.output(

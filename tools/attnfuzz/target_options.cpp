@@ -29,6 +29,7 @@ class Limited : public Target {
       : target_(std::move(target)), info_(std::move(info)) {}
   const TargetInfo& info() const override { return info_; }
   Outcome run(const Case& c, const Inputs& inputs) override { return target_->run(c, inputs); }
+  void use_threads(int count) override { target_->use_threads(count); }
 
  private:
   std::unique_ptr<Target> target_;

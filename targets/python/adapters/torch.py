@@ -8,6 +8,7 @@ attn_mask is boolean (True takes part) or of the query's type and added; the sca
 - On CUDA (torch.nn.attention.SDPBackend): the flash kernel takes no attn_mask, and is_causal of square problems alone; flash and cuDNN
   are of f16 and bf16, and of head sizes by 8; cuDNN is claimed without attn_mask too. What a row without keys holds is claimed of the
   math backend alone.
+- The flash kernel's vectorised exp (exp_u20) gives 0 where its result is subnormal.
 - The math backend keeps all intermediates of f16 and bf16 in f32 (docstring); flash rounds p to the inputs' type.
 """
 from __future__ import annotations
@@ -23,7 +24,7 @@ RULES = ["causal", "window", "chunk", "prefix", "documents", "padding", "boolean
 FEATURES = [
     "dtype:f64", "dtype:f32", "dtype:f16", "dtype:bf16", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q",
     "scale", "fully_masked:zero", "align:top_left", "align:bottom_right", "chunk.origin:slot", "chunk.origin:token",
-    "padding.side:left", "padding.side:right", "data:large", "data:constant", "data:one_hot", "data:tiny",
+    "padding.side:left", "padding.side:right", "data:large", "data:constant", "data:one_hot", "data:tiny", "data:huge", "nonfinite:inf_bias",
     "dq", "dk", "dv", *(f"rule:{name}" for name in RULES),
     *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk")),
 ]
@@ -40,6 +41,7 @@ class Sdpa:
         self.name, self.backend, self.about, self.device = name, backend, about, device
         self.version = importlib.metadata.version("torch")
         self.capabilities = {"sizes": sizes, "equal": equal, "features": features, "precision": precision, "excludes": excludes,
+                             "properties": ["deterministic", "thread_invariant"] if device == "cpu" else [],
                              "tiles": {"q_len": [32, 64], "kv_len": [16, 64], "head_dim": [16, 32]}}
 
     def load(self) -> None:
@@ -48,6 +50,9 @@ class Sdpa:
 
         torch.set_num_threads(1)
         self.torch, self.choose, self.kind = torch, sdpa_kernel, getattr(SDPBackend, self.backend)
+
+    def use_threads(self, count: int) -> None:
+        self.torch.set_num_threads(count)
 
     def tensor(self, array: np.ndarray, dtype: str):
         tensor = self.torch.from_numpy(array).to(self.device)
@@ -101,7 +106,7 @@ class Sdpa:
 def targets() -> list:
     math = {name: {"accumulate": "f32", "p": "f32"} for name in LOW_PRECISION}
     flash = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in LOW_PRECISION} | {
-        "f32": {"exp_ulps": 20}}
+        "f32": {"exp_ulps": 20, "flush_subnormals": True}}
     return [
         Sdpa("torch:sdpa-math", "MATH", "scaled_dot_product_attention, the composed backend",
              FEATURES + ["head_dim_v", "dbias"],

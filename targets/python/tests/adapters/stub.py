@@ -17,6 +17,18 @@ class Stub:
         return self.act(case, tensors)
 
 
+class Threaded(Stub):
+    """Its output is the number of threads."""
+    capabilities = Stub.capabilities | {"properties": ["thread_invariant"]}
+    threads = 1
+
+    def use_threads(self, count):
+        self.threads = count
+
+    def run(self, case, tensors):
+        return [{"out": np.full_like(tensors["q"], self.threads)}]
+
+
 def raises(case, tensors):
     raise ValueError("size 8 does not match 2")
 
@@ -46,4 +58,4 @@ ACTS = {
 
 
 def targets():
-    return [Stub(name, act) for name, act in ACTS.items()]
+    return [*(Stub(name, act) for name, act in ACTS.items()), Threaded("threads", None)]
