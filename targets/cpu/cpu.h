@@ -14,6 +14,9 @@ std::unique_ptr<Target> open_cpu_tiled();
 /// For few queries: the keys in parts, merged by log-sum-exp.
 std::unique_ptr<Target> open_cpu_split_kv();
 
+/// Inputs, weights and output in e4m3 or e5m2.
+std::unique_ptr<Target> open_cpu_fp8();
+
 /// KV caches, read by the tiled kernel: contiguous, in pages, a ring of the last tokens, one that
 /// starts anew with each chunk, one with heads of two kinds, one that keeps the first and the last
 /// tokens, one of 8-bit numbers, and one that is filled once.
