@@ -100,6 +100,19 @@ void add_long_probes(std::vector<Case>& probes, const Case& c) {
   }
 }
 
+/// With one rule more: what has gone wrong with one rule, or with what all of them are made of?
+void add_ruled_probes(std::vector<Case>& probes, const Case& c) {
+  const RuleUse more[] = {{find_rule("window"), {int64_t{1}, int64_t{64}}},
+                          {find_rule("causal"), {}},
+                          {find_rule("alibi"), {}}};
+  for (const RuleUse& rule : more) {
+    if (c.problem.mask.rules.empty() || c.problem.mask.find(rule.spec->name) != nullptr) continue;
+    Case probe = c;
+    probe.problem.mask.rules.push_back(rule);
+    keep_valid(probes, c, std::move(probe));
+  }
+}
+
 }  // namespace
 
 std::vector<Case> probes(const Case& c) {
@@ -135,6 +148,7 @@ std::vector<Case> probes(const Case& c) {
     }
   }
   add_long_probes(near, c);
+  add_ruled_probes(near, c);
   return near;
 }
 
