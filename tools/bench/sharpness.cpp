@@ -93,9 +93,10 @@ void measure_target(const std::string& name, uint64_t cases, uint64_t seed) {
   }
 }
 
-/// The last key missing, or there twice, in percent of the elements that show it.
+/// The last key missing, or there twice, in percent of the elements.
 struct Shown {
-  double dropped = 0, doubled = 0;
+  double dropped = 0, doubled = 0;  ///< that lie outside the bound
+  double changed = 0;  ///< of which the output's type can tell at all that the key is missing
 };
 
 void apply_twice(const RuleUse&, const RowContext&, const MaskRow& row) {
@@ -115,6 +116,13 @@ double percent_outside(const StepAnswer& right, const StepAnswer& other, DType o
   return 100 * static_cast<double>(shown) / static_cast<double>(right.out.size());
 }
 
+double percent_changed(const StepAnswer& right, const StepAnswer& other, DType out) {
+  int64_t changed = 0;
+  for (size_t e = 0; e < right.out.size(); ++e)
+    changed += round_to(out, other.out[e]) != round_to(out, right.out[e]);
+  return 100 * static_cast<double>(changed) / static_cast<double>(right.out.size());
+}
+
 Shown shown(int64_t length, DType dtype, const Precision& precision) {
   Case c;
   c.problem.dtype = dtype;
@@ -127,8 +135,10 @@ Shown shown(int64_t length, DType dtype, const Precision& precision) {
   dropped.problem.mask.rules = {
       {find_rule("padding"), {int64_t{1}, std::vector<int64_t>{length - 1}}}};
   doubled.problem.mask.rules = {{&twice, {}}};
-  return {percent_outside(right, answer(dropped, inputs).steps[0], dtype),
-          percent_outside(right, answer(doubled, inputs).steps[0], dtype)};
+  const StepAnswer without = answer(dropped, inputs).steps[0];
+  return {percent_outside(right, without, dtype),
+          percent_outside(right, answer(doubled, inputs).steps[0], dtype),
+          percent_changed(right, without, dtype)};
 }
 
 void measure_keys(int64_t length) {
@@ -143,13 +153,16 @@ void measure_keys(int64_t length) {
                       {"f16, p in f32", f16, {f32, f32, 2, {}, false}},
                       {"bf16, p in f32", bf16, {f32, f32, 2, {}, false}},
                       {"f16, p in f16", f16, {f32, f16, 2, {}, false}},
-                      {"bf16, p in bf16", bf16, {f32, bf16, 2, {}, false}}};
+                      {"bf16, p in bf16", bf16, {f32, bf16, 2, {}, false}},
+                      {"e4m3, p in e4m3", e4m3, {f32, e4m3, 2, {}, false}},
+                      {"e5m2, p in e5m2", e5m2, {f32, e5m2, 2, {}, false}}};
   for (const Row& row : rows) {
     const Shown percent = shown(length, row.dtype, row.precision);
     fmt::print("{}\n", Json{{"length", length},
                             {"precision", row.words},
                             {"dropped", percent.dropped},
-                            {"doubled", percent.doubled}}
+                            {"doubled", percent.doubled},
+                            {"changed", percent.changed}}
                            .dump());
   }
 }

@@ -10,8 +10,8 @@ update=
 cases=${1:-20000}
 seed=${2:-1}
 targets=("${@:3}")
-[ ${#targets[@]} -gt 0 ] || targets=(cpu:naive cpu:tiled cpu:split-kv cpu:dense-cache cpu:paged-cache
-  cpu:ring-cache onnxruntime:Attention onnxruntime:MultiHeadAttention torch:sdpa-math torch:sdpa-flash)
+[ ${#targets[@]} -gt 0 ] || targets=(cpu:naive cpu:tiled cpu:split-kv cpu:fp8 cpu:dense-cache
+  cpu:paged-cache cpu:ring-cache cpu:quantised-cache onnxruntime:Attention onnxruntime:MultiHeadAttention torch:sdpa-math torch:sdpa-flash)
 
 cmake --preset release -DATTNFUZZ_BENCH=ON > /dev/null
 cmake --build --preset release --target sharpness attnfuzz
@@ -23,5 +23,5 @@ for target in "${targets[@]}"; do
   build/release/tools/bench/sharpness target "$target" "$count" "$seed" >> "$out/targets.jsonl" ||
     echo "$target: not available here" >&2
 done
-build/release/tools/bench/sharpness keys 64 256 1024 4096 16384 65536 > "$out/keys.jsonl"
+build/release/tools/bench/sharpness keys 64 256 1024 4096 16384 65536 262144 > "$out/keys.jsonl"
 python3 tools/bench/sharpness_table.py $update "$out" "$cases" "$seed"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "fuzz/elements.h"
 #include "oracle/answer.h"
 
 namespace attnfuzz::bench {
@@ -55,11 +56,14 @@ std::vector<Case> plain_grid(zoo::Kernel kernel) {
             for (const Lengths& lengths : plain_lengths) {
               Case c;
               c.problem = problem(of, grid.size());
-              if (kernel == zoo::Kernel::naive) c.problem.dtype = DType::f32;
+              const bool wide = kernel == zoo::Kernel::naive || zoo::gives_more(kernel);
+              if (wide) c.problem.dtype = DType::f32;
               c.problem.q_len =
                   kernel == zoo::Kernel::split_kv ? std::min<int64_t>(lengths.q, 16) : lengths.q;
               c.problem.kv_len = lengths.k;
               c.problem.softcap = softcap;
+              if (zoo::gives_more(kernel))
+                c.problem.outputs = {Output::out, Output::dq, Output::dk, Output::dv};
               if (causal) c.problem.mask.rules.push_back(rule("causal"));
               if (local)
                 c.problem.mask.rules.push_back(
@@ -105,18 +109,24 @@ struct Entry {
   Case c;
   Inputs inputs;
   Answer right;
-  std::vector<double> allowed;  ///< largest error, of each step
+  std::vector<std::vector<double>> allowed;  ///< largest error, of each step's outputs
 };
 
-/// The largest error of a step.
-double error(const StepAnswer& want, const StepOutput& got) {
-  double largest = 0;
-  if (want.out.empty()) return 0;
-  if (got.out.shape != want.shape) return INFINITY;
-  const std::vector<double> values = got.out.to_doubles();
-  for (size_t e = 0; e < values.size(); ++e) {
-    const double off = std::abs(values[e] - want.out[e]);
-    largest = std::isnan(off) ? INFINITY : std::max(largest, off);
+/// The largest error of each output of a step.
+std::vector<double> errors(const Case& c, const StepAnswer& right, const StepOutput& got) {
+  std::vector<double> largest;
+  for (const WantedOutput& want : wanted_outputs(c, right)) {
+    double& most = largest.emplace_back(0);
+    const Tensor* given = given_output(got, want.output);
+    if (given == nullptr || given->shape != *want.shape) {
+      most = INFINITY;
+      continue;
+    }
+    const std::vector<double> values = given->to_doubles();
+    for (size_t e = 0; e < values.size(); ++e) {
+      const double off = std::abs(values[e] - (*want.values)[e]);
+      most = std::isnan(off) ? INFINITY : std::max(most, off);
+    }
   }
   return largest;
 }
@@ -128,8 +138,11 @@ Entry entry(const Case& c, zoo::Kernel kernel) {
       c.problem.dtype == DType::bf16 ? "scores-in-bf16" : "scores-in-f16";
   const auto low = zoo::open({rounding, "", kernel, ""});
   const Outcome outcome = low->run(c, made.inputs);
-  for (size_t s = 0; s < made.right.steps.size(); ++s)
-    made.allowed.push_back(2 * error(made.right.steps[s], outcome.steps[s]) + 1e-5);
+  for (size_t s = 0; s < made.right.steps.size(); ++s) {
+    std::vector<double>& allowed = made.allowed.emplace_back();
+    for (const double error : errors(c, made.right.steps[s], outcome.steps[s]))
+      allowed.push_back(2 * error + 1e-5);
+  }
   return made;
 }
 
@@ -148,7 +161,9 @@ bool tells(const Entry& entry, Target& target) {
   const Outcome outcome = target.run(entry.c, entry.inputs);
   if (outcome.status != Status::ok || outcome.steps.size() != entry.right.steps.size()) return true;
   for (size_t s = 0; s < outcome.steps.size(); ++s) {
-    if (error(entry.right.steps[s], outcome.steps[s]) > entry.allowed[s]) return true;
+    const std::vector<double> off = errors(entry.c, entry.right.steps[s], outcome.steps[s]);
+    for (size_t k = 0; k < off.size(); ++k)
+      if (off[k] > entry.allowed[s][k]) return true;
     if (!outcome.steps[s].lengths.empty() &&
         outcome.steps[s].lengths != entry.right.steps[s].lengths)
       return true;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "fuzz/elements.h"
 #include "fuzz/shrink.h"
 #include "oracle/answer.h"
 #include "oracle/case_io.h"
@@ -38,12 +39,15 @@ bool is_close(double got, double want, const Tolerance& allowed) {
 
 bool is_close(const Case& c, const StepAnswer& want, const StepOutput& got) {
   if (got.lengths != want.lengths) return false;
-  if (want.shape.empty()) return true;
-  if (got.out.shape != want.shape) return false;
-  const std::vector<double> values = got.out.to_doubles();
-  for (size_t e = 0; e < values.size(); ++e)
-    if (!std::isinf(want.bound[e]) && !is_close(values[e], want.out[e], tolerance(c.problem.dtype)))
-      return false;
+  for (const WantedOutput& each : wanted_outputs(c, want)) {
+    const Tensor* given = given_output(got, each.output);
+    if (given == nullptr || given->shape != *each.shape) return false;
+    const std::vector<double> values = given->to_doubles();
+    for (size_t e = 0; e < values.size(); ++e)
+      if (!std::isinf((*each.bound)[e]) &&
+          !is_close(values[e], (*each.values)[e], tolerance(each.dtype)))
+        return false;
+  }
   return true;
 }
 
@@ -66,6 +70,11 @@ const char* zoo_name(int number) {
 /// Of the built-in target whose claims the mutant makes: see `attnfuzz targets --json`.
 const char* zoo_kernel(int number) {
   return zoo::name_of(mutant(number).kernel).data();
+}
+
+/// Whether it gives gradients, and has dropout.
+int zoo_gives_more(int number) {
+  return zoo::gives_more(mutant(number).kernel) ? 1 : 0;
 }
 
 /// 1: assert_close would hold; 0: it would fail; −1: the case is impossible, or not claimed.

@@ -72,8 +72,17 @@ def steps(draw, claims, batch, capacity):
     return made
 
 
+def outputs(draw, claims, problem):
+    """What is asked for beside out, and dropout."""
+    biased = any(rule["rule"] in ("bias", "alibi") for rule in problem["mask"]["rules"])
+    possible = {"lse": True, "dq": True, "dk": True, "dv": True, "dbias": biased, "dsinks": problem["sinks"],
+                "dmem_k": problem["memory_kv"] > 0, "dmem_v": problem["memory_kv"] > 0}
+    more = [name for name, can in possible.items() if can and name in claims["features"] and draw(st.booleans())]
+    return {"outputs": ["out", *more], "dropout_keep": draw(st.sampled_from([100, 100, 80, 50]))}
+
+
 @st.composite
-def cases(draw, claims):
+def cases(draw, claims, gives_more):
     cached = "steps" in claims["sizes"]
     features = set(claims["features"])
     batch, kv_heads = draw(st.integers(1, 4)), draw(st.integers(1, 4))
@@ -101,6 +110,8 @@ def cases(draw, claims):
         "fully_masked": draw(st.sampled_from(words(claims, "fully_masked") or ["zero"])),
         "mask": {"align": "top_left" if cached
                  else draw(st.sampled_from(["top_left", "bottom_right"])), "rules": rules}}
+    if gives_more:
+        problem |= outputs(draw, claims, problem)
     case = {"attnfuzz": 1, "problem": problem,
             "data": {"seed": draw(st.integers(0, 2**32 - 1)), "dist": "normal", "nonfinite": "none"}}
     if cached:
@@ -121,7 +132,7 @@ def hunt(number):
 
     @settings(max_examples=CASES, deadline=None, database=None, derandomize=True,
               print_blob=False, suppress_health_check=list(HealthCheck))
-    @given(case=cases(claims))
+    @given(case=cases(claims, bool(library.zoo_gives_more(number))))
     def test(case):
         nonlocal tried, failed, last
         text = json.dumps(case)
