@@ -150,12 +150,26 @@ void CacheModel::add(size_t b, const Token& token, int64_t first) {
   row.positions.push_back(row.next++);
 }
 
-void CacheModel::share_tail(const Step& step) {
-  const auto from = static_cast<size_t>(step.from), to = static_cast<size_t>(step.to);
-  std::erase_if(shared_, [&](const Shared& shared) { return shared.a == to || shared.b == to; });
+/// Row `to` is a copy of row `from` from now on.
+void CacheModel::share_tail(size_t from, size_t to) {
   const size_t size = rows_[from].tokens.size();
   const auto page = static_cast<size_t>(std::max<int64_t>(1, case_.cache->page_size));
   if (from != to && size % page != 0) shared_.push_back({from, to, size, (size / page + 1) * page});
+}
+
+/// Rows that come from the same row share its page, and those go on whose rows did.
+void CacheModel::share_tails(const Step& reorder) {
+  const std::vector<Shared> before = std::move(shared_);
+  shared_.clear();
+  for (size_t b = 0; b < rows_.size(); ++b)
+    for (size_t a = 0; a < b; ++a) {
+      const auto from_a = static_cast<size_t>(reorder.rows[a]);
+      const auto from_b = static_cast<size_t>(reorder.rows[b]);
+      if (from_a == from_b) share_tail(a, b);
+      for (const Shared& old : before)
+        if ((old.a == from_a && old.b == from_b) || (old.a == from_b && old.b == from_a))
+          shared_.push_back({a, b, old.begin, old.end});
+    }
 }
 
 /// Values that stay in their row are all those of its slots.
@@ -172,14 +186,18 @@ void CacheModel::apply(size_t index) {
   const Step& step = case_.steps[index];
   step_ = index;
   for (Row& row : rows_) forget(row);  // what the step before left behind
+  const bool shares = read().tail_shared || read().tail_values_lost;
   if (step.op == StepOp::reorder) {
     const std::vector<Row> old = rows_;
     for (size_t b = 0; b < rows_.size(); ++b)
       copy_row(rows_[b], old[static_cast<size_t>(step.rows[b])]);
+    if (shares) share_tails(step);
   }
   if (step.op == StepOp::fork) {
-    copy_row(rows_[static_cast<size_t>(step.to)], rows_[static_cast<size_t>(step.from)]);
-    if (read().tail_shared || read().tail_values_lost) share_tail(step);
+    const auto from = static_cast<size_t>(step.from), to = static_cast<size_t>(step.to);
+    copy_row(rows_[to], rows_[from]);
+    std::erase_if(shared_, [&](const Shared& shared) { return shared.a == to || shared.b == to; });
+    if (shares) share_tail(from, to);
   }
   for (size_t b = 0; b < rows_.size(); ++b) {
     Row& row = rows_[b];

@@ -77,7 +77,8 @@ class CacheModel {
   void crop(Row& row, int64_t length) const;
   void evict(Row& row, const Step& step) const;
   void add(size_t b, const Token& token, int64_t first);
-  void share_tail(const Step& step);
+  void share_tail(size_t from, size_t to);
+  void share_tails(const Step& reorder);
   void copy_row(Row& to, const Row& from) const;
   void fill_slot(size_t b, size_t slot, const Token& token);
   size_t slot_of(int64_t b, size_t j) const;

@@ -102,7 +102,8 @@ Rewritten scaled(Case c, const Misreading& how) {
 }
 
 Rewritten shared(Case c) {
-  if (!c.cached() || c.cache->page_size == 0 || !has_step(c, StepOp::fork)) return {};
+  const bool copies = has_step(c, StepOp::fork) || has_step(c, StepOp::reorder);
+  if (!c.cached() || c.cache->page_size == 0 || !copies) return {};
   c.problem.misreading = &tail_shared;
   return c;
 }
@@ -185,9 +186,11 @@ constexpr Alternative table[] = {
      [](const Case& c) { return scaled(c, scales_ignored); }},
     {"quant-ignored", "keys and values are not quantised",
      [](const Case& c) { return not_quantised(c); }},
-    {"fork-shares-page", "a fork's two rows both write into the page that they share",
+    {"fork-shares-page",
+     "rows that a fork or reorder made alike all write into the page that they share",
      [](const Case& c) { return shared(c); }},
-    {"fork-page-without-values", "the copy of a page that a fork shared lacks the values",
+    {"fork-page-without-values",
+     "the copy of a page that a fork or reorder shared lacks the values",
      [](const Case& c) {
        const Rewritten paged = shared(c);
        return paged ? of_pages(c, tail_values_lost) : std::nullopt;

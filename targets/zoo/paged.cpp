@@ -1,5 +1,6 @@
 // A cache in pages, with its mutants.
 #include <algorithm>
+#include <deque>
 #include <stdexcept>
 
 #include "targets/zoo/store.h"
@@ -57,7 +58,11 @@ class Paged : public Store {
     const std::vector<int64_t>& pages = tables_[of_first ? 0 : static_cast<size_t>(b)];
     const int64_t last = count(b) - 1;
     for (int64_t n = 0; n < tokens; ++n) {
-      const int64_t at = slot_in(pages, n, g);
+      int64_t from = n;
+      if (m.is("paged-table-reversed"_line))
+        from = (static_cast<int64_t>(pages.size()) - 1 - n / cache.page_size) * cache.page_size +
+               n % cache.page_size;
+      const int64_t at = slot_in(pages, from, g);
       to.push_back({.k = k_at(at),
                     .v = v_at(at),
                     .j = n,
@@ -89,8 +94,7 @@ class Paged : public Store {
   int64_t& users(int64_t page) { return users_[static_cast<size_t>(page)]; }
 
   int64_t slot_in(const std::vector<int64_t>& pages, int64_t n, int64_t g) const {
-    auto place = static_cast<size_t>(n / cache.page_size);
-    if (x.m.is("paged-table-reversed"_line)) place = pages.size() - 1 - place;
+    const auto place = static_cast<size_t>(n / cache.page_size);
     const int64_t page = place < pages.size() ? pages[place] : 0;
     return page * page_slots() + g * cache.page_size + n % cache.page_size;
   }
@@ -100,8 +104,8 @@ class Paged : public Store {
 
   int64_t take() {
     give_back();
-    const int64_t page = free_.back();
-    free_.pop_back();
+    const int64_t page = free_.front();
+    free_.pop_front();
     users(page) = 1;
     return page;
   }
@@ -131,7 +135,8 @@ class Paged : public Store {
 
   std::vector<std::vector<int64_t>> tables_, held_tables_;
   std::vector<Row> held_rows_;
-  std::vector<int64_t> users_, free_, given_back_;
+  std::vector<int64_t> users_, given_back_;
+  std::deque<int64_t> free_;  ///< the longest free first
 };
 
 }  // namespace

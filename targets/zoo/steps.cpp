@@ -174,13 +174,18 @@ Tensor attend_step(const Context& x, const Step& step, size_t number, const Inpu
   const Operand q = input("q"), k = input("k"), v = input("v");
   const Shape shape = shape_in(p.layout, p.batch, p.num_heads, step.q_len, p.head_dim_v);
   Operand out(p.layout, shape);
-  std::vector<Key> keys;
+  std::vector<Turn> turns;
   for (int64_t b = 0; b < p.batch; ++b) {
     const auto at = static_cast<size_t>(b);
     const int64_t first = x.m.is("side-ignored"_line) ? 0 : step.first_real(at);
     const int64_t real = x.m.is("lens-ignored"_line) ? step.q_len : step.real_tokens(at);
-    const Turn turn{step, number, b, store.next(b)};
+    turns.push_back({step, number, b, store.next(b)});
     store.append({k, v, b, x.m.is("lens-ignored"_line) ? 0 : first, real});
+  }
+  std::vector<Key> keys;
+  for (const Turn& turn : turns) {
+    const int64_t b = turn.b;
+    const auto at = static_cast<size_t>(b);
     for (int64_t h = 0; h < p.num_heads; ++h)
       for (int64_t i = 0; i < step.real_tokens(at); ++i) {
         keys.clear();
