@@ -61,6 +61,7 @@ CHUNKED = {
     "delta": Operation("delta_rule", "chunk_delta_rule", beta="beta"),
     "gated_delta": Operation("gated_delta_rule", "chunk_gated_delta_rule", gate="g", beta="beta"),
 }
+HALF = ("f16", "bf16")
 STEPS = ["cache:dynamic", "step:prefill", "step:append", "step:decode"]
 
 
@@ -74,18 +75,20 @@ def interpret() -> None:
 
 
 class Target:
-    def __init__(self, name: str, about: str, operations: dict, sizes: dict, device: str = "cpu", kernels: bool = False):
+    def __init__(self, name: str, about: str, operations: dict, sizes: dict, device: str = "cpu", kernels: bool = False,
+                 dtypes: tuple = ("f32",)):
         self.name, self.about, self.operations, self.device = f"fla-ops:{name}", about, operations, device
         # On a GPU the kernels' products of f32 take TF32's 11 bits (Triton's default).
-        precision = {"exp_ulps": 20} | ({"factor_bits": 11} if kernels and device == "cuda" else {})
+        precision = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in HALF}
+        precision["f32"] = {"exp_ulps": 20} | ({"factor_bits": 11} if kernels and device == "cuda" else {})
         kinds = [f"kind:{kind}" for kind in operations]
         stateless = [f"kind:{kind}" for kind, operation in operations.items() if not operation.state]
         self.capabilities = {
             "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "steps": [0, 6]} | sizes,
             "equal": [["q_len", "kv_len"], ["num_heads", "num_kv_heads"]],
-            "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "head_dim_v", "rule:causal", *kinds, *STEPS],
-            "requires": [["dtype:f32", "rule:causal"]],
-            "excludes": [[kind, "cache:dynamic"] for kind in stateless], "precision": {"f32": precision}}
+            "features": [*(f"dtype:{name}" for name in dtypes), "layout:bhsd", "layout:bshd", "head_dim_v", "rule:causal", *kinds, *STEPS],
+            "requires": [[f"dtype:{name}", "rule:causal"] for name in dtypes],
+            "excludes": [[kind, "cache:dynamic"] for kind in stateless], "precision": {name: precision[name] for name in dtypes}}
 
     @property
     def version(self) -> str:
@@ -112,7 +115,8 @@ class Target:
                 array = to_layout(case, array[..., None], order)[..., 0]
             else:
                 array = to_layout(case, array, order)
-            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            return tensor.view(torch.bfloat16) if p["dtype"] == "bf16" else tensor
 
         more = {word: given(name) for word, name in ((operation.gate, "gate"), (operation.beta, "beta")) if word}
         if operation.state:
@@ -120,7 +124,9 @@ class Target:
         with torch.inference_mode():
             out = function(*(given(name) for name in "qkv"), **more, **dict(operation.options))
         out, state = out if operation.state else (out, None)
-        return to_layout(case, out.cpu().contiguous().numpy(), order), state
+        out = out.cpu().contiguous()
+        array = out.view(torch.int16).numpy().view(np.uint16) if p["dtype"] == "bf16" else out.numpy()
+        return to_layout(case, array, order), state
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         if not case.get("steps"):
@@ -142,6 +148,8 @@ def targets() -> list:
     found = [Target("naive-recurrent", "plain PyTorch, token by token", NAIVE, plain),
              Target("naive-chunked", "plain PyTorch, in chunks", NAIVE_CHUNKED, plain)]
     for device, suffix, where in (("cpu", "", "in Triton's interpreter"), ("cuda", "-cuda", "on CUDA")):
-        for name, how, operations in (("fused-recurrent", "token by token", RECURRENT), ("chunk", "in chunks", CHUNKED)):
-            found.append(Target(name + suffix, f"the Triton kernels, {how}, {where}", operations, kernel, device, kernels=True))
+        found.append(Target(f"fused-recurrent{suffix}", f"the Triton kernels, token by token, {where}", RECURRENT, kernel, device,
+                            kernels=True, dtypes=("f32", *HALF)))
+    # chunk_delta_rule says itself that it takes no f32; Triton's interpreter stops in chunk_gla ("'int' object has no attribute 'to'").
+    found.append(Target("chunk-cuda", "the Triton kernels, in chunks, on CUDA", CHUNKED, kernel, "cuda", kernels=True, dtypes=HALF))
     return found
