@@ -116,7 +116,7 @@ class Sanitized : public Target {
     const WorkerCommand command{
         {sanitizer, "--tool", tool, "--log-file", log_.path(), "--target-processes", "all",
          fs::read_symlink("/proc/self/exe").string(), "worker", name},
-        {}};
+        {{"ATTNFUZZ_SANITIZED", "1"}}};
     target_ = open_remote(name, command, limits);
   }
   const TargetInfo& info() const override { return target_->info(); }

@@ -6,20 +6,20 @@
 
 namespace attnfuzz::cuda {
 
-/// Device memory between two zones of bytes that damage shows on.
+/// Device memory between two zones of bytes that damage shows on. What is read of them is NaN or
+/// huge.
 template <class Backend>
 class Buffer {
  public:
-  static constexpr size_t zone = 256;  ///< bytes on each side: allocations stay aligned
-  static constexpr unsigned char mark = 0xA5, unwritten = 0xFF;
+  static constexpr unsigned char mark = 0x7F, unwritten = 0xFF;
 
   /// `bytes` of it, each `unwritten`: as floats NaN.
   Buffer(Backend& backend, const char* name, int64_t bytes)
-      : backend_(&backend), name_(name), bytes_(static_cast<size_t>(bytes)) {
-    start_ = static_cast<unsigned char*>(backend.allocate(bytes_ + 2 * zone));
-    backend.fill(start_, mark, zone);
-    backend.fill(start_ + zone, unwritten, bytes_);
-    backend.fill(start_ + zone + bytes_, mark, zone);
+      : backend_(&backend), name_(name), bytes_(static_cast<size_t>(bytes)), zone_(backend.zone()) {
+    start_ = static_cast<unsigned char*>(backend.allocate(bytes_ + 2 * zone_));
+    backend.fill(start_, mark, zone_);
+    backend.fill(start_ + zone_, unwritten, bytes_);
+    backend.fill(start_ + zone_ + bytes_, mark, zone_);
   }
   ~Buffer() {
     if (start_ != nullptr) backend_->release(start_);
@@ -32,22 +32,21 @@ class Buffer {
 
   template <class T>
   T* as() const {
-    return reinterpret_cast<T*>(start_ + zone);
+    return reinterpret_cast<T*>(start_ + zone_);
   }
   const char* name() const { return name_; }
-  int64_t bytes() const { return static_cast<int64_t>(bytes_); }
-  void write(const void* from) { backend_->copy_in(start_ + zone, from, bytes_); }
-  void read(void* to) const { backend_->copy_out(to, start_ + zone, bytes_); }
-  void fill(unsigned char byte) { backend_->fill(start_ + zone, byte, bytes_); }
+  void write(const void* from) { backend_->copy_in(start_ + zone_, from, bytes_); }
+  void read(void* to) const { backend_->copy_out(to, start_ + zone_, bytes_); }
+  void fill(unsigned char byte) { backend_->fill(start_ + zone_, byte, bytes_); }
 
   /// "out was written past its end (device memory)"; empty if nothing was.
   std::string damage() const {
-    std::vector<unsigned char> seen(zone);
+    std::vector<unsigned char> seen(zone_);
     const auto whole = [&](const unsigned char* from) {
-      backend_->copy_out(seen.data(), from, zone);
+      backend_->copy_out(seen.data(), from, zone_);
       return std::all_of(seen.begin(), seen.end(), [](unsigned char x) { return x == mark; });
     };
-    if (!whole(start_ + zone + bytes_))
+    if (!whole(start_ + zone_ + bytes_))
       return std::string(name_) + " was written past its end (device memory)";
     if (!whole(start_)) return std::string(name_) + " was written before its start (device memory)";
     return {};
@@ -58,12 +57,13 @@ class Buffer {
     std::swap(backend_, other.backend_);
     std::swap(name_, other.name_);
     std::swap(bytes_, other.bytes_);
+    std::swap(zone_, other.zone_);
     std::swap(start_, other.start_);
   }
 
   Backend* backend_ = nullptr;
   const char* name_ = "";
-  size_t bytes_ = 0;
+  size_t bytes_ = 0, zone_ = 0;  ///< zone_: bytes on each side
   unsigned char* start_ = nullptr;
 };
 

@@ -16,7 +16,7 @@ TEST(CudaBuffer, WritesOnEitherSideOfItAreTold) {
   EXPECT_EQ(buffer.damage(), "");
   bytes[8] = 0;
   EXPECT_EQ(buffer.damage(), "out was written past its end (device memory)");
-  bytes[8] = 0xA5;
+  bytes[8] = Buffer<EmulatedBackend>::mark;
   bytes[-1] = 0;
   EXPECT_EQ(buffer.damage(), "out was written before its start (device memory)");
 }
@@ -24,7 +24,7 @@ TEST(CudaBuffer, WritesOnEitherSideOfItAreTold) {
 TEST(CudaBuffer, TheFarEndOfAZoneCountsToo) {
   EmulatedBackend backend;
   Buffer<EmulatedBackend> buffer(backend, "partial sums", 3);
-  buffer.as<unsigned char>()[3 + Buffer<EmulatedBackend>::zone - 1] = 0;
+  buffer.as<unsigned char>()[3 + EmulatedBackend::zone() - 1] = 0;
   EXPECT_EQ(buffer.damage(), "partial sums was written past its end (device memory)");
 }
 

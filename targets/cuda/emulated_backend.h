@@ -18,6 +18,7 @@ class EmulatedBackend {
   static constexpr int64_t pitch = int64_t{1} << 30;
 
   // Allocation and copies, as a Buffer needs them.
+  static constexpr size_t zone() { return 256; }
   void* allocate(size_t bytes) { return ::operator new(bytes); }
   void release(void* memory) { ::operator delete(memory); }
   void fill(void* memory, unsigned char byte, size_t bytes) { std::memset(memory, byte, bytes); }
