@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "reports/repro/onnx_model.h"
 #include "reports/repro/python.h"
 #include "reports/repro/python_arrays.h"
 #include "reports/repro/repro.h"
@@ -202,15 +203,48 @@ std::string run_text(const Node& node) {
   return call + ")";
 }
 
-std::string once_body(const Node& node, const Problem& p) {
-  const std::string call = run_text(node);
-  std::string body(node.flat ? kFlat : "");
-  if (call.find("trim(") != call.npos)
-    body += "    trim = lambda x: trim(x[0]) if len(x) == 1 and x.ndim > 2 else x\n";
-  body += fmt::format("    out = {}[0]\n", call);
-  return body + (node.flat ? fmt::format("    return out.reshape({}, {}, {}, -1).swapaxes(1, 2)\n",
-                                         p.batch, p.q_len, p.num_heads)
-                           : "    return out\n");
+onnx::Type element_type(DType dtype) {
+  if (dtype == DType::f64) return onnx::Type::f64;
+  return dtype == DType::f16 ? onnx::Type::f16 : onnx::Type::f32;
+}
+
+/// The type that an input's expression has.
+onnx::Type type_of(std::string_view expression, DType dtype) {
+  if (expression.find("np.int32") != expression.npos) return onnx::Type::i32;
+  if (expression.find("np.int64") != expression.npos) return onnx::Type::i64;
+  return expression == "trim(mask)" ? onnx::Type::boolean : element_type(dtype);
+}
+
+/// One call: the model as bytes, and the lines that feed it.
+void call_once(const Node& node, const Problem& p, PythonCall& call) {
+  onnx::Model model{node.op, node.opset, {}, node.attributes, element_type(p.dtype), node.outputs};
+  std::string feeds, attributes;
+  for (const auto& [name, value] : node.attributes)
+    attributes += fmt::format(", {}={}", name, value);
+  size_t used = 0;
+  for (size_t k = 0; k < node.inputs.size(); ++k)
+    if (node.inputs[k] != "None") used = k + 1;
+  for (size_t k = 0; k < used; ++k) {
+    model.inputs.emplace_back();
+    if (node.inputs[k] == "None") continue;
+    model.inputs.back() = {fmt::format("in{}", k), type_of(node.inputs[k], p.dtype)};
+    feeds += fmt::format("{}in{}={}", feeds.empty() ? "" : ", ", k, node.inputs[k]);
+  }
+  call.helpers =
+      fmt::format("# An ONNX model of one node: {} of {}{}\nmodel = bytes.fromhex(\"{}\")\n\n",
+                  node.op, node.opset == 0 ? "com.microsoft" : fmt::format("opset {}", node.opset),
+                  attributes, onnx::model_hex(model));
+  if (node.flat) call.body += kFlat;
+  if (feeds.find("trim(") != feeds.npos)
+    call.body += "    trim = lambda x: trim(x[0]) if len(x) == 1 and x.ndim > 2 else x\n";
+  call.body += fmt::format(
+      "    feeds = {{name: np.ascontiguousarray(x) for name, x in dict({}).items()}}\n"
+      "    out = ort.InferenceSession(model, providers=[\"CPUExecutionProvider\"]).run([\"out\"], "
+      "feeds)[0]\n",
+      feeds);
+  call.body += node.flat ? fmt::format("    return out.reshape({}, {}, {}, -1).swapaxes(1, 2)\n",
+                                       p.batch, p.q_len, p.num_heads)
+                         : "    return out\n";
 }
 
 /// The lines that run a step, after q, k, v and lens are there.
@@ -286,15 +320,17 @@ Repro onnxruntime_repro(const Case& c, const TargetInfo& target) {
   for (const Operator& each : kOperators) {
     if (each.target != repro::plain_name(target.name)) continue;
     const Node node = each.node(c);
-    PythonCall call{.standard = "import struct\n",
-                    .imports = "import onnxruntime as ort\n",
-                    .helpers = std::string(kModel),
+    PythonCall call{.standard = "",
+                    .imports = "import onnxruntime as ort\n\n",
+                    .helpers = "",
                     .body = "",
                     .needs = "onnxruntime"};
     if (!c.cached()) {
-      call.body = once_body(node, c.problem);
+      call_once(node, c.problem, call);
       return python_repro(c, target, call);
     }
+    call.standard = "import struct\n";
+    call.helpers = kModel;
     call.body = node.op == "GroupQueryAttention" ? buffers_body(node, c) : growing_body(node, c);
     return python_steps_repro(c, target, call);
   }

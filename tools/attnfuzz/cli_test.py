@@ -13,6 +13,7 @@ import pytest
 
 ATTNFUZZ = os.environ["ATTNFUZZ"]
 BUILD = os.environ["ATTNFUZZ_BINARY_DIR"]
+ROOT = Path(__file__).resolve().parents[2]
 RUN = ["run", "-t", "specimen:llama4-chunked-eager", "--no-corpus", "--seed", "1", "--out", "out"]
 
 
@@ -185,6 +186,13 @@ def test_a_missing_plugin_is_named_once(tmp_path):
         done = attnfuzz("run", "-t", name, cwd=tmp_path)
         assert done.returncode == 2 and done.stderr.count("none.so") == 1, done.stderr
         assert "expected a shared library: cannot open shared object file" in done.stderr
+
+
+def test_a_repro_is_for_a_case_that_the_target_claims(tmp_path):
+    case = ROOT / "corpus" / "transformers" / "beam-reorder-skipped.case.json"
+    done = attnfuzz("repro", case, "-t", "cpu:naive")
+    assert done.returncode == 2 and "expected a case that cpu:naive claims" in done.stderr and not done.stdout
+    assert attnfuzz("repro", case, "-t", "specimen:beam-reorder-skipped").stdout.startswith("#!/bin/sh\n")
 
 
 def test_one_finding_is_not_findings(tmp_path):

@@ -2,8 +2,8 @@
 
 #include "oracle/case_io.h"
 #include "reports/report.h"
-#include "targets/target.h"
 #include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/target_options.h"
 
 namespace attnfuzz::cli {
 
@@ -17,7 +17,9 @@ void add_repro(CLI::App& app, int& exit_code) {
   app.add_option("-o,--out", options->out, "File to write (default: stdout)");
   app.callback([options, &exit_code] {
     const CaseFile file = read_case(options->file);
-    const Repro repro = make_repro(file.c, open_target(options->target)->info());
+    const TargetInfo info =
+        TargetOptions().open_for(options->target, file.c, options->file)->info();
+    const Repro repro = make_repro(file.c, info);
     if (repro.text.empty())
       throw InputError(options->target, "", "expected a target that a repro can be written for");
     if (options->out.empty())

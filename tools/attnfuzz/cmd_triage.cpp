@@ -100,6 +100,7 @@ int run_triage(const Options& options) {
   if (names.empty() && !options.no_run)
     names = targets_of(reading.traceback, options.most_targets, missing);
   std::vector<triage::Search> searches;
+  std::optional<size_t> best;  // the first search that found it with these axes, else with any
   std::vector<triage::Proposal> proposals;
   for (const std::string& name : names) {
     const std::unique_ptr<Target> target = open_one(options, name);
@@ -112,17 +113,16 @@ int run_triage(const Options& options) {
     searches.push_back(triage::search(*target, reading, options.search));
     if (!options.json) fmt::print("{}", triage::search_text(searches.back()));
     std::fflush(stdout);
-    if (searches.back().finding) {
-      write_found(searches.back(), reading, options.out);
-      break;
-    }
+    const triage::Search& last = searches.back();
+    if (last.finding && (!best || last.same_axes)) best = searches.size() - 1;
+    if (last.same_axes || interrupt_flag()) break;
   }
-  const bool found = !searches.empty() && searches.back().finding;
+  if (best) write_found(searches[*best], reading, options.out);
   if (options.json) {
     fmt::print("{}", triage::triage_json(reading, proposals, searches));
-  } else if (found) {
+  } else if (best) {
     const std::filesystem::path dir =
-        std::filesystem::path(options.out) / searches.back().finding->signature;
+        std::filesystem::path(options.out) / searches[*best].finding->signature;
     fmt::print("issue      {}\n", (dir / "issue.md").string());
   } else if (options.no_run) {
     for (size_t k = 0; k < proposals.size(); ++k)
@@ -132,7 +132,7 @@ int run_triage(const Options& options) {
     fmt::print("ran        nothing: {}\n",
                missing.empty() ? "no target of this package is here; name some with -t" : missing);
   }
-  return found ? findings : nothing_found;
+  return best ? findings : nothing_found;
 }
 
 }  // namespace
