@@ -41,7 +41,6 @@ class Sdpa:
         self.name, self.backend, self.about, self.device = name, backend, about, device
         self.version = importlib.metadata.version("torch")
         self.capabilities = {"sizes": sizes, "equal": equal, "features": features, "precision": precision, "excludes": excludes,
-                             "properties": ["deterministic", "thread_invariant"] if device == "cpu" else [],
                              "tiles": {"q_len": [32, 64], "kv_len": [16, 64], "head_dim": [16, 32]}}
 
     def load(self) -> None:
