@@ -115,7 +115,8 @@ bool FailureClass::covers(const FailureClass& other) const {
   if (family(kind) != family(other.kind) || text != other.text) return false;
   if (is_unexplained(*this) || is_unexplained(other))
     return is_unexplained(*this) && is_unexplained(other) && among(features, other.features);
-  if (is_of_values(kind)) return share_one(meanings, other.meanings);
+  const bool explained = !meanings.empty() && !other.meanings.empty();  // wrong lengths, too
+  if (is_of_values(kind) || explained) return share_one(meanings, other.meanings);
   return std::equal(numbers.begin(), numbers.end(), other.numbers.begin(), other.numbers.end(),
                     can_be_same);
 }

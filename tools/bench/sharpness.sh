@@ -23,5 +23,5 @@ for target in "${targets[@]}"; do
   build/release/tools/bench/sharpness target "$target" "$count" "$seed" >> "$out/targets.jsonl" ||
     echo "$target: not available here" >&2
 done
-build/release/tools/bench/sharpness keys 64 256 1024 4096 16384 65536 262144 > "$out/keys.jsonl"
+build/release/tools/bench/sharpness keys 4 16 64 256 1024 4096 8192 16384 65536 > "$out/keys.jsonl"
 python3 tools/bench/sharpness_table.py $update "$out" "$cases" "$seed"
