@@ -56,8 +56,8 @@ bool right_with(const Precision& precision, const Case& c, Examination examinati
                                          [](const ElementError& e) { return e.wrong(); });
 }
 
-/// Whether some step has no wrong element though its queries have keys to weigh: what is computed in
-/// a low precision throughout shows in every step.
+/// Whether some step has no wrong element though its queries have keys to weigh: what is computed
+/// in a low precision throughout shows in every step.
 bool spares_a_step(const Case& c, const Examination& examination) {
   std::map<int64_t, std::pair<int64_t, bool>> steps;  // elements, and whether one is wrong
   for (const ElementError& e : element_errors(c, examination)) {
