@@ -3,8 +3,8 @@
     tools/campaigns.sh --out DIR [--only WORD] [--scale X] [--no-run] [--markdown FILE] [--json FILE]
 
 A campaign that has its summary under DIR is not run again, so an interrupted run goes on where it stopped. --only: targets
-or environments with WORD in their name. --scale: every time or number of cases times X. --no-run: the table of what DIR holds. A row that DIR has no
-summary of is kept as the JSON file has it.
+or environments with WORD in their name. --scale: every time or number of cases times X. --no-run: the table of what DIR holds.
+A row that DIR has no summary of is kept as the JSON file has it.
 Every finding has to be judged by hand: `judged` in campaigns.toml says what its signature is, by a heading of
 docs/findings.md. Exit: 0 all judged, 1 some finding is not, 2 wrong usage.
 """

@@ -11,7 +11,7 @@ smaller cases run the reference form, so both are under test.
 from __future__ import annotations
 
 import ctypes
-from ctypes import byref, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint8, c_void_p
+from ctypes import byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint, c_uint8, c_void_p
 from importlib.util import find_spec
 from pathlib import Path
 

@@ -363,8 +363,8 @@ class SharedBuffer(GroupQueryAttention):
     name, about = "onnxruntime:GroupQueryAttention-shared", "com.microsoft GroupQueryAttention, past and present one buffer"
     shared = {1: 3, 2: 4}
     capabilities = GroupQueryAttention.capabilities | {
-        "features": [f for f in GroupQueryAttention.capabilities["features"] if f not in ("cache:dynamic", "cache:ring", "rule:bias", "rule:alibi")
-                     and not f.startswith("bias.shape")],
+        "features": [f for f in GroupQueryAttention.capabilities["features"]
+                     if f not in ("cache:dynamic", "cache:ring", "rule:bias", "rule:alibi") and not f.startswith("bias.shape")],
         "sizes": GroupQueryAttention.capabilities["sizes"] | {"steps": [1, 6], "head_dim": [16, 64, 16], "head_dim_v": [16, 64, 16]},
         "excludes": [], "requires": [["rule:window", "rule:causal"], ["cache:fixed", "rule:causal"], ["dtype:f32", "cache:fixed"],
                                      ["dtype:f16", "cache:fixed"]]}

@@ -32,8 +32,10 @@ SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "NUM
 
 @lru_cache(maxsize=2048)
 def compiled(kind: str, sizes: tuple, mask: str, causal: bool, scaled: bool):
-    """A compiled model. sizes: heads, key heads, head sizes of keys and values, none: any, as many key heads as heads; mask: "", "f32" or "boolean"; its inputs are
-    q, k, v, then the beams of a stateful one, mask and scale."""
+    """A compiled model; its inputs are q, k, v, then the beams of a stateful one, mask and scale.
+
+    sizes: heads, key heads, head sizes of keys and values (-1: any); none: any, as many key heads as heads. mask: "", "f32" or "boolean".
+    """
     import openvino as ov
     from openvino import opset13 as ops
 
