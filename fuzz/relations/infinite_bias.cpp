@@ -9,8 +9,7 @@ const Relation infinite_bias = {
         "A bias of -inf is not taken for a very low one: exp(-inf + inf), where all scores of a "
         "tile are -inf, is NaN, and so is 0 times -inf.",
     .twin = [](const Case& c) -> std::optional<Twin> {
-      // A row without keys is the mean of all values where their scores are equal and finite.
-      if (c.data.nonfinite != NonFinite::inf_bias || uses(c, "fully_masked:")) return {};
+      if (c.data.nonfinite != NonFinite::inf_bias) return {};
       Twin twin = same(c);
       twin.finite_bias = true;
       return twin;

@@ -61,11 +61,19 @@ Tensor multiplied(const Tensor& tensor, double factor) {
   return Tensor::from_doubles(tensor.dtype, tensor.shape, values);
 }
 
-/// A bias with the type's lowest number for −inf.
-Tensor finite(const Tensor& bias) {
+/// The bias with the type's lowest number for −inf. A row of which no key is left keeps it: such
+/// numbers would make it the mean of all values.
+Tensor finite(const Tensor& bias, const Tensor& mask) {
   std::vector<double> values = bias.to_doubles();
-  for (double& value : values)
-    if (std::isinf(value)) value = -info(bias.dtype).max_finite;
+  const std::vector<double> seen = mask.to_doubles();
+  const auto len = static_cast<size_t>(bias.shape.back());
+  for (size_t row = 0; row < values.size(); row += len) {
+    const auto is_left = [&](size_t k) { return seen[k] != 0 && !std::isinf(values[k]); };
+    bool any = false;
+    for (size_t k = row; k < row + len; ++k) any |= is_left(k);
+    for (size_t k = row; any && k < row + len; ++k)
+      if (std::isinf(values[k])) values[k] = -info(bias.dtype).max_finite;
+  }
   return Tensor::from_doubles(bias.dtype, bias.shape, values);
 }
 
@@ -116,7 +124,7 @@ Inputs twin_inputs(const Case& c, const Inputs& inputs, const Twin& twin) {
       move_tokens(c, inputs, role, role == "q" ? from.queries : from.keys, to);
     }
     const double by = is_value ? twin.factor : role == "q" ? twin.q_factor : 1;
-    if (role == "bias" && twin.finite_bias) to = finite(to);
+    if (role == "bias" && twin.finite_bias) to = finite(to, own.at("mask"));
     made.add(name, by != 1 ? multiplied(to, by) : std::move(to));
   }
   return made;
