@@ -279,9 +279,11 @@ Tensor dropout(const Problem& p, const Data& data) {
 
 void add_mask(Inputs& inputs, const Problem& p, const Data& data) {
   DenseMask dense = dense_mask(p, data);
-  // What a bias of −inf hides is for the bias to say.
-  for (size_t k = 0; k < dense.bias.size(); ++k)
-    if (std::isinf(dense.bias[k])) dense.visible[k] = 1;
+  if (data.nonfinite == NonFinite::inf_bias) {  // what −inf hides is for the bias alone to say
+    Data without = data;
+    without.nonfinite = NonFinite::none;
+    dense.visible = dense_mask(p, without).visible;
+  }
   const Shape shape{p.batch, p.num_heads, p.q_len, p.kv_len};
   inputs.add("mask",
              Tensor::from_doubles(p.dtype, shape, {dense.visible.begin(), dense.visible.end()}));
