@@ -185,8 +185,6 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
         add(0, "", p["q_len"], p["kv_len"], unreal)
         if p["mask"]["rules"]:
             seen, bias = dense_mask(p, data)
-            if bias is not None:
-                seen |= np.isneginf(bias)  # what a bias of -inf hides is for the bias to say
             tensors["mask"] = encode(seen.astype(np.float64), dtype)
             if bias is not None:
                 tensors["bias"] = encode(bias, dtype)
