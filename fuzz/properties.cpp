@@ -74,8 +74,7 @@ std::string broken_property(Target& target, const Case& c, const Inputs& inputs,
     target.use_threads(other_threads);
     const Outcome second = target.run(c, inputs);
     target.use_threads(1);
-    std::string words =
-        difference(c, right, outcome, second, false, {"on one thread", "on three"});
+    std::string words = difference(c, right, outcome, second, false, {"on one thread", "on three"});
     if (!words.empty()) return words;
   }
   if (!can.has(Property::batch_invariant) || !first_row_stands_alone(c)) return {};
