@@ -19,9 +19,17 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/case" "$work/report" out/fuzz
 find corpus -name '*.case.json' -exec cp -t "$work/case" {} +
-for file in "$work"/case/*; do  # the report harness's first byte chooses a reader
-  for reader in 0 1 2; do { printf %b "\\x0$reader"; cat "$file"; } > "$work/report/$reader-$(basename "$file")"; done
-done
+mkdir "$work/none"
+build/fuzz/attnfuzz ci -t specimen:gqa-tiled-heads -t specimen:beam-reorder-skipped --budget 6s --base "$work/none" \
+  --baseline "$work/known.json" --update-baseline -q --out "$work/run"
+"$python" - "$work" <<'SEEDS'  # the report harness's first byte chooses a reader: items, baselines, summaries
+import pathlib, sqlite3, sys
+work = pathlib.Path(sys.argv[1])
+items = [row[0].encode() for row in sqlite3.connect(work / "run/findings.sqlite").execute("SELECT item FROM finding")]
+for reader, texts in enumerate((items, [(work / "known.json").read_bytes()], [(work / "run/summary.json").read_bytes()])):
+    for k, text in enumerate(texts):
+        (work / "report" / f"{reader}-{k}").write_bytes(bytes([reader]) + text)
+SEEDS
 fuzz() {  # NAME HARNESS SEEDS: libFuzzer keeps what crashes in out/fuzz
   echo "== $1, $seconds s"
   mkdir -p "$work/new-$1"

@@ -24,7 +24,10 @@ struct View {
   T* data = nullptr;
   int64_t batch = 0, head = 0, token = 0;  ///< strides, in elements
 
-  T* at(int64_t b, int64_t h, int64_t s) const { return data + b * batch + h * head + s * token; }
+  /// Null for an empty tensor, which has no memory to move in.
+  T* at(int64_t b, int64_t h, int64_t s) const {
+    return data == nullptr ? nullptr : data + b * batch + h * head + s * token;
+  }
 };
 
 /// Row-major strides of a [batch, heads, len, dim] tensor whose memory order is `layout`.
