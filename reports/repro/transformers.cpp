@@ -144,7 +144,10 @@ std::string real_text(const Case& c) {
 }
 
 std::string cache_text(const Case& c) {
-  if (c.cache->kind == CacheKind::dynamic) return "    cache = DynamicCache()\n";
+  if (c.cache->kind == CacheKind::dynamic)  // in newer releases its layers are as the config says
+    return "    taken = inspect.signature(DynamicCache.__init__).parameters\n"
+           "    cache = DynamicCache(**{\"config\": model.config} if \"config\" in taken else "
+           "{})\n";
   return fmt::format(
       "    offered = dict(config=model.config, max_cache_len={}, max_batch_size={}, batch_size={}, "
       "device=\"cpu\", dtype=torch.float32)\n"
@@ -163,25 +166,26 @@ std::string steps_body(const Case& c, const Name& name) {
       "releases\n"
       "    for op, *given in steps:\n"
       "        out = None\n"
-      "        if op == \"reorder\":\n"
-      "            cache.reorder_cache(torch.tensor(given[0]))\n"
-      "        elif op == \"crop\":\n"
-      "            cache.crop(given[0] - past)\n"
-      "            real, past = real[:, :given[0]], given[0]\n"
-      "        elif op == \"reset\":\n"
-      "            cache.reset()\n"
-      "            real, past = real[:, :0], 0\n"
-      "        else:\n"
-      "            q, k, v, _ = given\n"
-      "            real = torch.ones({0}, past + q.shape[2], dtype=torch.long)\n"
-      "            more = {{\"cache_position\": torch.arange(past, past + q.shape[2])}} if "
+      "        with torch.inference_mode():\n"
+      "            if op == \"reorder\":\n"
+      "                cache.reorder_cache(torch.tensor(given[0]))\n"
+      "            elif op == \"crop\":\n"
+      "                cache.crop(given[0] - past)\n"
+      "                real, past = real[:, :given[0]], given[0]\n"
+      "            elif op == \"reset\":\n"
+      "                cache.reset()\n"
+      "                real, past = real[:, :0], 0\n"
+      "            else:\n"
+      "                q, k, v, _ = given\n"
+      "                real = torch.ones({0}, past + q.shape[2], dtype=torch.long)\n"
+      "                more = {{\"cache_position\": torch.arange(past, past + q.shape[2])}} if "
       "positions "
       "else {{}}\n",
       c.problem.batch);
-  out += call_text(name, c.problem.num_heads, "            ",
+  out += call_text(name, c.problem.num_heads, "                ",
                    ", past_key_values=cache, use_cache=True, **more");
   return out + fmt::format(
-                   "            past += q.shape[2]\n"
+                   "                past += q.shape[2]\n"
                    "        yield out, [int(cache.get_seq_length())] * {}\n",
                    c.problem.batch);
 }
