@@ -64,7 +64,7 @@ def gflops(out):
 def parts(out):
     """The document's part by its mark, and its lines."""
     environment = next(summaries(out / "host"))["environment"]
-    yield "host", [f"`tools/gpu.sh --update` on {environment}:", "", *campaigns(out / "host"), "",
+    yield "host", [f"The commands of `tools/gpu.sh`, on {environment}:", "", *campaigns(out / "host"), "",
                    *mutants(out / "host-mutants")]
     if not (out / "device").is_dir():
         return
