@@ -48,9 +48,9 @@ inline constexpr const char* paged_claims = R"({
                 "bf16": {"accumulate": "f32", "p": "f32", "exp_ulps": 2}},
   "features": ["dtype:f32", "dtype:f16", "dtype:bf16", "data:tiny", "lse",
     "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "scale", "softcap",
-    "sinks", "rule:causal", "rule:window", "rule:chunk", "chunk.origin:slot",
-    "data:normal", "data:large", "data:constant", "data:one_hot", "nonfinite:nan_padding",
-    "nonfinite:inf_padding", "cache:paged", "step:prefill", "step:append", "step:decode", "step:reorder", "step:crop",
+    "sinks", "rule:causal", "rule:window", "rule:chunk", "chunk.origin:slot", "data:normal",
+    "data:large", "data:constant", "data:one_hot", "nonfinite:nan_padding", "nonfinite:inf_padding",
+    "cache:paged", "step:prefill", "step:append", "step:decode", "step:reorder", "step:crop",
     "step:reset", "step:fork", "ragged", "ragged_left"]
 })";
 
