@@ -34,4 +34,4 @@ for target in "${targets[@]}"; do
   build/release/attnfuzz run -t "$target" --cases "$(share "$target")" --seed "$seed" --jobs "$jobs" --no-corpus \
     --quiet --max-shrink-tries 0 --out "$out/$target" 1>&2 || [ $? = 1 ] || echo "$target: not run" >&2
 done
-python3 tools/bench/false_alarms_table.py $update "$out" "$cases" "$seed"
+python3 tools/bench/false_alarms_table.py $update "$out" "$cases" "$seed" "${@:3}"
