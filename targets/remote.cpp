@@ -4,6 +4,7 @@
 
 #include <system_error>
 
+#include "targets/no_device.h"
 #include "targets/notes.h"
 #include "targets/protocol.h"
 
@@ -39,6 +40,7 @@ class RemoteTarget : public Target {
   RemoteTarget(const std::string& name, WorkerCommand command, const WorkerLimits& limits)
       : command_(std::move(command)), limits_(limits) {
     Description greeted = start(name);
+    if (greeted.missing.starts_with(no_device)) throw NoDevice(name, greeted.missing);
     if (!greeted.missing.empty()) throw complaint(name, greeted.missing);
     info_ = std::move(greeted.info);
     info_.trusted = false;

@@ -6,6 +6,7 @@
 #include "fuzz/jobs.h"
 #include "fuzz/known.h"
 #include "oracle/case_io.h"
+#include "targets/no_device.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 
@@ -98,12 +99,12 @@ std::vector<std::unique_ptr<Target>> CampaignFlags::prepare() {
   std::vector<std::unique_ptr<Target>> opened;
   std::vector<std::string> here;
   for (const std::string& name : targets) {
-    if (std::string why = TargetOptions::why_absent(name); !why.empty()) {
-      absent.emplace_back(name, std::move(why));
-      continue;
+    try {
+      opened.push_back(open.open(name));
+      here.push_back(name);
+    } catch (const NoDevice& e) {
+      absent.emplace_back(name, e.why);
     }
-    opened.push_back(open.open(name));
-    here.push_back(name);
   }
   targets = std::move(here);
   return opened;

@@ -5,6 +5,7 @@
 
 #include "oracle/case_io.h"
 #include "reports/expectation.h"
+#include "targets/no_device.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/relation_options.h"
@@ -105,15 +106,21 @@ Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
   return judged;
 }
 
+Judged replayed(const CaseFile& file, const std::string& path, const std::string& name,
+                const Options& options) {
+  try {
+    return judge_on(*options.open.open(name), file, path, name, options);
+  } catch (const NoDevice& e) {
+    return {path, name, "", e.why, "", {}};
+  }
+}
+
 int replay(const Options& options) {
   int failed = 0, judged = 0, unexpected = 0;
   for (const std::string& path : options.files) {
     const CaseFile file = read_case(path);
     for (const std::string& target : targets_for(options, file, path)) {
-      const std::string absent = TargetOptions::why_absent(target);
-      const Judged result = absent.empty()
-                                ? judge_on(*options.open.open(target), file, path, target, options)
-                                : Judged{path, target, "", absent, "", {}};
+      const Judged result = replayed(file, path, target, options);
       (options.json ? print_json : print_text)(result);
       if (!options.json && result.ran()) print_expectation(result);
       judged += result.ran();

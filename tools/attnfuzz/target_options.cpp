@@ -8,6 +8,7 @@
 #include "targets/cuda/device.h"
 #include "targets/cuda/emulated.h"
 #include "targets/hostile/hostile.h"
+#include "targets/no_device.h"
 #include "targets/plugin.h"
 #include "targets/remote.h"
 #include "targets/sanitizer.h"
@@ -90,6 +91,8 @@ std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) c
   worker.case_seconds = parse_duration(timeout, "--timeout");
   worker.memory_bytes = memory;
   if (is_hostile_name(name)) return open_isolated(name, worker);
+  if (cuda::is_cuda_name(name))
+    if (const std::string why = cuda::why_no_device(); !why.empty()) throw NoDevice(name, why);
   const bool plugin = is_plugin_name(name) || cuda::is_cuda_name(name);
   if (!sanitize.empty()) return open_checked(name, plugin, worker);
   if (plugin ? !in_process : isolate && is_builtin(name)) return open_isolated(name, worker);
@@ -103,10 +106,6 @@ std::unique_ptr<Target> TargetOptions::open_checked(const std::string& name, boo
   if (cuda::is_emulated_name(name)) return with_strict_checker(open_target(name), sanitize);
   throw InputError("--sanitize " + sanitize, "",
                    "expected a plug-in, cuda: or cuda-emu: target, found " + name);
-}
-
-std::string TargetOptions::why_absent(const std::string& name) {
-  return cuda::is_cuda_name(name) ? cuda::why_no_device() : std::string();
 }
 
 std::unique_ptr<Target> TargetOptions::open_for(const std::string& name, const Case& c,

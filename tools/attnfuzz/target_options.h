@@ -19,14 +19,12 @@ struct TargetOptions {
 
   void add(CLI::App& app);
   /// Built-in targets in process, plug-ins in a worker process (unless --in-process), Python ones
-  /// always in a worker. Throws InputError for a name that is no target.
+  /// always in a worker. Throws InputError for a name that is no target, NoDevice where a device
+  /// lacks.
   std::unique_ptr<Target> open(const std::string& name) const;
   /// The same, for one case of a file: throws InputError, too, if the target does not claim it.
   std::unique_ptr<Target> open_for(const std::string& name, const Case& c,
                                    const std::string& file) const;
-  /// Why a target that there is can't be run on this machine ("no GPU here"); empty if it can. Such
-  /// a target is skipped.
-  static std::string why_absent(const std::string& name);
 
  private:
   std::unique_ptr<Target> open_unlimited(const std::string& name) const;

@@ -59,6 +59,30 @@ def test_a_replay_skips_them(tmp_path):
     assert "1 judged, 0 failed" in done.stdout
 
 
+ADAPTER = """REQUIRES = []
+
+class Device:
+    name, version, about, device = "stub:device", "1", "", "cuda"
+    capabilities = {"features": ["dtype:f32", "layout:bhsd"]}
+
+def targets():
+    return [Device()]
+"""
+
+
+@absent
+def test_python_targets_of_a_device_are_skipped_too(tmp_path):
+    (tmp_path / "stub.py").write_text(ADAPTER)
+    case = ROOT / "corpus" / "pytorch" / "sdpa-causal-top-left.case.json"
+    stub = {"ATTNFUZZ_ADAPTERS": str(tmp_path)}
+    done = attnfuzz("run", "-t", "stub:device", "--cases", 5, "--no-corpus", "-o", tmp_path / "out", expect=0, **stub)
+    assert "stub:device: skipped, no case was run: no GPU here" in done.stdout
+    assert [each["target"] for each in summary(tmp_path / "out")["absent"]] == ["stub:device"]
+    done = attnfuzz("replay", case, "-t", "stub:device", expect=0, **stub)
+    assert "0 judged, 0 failed" in done.stdout
+    assert "no GPU here" in attnfuzz("shrink", case, "-t", "stub:device", expect=2, **stub).stderr
+
+
 @absent
 def test_the_worker_says_so_too():
     done = subprocess.run(["sh", "-c", f'exec "$0" worker {FLASH} 3>&1 4< /dev/null', BUILD / "attnfuzz"],
