@@ -8,7 +8,8 @@ attn_mask is boolean (True takes part) or of the query's type and added; the sca
 - On CUDA (torch.nn.attention.SDPBackend): the flash kernel takes no attn_mask, and is_causal of square problems alone; flash and cuDNN
   are of f16 and bf16, and of head sizes by 8; cuDNN is claimed without attn_mask too. What a row without keys holds is claimed of the
   math backend alone.
-- The flash kernel's vectorised exp (exp_u20) gives 0 where its result is subnormal.
+- The flash kernel's vectorised exp (exp_u20) gives 0 where its result is subnormal; its bf16 products may be VDPBF16PS's, which
+  takes subnormal factors for 0 and gives no subnormal sums, whatever MXCSR says (Intel's manual).
 - The math backend keeps all intermediates of f16 and bf16 in f32 (docstring); flash rounds p to the inputs' type.
 """
 from __future__ import annotations
@@ -106,6 +107,7 @@ def targets() -> list:
     math = {name: {"accumulate": "f32", "p": "f32"} for name in LOW_PRECISION}
     flash = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in LOW_PRECISION} | {
         "f32": {"exp_ulps": 20, "flush_subnormals": True}}
+    flash["bf16"]["flush_subnormals"] = True
     return [
         Sdpa("torch:sdpa-math", "MATH", "scaled_dot_product_attention, the composed backend",
              FEATURES + ["head_dim_v", "dbias"],
