@@ -110,7 +110,7 @@ std::string wrong_frame(const Case& c, const StepAnswer& want, const StepOutput&
     return wrong;
   if (got.capacity && *got.capacity != want.capacity)
     return fmt::format("the capacity is {} tokens, expected {}", *got.capacity, want.capacity);
-  return wrong_rows("positions", "a row's next token stands at position {}", got.positions,
+  return wrong_rows("positions", "a row's next token comes after {} positions", got.positions,
                     want.positions);
 }
 

@@ -1,6 +1,16 @@
 #include "fuzz/shrink.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace attnfuzz {
+
+void Shrunk::follow(Shrunk more) {
+  c = std::move(more.c);
+  std::move(more.history.begin(), more.history.end(), std::back_inserter(history));
+  tried += more.tried;
+  minimal = more.minimal;
+}
 
 Shrunk shrink(const Case& c, const std::function<bool(const Case&)>& still_fails, int64_t max_tries,
               const Stop& stop) {

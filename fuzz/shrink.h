@@ -27,6 +27,9 @@ struct Shrunk {
   std::vector<std::string> history;  ///< the accepted reductions, in order
   int64_t tried = 0;
   bool minimal = false;  ///< no single reduction of c still fails (false: the budget ran out)
+
+  /// Goes on with what a later shrink() of c gave.
+  void follow(Shrunk more);
 };
 
 /// Asked between two runs; true: somebody wants to end (Ctrl-C). Empty: nobody does.

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "fuzz/campaign.h"
 
 namespace attnfuzz {
@@ -47,6 +49,13 @@ class Search {
   Examination last_;
 };
 
+bool same_numbers(const FailureClass& a, const FailureClass& b) {
+  return std::equal(a.numbers.begin(), a.numbers.end(), b.numbers.begin(), b.numbers.end(),
+                    [](const NumberReading& x, const NumberReading& y) {
+                      return x.names == y.names && x.constant == y.constant;
+                    });
+}
+
 }  // namespace
 
 Stop stop_at(const std::atomic<bool>* interrupt) {
@@ -59,19 +68,28 @@ void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const S
   FailureClass sought = classify(finding.original, finding.first.verdict);
   search.learn(finding.original, sought);
   finding.last = finding.first;
-  finding.shrunk = shrink(
-      finding.original,
-      [&](const Case& candidate) {
-        const std::optional<FailureClass> found = search.run(candidate);
-        if (!found || !sought.admits(*found)) return false;
-        sought.follow(*found);
-        finding.last = std::move(search.last());
-        return true;
-      },
-      max_tries, stop);
-  // From here on the shrunk case alone, so that the signature does not depend on the original.
-  finding.learned = classify(finding.shrunk.c, finding.last.verdict);
-  search.learn(finding.shrunk.c, finding.learned);
+  finding.shrunk = {};
+  finding.shrunk.c = finding.original;
+  for (;;) {
+    Shrunk more = shrink(
+        finding.shrunk.c,
+        [&](const Case& candidate) {
+          const std::optional<FailureClass> found = search.run(candidate);
+          if (!found || !sought.admits(*found)) return false;
+          sought.follow(*found);
+          finding.last = std::move(search.last());
+          return true;
+        },
+        max_tries - finding.shrunk.tried, stop);
+    const bool smaller = !more.history.empty() || finding.shrunk.tried == 0;
+    finding.shrunk.follow(std::move(more));
+    if (!smaller) break;
+    // From here on the shrunk case alone, so that the signature does not depend on the original.
+    finding.learned = classify(finding.shrunk.c, finding.last.verdict);
+    search.learn(finding.shrunk.c, finding.learned);
+    if (!finding.shrunk.minimal || same_numbers(finding.learned, sought)) break;
+    sought = finding.learned;  // which may admit smaller cases
+  }
   finding.signature = signature(target.info().name, finding.learned);
 }
 
