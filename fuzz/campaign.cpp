@@ -5,6 +5,7 @@
 #include "fuzz/clock.h"
 #include "fuzz/generate.h"
 #include "fuzz/known.h"
+#include "fuzz/replayable.h"
 
 namespace attnfuzz {
 namespace {
@@ -46,6 +47,14 @@ Judged judge_case(Target& target, const Generator& generator, const CampaignOpti
   return judged;
 }
 
+std::vector<Case> earlier_cases(const Generator& generator, const CampaignOptions& options,
+                                uint64_t index, uint64_t most, uint64_t stride) {
+  std::vector<Case> earlier;
+  for (uint64_t k = std::min(most, (index - options.shard) / stride); k > 0; --k)
+    earlier.push_back(generator(*seeded_draw(options.seed, index - k * stride)));
+  return earlier;
+}
+
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged) {
   Finding finding;
   finding.target = target.name;
@@ -76,7 +85,12 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
         !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),
                      stats)) {
       Finding finding = finding_of(target.info(), options.seed, index, std::move(judged));
-      shrink_finding(target, finding, options.max_shrink_tries, stop_at(options.interrupt));
+      shrink_replayable(target, finding,
+                        {options.max_shrink_tries, stop_at(options.interrupt),
+                         [&](uint64_t most) {
+                           return earlier_cases(generator, options, index, most, options.shards);
+                         },
+                         &known});
       if (known.add(finding, stats) && events.finding) events.finding(finding);
     }
     stats.seconds = seconds_since(start);

@@ -21,7 +21,8 @@ struct Finding {
   uint64_t seed = 0, index = 0;  ///< which case of which campaign; a corpus case: `corpus` is set
   std::string corpus;            ///< the file's name, for a replayed case
   Case original;
-  Examination first;  ///< of the original
+  std::vector<Case> before;  ///< cases that have to run first in the same process; mostly none
+  Examination first;         ///< of the original
   Shrunk shrunk;
   Examination last;      ///< of the shrunk case
   FailureClass learned;  ///< what the cases tried on the way tell: for annotate()
@@ -65,12 +66,23 @@ struct Judged {
 Judged judge_case(Target& target, const Generator& generator, const CampaignOptions& options,
                   uint64_t index);
 
+/// The cases before the index-th that a process runs which takes every stride-th one.
+std::vector<Case> earlier_cases(const Generator& generator, const CampaignOptions& options,
+                                uint64_t index, uint64_t most, uint64_t stride);
+
 /// A finding that is not shrunk yet.
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged);
 
+/// Runs and judges a case in the way that showed a failure: twice, by its relation, or plainly.
+Examination examine_like(Target& target, const Case& c, const Verdict& like);
+
+/// What becomes of the target's process after a try that failed: see Target::renew().
+enum class AfterFailure : uint8_t { keep, renew };
+
 /// Shrinks finding.original on the target: fills `shrunk`, `last`, `learned` and `signature`, which
 /// is that of `learned`. Once `stop` says so it takes what it has.
-void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop = {});
+void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop = {},
+                    AfterFailure after_failure = AfterFailure::keep);
 
 /// A stop for `interrupt`, which may be null.
 Stop stop_at(const std::atomic<bool>* interrupt);

@@ -12,6 +12,7 @@
 #include "fuzz/clock.h"
 #include "fuzz/forked_target.h"
 #include "fuzz/known.h"
+#include "fuzz/replayable.h"
 #include "fuzz/wire.h"
 #include "targets/notes.h"
 
@@ -250,25 +251,26 @@ class Jobs {
     std::unique_ptr<Target> target = open_();
     if (alone) target = std::make_unique<ForkedTarget>(std::move(target), case_seconds);
     wire::Shrinking result;
-    Judged judged = judge_case(*target, Generator(target->info().capabilities), options_, index);
-    if (!judged.examination.verdict.failed()) differs_from_before(*target, judged);
-    const FailureClass failure = classify(judged.c, judged.examination.verdict);
-    CampaignStats ignored;
-    result.known = known_.count(judged.examination.signature, failure, ignored);
+    const Generator generator(target->info().capabilities);
+    Judged judged = judge_case(*target, generator, options_, index);
+    const bool fails_here = judged.examination.verdict.failed();
     result.finding = finding_of(target->info(), options_.seed, index, std::move(judged));
-    if (!result.known)
-      shrink_finding(*target, result.finding, options_.max_shrink_tries,
-                     [this] { return board_.stopped(); });
+    Finding& finding = result.finding;
+    const ReplayableOptions options{
+        options_.max_shrink_tries, [this] { return board_.stopped(); },
+        [&](uint64_t most) { return earlier_cases(generator, options_, index, most, stride_); },
+        &known_};
+    if (!fails_here) {
+      const wire::Failure& failure = waiting_.begin()->second.failure;
+      search_earlier(*target, finding, options, std::string(name(failure.failure.kind)));
+      finding.first.signature = failure.signature;  // what the case is known by
+      return result;
+    }
+    CampaignStats ignored;
+    result.known = known_.count(finding.first.signature,
+                                classify(finding.original, finding.first.verdict), ignored);
+    if (!result.known) shrink_replayable(*target, finding, options);
     return result;
-  }
-
-  /// The case failed in its campaign's process and passes in this one.
-  static void differs_from_before(const Target& target, Judged& judged) {
-    Examination& examination = judged.examination;
-    examination.verdict.kind = VerdictKind::fail;
-    examination.verdict.failure = FailureKind::nondeterminism;
-    examination.verdict.detail = "the case failed in one run and passed in the next";
-    examination.signature = signature(target.info().name, judged.c, examination.verdict);
   }
 
   void receive_shrinking() {

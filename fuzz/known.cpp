@@ -11,6 +11,12 @@ const KnownFailures::Failure* KnownFailures::find(const FailureClass& failure) c
   return known == failures_.end() ? nullptr : &*known;
 }
 
+const FailureClass* KnownFailures::not_alone() const {
+  const auto known = std::find_if(failures_.begin(), failures_.end(),
+                                  [](const Failure& entry) { return !entry.learned.alone; });
+  return known == failures_.end() ? nullptr : &known->learned;
+}
+
 bool KnownFailures::count(std::string_view original_signature, const FailureClass& original,
                           CampaignStats& stats) {
   const auto seen = seen_.find(original_signature);

@@ -19,6 +19,8 @@ class KnownFailures {
   /// Takes a shrunk failure; false if shrinking led to a known one.
   bool add(const Finding& finding, CampaignStats& stats);
   size_t size() const { return failures_.size(); }
+  /// The first of them that does not fail alone in a new process; nullptr: all do.
+  const FailureClass* not_alone() const;
 
  private:
   struct Failure {

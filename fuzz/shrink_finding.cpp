@@ -11,18 +11,15 @@ constexpr int probe_rounds = 3;
 class Search {
  public:
   /// `first`: the failure sought.
-  Search(Target& target, const Verdict& first, const Stop& stop)
-      : target_(target),
-        run_twice_(first.failure == FailureKind::nondeterminism),
-        relation_(first.failure == FailureKind::relation ? first.relation : nullptr),
-        stop_(stop) {}
+  Search(Target& target, const Verdict& first, const Stop& stop, AfterFailure after_failure)
+      : target_(target), first_(first), stop_(stop), after_failure_(after_failure) {}
 
   /// The failure of a case that the target claims; none if it passes.
   std::optional<FailureClass> run(const Case& c) {
     if (!target_.info().capabilities.why_not(c).empty()) return {};
-    last_ = relation_ != nullptr ? examine_relation(target_, c, *relation_)
-                                 : examine(target_, c, run_twice_);
+    last_ = examine_like(target_, c, first_);
     if (!last_.verdict.failed()) return {};
+    if (after_failure_ == AfterFailure::renew) target_.renew();
     return classify(c, last_.verdict);
   }
 
@@ -43,9 +40,9 @@ class Search {
 
  private:
   Target& target_;
-  bool run_twice_;
-  const Relation* relation_;
+  const Verdict first_;
   const Stop& stop_;
+  AfterFailure after_failure_;
   Examination last_;
 };
 
@@ -63,8 +60,15 @@ Stop stop_at(const std::atomic<bool>* interrupt) {
   return [interrupt] { return interrupt->load(); };
 }
 
-void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop) {
-  Search search(target, finding.first.verdict, stop);
+Examination examine_like(Target& target, const Case& c, const Verdict& like) {
+  return like.failure == FailureKind::relation
+             ? examine_relation(target, c, *like.relation)
+             : examine(target, c, like.failure == FailureKind::nondeterminism);
+}
+
+void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop,
+                    AfterFailure after_failure) {
+  Search search(target, finding.first.verdict, stop, after_failure);
   FailureClass sought = classify(finding.original, finding.first.verdict);
   search.learn(finding.original, sought);
   finding.last = finding.first;

@@ -86,6 +86,7 @@ void read_text(FailureClass& failure, std::string_view text, const Case& c) {
 /// a bug keeps its signature from release to release.
 std::string identity(std::string_view target, const FailureClass& failure) {
   target = target.substr(0, target.find('@'));
+  if (!failure.alone) return fmt::format("{}\n{}\nnot alone\n", target, name(family(failure.kind)));
   std::string text = fmt::format("{}\n{}\n{}\n", target, name(failure.kind), failure.text);
   for (const NumberReading& number : failure.numbers)
     text += number.names.empty() ? "#\n" : number.names.front() + "\n";
@@ -112,7 +113,9 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
 }
 
 bool FailureClass::covers(const FailureClass& other) const {
-  if (family(kind) != family(other.kind) || text != other.text) return false;
+  if (family(kind) != family(other.kind) || alone != other.alone) return false;
+  if (!alone) return true;
+  if (text != other.text) return false;
   if (is_unexplained(*this) || is_unexplained(other))
     return is_unexplained(*this) && is_unexplained(other) && among(features, other.features);
   const bool explained = !meanings.empty() && !other.meanings.empty();  // wrong lengths, too

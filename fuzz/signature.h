@@ -56,6 +56,9 @@ struct FailureClass {
   std::vector<NumberReading> numbers;  ///< of the text
   std::vector<std::string> meanings;   ///< mismatch, nan, ignored: names of Verdict::fits
   std::vector<std::string> features;   ///< the case's, but for dtype and layout
+  /// Whether the case fails in a new process. What does not is told apart by its kind alone: the
+  /// case at hand is where it showed, not what it is.
+  bool alone = true;
 
   /// `other`, seen on one case, can be the same failure: same kind and text, each number and the
   /// meanings can be the same. Of mismatches that nothing explains: other uses all the features.

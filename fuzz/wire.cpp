@@ -201,7 +201,7 @@ void put(Ar& ar, NumberReading& x) {
 }
 template <class Ar>
 void put(Ar& ar, FailureClass& x) {
-  put(ar, x.kind, x.text, x.numbers, x.meanings, x.features);
+  put(ar, x.kind, x.text, x.numbers, x.meanings, x.features, x.alone);
 }
 template <class Ar>
 void put(Ar& ar, CampaignStats& x) {
@@ -212,6 +212,7 @@ template <class Ar>
 void put(Ar& ar, Finding& x) {
   put(ar, x.target, x.version, x.signature, x.seed, x.index, x.count);
   put(ar, x.original);
+  put(ar, x.before);
   put(ar, x.first);
   put(ar, x.shrunk.c);
   put(ar, x.shrunk.history, x.shrunk.tried, x.shrunk.minimal);

@@ -36,9 +36,8 @@ void append(std::vector<Cause>& to, std::vector<Cause> from) {
   for (Cause& cause : from) to.push_back(std::move(cause));
 }
 
-}  // namespace
-
-std::vector<Cause> diagnose(const Finding& finding) {
+/// Of what the outcome shows, whatever ran before.
+std::vector<Cause> causes_of_outcome(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
   if (verdict.failure == FailureKind::relation)
     return {{std::string(verdict.relation->name), std::string(verdict.relation->cause)}};
@@ -66,14 +65,22 @@ std::vector<Cause> diagnose(const Finding& finding) {
   return causes;
 }
 
+}  // namespace
+
+std::vector<Cause> diagnose(const Finding& finding) {
+  std::vector<Cause> causes = causes_from_earlier(finding);
+  append(causes, causes_of_outcome(finding));
+  return causes;
+}
+
 std::vector<CauseEntry> cause_table() {
   std::vector<CauseEntry> table;
   for (const Alternative& each : alternatives()) table.push_back({each.name, each.words});
   for (const AxisPair& each : axis_pairs()) table.push_back({each.name, each.words});
   for (const auto& patterns : text_patterns())
     for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});
-  for (const auto& entries :
-       {length_table(), softmax_table(), nonfinite_table(), precision_table(), location_table()})
+  for (const auto& entries : {earlier_table(), length_table(), softmax_table(), nonfinite_table(),
+                              precision_table(), location_table()})
     table.insert(table.end(), entries.begin(), entries.end());
   for (const Relation& each : relations()) table.push_back({each.name, each.cause});
   for (const Silent& each : kSilent) table.push_back(each.entry);

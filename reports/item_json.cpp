@@ -188,6 +188,7 @@ Json class_json(const FailureClass& failure) {
   }
   json["meanings"] = failure.meanings;
   json["features"] = failure.features;
+  if (!failure.alone) json["alone"] = false;
   return json;
 }
 
@@ -203,6 +204,7 @@ FailureClass to_class(const Json& json) {
   }
   failure.meanings = json.at("meanings").get<std::vector<std::string>>();
   failure.features = json.at("features").get<std::vector<std::string>>();
+  failure.alone = json.value("alone", true);
   return failure;
 }
 
@@ -234,6 +236,7 @@ std::string item_to_json(const Report::Item& item) {
   json["shrink"] = {
       {"history", f.shrunk.history}, {"tried", f.shrunk.tried}, {"minimal", f.shrunk.minimal}};
   json["original"] = Json::parse(write_case(f.original));
+  for (const Case& each : f.before) json["before"].push_back(Json::parse(write_case(each)));
   json["first"] = examination_json(f.first, false);
   json["last"] = examination_json(f.last, true);
   json["learned"] = class_json(f.learned);
@@ -265,6 +268,8 @@ Report::Item item_from_json(std::string_view text, const std::string& where) try
   f.shrunk = {to_case(json.at("case"), where), shrink.at("history").get<std::vector<std::string>>(),
               shrink.at("tried").get<int64_t>(), shrink.at("minimal").get<bool>()};
   f.original = to_case(json.at("original"), where);
+  for (const Json& each : json.value("before", Json::array()))
+    f.before.push_back(to_case(each, where));
   f.first = to_examination(json.at("first"));
   f.last = to_examination(json.at("last"));
   f.learned = to_class(json.at("learned"));

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "oracle/case_io.h"
+#include "reports/story.h"
 #include "reports/writers/writers.h"
 
 namespace attnfuzz {
@@ -80,6 +81,8 @@ void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
   item.repro = repro.file_name;
   if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);
   write_file(dir / "case.json", write_case(f.shrunk.c));
+  for (size_t k = 0; k < f.before.size(); ++k)
+    write_file(dir / before_file(k), write_case(f.before[k]));
   write_file(dir / "report.md", finding_markdown(item));
 } catch (const std::filesystem::filesystem_error& error) {
   fail(dir, error);

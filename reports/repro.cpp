@@ -23,7 +23,7 @@ constexpr Family kFamilies[] = {
 }  // namespace
 
 Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation) {
-  if (relation != nullptr) return replay_repro(c, target, relation);
+  if (relation != nullptr) return replay_repro(c, target, relation, {});
   for (const Family& family : kFamilies)
     if (target.name.rfind(family.prefix, 0) == 0)
       if (Repro repro = family.make(c, target); !repro.text.empty()) return repro;
@@ -36,8 +36,10 @@ Repro make_repro(const Finding& finding) {
   target.version = finding.version;
   target.capabilities.precision[finding.shrunk.c.problem.dtype] = finding.last.precision;
   const Verdict& verdict = finding.last.verdict;
-  return make_repro(finding.shrunk.c, target,
-                    verdict.failure == FailureKind::relation ? verdict.relation : nullptr);
+  const Relation* relation = verdict.failure == FailureKind::relation ? verdict.relation : nullptr;
+  if (!finding.before.empty())
+    return replay_repro(finding.shrunk.c, target, relation, finding.before);
+  return make_repro(finding.shrunk.c, target, relation);
 }
 
 }  // namespace attnfuzz

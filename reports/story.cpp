@@ -90,6 +90,12 @@ Story tell(const Report::Item& item) {
   else if (v.detail != f.last.outcome.text)                   // an error's text stands apart
     story.happened +=
         " " + text::sentence(text::line(annotate(v.detail, f.shrunk.c, &f.learned), 400));
+  if (!f.before.empty())
+    story.happened += fmt::format(
+        " It passes alone in a new process, and fails there after {}.",
+        f.before.size() == 1
+            ? before_file(0)
+            : fmt::format("{} to {}", before_file(0), before_file(f.before.size() - 1)));
   story.expected = text::sentence(related ? v.relation->words : words.expected);
   story.error_text = text::clean(f.last.outcome.text);
   if (v.failure != FailureKind::timeout && v.failure != FailureKind::memory)  // limits, not sizes
@@ -102,13 +108,21 @@ Story tell(const Report::Item& item) {
   return story;
 }
 
+std::string before_file(size_t k) {
+  return fmt::format("before-{}.case.json", k + 1);
+}
+
 std::string replay_command(const Finding& finding, const std::string& file) {
   constexpr std::string_view function = "python:";  // tested by the Python package
   if (finding.target.starts_with(function))
     return fmt::format("python -m attnfuzz {} --replay {}",
                        text::shell(text::line(finding.target.substr(function.size()))), file);
   const Verdict& verdict = finding.last.verdict;
-  return fmt::format("attnfuzz replay {} -t {}{}", file, text::shell(text::line(finding.target)),
+  const std::string folder = file.substr(0, file.rfind('/') + 1);
+  std::string after;
+  for (size_t k = 0; k < finding.before.size(); ++k) after += " --after " + folder + before_file(k);
+  return fmt::format("attnfuzz replay {}{} -t {}{}", file, after,
+                     text::shell(text::line(finding.target)),
                      verdict.failure == FailureKind::relation
                          ? fmt::format(" --relations {}", verdict.relation->name)
                          : "");

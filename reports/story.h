@@ -22,7 +22,10 @@ struct Story {
 };
 Story tell(const Report::Item& item);
 
-/// The command that reruns the case, when it lies at `file`.
+/// The file's name of the k-th of the cases that run before a finding's.
+std::string before_file(size_t k);
+
+/// The command that reruns the case, when it lies at `file` and those before it in the same folder.
 std::string replay_command(const Finding& finding, const std::string& file);
 
 }  // namespace attnfuzz

@@ -81,6 +81,10 @@ class RemoteTarget : public Target {
     }
   }
 
+  bool renew() override {
+    worker_.reset();
+    return true;
+  }
   void use_threads(int count) override { threads_ = count; }
 
  private:

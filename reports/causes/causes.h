@@ -14,6 +14,8 @@
 /// The parts of diagnose(): each gives the causes that it knows of.
 namespace attnfuzz {
 
+/// A case that fails only after others in the same process.
+std::vector<Cause> causes_from_earlier(const Finding& finding);
 std::vector<Cause> causes_from_fits(const Finding& finding);
 /// `learned` as for name_numbers().
 std::vector<Cause> causes_from_text(std::string_view text, const Case& c,
@@ -84,6 +86,7 @@ struct AxisPair {
   std::string_view words;  ///< {a} and {b}: the sizes with their axes
 };
 std::span<const AxisPair> axis_pairs();
+std::span<const CauseEntry> earlier_table();
 std::span<const CauseEntry> length_table();
 std::span<const CauseEntry> softmax_table();
 std::span<const CauseEntry> nonfinite_table();

@@ -3,6 +3,7 @@
 #include "fuzz/relations/relation.h"
 #include "oracle/case_io.h"
 #include "reports/repro/repro.h"
+#include "reports/story.h"
 #include "reports/text.h"
 #include "targets/target.h"
 
@@ -19,27 +20,35 @@ std::string why_not_alone(const Case& c, const TargetInfo& target) {
       name(c.problem.kind));
 }
 
+std::string here_document(const std::string& file, const Case& c) {
+  return fmt::format("cat >\"$cases/{}\" <<'CASE'\n{}CASE\n", file, write_case(c));
+}
+
 }  // namespace
 
 /// For a target without a package of its own, and for what no other family can say: the script
 /// feeds the case to `attnfuzz replay`, whose exit is already 1 while the bug is there and 0 once
 /// it is fixed.
 Repro replay_repro(const Case& c, const TargetInfo& target) {
-  return replay_repro(c, target, nullptr);
+  return replay_repro(c, target, nullptr, {});
 }
 
-Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* relation) {
+Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* relation,
+                   const std::vector<Case>& before) {
+  std::string files = here_document("case.json", c), after;
+  for (size_t k = 0; k < before.size(); ++k) {
+    files += here_document(before_file(k), before[k]);
+    after += fmt::format(" --after \"$cases/{}\"", before_file(k));
+  }
   return {"repro.sh",
           fmt::format(R"(#!/bin/sh
 # {} fails on this case. Exits 1 while it does, 0 once it is fixed.
 {}# Set ATTNFUZZ to the program if it is not on the PATH.
-case=$(mktemp) || exit 3
-trap 'rm -f "$case"' EXIT
-cat >"$case" <<'CASE'
-{}CASE
-"${{ATTNFUZZ:-attnfuzz}}" replay "$case" -t {}{}
+cases=$(mktemp -d) || exit 3
+trap 'rm -rf "$cases"' EXIT
+{}"${{ATTNFUZZ:-attnfuzz}}" replay "$cases/case.json"{} -t {}{}
 )",
-                      text::line(target.name), why_not_alone(c, target), write_case(c),
+                      text::line(target.name), why_not_alone(c, target), files, after,
                       text::shell(target.name),
                       relation == nullptr ? "" : fmt::format(" --relations {}", relation->name))};
 }

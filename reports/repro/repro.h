@@ -6,8 +6,9 @@
 namespace attnfuzz {
 
 Repro replay_repro(const Case& c, const TargetInfo& target);  ///< calls `attnfuzz replay`
-/// The same for a relation that the target breaks.
-Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* relation);
+/// The same for a relation that the target breaks, and for a case that fails after others.
+Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* relation,
+                   const std::vector<Case>& before);
 
 Repro jax_repro(const Case& c, const TargetInfo& target);
 Repro keras_repro(const Case& c, const TargetInfo& target);

@@ -5,6 +5,7 @@
 #include "fuzz/draw.h"
 #include "fuzz/error_text.h"
 #include "fuzz/generate.h"
+#include "fuzz/replayable.h"
 
 namespace attnfuzz::triage {
 namespace {
@@ -164,7 +165,8 @@ Search search(Target& target, const Reading& reading, const SearchOptions& optio
     take(generator(*seeded_draw(options.seed, index)), "", options.seed, index);
   }
   if (result.finding) {
-    shrink_finding(target, *result.finding, options.max_shrink_tries, stop_at(options.interrupt));
+    shrink_replayable(target, *result.finding,
+                      {options.max_shrink_tries, stop_at(options.interrupt)});
     result.same_axes = has_axes(reading, *result.finding);
     result.same_numbers = with_numbers(target, reading, *result.finding);
   }

@@ -31,12 +31,19 @@ std::vector<std::string> format_names() {
   return names;
 }
 
+/// The last but one and those before it, at most so many.
+std::vector<Case> last_of(const std::vector<Case>& replayed, uint64_t most) {
+  const auto end = replayed.end() - 1;
+  return {end - static_cast<std::ptrdiff_t>(std::min<uint64_t>(most, replayed.size() - 1)), end};
+}
+
 /// The corpus cases that the target claims, judged first; each failure becomes a finding.
 CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpus,
                             const CampaignOptions& campaign, Session& session) {
   const Clock::time_point start = Clock::now();
   KnownFailures known;
   CampaignStats stats;
+  std::vector<Case> replayed;
   uint64_t at = 0;
   for (const CorpusCase& each : corpus) {
     if (!target.info().capabilities.why_not(each.c).empty()) continue;
@@ -44,11 +51,14 @@ CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpu
     if (campaign.interrupt != nullptr && *campaign.interrupt) break;
     Examination exam = examine_with(target, each.c, campaign.relations);
     stats.count(each.c, exam.verdict);
+    replayed.push_back(each.c);
     if (!exam.verdict.failed() ||
         known.count(exam.signature, classify(each.c, exam.verdict), stats))
       continue;
-    Finding finding = make_finding(target, each.c, std::move(exam), campaign.max_shrink_tries,
-                                   stop_at(campaign.interrupt));
+    Finding finding =
+        make_finding(target, each.c, std::move(exam),
+                     {campaign.max_shrink_tries, stop_at(campaign.interrupt),
+                      [&](uint64_t most) { return last_of(replayed, most); }, &known});
     finding.corpus = each.name;
     if (known.add(finding, stats)) session.add(finding);
   }

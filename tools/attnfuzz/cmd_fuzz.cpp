@@ -140,8 +140,8 @@ CampaignStats judge_again(Target& target, const std::vector<Case>& cases, const 
       continue;
     }
     if (known.count(exam.signature, classify(c, exam.verdict), stats)) continue;
-    const Finding finding = make_finding(target, c, std::move(exam), options.max_shrink_tries,
-                                         stop_at(&interrupt_flag()));
+    const Finding finding = make_finding(target, c, std::move(exam),
+                                         {options.max_shrink_tries, stop_at(&interrupt_flag())});
     if (known.add(finding, stats)) session.add(finding);
   }
   return stats;

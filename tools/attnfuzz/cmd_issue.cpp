@@ -39,8 +39,8 @@ int write_issue(const Options& options) {
                target->info().version);
     return nothing_found;
   }
-  const Finding finding =
-      make_finding(*target, file.c, std::move(exam), options.max_tries, stop_at(&interrupt_flag()));
+  const Finding finding = make_finding(*target, file.c, std::move(exam),
+                                       {options.max_tries, stop_at(&interrupt_flag())});
   const Report::Item item{finding, diagnose(finding), "", "", "", environment_text()};
   const std::string text = issue_markdown(item, {"", bisect_line(options.bisect)});
   if (options.out.empty())

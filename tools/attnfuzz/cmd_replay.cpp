@@ -18,7 +18,7 @@ namespace {
 struct Options {
   TargetOptions open;
   RelationOptions relations;
-  std::vector<std::string> files, targets;
+  std::vector<std::string> files, targets, after;
   bool json = false, as_expected = false;
 };
 
@@ -93,6 +93,16 @@ void print_json(const Judged& j) {
   fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
+/// Where the target is in a process of its own.
+void run_first(Target& target, const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
+    const Case c = read_case(file).c;
+    if (const std::string outside = target.info().capabilities.why_not(c); !outside.empty())
+      throw InputError(file, "", "expected a case that the target claims: " + outside);
+    target.run(c, make_inputs(c));
+  }
+}
+
 Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
                 const std::string& name, const Options& options) {
   std::string outside = target.info().capabilities.why_not(file.c);
@@ -100,9 +110,10 @@ Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
   Judged judged{path, name, target.info().version, std::move(outside), "", {}};
   if (const auto found = file.expect.find(name); found != file.expect.end())
     judged.expected = found->second;
-  if (judged.ran())
-    judged.finding =
-        make_finding(target, file.c, examine_with(target, file.c, options.relations.chosen()), 0);
+  if (!judged.ran()) return judged;
+  run_first(target, options.after);
+  judged.finding =
+      make_finding(target, file.c, examine_with(target, file.c, options.relations.chosen()), {0});
   return judged;
 }
 
@@ -143,6 +154,11 @@ void add_replay(CLI::App& app, int& exit_code) {
       ->required();
   app.add_option("-t,--target", options->targets,
                  "Targets to run them on (default: those that the file expects a verdict for)");
+  app.add_option(
+         "--after", options->after,
+         "Cases that the target's process runs before each (a finding's before-*.case.json)")
+      ->expected(1)
+      ->take_all();
   app.add_flag("--json", options->json, "One line of JSON for each case and target");
   app.add_flag(
       "--as-expected", options->as_expected,

@@ -26,8 +26,8 @@ int shrink_file(const Options& options) {
     fmt::print(stderr, "{} passes on {}: nothing to shrink\n", options.file, options.target);
     return nothing_found;
   }
-  const Finding finding =
-      make_finding(*target, file.c, std::move(exam), options.max_tries, stop_at(&interrupt_flag()));
+  const Finding finding = make_finding(*target, file.c, std::move(exam),
+                                       {options.max_tries, stop_at(&interrupt_flag())});
   for (const std::string& step : finding.shrunk.history) fmt::print(stderr, "  {}\n", step);
   fmt::print(stderr, "{} → {} ({} tries{})\n", one_line(finding.original),
              one_line(finding.shrunk.c), finding.shrunk.tried,

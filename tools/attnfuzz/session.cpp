@@ -82,8 +82,8 @@ void Session::write(std::span<const std::string> formats) {
   if (!out_.empty()) write_report(report, out_, formats);
 }
 
-Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries,
-                     const Stop& stop) {
+Finding make_finding(Target& target, const Case& c, Examination first,
+                     const ReplayableOptions& options) {
   Finding finding;
   finding.target = target.info().name;
   finding.version = target.info().version;
@@ -92,7 +92,7 @@ Finding make_finding(Target& target, const Case& c, Examination first, int64_t m
   finding.shrunk.c = c;
   finding.last = first;
   finding.first = std::move(first);
-  if (max_shrink_tries > 0) shrink_finding(target, finding, max_shrink_tries, stop);
+  if (options.max_tries > 0) shrink_replayable(target, finding, options);
   return finding;
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "fuzz/campaign.h"
+#include "fuzz/replayable.h"
 #include "reports/baseline.h"
 #include "reports/report.h"
 #include "reports/store.h"
@@ -38,8 +38,8 @@ class Session {
   std::unique_ptr<Store> store_, shared_;
 };
 
-/// The examination of one case as a finding: shrunk when `max_shrink_tries` > 0.
-Finding make_finding(Target& target, const Case& c, Examination first, int64_t max_shrink_tries,
-                     const Stop& stop = {});
+/// The examination of one case as a finding: shrunk when `max_tries` > 0.
+Finding make_finding(Target& target, const Case& c, Examination first,
+                     const ReplayableOptions& options);
 
 }  // namespace attnfuzz::cli

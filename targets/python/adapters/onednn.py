@@ -142,7 +142,7 @@ SIZES = {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": 
 class Sdpa:
     def __init__(self, name: str, about: str, by_row: bool = False, **capabilities):
         self.name, self.about, self.by_row = f"onednn:{name}", about, by_row
-        self.capabilities = capabilities | {"precision": {"f32": {"exp_ulps": 20}},
+        self.capabilities = capabilities | {"precision": {"f32": {"exp_ulps": 20, "flush_subnormals": True}},
                                             "tiles": {"q_len": [16, 32, 64], "kv_len": [16, 32, 64], "head_dim": [16, 32]}}
 
     @property

@@ -109,7 +109,7 @@ class Sdpa:
         self.capabilities = {
             "sizes": SIZES | more_sizes, "features": FEATURES + more_features,
             "excludes": [[f"rule:{name}", "cache:dynamic"] for name in RULES if name not in ("causal", "window")] if more_features else [],
-            "tiles": {"q_len": [32, 64], "kv_len": [16, 32, 64], "head_dim": [16, 32]}, "precision": {"f32": {"exp_ulps": 20}}}
+            "tiles": {"q_len": [32, 64], "kv_len": [16, 32, 64], "head_dim": [16, 32]}, "precision": {"f32": {"exp_ulps": 20, "flush_subnormals": True}}}
 
     def load(self) -> None:
         import openvino  # noqa: F401

@@ -1,0 +1,47 @@
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "fuzz/campaign.h"
+
+namespace attnfuzz {
+
+class KnownFailures;
+
+/// The cases that the target's process ran before a finding's, the newest last; at most so many.
+using Earlier = std::function<std::vector<Case>(uint64_t most)>;
+
+/// A target as it is after some cases: each of its new processes runs them first.
+class After final : public Target {
+ public:
+  After(Target& target, std::vector<Case> before) : target_(target), before_(std::move(before)) {}
+  const TargetInfo& info() const override { return target_.info(); }
+  Outcome run(const Case& c, const Inputs& inputs) override { return target_.run(c, inputs); }
+  bool renew() override;
+  void use_threads(int count) override { target_.use_threads(count); }
+
+ private:
+  Target& target_;
+  std::vector<Case> before_;
+};
+
+struct ReplayableOptions {
+  int64_t max_tries = 20000;
+  Stop stop = {};
+  Earlier earlier = {};                  ///< empty: none ran
+  const KnownFailures* known = nullptr;  ///< of the campaign: what to count a case to that is not
+                                         ///< worth a search of its own
+};
+
+/// shrink_finding() to a case that fails in a new process as well: what a process keeps from one
+/// case to the next (a mask cached by too few sizes, state that a reset leaves, memory that is not
+/// initialised) must not lead the shrinker to a case that nobody else sees fail. Where the original
+/// passes in a new process, it is tried after cases that ran before it, and the fewest that are
+/// needed become finding.before; where none helps, the finding is nondeterminism.
+void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options = {});
+
+/// The last part of it, for a case that has passed in a new process: `failed` says what it did.
+void search_earlier(Target& target, Finding& finding, const ReplayableOptions& options,
+                    const std::string& failed);
+
+}  // namespace attnfuzz

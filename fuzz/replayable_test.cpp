@@ -1,0 +1,123 @@
+#include "fuzz/replayable.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "fuzz/jobs.h"
+
+namespace attnfuzz {
+namespace {
+
+/// Right, but for cases that fail: what `spoils` says of a case and of those that the same process
+/// ran before.
+class Keeping final : public Target {
+ public:
+  using Spoils = std::function<bool(const std::vector<Case>& before, const Case& c)>;
+  explicit Keeping(Spoils spoils) : naive_(open_target("cpu:dense-cache")), spoils_(spoils) {}
+  const TargetInfo& info() const override { return naive_->info(); }
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    const bool spoilt = spoils_(before_, c);
+    before_.push_back(c);
+    return spoilt ? Outcome{Status::error, "stale", {}} : naive_->run(c, inputs);
+  }
+  bool renew() override {
+    before_.clear();
+    return true;
+  }
+
+ private:
+  std::unique_ptr<Target> naive_;
+  Spoils spoils_;
+  std::vector<Case> before_;
+};
+
+bool has(const Case& c, StepOp op) {
+  return std::any_of(c.steps.begin(), c.steps.end(), [&](const Step& s) { return s.op == op; });
+}
+
+std::vector<Finding> run(Target& target, uint64_t cases) {
+  CampaignOptions options;
+  options.seed = 3;
+  options.cases = cases;
+  std::vector<Finding> findings;
+  run_campaign(target, options, {{}, [&](const Finding& f) { findings.push_back(f); }});
+  return findings;
+}
+
+/// A cache that a reset leaves as it is, in this case's process and for all later ones.
+TEST(Replayable, WhatAFailureLeavesBehindDoesNotLeadTheShrinkerAstray) {
+  Keeping target([](const std::vector<Case>& before, const Case& c) {
+    return has(c, StepOp::reset) || std::any_of(before.begin(), before.end(), [](const Case& b) {
+             return has(b, StepOp::reset);
+           });
+  });
+  const std::vector<Finding> findings = run(target, 40);
+  ASSERT_FALSE(findings.empty());
+  const Finding& f = findings.front();
+  EXPECT_TRUE(has(f.shrunk.c, StepOp::reset)) << "a case that passes in a new process";
+  EXPECT_TRUE(f.before.empty());
+  EXPECT_TRUE(f.learned.alone);
+  EXPECT_TRUE(f.shrunk.minimal);
+  EXPECT_LE(f.shrunk.c.steps.size(), 2U) << one_line(f.shrunk.c);
+}
+
+/// A mask cached by the head size alone.
+TEST(Replayable, ACaseThatFailsAfterAnotherComesWithIt) {
+  const auto causal = [](const Case& c) { return !c.problem.mask.rules.empty(); };
+  Keeping target([&](const std::vector<Case>& before, const Case& c) {
+    return !causal(c) && std::any_of(before.begin(), before.end(), causal);
+  });
+  const std::vector<Finding> findings = run(target, 60);
+  ASSERT_EQ(findings.size(), 1U) << "one mistake, one finding";
+  const Finding& f = findings.front();
+  ASSERT_EQ(f.before.size(), 1U) << "the fewest cases that are needed";
+  EXPECT_TRUE(causal(f.before[0]));
+  EXPECT_FALSE(causal(f.shrunk.c));
+  EXPECT_FALSE(f.learned.alone);
+  EXPECT_TRUE(f.shrunk.minimal);
+  EXPECT_EQ(f.shrunk.c.problem.num_heads, 1);
+
+  After after(target, f.before);
+  after.renew();
+  EXPECT_TRUE(examine(after, f.shrunk.c).verdict.failed());
+  target.renew();
+  EXPECT_FALSE(examine(target, f.shrunk.c).verdict.failed());
+}
+
+TEST(Replayable, WhatNothingBringsBackIsNondeterminism) {
+  int runs = 0;
+  Keeping target([&](const std::vector<Case>&, const Case&) { return ++runs % 97 == 0; });
+  const std::vector<Finding> findings = run(target, 300);
+  ASSERT_FALSE(findings.empty());
+  for (const Finding& f : findings) {
+    EXPECT_EQ(f.last.verdict.failure, FailureKind::nondeterminism) << f.last.verdict.detail;
+    EXPECT_TRUE(f.before.empty());
+  }
+  const std::string& detail = findings[0].last.verdict.detail;
+  EXPECT_EQ(detail, "the case failed in one process (stale) and passed in a new one");
+}
+
+TEST(Replayable, TheSameFromSeveralProcesses) {
+  const auto open = [] {
+    return std::make_unique<Keeping>([](const std::vector<Case>& before, const Case& c) {
+      return !has(c, StepOp::crop) && std::any_of(before.begin(), before.end(), [](const Case& b) {
+        return has(b, StepOp::crop);
+      });
+    });
+  };
+  CampaignOptions options;
+  options.seed = 3;
+  options.cases = 60;
+  std::vector<std::string> signatures[2];
+  for (const int jobs : {1, 2})
+    run_campaign_jobs(open, options, jobs, {{}, [&](const Finding& f) {
+                                              EXPECT_EQ(f.before.size(), 1U);
+                                              signatures[jobs - 1].push_back(f.signature);
+                                            }});
+  EXPECT_EQ(signatures[0].size(), 1U);
+  EXPECT_EQ(signatures[0], signatures[1]);
+}
+
+}  // namespace
+}  // namespace attnfuzz
