@@ -76,13 +76,13 @@ Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judg
 /// Runs and judges a case in the way that showed a failure: twice, by its relation, or plainly.
 Examination examine_like(Target& target, const Case& c, const Verdict& like);
 
-/// What becomes of the target's process after a try that failed: see Target::renew().
-enum class AfterFailure : uint8_t { keep, renew };
+/// When the target gets a new process (Target::renew()) while a case is shrunk.
+enum class Renew : uint8_t { never, after_failure, always };
 
 /// Shrinks finding.original on the target: fills `shrunk`, `last`, `learned` and `signature`, which
 /// is that of `learned`. Once `stop` says so it takes what it has.
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop = {},
-                    AfterFailure after_failure = AfterFailure::keep);
+                    Renew renew = Renew::never);
 
 /// A stop for `interrupt`, which may be null.
 Stop stop_at(const std::atomic<bool>* interrupt);

@@ -14,6 +14,8 @@ namespace {
 /// How many earlier cases are tried, until some make the case fail again.
 constexpr uint64_t kWindows[] = {1, 4, 16, 64};
 
+constexpr int64_t most_processes = 200;
+
 /// A run in a new process, judged as `like` was.
 Examination examine_anew(Target& target, const Case& c, const Verdict& like) {
   target.renew();
@@ -34,10 +36,14 @@ bool shrunk_fails(Target& target, const Finding& finding) {
          finding.learned.covers(classify(finding.shrunk.c, again.verdict));
 }
 
-/// With a new process after each failure, the likeliest to leave something behind.
+/// With a new process after each failure, the likeliest to leave something behind; where that is
+/// not enough, with one for each try, which takes so long that there are few.
 void shrink_renewing(Target& target, Finding& finding, const ReplayableOptions& options) {
   target.renew();
-  shrink_finding(target, finding, options.max_tries, options.stop, AfterFailure::renew);
+  shrink_finding(target, finding, options.max_tries, options.stop, Renew::after_failure);
+  if (shrunk_fails(target, finding)) return;
+  shrink_finding(target, finding, std::min(options.max_tries, most_processes), options.stop,
+                 Renew::always);
   if (shrunk_fails(target, finding)) return;
   leave_unshrunk(finding);
   finding.signature = signature(target.info().name, finding.learned);

@@ -62,6 +62,17 @@ TEST(Replayable, WhatAFailureLeavesBehindDoesNotLeadTheShrinkerAstray) {
   EXPECT_LE(f.shrunk.c.steps.size(), 2U) << one_line(f.shrunk.c);
 }
 
+/// A memory that the number of runs fills, whatever they are.
+TEST(Replayable, WhatPassingCasesLeaveBehindDoesNotEither) {
+  Keeping target([](const std::vector<Case>& before, const Case& c) {
+    return before.size() > 20 || has(c, StepOp::reset);
+  });
+  const std::vector<Finding> findings = run(target, 15);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_TRUE(has(findings[0].shrunk.c, StepOp::reset));
+  EXPECT_LE(findings[0].shrunk.c.steps.size(), 2U) << one_line(findings[0].shrunk.c);
+}
+
 /// A mask cached by the head size alone.
 TEST(Replayable, ACaseThatFailsAfterAnotherComesWithIt) {
   const auto causal = [](const Case& c) { return !c.problem.mask.rules.empty(); };

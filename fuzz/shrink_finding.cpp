@@ -11,15 +11,16 @@ constexpr int probe_rounds = 3;
 class Search {
  public:
   /// `first`: the failure sought.
-  Search(Target& target, const Verdict& first, const Stop& stop, AfterFailure after_failure)
-      : target_(target), first_(first), stop_(stop), after_failure_(after_failure) {}
+  Search(Target& target, const Verdict& first, const Stop& stop, Renew renew)
+      : target_(target), first_(first), stop_(stop), renew_(renew) {}
 
   /// The failure of a case that the target claims; none if it passes.
   std::optional<FailureClass> run(const Case& c) {
     if (!target_.info().capabilities.why_not(c).empty()) return {};
+    if (renew_ == Renew::always) target_.renew();
     last_ = examine_like(target_, c, first_);
     if (!last_.verdict.failed()) return {};
-    if (after_failure_ == AfterFailure::renew) target_.renew();
+    if (renew_ == Renew::after_failure) target_.renew();
     return classify(c, last_.verdict);
   }
 
@@ -42,7 +43,7 @@ class Search {
   Target& target_;
   const Verdict first_;
   const Stop& stop_;
-  AfterFailure after_failure_;
+  Renew renew_;
   Examination last_;
 };
 
@@ -67,8 +68,8 @@ Examination examine_like(Target& target, const Case& c, const Verdict& like) {
 }
 
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop,
-                    AfterFailure after_failure) {
-  Search search(target, finding.first.verdict, stop, after_failure);
+                    Renew renew) {
+  Search search(target, finding.first.verdict, stop, renew);
   FailureClass sought = classify(finding.original, finding.first.verdict);
   search.learn(finding.original, sought);
   finding.last = finding.first;

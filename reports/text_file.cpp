@@ -1,7 +1,7 @@
 #include "reports/text_file.h"
 
 #include <fstream>
-#include <sstream>
+#include <iterator>
 
 #include "oracle/error.h"
 
@@ -11,10 +11,11 @@ namespace fs = std::filesystem;
 
 std::string read_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!in || fs::is_directory(file) || !(text << in.rdbuf()))
+  if (!in || fs::is_directory(file))
     throw InputError(file.string(), "", "expected a readable file");
-  return text.str();
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (in.bad()) throw InputError(file.string(), "", "expected a readable file");
+  return text;
 }
 
 }  // namespace attnfuzz
