@@ -92,6 +92,19 @@ TEST(Campaign, StopsWhenTold) {
   EXPECT_EQ(run(*always, options).stats.cases, 1U);
 }
 
+TEST(CampaignJobs, StopAtTheFindingAndDoNotWaitForAnother) {
+  const OpenTarget rarely = [] {
+    return testing::failing(
+        [](const Case& c) { return c.problem.q_len == 40 && c.problem.batch == 8 ? "rare" : ""; });
+  };
+  CampaignOptions options;
+  options.cases = 1000000;
+  options.stop_after = 1;
+  const Result result = run_jobs(rarely, options, 2);
+  EXPECT_EQ(result.findings.size(), 1U);
+  EXPECT_LT(result.stats.cases, options.cases);
+}
+
 /// Every specimen is found, is one-minimal, and is clean once fixed.
 class Specimens : public ::testing::TestWithParam<std::string> {};
 

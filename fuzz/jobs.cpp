@@ -102,6 +102,8 @@ class Jobs {
   }
 
  private:
+  bool enough() const { return options_.stop_after > 0 && known_.size() >= options_.stop_after; }
+
   bool finished() const {
     return waiting_.empty() && !shrinker_ &&
            std::all_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.done; });
@@ -225,9 +227,7 @@ class Jobs {
       if (!job.done) done = std::min(done, job.next);
     while (!shrinker_ && !waiting_.empty() && waiting_.begin()->first < done) {
       const Waiting& first = waiting_.begin()->second;
-      const bool enough = options_.stop_after > 0 && known_.size() >= options_.stop_after;
-      if (enough) board_.stop();
-      const bool settled = enough ||
+      const bool settled = enough() ||
                            (!first.crashed &&
                             known_.count(first.failure.signature, first.failure.failure, stats_)) ||
                            stats_.interrupted;  // after Ctrl-C nothing new is begun
@@ -295,6 +295,7 @@ class Jobs {
                    stats_);
     else if (known_.add(finding, stats_) && events_.finding)
       events_.finding(finding);
+    if (enough()) board_.stop();
     waiting_.erase(waiting_.begin());
     shrinker_.reset();
   }

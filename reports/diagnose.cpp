@@ -45,6 +45,7 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
   std::vector<Cause> causes;
   if (noticed)
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
+  append(causes, causes_from_flushing(finding));
   append(causes, causes_from_fits(finding));
   append(causes, causes_from_leaks(finding));
   append(causes, causes_from_offset(finding));

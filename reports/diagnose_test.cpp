@@ -69,6 +69,32 @@ TEST(Diagnose, APrecisionShowsInEveryStep) {
   EXPECT_EQ(both[0].name, "lower-precision");
 }
 
+TEST(Diagnose, WeightsThatAreFlushed) {
+  Case c;
+  Problem& p = c.problem;
+  p.batch = p.num_heads = p.num_kv_heads = 1;
+  p.q_len = p.kv_len = 4;
+  p.head_dim = p.head_dim_v = 2;
+  p.dtype = DType::f32;
+  c.data.dist = Distribution::one_hot;
+  constexpr double scale = 90;  // exp(-90) is subnormal in float
+  p.scale = scale;
+  Outcome outcome = samples::right_outcome(c);
+  Tensor& out = outcome.steps[0].out;
+  std::vector<double> values = out.to_doubles();
+  int flushed = 0;
+  for (double& value : values)
+    if (value != 0 && std::abs(value) < 0x1p-126) {
+      value = 0;
+      ++flushed;
+    }
+  ASSERT_GT(flushed, 0);
+  out = Tensor::from_doubles(out.dtype, out.shape, values);
+  const auto causes = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0].name, "weights-flushed");
+}
+
 /// A case whose output is NaN where it should not be.
 Finding nan_finding(NonFinite data) {
   Finding f = samples::mismatch_finding(small_case(), [](auto...) { return true; });

@@ -29,6 +29,9 @@ std::vector<Cause> causes_from_softmax(const Finding& finding);
 std::vector<Cause> causes_from_leaks(const Finding& finding);
 /// Other values that are not finite: overflow.
 std::vector<Cause> causes_from_nonfinite(const Finding& finding);
+/// Nothing but numbers below the smallest normal one is wrong: other meanings have them too by
+/// chance, so this comes before these.
+std::vector<Cause> causes_from_flushing(const Finding& finding);
 /// A mismatch that a lower precision than the declared one explains.
 std::vector<Cause> causes_from_precision(const Finding& finding);
 std::vector<Cause> causes_from_location(const Finding& finding);

@@ -17,6 +17,10 @@ constexpr CauseEntry entries[] = {
     {"output-truncated",
      "Every element is the right one rounded towards zero: the output is truncated to its type "
      "instead of being rounded to nearest."},
+    {"weights-flushed",
+     "The output is right but for weights (of scores far below the largest) and products that are "
+     "smaller than the smallest normal number and become zero: the target does not declare that it "
+     "flushes them (`flush_subnormals`)."},
 };
 
 /// A part of the computation that may be done in a lower precision than is declared.
@@ -56,6 +60,17 @@ bool right_with(const Precision& precision, const Case& c, Examination examinati
                                          [](const ElementError& e) { return e.wrong(); });
 }
 
+/// The shrunk case and, where it gave an output, the original.
+bool explains(const Precision& precision, const Finding& finding) {
+  return right_with(precision, finding.shrunk.c, finding.last) &&
+         (finding.first.outcome.steps.empty() ||
+          right_with(precision, finding.original, finding.first));
+}
+
+Cause entry(size_t k) {
+  return {std::string(entries[k].name), std::string(entries[k].words)};
+}
+
 /// Whether some step has no wrong element though its queries have keys to weigh: what is computed
 /// in a low precision throughout shows in every step.
 bool spares_a_step(const Case& c, const Examination& examination) {
@@ -84,10 +99,17 @@ bool truncated(const Finding& finding) {
 
 }  // namespace
 
+std::vector<Cause> causes_from_flushing(const Finding& finding) {
+  Precision flushing = finding.last.precision;
+  if (finding.last.verdict.failure != FailureKind::mismatch || flushing.flush_subnormals) return {};
+  flushing.flush_subnormals = true;
+  return explains(flushing, finding) ? std::vector{entry(2)} : std::vector<Cause>{};
+}
+
 std::vector<Cause> causes_from_precision(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
   if (verdict.failure != FailureKind::mismatch) return {};
-  if (truncated(finding)) return {{std::string(entries[1].name), std::string(entries[1].words)}};
+  if (truncated(finding)) return {entry(1)};
   // What is computed in a low precision throughout shows in many places; a mistake in some rows
   // alone is another one.
   const Verdict& first = finding.first.verdict;
@@ -99,9 +121,7 @@ std::vector<Cause> causes_from_precision(const Finding& finding) {
     if (fallback.apply == all && !many) continue;
     Precision lower = declared;
     fallback.apply(lower, fallback.type);
-    if (!right_with(lower, finding.shrunk.c, finding.last)) continue;
-    if (!finding.first.outcome.steps.empty() && !right_with(lower, finding.original, finding.first))
-      continue;
+    if (!explains(lower, finding)) continue;
     return {{std::string(entries[0].name),
              fmt::format("The output is as right as {} arithmetic can make it, not {}, which the "
                          "target declares: {}.",
