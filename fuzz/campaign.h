@@ -80,7 +80,8 @@ Examination examine_like(Target& target, const Case& c, const Verdict& like);
 enum class Renew : uint8_t { never, after_failure, always };
 
 /// Shrinks finding.original on the target: fills `shrunk`, `last`, `learned` and `signature`, which
-/// is that of `learned`. Once `stop` says so it takes what it has.
+/// is that of `learned`. Once `stop` says so it takes what it has; without a try the case is left
+/// as it was found.
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop = {},
                     Renew renew = Renew::never);
 

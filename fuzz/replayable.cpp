@@ -23,11 +23,8 @@ Examination examine_anew(Target& target, const Case& c, const Verdict& like) {
 }
 
 /// The failure as it was found.
-void leave_unshrunk(Finding& finding) {
-  finding.shrunk = {};
-  finding.shrunk.c = finding.original;
-  finding.last = finding.first;
-  finding.learned = classify(finding.original, finding.first.verdict);
+void leave_unshrunk(Target& target, Finding& finding) {
+  shrink_finding(target, finding, 0);
 }
 
 bool shrunk_fails(Target& target, const Finding& finding) {
@@ -45,8 +42,7 @@ void shrink_renewing(Target& target, Finding& finding, const ReplayableOptions& 
   shrink_finding(target, finding, std::min(options.max_tries, most_processes), options.stop,
                  Renew::always);
   if (shrunk_fails(target, finding)) return;
-  leave_unshrunk(finding);
-  finding.signature = signature(target.info().name, finding.learned);
+  leave_unshrunk(target, finding);
 }
 
 /// Fewer and fewer cases, as long as the finding's fails after them: halves, then single ones.
@@ -65,14 +61,14 @@ std::vector<Case> fewest(std::vector<Case> before,
   return before;
 }
 
-void set_not_repeatable(Finding& finding, const std::string& failed) {
+void set_not_repeatable(Target& target, Finding& finding, const std::string& failed) {
   Verdict& verdict = finding.first.verdict;
   verdict = {};
   verdict.kind = VerdictKind::fail;
   verdict.failure = FailureKind::nondeterminism;
   verdict.detail =
       fmt::format("the case failed in one process ({}) and passed in a new one", failed);
-  leave_unshrunk(finding);
+  leave_unshrunk(target, finding);
 }
 
 void not_alone(const Target& target, Finding& finding) {
@@ -93,7 +89,7 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
                     const std::string& failed) {
   const FailureClass* known = options.known != nullptr ? options.known->not_alone() : nullptr;
   if (known != nullptr) {
-    leave_unshrunk(finding);
+    leave_unshrunk(target, finding);
     finding.learned = *known;
     return not_alone(target, finding);
   }
@@ -117,7 +113,7 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
     }
     if (before.size() < most) break;
   }
-  set_not_repeatable(finding, failed);
+  set_not_repeatable(target, finding, failed);
   not_alone(target, finding);
 }
 

@@ -71,11 +71,12 @@ void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const S
                     Renew renew) {
   Search search(target, finding.first.verdict, stop, renew);
   FailureClass sought = classify(finding.original, finding.first.verdict);
-  search.learn(finding.original, sought);
+  if (max_tries > 0) search.learn(finding.original, sought);
   finding.last = finding.first;
+  finding.learned = sought;
   finding.shrunk = {};
   finding.shrunk.c = finding.original;
-  for (;;) {
+  while (max_tries > 0) {
     Shrunk more = shrink(
         finding.shrunk.c,
         [&](const Case& candidate) {
