@@ -29,9 +29,10 @@ for preset in asan release; do
   ctest --preset "$preset" -j "$(nproc)"
 done
 
-echo "== Documented bugs in released packages: newest releases, and one with each bug"
+echo "== Documented bugs in released packages: newest releases, and one with each bug; the repros of all of them"
 if [ "$torch" = yes ]; then
-  ATTNFUZZ=$PWD/build/release/attnfuzz tools/upstream.sh --short | grep -E '\(expected|not as expected'
+  ATTNFUZZ=$PWD/build/release/attnfuzz tools/upstream.sh --short --repros | grep -E '\(expected|not as expected|repro'
+  build/release/reports/reports_tests --gtest_brief=1 --gtest_filter='ScriptTest.EveryPackageHasAShortProgramOfItsOwn'
 else
   echo "skipped: no CPU build of PyTorch here (ATTNFUZZ_TORCH=1 takes any)"
 fi

@@ -43,18 +43,20 @@ std::string attribute(const std::string& name, const std::string& value) {
 std::string model_hex(const Model& model) {
   constexpr const char* other = "com.microsoft";
   constexpr int64_t ir_version = 11, standard = 21;
-  std::string node, inputs;
+  std::string node, inputs, outputs;
   for (const Input& input : model.inputs) {
     node += bytes(1, input.name);
     if (!input.name.empty()) inputs += bytes(11, typed(input.name, input.type));
   }
-  node += bytes(2, "out");
-  for (int k = 1; k < model.outputs; ++k) node += bytes(2, fmt::format("out{}", k));
+  for (int k = 0; k < model.outputs; ++k) {
+    const std::string name = k == 0 ? "out" : fmt::format("out{}", k);
+    node += bytes(2, name);
+    if (k == 0 || model.gives_all) outputs += bytes(12, typed(name, model.output));
+  }
   node += bytes(4, model.op);
   for (const auto& [name, value] : model.attributes) node += bytes(5, attribute(name, value));
   node += bytes(7, model.opset == 0 ? other : "");
-  const std::string graph =
-      bytes(1, node) + bytes(2, model.op) + inputs + bytes(12, typed("out", model.output));
+  const std::string graph = bytes(1, node) + bytes(2, model.op) + inputs + outputs;
   std::string out;
   for (const char byte : integer(1, ir_version) + bytes(7, graph) +
                              bytes(8, integer(2, model.opset == 0 ? standard : model.opset)) +

@@ -20,7 +20,8 @@ struct Model {
   std::vector<Input> inputs;
   std::vector<std::pair<std::string, std::string>> attributes;  ///< "2" is an integer, "2.0" a real
   Type output = Type::f32;
-  int outputs = 1;  ///< that the operator has; the first is the model's, "out"
+  int outputs = 1;         ///< that the operator has
+  bool gives_all = false;  ///< the model's outputs are all of them, else the first alone, "out"
 };
 /// Its bytes in hexadecimal.
 std::string model_hex(const Model& model);

@@ -6,6 +6,7 @@
 #include "reports/repro/onnx_model.h"
 #include "reports/repro/python.h"
 #include "reports/repro/python_arrays.h"
+#include "reports/repro/python_script.h"
 #include "reports/repro/repro.h"
 #include "reports/repro/rules.h"
 #include "reports/text.h"
@@ -62,7 +63,7 @@ Node multi_head_attention(const Case& c) {
   node.attributes = {{"num_heads", std::to_string(p.num_heads)}};
   add_numbers(node, p);
   if (c.cached()) {
-    node.inputs.insert(node.inputs.end(), {"None", "None", "*past"});
+    node.inputs.insert(node.inputs.end(), {"None", "None", "past[0]", "past[1]"});
     node.outputs = 3;
     node.attributes.emplace_back("unidirectional", has(c, "causal") ? "1" : "0");
     return node;
@@ -75,12 +76,28 @@ Node multi_head_attention(const Case& c) {
   return node;
 }
 
+/// Whether some step of a cached case needs query_seqlens.
+bool has_ragged_step(const Case& c) {
+  std::vector<int64_t> tokens(static_cast<size_t>(c.problem.batch));
+  for (const Step& step : c.steps) {
+    if (!step.lens.empty()) return true;
+    const bool filled = std::any_of(tokens.begin(), tokens.end(), [](int64_t n) { return n > 0; });
+    if (step.has_tokens() && step.q_len > 1 && tokens.size() > 1 && filled) return true;
+    for (int64_t& n : tokens)
+      n = step.op == StepOp::crop    ? std::min(n, step.length)
+          : step.op == StepOp::reset ? 0
+                                     : n + step.q_len;
+  }
+  return false;
+}
+
 Node group_query_attention(const Case& c) {
   const Problem& p = c.problem;
   Node node{"GroupQueryAttention", 0, {"flat(q)", "flat(k)", "flat(v)"}, {}, 3, true};
   std::vector<std::string>& in = node.inputs;
   if (c.cached())
-    in.insert(in.end(), {"*past", "(total - 1).astype(np.int32)", "np.array(bound, np.int32)"});
+    in.insert(in.end(),
+              {"past[0]", "past[1]", "(total - 1).astype(np.int32)", "np.array(bound, np.int32)"});
   else
     in.insert(in.end(),
               {"None", "None", fmt::format("np.full({}, {}, np.int32)", p.batch, p.kv_len - 1),
@@ -95,8 +112,10 @@ Node group_query_attention(const Case& c) {
   std::vector<int64_t> widths;
   if (const RuleUse* window = p.mask.find("window")) widths.push_back(window->integer(0) + 1);
   if (c.cached()) {
-    in.insert(in.end(), 4, "None");
-    in.push_back("real.astype(np.int32) if ragged else None");
+    if (has_ragged_step(c)) {
+      in.insert(in.end(), 4, "None");
+      in.push_back("np.array(lens, np.int32) if ragged else None");
+    }
     if (c.cache->kind == CacheKind::ring) {
       widths.push_back(c.cache->capacity);
       node.attributes.emplace_back("sliding_window_cache", "1");
@@ -135,7 +154,7 @@ Node attention(const Case& c, int opset) {
   if (c.cached()) {
     const bool said_window = std::find(said.begin(), said.end(), "window") != said.end();
     node.inputs.push_back(has(c, "window") && !said_window ? "seen" : "None");
-    node.inputs.push_back("*past");
+    node.inputs.insert(node.inputs.end(), {"past[0]", "past[1]"});
     node.outputs = 3;
     add_heads(node, p);
     return node;
@@ -169,39 +188,7 @@ constexpr Operator kOperators[] = {
     {"onnxruntime:Attention-25", [](const Case& c) { return attention(c, 25); }},
 };
 
-constexpr std::string_view kModel = R"(def field(number, x):  # of a protobuf message
-    varint = lambda n: bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
-    if isinstance(x, (int, float)):
-        return varint(number << 3) + varint(x) if isinstance(x, int) else varint(number << 3 | 5) + struct.pack("<f", x)
-    x = x.encode() if isinstance(x, str) else x
-    return varint(number << 3 | 2) + varint(len(x)) + x
-
-def run(op, opset, arrays, outputs, **attributes):  # a model of one node (opset 0: com.microsoft's)
-    kinds = {"float32": 1, "int32": 6, "int64": 7, "bool": 9, "float16": 10, "float64": 11}
-    typed = lambda name, x, dims=b"": field(1, name) + field(2, field(1, field(1, kinds[x.dtype.name]) + dims))
-    last = max(i for i, a in enumerate(arrays) if a is not None)
-    feeds = {f"in{i}": np.ascontiguousarray(a) for i, a in enumerate(arrays) if a is not None}
-    node = b"".join(field(1, "" if a is None else f"in{i}") for i, a in enumerate(arrays[:last + 1])) + field(4, op)
-    node += b"".join(field(2, f"out{i}") for i in range(outputs))
-    for name, x in attributes.items():
-        node += field(5, field(1, name) + field(3 - isinstance(x, float), x) + field(20, 2 - isinstance(x, float)))
-    graph = field(1, node + field(7, "" if opset else "com.microsoft")) + field(2, op)
-    graph += b"".join(field(11, typed(n, x, field(2, field(1, b"") * x.ndim))) for n, x in feeds.items())
-    graph += b"".join(field(12, typed(f"out{i}", arrays[0])) for i in range(outputs))
-    model = field(1, 11) + field(7, graph) + field(8, field(2, opset or 21)) + field(8, field(1, "com.microsoft") + field(2, 1))
-    return ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)
-
-)";
-
-constexpr std::string_view kFlat =
-    "    flat = lambda x: x.swapaxes(1, 2).reshape(*x.shape[::2], -1)\n";
-
-std::string run_text(const Node& node) {
-  std::string call = fmt::format("run(\"{}\", {}, [{}], {}", node.op, node.opset,
-                                 fmt::join(node.inputs, ", "), node.outputs);
-  for (const auto& [name, value] : node.attributes) call += fmt::format(", {}={}", name, value);
-  return call + ")";
-}
+constexpr std::string_view kFlat = "flat = lambda x: x.swapaxes(1, 2).reshape(*x.shape[::2], -1)\n";
 
 onnx::Type element_type(DType dtype) {
   if (dtype == DType::f64) return onnx::Type::f64;
@@ -212,106 +199,107 @@ onnx::Type element_type(DType dtype) {
 onnx::Type type_of(std::string_view expression, DType dtype) {
   if (expression.find("np.int32") != expression.npos) return onnx::Type::i32;
   if (expression.find("np.int64") != expression.npos) return onnx::Type::i64;
-  return expression == "trim(mask)" ? onnx::Type::boolean : element_type(dtype);
+  const bool boolean = expression == "trim(mask)" || expression == "seen";
+  return boolean ? onnx::Type::boolean : element_type(dtype);
 }
 
-/// One call: the model as bytes, and the lines that feed it.
-void call_once(const Node& node, const Problem& p, PythonCall& call) {
-  onnx::Model model{node.op, node.opset, {}, node.attributes, element_type(p.dtype), node.outputs};
-  std::string feeds, attributes;
+/// How many inputs there are up to the last that is not left out.
+size_t used_inputs(const Node& node) {
+  const auto last = std::find_if(node.inputs.rbegin(), node.inputs.rend(),
+                                 [](const std::string& input) { return input != "None"; });
+  return static_cast<size_t>(node.inputs.rend() - last);
+}
+
+/// The model as bytes, with a comment that says what it is.
+std::string model_text(std::string_view variable, const Node& node, const Problem& p, bool cached) {
+  onnx::Model model{node.op,      node.opset, {}, node.attributes, element_type(p.dtype),
+                    node.outputs, cached};
+  std::string attributes;
   for (const auto& [name, value] : node.attributes)
     attributes += fmt::format(", {}={}", name, value);
-  size_t used = 0;
-  for (size_t k = 0; k < node.inputs.size(); ++k)
-    if (node.inputs[k] != "None") used = k + 1;
-  for (size_t k = 0; k < used; ++k) {
+  for (size_t k = 0; k < used_inputs(node); ++k) {
     model.inputs.emplace_back();
-    if (node.inputs[k] == "None") continue;
-    model.inputs.back() = {fmt::format("in{}", k), type_of(node.inputs[k], p.dtype)};
-    feeds += fmt::format("{}in{}={}", feeds.empty() ? "" : ", ", k, node.inputs[k]);
+    if (node.inputs[k] != "None")
+      model.inputs.back() = {fmt::format("in{}", k), type_of(node.inputs[k], p.dtype)};
   }
-  call.helpers =
-      fmt::format("# An ONNX model of one node: {} of {}{}\nmodel = bytes.fromhex(\"{}\")\n\n",
-                  node.op, node.opset == 0 ? "com.microsoft" : fmt::format("opset {}", node.opset),
-                  attributes, onnx::model_hex(model));
-  if (node.flat) call.body += kFlat;
-  if (feeds.find("trim(") != feeds.npos)
-    call.body += "    trim = lambda x: trim(x[0]) if len(x) == 1 and x.ndim > 2 else x\n";
-  call.body += fmt::format(
-      "    feeds = {{name: np.ascontiguousarray(x) for name, x in dict({}).items()}}\n"
-      "    out = ort.InferenceSession(model, providers=[\"CPUExecutionProvider\"]).run([\"out\"], "
-      "feeds)[0]\n",
-      feeds);
-  call.body += node.flat ? fmt::format("    return out.reshape({}, {}, {}, -1).swapaxes(1, 2)\n",
-                                       p.batch, p.q_len, p.num_heads)
-                         : "    return out\n";
+  return fmt::format("# An ONNX model of one node: {} of {}{}\n{} = bytes.fromhex(\"{}\")\n",
+                     node.op,
+                     node.opset == 0 ? "com.microsoft" : fmt::format("opset {}", node.opset),
+                     attributes, variable, onnx::model_hex(model));
 }
 
-/// The lines that run a step, after q, k, v and lens are there.
-std::string attend_text(const Node& node, const Problem& p) {
-  std::string lines = fmt::format("            out, *past = {}\n", run_text(node));
-  if (node.flat)
-    lines += fmt::format("            out = out.reshape({}, -1, {}, {}).swapaxes(1, 2)\n", p.batch,
-                         p.num_heads, p.head_dim_v);
-  return lines;
+/// Lines that run the model: `out`, and for a cache `past`.
+std::string call_text(const Node& node, const Problem& p, bool cached) {
+  std::string feeds, lines(node.flat ? kFlat : "");
+  for (size_t k = 0; k < used_inputs(node); ++k)
+    if (node.inputs[k] != "None")
+      feeds += fmt::format("{}in{}={}", feeds.empty() ? "" : ", ", k, node.inputs[k]);
+  if (feeds.find("trim(") != feeds.npos)
+    lines += "trim = lambda x: trim(x[0]) if len(x) == 1 and x.ndim > 2 else x\n";
+  const bool ragged = feeds.find("ragged") != feeds.npos;
+  lines += fmt::format(
+      "feeds = {{name: np.ascontiguousarray(x) for name, x in dict({}).items(){}}}\n"
+      "{} = ort.InferenceSession({}, providers=[\"CPUExecutionProvider\"]).run(None, feeds)\n",
+      feeds, ragged ? " if x is not None" : "", cached ? "out, *past[:]" : "out,",
+      ragged ? "ragged_model if ragged else model" : "model");
+  return lines + (node.flat ? fmt::format("return out.reshape({}, -1, {}, {}).swapaxes(1, 2)\n",
+                                          p.batch, p.num_heads, p.head_dim_v)
+                            : "return out\n");
 }
 
 /// past and present grow with each step, all rows alike.
-std::string growing_body(const Node& node, const Case& c) {
+PythonCache growing(const Node& node, const Case& c) {
   const Problem& p = c.problem;
-  std::string body(node.flat ? kFlat : "");
-  body +=
-      fmt::format(R"(    past = [np.zeros(({}, {}, 0, n), {}) for n in ({}, {})]
-    for op, *given in steps:
-        out = None
-        if op == "reorder":
-            past = [x[given[0]] for x in past]
-        elif op in ("crop", "reset"):
-            past = [x[:, :, :given[0]] for x in past]
-        else:
-            q, k, v, _ = given
-)",
-                  p.batch, p.num_kv_heads, python::numpy_type(p.dtype), p.head_dim, p.head_dim_v);
+  PythonCache cache;
+  cache.setup = model_text("model", node, p, true) +
+                fmt::format("past = [np.zeros(({}, {}, 0, n), {}) for n in ({}, {})]\n", p.batch,
+                            p.num_kv_heads, python::numpy_type(p.dtype), p.head_dim, p.head_dim_v);
+  cache.parameters = "q, k, v";
   if (std::find(node.inputs.begin(), node.inputs.end(), "seen") != node.inputs.end()) {
     const RuleUse& window = *p.mask.find("window");
-    body += fmt::format(
-        "            i = np.arange(past[0].shape[2], past[0].shape[2] + q.shape[2])[:, None]\n"
-        "            j = np.arange(past[0].shape[2] + q.shape[2])\n"
-        "            seen = (j >= i - {}) & (j <= i + {}){}\n",
+    cache.attend = fmt::format(
+        "j = np.arange(past[0].shape[2] + q.shape[2])\n"
+        "i = j[past[0].shape[2]:, None]\n"
+        "seen = (j >= i - {}) & (j <= i + {}){}\n",
         window.integer(0), window.integer(1), has(c, "causal") ? " & (j <= i)" : "");
   }
-  return body + attend_text(node, p) +
-         fmt::format("        yield out, [past[0].shape[2]] * {}\n", p.batch);
+  cache.attend += call_text(node, p, true);
+  cache.lengths = fmt::format("[past[0].shape[2]] * {}", p.batch);
+  cache.reorder = "past[:] = [x[{rows}] for x in past]";
+  cache.crop = cache.reset = "past[:] = [x[:, :, :{length}] for x in past]";
+  return cache;
 }
 
 /// GroupQueryAttention's rows have lengths of their own, right-padded to one.
-std::string buffers_body(const Node& node, const Case& c) {
+PythonCache buffers(Node node, const Case& c) {
   const Problem& p = c.problem;
   const bool dynamic = c.cache->kind == CacheKind::dynamic, ring = c.cache->kind == CacheKind::ring;
-  const int64_t size = dynamic ? 0 : c.cache->capacity;
-  std::string body(kFlat);
-  body +=
-      fmt::format(R"(    past = [np.zeros(({}, {}, {}, {}), {})] * 2
-    tokens = np.zeros({}, np.int64)
-    for op, *given in steps:
-        out = None
-        if op == "reorder":
-            past, tokens = [x[given[0]] for x in past], tokens[given[0]]
-        elif op in ("crop", "reset"):
-            tokens = np.minimum(tokens, given[0])
-)",
-                  p.batch, p.num_kv_heads, size, p.head_dim, python::numpy_type(p.dtype), p.batch);
-  if (dynamic) body += "            past = [x[:, :, :given[0]] for x in past]\n";
-  body += R"(        else:
-            q, k, v, lens = given
-            new, real = q.shape[2], np.array(lens)
-            total = tokens + real
-            ragged = (real != new).any() or (new > 1 and len(real) > 1 and tokens.any())
-            bound = (tokens + new).max() if ragged else total.max()
-)";
-  body += attend_text(node, p) + "            tokens = total\n";
-  return body + fmt::format("        yield out, {}.tolist()\n",
-                            ring ? fmt::format("np.minimum(tokens, {})", size) : "tokens");
+  PythonCache cache;
+  cache.parameters = "q, k, v, lens";
+  cache.attend = "total = tokens + lens\n";
+  if (has_ragged_step(c)) {
+    cache.setup = model_text("ragged_model", node, p, true);
+    cache.attend +=
+        "ragged = min(lens) < q.shape[2] or (q.shape[2] > 1 and len(lens) > 1 and tokens.any())\n"
+        "bound = (tokens + q.shape[2]).max() if ragged else total.max()\n";
+  } else {
+    cache.attend += "bound = total.max()\n";
+  }
+  cache.attend += call_text(node, p, true);
+  const size_t end = cache.attend.rfind("return ");
+  cache.attend.insert(end, "tokens[:] = total\n");
+  if (has_ragged_step(c)) node.inputs.pop_back();
+  cache.setup +=
+      model_text("model", node, p, true) +
+      fmt::format("past, tokens = [np.zeros(({}, {}, {}, {}), {})] * 2, np.zeros({}, int)\n",
+                  p.batch, p.num_kv_heads, dynamic ? 0 : c.cache->capacity, p.head_dim,
+                  python::numpy_type(p.dtype), p.batch);
+  cache.lengths =
+      ring ? fmt::format("np.minimum(tokens, {}).tolist()", c.cache->capacity) : "tokens.tolist()";
+  cache.reorder = "past[:], tokens[:] = [x[{rows}] for x in past], tokens[{rows}]";
+  const std::string shorter = dynamic ? "past[:] = [x[:, :, :{length}] for x in past]; " : "";
+  cache.crop = cache.reset = shorter + "tokens[:] = np.minimum(tokens, {length})";
+  return cache;
 }
 
 }  // namespace
@@ -320,19 +308,19 @@ Repro onnxruntime_repro(const Case& c, const TargetInfo& target) {
   for (const Operator& each : kOperators) {
     if (each.target != repro::plain_name(target.name)) continue;
     const Node node = each.node(c);
-    PythonCall call{.standard = "",
-                    .imports = "import onnxruntime as ort\n\n",
-                    .helpers = "",
-                    .body = "",
-                    .needs = "onnxruntime"};
-    if (!c.cached()) {
-      call_once(node, c.problem, call);
-      return python_repro(c, target, call);
-    }
-    call.standard = "import struct\n";
-    call.helpers = kModel;
-    call.body = node.op == "GroupQueryAttention" ? buffers_body(node, c) : growing_body(node, c);
-    return python_steps_repro(c, target, call);
+    const std::string imports = "import onnxruntime as ort\n";
+    if (!c.cached())
+      return python_repro(c, target,
+                          {.standard = "",
+                           .imports = imports,
+                           .helpers = "\n" + model_text("model", node, c.problem, false) + "\n",
+                           .body = python::indented(call_text(node, c.problem, false)),
+                           .needs = "onnxruntime"});
+    PythonCache cache = node.op == "GroupQueryAttention" ? buffers(node, c) : growing(node, c);
+    cache.imports = imports;
+    cache.attend = python::indented(cache.attend);
+    cache.needs = "onnxruntime";
+    return python_steps_repro(c, target, cache);
   }
   return {};
 }

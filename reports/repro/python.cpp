@@ -20,17 +20,17 @@ constexpr Named kTensors[] = {{"q", Role::q},        {"k", Role::k},         {"v
                               {"bias", Role::bias},  {"sinks", Role::sinks}, {"mem_k", Role::mem_k},
                               {"mem_v", Role::mem_v}};
 
-std::string arrays(const Case& c, const Inputs& inputs) {
-  std::string out;
+std::string arrays(const Case& c, const Inputs& inputs, bool with_mask, bool brief) {
+  std::string out = "# [batch, heads, len, dim]\n";
   for (const Named& each : kTensors)
     if (const Tensor* tensor = inputs.find(each.name)) {
       const bool in_layout = each.name.size() == 1;
       const Tensor held = in_layout                 ? python::logical(*tensor, c.problem.layout)
                           : each.role == Role::bias ? python::broadcastable(*tensor)
                                                     : *tensor;
-      out += fmt::format("{} = {}\n", each.name, python::array(held, c, each.role));
+      out += fmt::format("{} = {}\n", each.name, python::array(held, c, each.role, 0, brief));
     }
-  if (!c.problem.mask.rules.empty())
+  if (with_mask)
     out += fmt::format("# Which keys (columns) a query (row) sees.\nmask = {}\n",
                        python::mask(inputs.at("mask")));
   return out;
@@ -115,6 +115,17 @@ print(f"{wrong.sum()} of {wrong.size} elements are wrong")
 sys.exit(1)
 )";
 
+/// Whether the call uses the array `mask`, not an argument of that name alone.
+bool mentions_mask(std::string_view body) {
+  return body.find("(mask") != body.npos || body.find("=mask") != body.npos;
+}
+
+/// The end of a script whose answer is written out.
+std::string check_once(const Case& c, const Answer& right) {
+  return fmt::format("out, want, allowed = target(), {}\n{}print(\"right\")\n",
+                     python::expected(right.steps.front(), c), python::comparison(right, "", ""));
+}
+
 }  // namespace
 
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
@@ -124,14 +135,19 @@ Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& ca
   if (more && (!call.gives_gradients || !python::has_gradient_script(c))) return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);
-  const std::string tensors = "# [batch, heads, len, dim]\n" + arrays(c, inputs) +
-                              python::gradient_arrays(c, inputs, precision);
-  if (const Answer right = answer(c, inputs, precision); !more && python::is_short(right))
-    return python::script(c, target, call, tensors, python::check_once(c, right));
+  const Answer right = answer(c, inputs, precision);
+  const bool brief = !more && python::is_short(right);
+  const auto script = [&](bool with_mask, const std::string& end) {
+    return python::script(c, target, {call.standard, call.imports, call.needs},
+                          call.helpers + arrays(c, inputs, with_mask, brief) +
+                              python::gradient_arrays(c, inputs, precision) + "\ndef target():\n" +
+                              call.body + "\n" + end);
+  };
+  if (brief) return script(mentions_mask(call.body), check_once(c, right));
   const python::SimpleBound bound = python::simple_bound(c, inputs, precision);
   const std::string compare =
       p.asks_gradients() ? python::gradient_comparison() : std::string(kCompare);
-  return python::script(c, target, call, tensors, reference(c, bound) + compare);
+  return script(!p.mask.rules.empty(), reference(c, bound) + compare);
 }
 
 }  // namespace attnfuzz

@@ -23,9 +23,21 @@ struct PythonCall {
 /// that such a script cannot hold (a cache, 8-bit floats, dropout, a log-sum-exp).
 Repro python_repro(const Case& c, const TargetInfo& target, const PythonCall& call);
 
-/// The same for a cached case with the rules causal and window. The body finds `steps`, a list of
-/// ("prefill", q, k, v, lens), ("append", …), ("decode", …), ("reorder", rows) and ("crop",
-/// length), and returns for each (out or None, the rows' lengths).
-Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCall& call);
+/// How a package's cache is used. The texts reorder, crop and reset are statements with {rows},
+/// {length} and {start} in them.
+struct PythonCache {
+  std::string imports;
+  std::string setup;  ///< lines that make the cache, and what else lives as long as it
+  /// What attend() is given: q, k, v and, where it uses them, lens (how many tokens of each row are
+  /// real) and start (how many the cache holds before).
+  std::string parameters;
+  std::string attend;   ///< the body of `def attend(parameters):`, indented; returns out
+  std::string lengths;  ///< an expression: how many tokens of each row the cache holds
+  std::string reorder, crop, reset;
+  std::string needs;
+};
+
+/// The same for a cached case. One with more than a short answer has the rules causal and window.
+Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCache& cache);
 
 }  // namespace attnfuzz

@@ -10,7 +10,7 @@
 namespace attnfuzz::python {
 namespace {
 
-constexpr int64_t kMostLiterals = 64;
+constexpr int64_t kMostLiterals = 64, kMostEncoded = 512;
 
 std::string shape_text(const Shape& shape) {
   return fmt::format("{}", fmt::join(shape, ", "));
@@ -57,7 +57,7 @@ std::string_view numpy_type(DType dtype) {
   return dtype == DType::f64 ? "np.float64" : dtype == DType::f16 ? "np.float16" : "np.float32";
 }
 
-std::string array(const Tensor& tensor, const Case& c, Role role, int step) {
+std::string array(const Tensor& tensor, const Case& c, Role role, int step, bool brief) {
   const std::vector<double> values = tensor.to_doubles();
   const std::string_view type = numpy_type(tensor.dtype);
   const std::string shape = shape_text(tensor.shape);
@@ -70,7 +70,8 @@ std::string array(const Tensor& tensor, const Case& c, Role role, int step) {
     for (const double value : values) literals.push_back(literal(value));
     return fmt::format("np.array([{}], {}).reshape({})", fmt::join(literals, ", "), type, shape);
   }
-  if (const auto scale = normal_scale(c, role)) {
+  const auto scale = normal_scale(c, role);
+  if (scale && !(brief && tensor.size() <= kMostEncoded)) {
     const std::string times = *scale == 1 ? "" : fmt::format(" * {}", *scale);
     return fmt::format("(normal_tensor({}, {}, {}){}).astype({})", c.data.seed,
                        tensor_number(role, step), shape, times, type);

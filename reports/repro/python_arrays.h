@@ -9,9 +9,10 @@ namespace attnfuzz::python {
 /// "np.float32"; bf16, which NumPy lacks, is held in float32, where its values are exact.
 std::string_view numpy_type(DType dtype);
 
-/// "np.array([…], np.float32).reshape(2, 4)" where it is small, the repro's normal() where that
-/// gives the same bits, else the raw bytes. `tensor` lies in logical order.
-std::string array(const Tensor& tensor, const Case& c, Role role, int step = 0);
+/// "np.array([…], np.float32).reshape(2, 4)" where it is small, normal_tensor() of the repro where
+/// that gives the same bits, else the raw bytes. A `brief` script, which should be short, has the
+/// raw bytes of more. `tensor` lies in logical order.
+std::string array(const Tensor& tensor, const Case& c, Role role, int step = 0, bool brief = false);
 
 /// A boolean mask as rows of 0 and 1; axes along which it does not change have size 1.
 std::string mask(const Tensor& mask);

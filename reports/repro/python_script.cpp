@@ -55,19 +55,48 @@ std::string SimpleBound::text(std::string_view values) const {
                      floor > 0 ? fmt::format(" + {:.3g}", floor * digits_kept) : "");
 }
 
-Repro script(const Case& c, const TargetInfo& target, const PythonCall& call,
-             const std::string& tensors, const std::string& rest) {
-  const bool generated = tensors.find("normal_tensor(") != tensors.npos;
-  const bool encoded = tensors.find("base64.") != tensors.npos;
-  std::string text = fmt::format(
-      "# {} {}: {}\n# Exits 1 while it is wrong here, 0 once it is fixed. Needs {} and numpy. "
-      "Found by "
-      "attnfuzz.\n{}import sys\n\nimport numpy as np\n{}\n",
-      text::line(target.name), text::line(target.version), one_line(c), call.needs,
-      call.standard + (encoded ? "import base64\n" : ""), call.imports);
-  text += call.helpers;
-  if (generated) text += normal_function();
-  return {"repro.py", text + tensors + "\ndef target():\n" + call.body + "\n" + rest};
+std::string indented(std::string_view lines) {
+  std::string out;
+  for (size_t at = 0; at < lines.size();) {
+    const size_t end = std::min(lines.find('\n', at), lines.size() - 1) + 1;
+    out.append("    ").append(lines.substr(at, end - at));
+    at = end;
+  }
+  return out;
+}
+
+std::string filled(const std::string& before, const std::vector<std::string>& arguments,
+                   std::string_view after) {
+  constexpr size_t most_columns = 112;
+  std::string out, line = before;
+  for (size_t n = 0; n < arguments.size(); ++n) {
+    const bool last = n + 1 == arguments.size();
+    const size_t more = arguments[n].size() + (last ? after.size() : 1);
+    if (n > 0 && line.size() + 1 + more > most_columns) {
+      out += line + '\n';
+      line = "    ";
+    } else if (n > 0) {
+      line += ' ';
+    }
+    line += arguments[n];
+    if (!last) line += ',';
+  }
+  return out + line + std::string(after);
+}
+
+Repro script(const Case& c, const TargetInfo& target, const Head& head, const std::string& text) {
+  std::string standard = head.standard;
+  for (const std::string_view module : {"base64", "sys"})
+    if (text.find(fmt::format("{}.", module)) != text.npos)
+      standard += fmt::format("import {}\n", module);
+  if (!standard.empty()) standard += '\n';
+  return {
+      "repro.py",
+      fmt::format("# {} {}: {}\n# Exits 1 while it is wrong here, 0 once it is fixed. Needs {} and "
+                  "numpy. Found by attnfuzz.\n{}import numpy as np\n{}\n{}{}",
+                  text::line(target.name), text::line(target.version), one_line(c), head.needs,
+                  standard, head.imports,
+                  text.find("normal_tensor(") == text.npos ? "" : normal_function(), text)};
 }
 
 }  // namespace attnfuzz::python

@@ -1,5 +1,7 @@
 #pragma once
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "reports/repro/python.h"
 
@@ -18,8 +20,19 @@ struct SimpleBound {
 };
 SimpleBound simple_bound(const Case& c, const Inputs& inputs, const Precision& precision);
 
-/// The whole file: head, imports, helpers, tensors, target(), and what follows.
-Repro script(const Case& c, const TargetInfo& target, const PythonCall& call,
-             const std::string& tensors, const std::string& rest);
+/// Each line four spaces further to the right.
+std::string indented(std::string_view lines);
+
+/// A call's arguments, with line breaks where a line grows long.
+std::string filled(const std::string& before, const std::vector<std::string>& arguments,
+                   std::string_view after);
+
+struct Head {
+  std::string standard;  ///< imports of Python's own modules, besides those that the text shows
+  std::string imports;   ///< "import torch\n"
+  std::string needs;     ///< "torch"
+};
+/// The whole file: what it is about, the imports, what makes its tensors, and the text.
+Repro script(const Case& c, const TargetInfo& target, const Head& head, const std::string& text);
 
 }  // namespace attnfuzz::python

@@ -11,23 +11,49 @@
 namespace attnfuzz {
 namespace {
 
-std::string step_text(const Case& c, const Inputs& inputs, size_t index) {
-  const Step& step = c.steps[index];
-  if (step.op == StepOp::reorder)
-    return fmt::format("    (\"reorder\", [{}]),\n", fmt::join(step.rows, ", "));
-  if (step.op == StepOp::crop) return fmt::format("    (\"crop\", {}),\n", step.length);
-  if (step.op == StepOp::reset) return "    (\"reset\", 0),\n";
-  std::string out = fmt::format("    (\"{}\",\n", name(step.op));
-  for (const Role role : {Role::q, Role::k, Role::v}) {
-    const Tensor& tensor = inputs.at(fmt::format("{}.{}", name(role), index));
-    out +=
-        "     " +
-        python::array(python::logical(tensor, c.problem.layout), c, role, static_cast<int>(index)) +
-        ",\n";
+/// A step's expressions in a script.
+struct StepText {
+  std::string op, q, k, v, lens, rows, length;
+  int64_t start = 0;  ///< how many tokens the cache holds before it
+};
+
+std::vector<StepText> step_texts(const Case& c, const Inputs& inputs, bool brief) {
+  std::vector<StepText> texts;
+  int64_t start = 0;
+  for (size_t s = 0; s < c.steps.size(); ++s) {
+    const Step& step = c.steps[s];
+    StepText& text = texts.emplace_back();
+    text.op = name(step.op);
+    text.start = start;
+    text.rows = fmt::format("[{}]", fmt::join(step.rows, ", "));
+    text.length = std::to_string(step.length);
+    if (step.op == StepOp::crop) start = std::min(start, step.length);
+    if (step.op == StepOp::reset) start = 0;
+    if (!step.has_tokens()) continue;
+    const auto array = [&](Role role) {
+      const Tensor& tensor = inputs.at(fmt::format("{}.{}", name(role), s));
+      return python::array(python::logical(tensor, c.problem.layout), c, role, static_cast<int>(s),
+                           brief);
+    };
+    text.q = array(Role::q);
+    text.k = array(Role::k);
+    text.v = array(Role::v);
+    std::vector<int64_t> lens = step.lens;
+    if (lens.empty()) lens.assign(static_cast<size_t>(c.problem.batch), step.q_len);
+    text.lens = fmt::format("[{}]", fmt::join(lens, ", "));
+    start += step.q_len;
   }
-  std::vector<int64_t> lens = step.lens;
-  if (lens.empty()) lens.assign(static_cast<size_t>(c.problem.batch), step.q_len);
-  return out + fmt::format("     [{}]),\n", fmt::join(lens, ", "));
+  return texts;
+}
+
+/// A statement of the package's for a step that gives no output.
+std::string statement(const PythonCache& cache, std::string_view op, std::string_view rows,
+                      std::string_view length, std::string_view start) {
+  const std::string& text = op == "reorder" ? cache.reorder
+                            : op == "crop"  ? cache.crop
+                                            : cache.reset;
+  return fmt::format(fmt::runtime(text), fmt::arg("rows", rows), fmt::arg("length", length),
+                     fmt::arg("start", start));
 }
 
 /// Which keys j the queries at positions i see.
@@ -55,7 +81,7 @@ std::string reference(const Case& c, const python::SimpleBound& bound) {
         elif op in ("crop", "reset"):
             rows = [row[:given[0]] for row in rows]
         else:
-            q, k, v, lens = given
+            q, k, v, lens, _ = given
             out = np.zeros((*q.shape[:3], v.shape[3]))
             allowed = np.full(out.shape, np.inf)  # of padding: not compared
             for b, new in enumerate(lens):
@@ -125,9 +151,89 @@ bool is_in_reference(const Case& c) {
          });
 }
 
+/// def attend(), as the package has it.
+std::string attend_text(const PythonCache& cache) {
+  return fmt::format("\ndef attend({}):\n{}\n", cache.parameters, cache.attend);
+}
+
+/// What attend() is given in this step.
+std::string arguments(const PythonCache& cache, const StepText& step) {
+  std::string out = fmt::format("{}, {}, {}", step.q, step.k, step.v);
+  if (cache.parameters.find("lens") != cache.parameters.npos) out += ", " + step.lens;
+  if (cache.parameters.find("start") != cache.parameters.npos)
+    out += fmt::format(", start={}", step.start);
+  return out;
+}
+
+/// Each step in a line of its own: what is called, and the answer.
+std::string written_out(const Case& c, const PythonCache& cache, const Inputs& inputs,
+                        const Answer& right) {
+  const std::vector<StepText> steps = step_texts(c, inputs, true);
+  const bool all_attend = std::all_of(c.steps.begin(), c.steps.end(),
+                                      [](const Step& step) { return step.has_tokens(); });
+  std::string out =
+      attend_text(cache) +
+      fmt::format(
+          "def check(step, out, right, want{0}, allowed{0}):\n"
+          "    held = {1}\n"
+          "    assert held == right, f\"step {{step}}: the cache holds {{held}} tokens, should "
+          "be {{right}}\"\n",
+          all_attend ? "" : "=None", cache.lengths);
+  if (!all_attend) out += "    if out is None:\n        return\n";
+  out += python::comparison(right, "    ", "step {step}: ");
+  out +=
+      "\n# q, k and v are [batch, heads, len, dim]; then the tokens in the cache, out and its "
+      "largest error.\n";
+  for (size_t n = 0; n < steps.size(); ++n) {
+    const StepText& step = steps[n];
+    const std::string lengths = fmt::format("[{}]", fmt::join(right.steps[n].lengths, ", "));
+    if (c.steps[n].has_tokens())
+      out += fmt::format("check({}, attend({}), {}, {})\n", n, arguments(cache, step), lengths,
+                         python::expected(right.steps[n], c));
+    else
+      out +=
+          fmt::format("{}\ncheck({}, None, {})\n",
+                      statement(cache, step.op, step.rows, step.length, std::to_string(step.start)),
+                      n, lengths);
+  }
+  return out + "print(\"right\")\n";
+}
+
+/// The steps as a list, which target() and reference() go through.
+std::string looped(const Case& c, const PythonCache& cache, const Inputs& inputs,
+                   const std::string& rest) {
+  std::string list, branches;
+  for (const StepText& step : step_texts(c, inputs, false)) {
+    if (!step.q.empty()) {
+      list += fmt::format("    (\"{}\",\n     {},\n     {},\n     {},\n     {}, {}),\n", step.op,
+                          step.q, step.k, step.v, step.lens, step.start);
+      continue;
+    }
+    list += fmt::format("    (\"{}\", {}, {}),\n", step.op,
+                        step.op == "reorder" ? step.rows : step.length, step.start);
+    const std::string branch =
+        fmt::format("        elif op == \"{}\":\n            {}\n", step.op,
+                    statement(cache, step.op, "given[0]", "given[0]", "given[1]"));
+    if (branches.find(branch) == branches.npos) branches += branch;
+  }
+  return attend_text(cache) +
+         fmt::format(
+             "# Tensors: [batch, heads, len, dim]; then how many tokens of each row are real, and "
+             "how "
+             "many the cache holds.\nsteps = [\n{}]\n\ndef target():\n"
+             "    for op, *given in steps:\n"
+             "        out = None\n"
+             "        if op in (\"prefill\", \"append\", \"decode\"):\n"
+             "            q, k, v, lens, start = given\n"
+             "            out = attend({})\n{}"
+             "        yield out, {}\n\n",
+             list, cache.parameters, branches, cache.lengths) +
+         rest;
+}
+
 }  // namespace
 
-Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCall& call) {
+Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCache& cache) {
   const bool told = std::all_of(c.steps.begin(), c.steps.end(),
                                 [](const Step& step) { return step.op <= StepOp::reset; });
   if (!c.cached() || c.problem.recurrent() || !told || !python::has_dtype(c.problem.dtype) ||
@@ -136,20 +242,20 @@ Repro python_steps_repro(const Case& c, const TargetInfo& target, const PythonCa
     return {};
   const Inputs inputs = make_inputs(c);
   const Precision precision = target.capabilities.precision_of(c.problem.dtype);
-  std::string tensors;
+  const Answer right = answer(c, inputs, precision);
+  const bool is_short = python::is_short(right);
+  if (!is_short && !is_in_reference(c)) return {};
+  std::string setup;
   for (const Role role : {Role::sinks, Role::mem_k, Role::mem_v})
     if (const Tensor* tensor = inputs.find(name(role)))
-      tensors += fmt::format("{} = {}\n", name(role), python::array(*tensor, c, role));
-  tensors +=
-      "# Tensors: [batch, heads, len, dim]; then how many tokens of each row are real.\nsteps = "
-      "[\n";
-  for (size_t s = 0; s < c.steps.size(); ++s) tensors += step_text(c, inputs, s);
-  tensors += "]\n";
-  if (const Answer right = answer(c, inputs, precision); python::is_short(right))
-    return python::script(c, target, call, tensors, python::check_steps(c, right));
-  if (!is_in_reference(c)) return {};
-  const python::SimpleBound bound = python::simple_bound(c, inputs, precision);
-  return python::script(c, target, call, tensors, reference(c, bound) + std::string(kCompare));
+      setup += fmt::format("{} = {}\n", name(role), python::array(*tensor, c, role, 0, is_short));
+  setup += cache.setup;
+  const std::string steps = is_short
+                                ? written_out(c, cache, inputs, right)
+                                : looped(c, cache, inputs,
+                                         reference(c, python::simple_bound(c, inputs, precision)) +
+                                             std::string(kCompare));
+  return python::script(c, target, {"", cache.imports, cache.needs}, setup + steps);
 }
 
 }  // namespace attnfuzz

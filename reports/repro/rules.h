@@ -1,6 +1,10 @@
 #pragma once
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <initializer_list>
+#include <string>
 #include <string_view>
 
 #include "oracle/case.h"
@@ -18,6 +22,14 @@ inline bool only(const Case& c, std::initializer_list<std::string_view> rules) {
                      [&](const RuleUse& use) {
                        return std::find(rules.begin(), rules.end(), use.spec->name) != rules.end();
                      });
+}
+
+/// A boolean [batch, len] tensor of PyTorch's, true where a slot holds a token.
+inline std::string torch_padding(const RuleUse& padding, int64_t len) {
+  const std::string lens =
+      fmt::format("torch.tensor([{}])[:, None]", fmt::join(padding.list(1), ", "));
+  return padding.integer(0) == 0 ? fmt::format("torch.arange({0}) >= {0} - {1}", len, lens)
+                                 : fmt::format("torch.arange({}) < {}", len, lens);
 }
 
 /// "package:name" of "package:name@environment".

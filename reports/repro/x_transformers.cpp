@@ -1,7 +1,7 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "reports/repro/python.h"
+#include "reports/repro/python_script.h"
 #include "reports/repro/repro.h"
 #include "reports/repro/rules.h"
 #include "reports/text.h"
@@ -9,29 +9,20 @@
 namespace attnfuzz {
 namespace {
 
-/// The projections are replaced by modules that return what is known; out is read in front of
-/// to_out. The package maps query head h to key head h % kv_heads: `order` says which of the case's
-/// query heads goes in as each of its.
-constexpr std::string_view kHelpers =
-    R"(class Known(torch.nn.Module):  # a projection whose result is known
-    def forward(self, hidden):
-        return self.value
-
-def flat(x):
-    return torch.tensor(x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], -1))
-
-)";
-
+/// What is not at its default.
 std::string options(const Case& c, bool flash) {
   const Problem& p = c.problem;
-  const RuleUse* window = p.mask.find("window");
-  std::string out = fmt::format(
-      "dim=8, heads={}, dim_head={}, value_dim_head={}, num_mem_kv={}, causal={}, flash={}",
-      p.num_heads, p.head_dim, p.head_dim_v, p.memory_kv,
-      repro::has(c, "causal") ? "True" : "False", flash ? "True" : "False");
-  out += p.num_kv_heads == 1 && p.num_heads > 1 ? ", one_kv_head=True"
-                                                : fmt::format(", kv_heads={}", p.num_kv_heads);
-  if (window != nullptr) out += fmt::format(", max_attend_past={}", window->integer(0));
+  std::string out = fmt::format("dim=8, heads={}, dim_head={}", p.num_heads, p.head_dim);
+  if (p.head_dim_v != p.head_dim) out += fmt::format(", value_dim_head={}", p.head_dim_v);
+  if (p.num_kv_heads == 1 && p.num_heads > 1)
+    out += ", one_kv_head=True";
+  else if (p.num_kv_heads != p.num_heads)
+    out += fmt::format(", kv_heads={}", p.num_kv_heads);
+  if (p.memory_kv > 0) out += fmt::format(", num_mem_kv={}", p.memory_kv);
+  if (repro::has(c, "causal")) out += ", causal=True";
+  if (flash) out += ", flash=True";
+  if (const RuleUse* window = p.mask.find("window"))
+    out += fmt::format(", max_attend_past={}", window->integer(0));
   if (p.softcap > 0)
     out +=
         fmt::format(", softclamp_logits=True, logit_softclamp_value={}", text::number(p.softcap));
@@ -39,39 +30,47 @@ std::string options(const Case& c, bool flash) {
   return out;
 }
 
+/// The package maps query head h to key head h % kv_heads: `order` says which of the case's query
+/// heads goes in as each of its.
+bool is_reordered(const Problem& p) {
+  return p.head_map == HeadMap::grouped && p.num_kv_heads > 1 && p.num_heads != p.num_kv_heads;
+}
+
+/// The projections return what is known; out is read in front of to_out.
 std::string layer_text(const Case& c, bool flash) {
   const Problem& p = c.problem;
   std::string out = fmt::format(
-      "    layer = Attention({}).eval()\n"
-      "    layer.to_q, layer.to_k, layer.to_v = Known(), Known(), Known()\n",
+      "layer, seen = Attention({}).eval(), []\n"
+      "layer.to_out.register_forward_pre_hook(lambda _, args: seen.append(args[0]))\n",
       options(c, flash));
-  out += p.head_map == HeadMap::grouped
-             ? fmt::format("    order = np.arange({}).reshape({}, -1).T.ravel()\n", p.num_heads,
-                           p.num_kv_heads)
-             : fmt::format("    order = np.arange({})\n", p.num_heads);
+  if (is_reordered(p))
+    out +=
+        fmt::format("order = np.arange({}).reshape({}, -1).T.ravel()  # head h uses k's h % {}\n",
+                    p.num_heads, p.num_kv_heads, p.num_kv_heads);
   if (p.memory_kv > 0)
     out +=
-        "    for own, known in ((layer.mem_k, mem_k), (layer.mem_v, mem_v)):\n"
-        "        if own.shape == known.shape:\n"
-        "            own.data = torch.tensor(known)\n";
-  if (p.sinks) out += "    layer.attend.head_attn_sink.data = torch.tensor(sinks)[order]\n";
-  return out +
-         "    seen = []\n"
-         "    layer.to_out.register_forward_pre_hook(lambda _, args: "
-         "seen.append(args[0].detach()))\n";
+        "for own, known in ((layer.mem_k, mem_k), (layer.mem_v, mem_v)):\n"
+        "    own.data = torch.tensor(known) if own.shape == known.shape else own.data\n";
+  if (p.sinks)
+    out += fmt::format("layer.attend.head_attn_sink.data = torch.tensor(sinks){}\n",
+                       is_reordered(p) ? "[order]" : "");
+  return out;
 }
 
-/// One call on q, k, v: `out` and `intermediates`.
-std::string call_text(const Case& c, std::string_view indent, std::string_view more) {
+/// One call on q, k, v.
+std::string call_text(const Case& c, std::string_view call) {
+  const Problem& p = c.problem;
+  const bool reordered = is_reordered(p);
   return fmt::format(
-      "{0}for module, x in ((layer.to_q, q[:, order]), (layer.to_k, k), (layer.to_v, v)):\n"
-      "{0}    module.value = flat(x)\n"
-      "{0}with torch.inference_mode():\n"
-      "{0}    _, intermediates = layer(torch.zeros(len(q), q.shape[2], 8), "
-      "return_intermediates=True{1})\n"
-      "{0}out = seen.pop().numpy().reshape(len(q), q.shape[2], {2}, -1).swapaxes(1, 2)[:, "
-      "np.argsort(order)]\n",
-      indent, more, c.problem.num_heads);
+      "for projection, x in ((layer.to_q, q{0}), (layer.to_k, k), (layer.to_v, v)):\n"
+      "    projection.forward = lambda _, known=torch.tensor(x.swapaxes(1, "
+      "2).reshape(*x.shape[::2], "
+      "-1)): known\n"
+      "with torch.inference_mode():\n"
+      "    {1}\n"
+      "return seen.pop().numpy().reshape({2}, -1, {3}, {4}).swapaxes(1, 2){5}\n",
+      reordered ? "[:, order]" : "", call, p.batch, p.num_heads, p.head_dim_v,
+      reordered ? "[:, np.argsort(order)]" : "");
 }
 
 std::string mask_arguments(const Case& c) {
@@ -79,19 +78,13 @@ std::string mask_arguments(const Case& c) {
   std::string more;
   const bool cross = p.q_len != p.kv_len;
   if (cross) more += fmt::format(", context=torch.zeros({}, {}, 8)", p.batch, p.kv_len);
-  if (const RuleUse* padding = p.mask.find("padding")) {
-    const std::string lens =
-        fmt::format("torch.tensor([{}])[:, None]", fmt::join(padding->list(1), ", "));
-    const std::string slots = fmt::format("torch.arange({})", p.kv_len);
-    more +=
-        fmt::format(", {}={}", cross ? "context_mask" : "mask",
-                    padding->integer(0) == 0 ? fmt::format("{} >= {} - {}", slots, p.kv_len, lens)
-                                             : fmt::format("{} < {}", slots, lens));
-  }
+  if (const RuleUse* padding = p.mask.find("padding"))
+    more += fmt::format(", {}={}", cross ? "context_mask" : "mask",
+                        repro::torch_padding(*padding, p.kv_len));
   if (repro::has(c, "boolean"))
     more +=
-        fmt::format(", attn_mask=torch.tensor(np.broadcast_to(mask, ({}, {}, {}, {}))[:, order])",
-                    p.batch, p.num_heads, p.q_len, p.kv_len);
+        fmt::format(", attn_mask=torch.tensor(np.broadcast_to(mask, ({}, {}, {}, {})){})", p.batch,
+                    p.num_heads, p.q_len, p.kv_len, is_reordered(p) ? "[:, order]" : ".copy()");
   return more;
 }
 
@@ -99,23 +92,30 @@ std::string mask_arguments(const Case& c) {
 
 Repro x_transformers_repro(const Case& c, const TargetInfo& target) {
   const bool flash = repro::plain_name(target.name).ends_with("-flash");
-  PythonCall call{
-      .standard = "",
-      .imports = "import torch\nfrom x_transformers.x_transformers import Attention\n\n",
-      .helpers = std::string(kHelpers),
-      .body = layer_text(c, flash),
-      .needs = "x-transformers"};
-  if (!c.cached()) {
-    call.body += call_text(c, "    ", mask_arguments(c)) + "    return out\n";
-    return python_repro(c, target, call);
-  }
-  call.body += "    more = {}\n    for op, q, k, v, _ in steps:\n" +
-               call_text(c, "        ", ", **more") +
-               fmt::format(
-                   "        more = {{\"cache\": intermediates}}\n"
-                   "        yield out, [intermediates.cached_kv[0].shape[-2]] * {}\n",
-                   c.problem.batch);
-  return python_steps_repro(c, target, call);
+  const std::string imports = "import torch\nfrom x_transformers.x_transformers import Attention\n";
+  const std::string hidden = "torch.zeros(*q.shape[::2], 8)";
+  if (!c.cached())
+    return python_repro(c, target,
+                        {.standard = "",
+                         .imports = imports,
+                         .helpers = "",
+                         .body = python::indented(
+                             layer_text(c, flash) +
+                             call_text(c, fmt::format("layer({}{})", hidden, mask_arguments(c)))),
+                         .needs = "x-transformers"});
+  return python_steps_repro(
+      c, target,
+      {.imports = imports,
+       .setup = layer_text(c, flash) + "past = {}\n",
+       .parameters = "q, k, v",
+       .attend = python::indented(call_text(
+           c, fmt::format("_, past[\"cache\"] = layer({}, return_intermediates=True, **past)",
+                          hidden))),
+       .lengths = fmt::format("[past[\"cache\"].cached_kv[0].shape[-2]] * {}", c.problem.batch),
+       .reorder = "",
+       .crop = "",
+       .reset = "",
+       .needs = "x-transformers"});
 }
 
 }  // namespace attnfuzz

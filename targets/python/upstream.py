@@ -1,12 +1,13 @@
 """The table of the documented bugs in the released packages: every case of corpus/ that expects a verdict for a target in an
 environment ("package:name@environment"), run there and compared.
 
-    tools/upstream.sh [--short] [--only WORD] [--no-create] [--markdown FILE] [--json FILE]
+    tools/upstream.sh [--short] [--only WORD] [--no-create] [--repros] [--markdown FILE] [--json FILE]
 
 --short: only the environments named in `short` of environments.toml. --only: cases, targets or environments that have WORD in
-their name. --no-create: run what is installed, and say what is not. Rows that no machine without a GPU, or no registry, can
-give are in `unavailable` of environments.toml and stay in the table with their word.
-Exit: 0 all as expected (what could not be run is in the table and counted), 1 some verdict is another, 2 wrong usage.
+their name. --no-create: run what is installed, and say what is not. --repros: run the program that `attnfuzz repro` writes for
+each row too, and hold its exit against the verdict. Rows that no machine without a GPU, or no registry, can give are in
+`unavailable` of environments.toml and stay in the table with their word.
+Exit: 0 all as expected (what could not be run is in the table and counted), 1 some verdict or exit is another, 2 wrong usage.
 """
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import env
 from replay import verdict
+from repros import wrong_exit
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 COLUMNS = ("case", "target", "environment", "version", "verdict", "signature", "cause")
@@ -97,11 +99,24 @@ def one_line(text: str) -> str:
     return text if len(text) <= 300 else text[:297] + "…"
 
 
+def run_repros(pool: ThreadPoolExecutor, rows: list[dict]) -> int:
+    """Of all rows that were run; how many programs are wrong."""
+    rows = [row for row in rows if was_run(row)]
+    found = list(pool.map(lambda row: wrong_exit(CORPUS / row["case"], row["target"], row["environment"], row["verdict"]), rows))
+    for row, wrong in zip(rows, found):
+        if wrong:
+            print(f'the repro of {row["case"]}, {row["target"]}@{row["environment"]} ({row["verdict"]}): {wrong}')
+    wrong, alone = sum(map(bool, found)), sum(word is not None for word in found)
+    print(f"{alone} repros run, {wrong} not as expected, {len(found) - alone} rows without a program that needs the package alone")
+    return wrong
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools/upstream.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", default="", metavar="WORD")
     parser.add_argument("--no-create", action="store_true")
+    parser.add_argument("--repros", action="store_true")
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("-j", "--jobs", type=int, default=2)
@@ -112,6 +127,7 @@ def main(argv: list[str]) -> int:
         make_environments(data, sorted({row["environment"] for row in rows}))
     with ThreadPoolExecutor(args.jobs) as pool:
         rows = list(pool.map(lambda row: run(data, row), rows))
+        wrong = run_repros(pool, rows) if args.repros else 0
     if not args.short:
         empty = {"version": "", "signature": "", "cause": ""}
         rows += [empty | {k: v for k, v in row.items()} for row in data["unavailable"] if args.only in str(row)]
@@ -121,11 +137,11 @@ def main(argv: list[str]) -> int:
         args.markdown.write_text(text)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    wrong = sum(map(differs, rows))
     not_run = sum(not was_run(row) for row in rows)
     print(text)
-    print(f"{len(rows) - not_run} run, {wrong} not as expected, {not_run} not run", flush=True)
-    return 1 if wrong else 0
+    differing = sum(map(differs, rows))
+    print(f"{len(rows) - not_run} run, {differing} not as expected, {not_run} not run", flush=True)
+    return 1 if wrong or differing else 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+"""Runs the programs that `attnfuzz repro` writes: does one exit with 1 where its case fails, and with 0 where it passes?"""
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import env
+from replay import program
+
+SECONDS = 300  # of one program
+
+
+def wrong_exit(case: Path, target: str, environment: str, verdict: str) -> str | None:
+    """What the program for this case and verdict does that it should not: "" if it is right, None if none is written that needs
+    the package alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "repro.py"
+        written = subprocess.run([program(), "repro", case, "-t", f"{target}@{environment}", "-o", file], text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if written.returncode != 0:
+            return written.stdout.strip()
+        if file.read_text().startswith("#!"):
+            return None
+        try:
+            done = subprocess.run([env.python(environment), file], cwd=folder, text=True, timeout=SECONDS,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        except subprocess.TimeoutExpired:
+            return f"does not end in {SECONDS} s"
+        right = int(verdict.startswith("fail:"))
+        return "" if done.returncode == right else f"exits with {done.returncode}, should with {right}:\n{done.stdout}"
