@@ -274,4 +274,5 @@ def test_every_adapter_is_tested():
     assert {file.stem for file in worker.ADAPTERS.glob("*.py")} <= tested | {
         "fla",  # its row of corpus/ is its test
         "fla_ops",  # states: attention with another meaning than here; campaigns hold it against the oracle
-        "flash_attn", "flashinfer"}  # gpu_adapters_test.py
+        "flash_attn", "flashinfer",  # gpu_adapters_test.py
+        "llama_cpp", "transformers_cross", "transformers_states"}  # cache_adapters_test.py
