@@ -10,6 +10,9 @@ Words: a window rule's `left` counts the tokens before the query, Transformers' 
 first token since 4.56. Rows that see no key may hold anything. Rows of a ragged step are padded on the left, as generate()
 does; the padding is taken off the length that the cache reports.
 
+"-fp8" is QuantizedCache(backend="fp8") with one key head: a scale for all keys, one for all values, that its first tokens set, which are
+read unrounded. The case's scales come in with a token in front of all rows, which is padding: its largest element is 448 scales.
+
 "-uncompiled" runs flex_attention under torch.compiler.set_stance("force_eager"): the same package code, without Inductor.
 """
 from __future__ import annotations
@@ -249,6 +252,34 @@ class Target:
         return [{"out": session.attend(*(tensors[name] for name in "qkv"), real)}]
 
 
+class Quantised(Target):
+    """A model with a cache of 8-bit floats."""
+
+    def __init__(self, family: str, implementation: str):
+        super().__init__(family, implementation)
+        self.name, self.about = f"{self.name}-fp8", f"{self.about}, QuantizedCache of fp8"
+        unused = ("cache:fixed", "step:crop", "rule:padding", "padding.side:left", "padding.side:right", "gqa")
+        features = [f for f in self.capabilities["features"] if f not in unused] + ["quant:e4m3", "scales:head"]
+        self.capabilities |= {
+            "features": features, "sizes": self.capabilities["sizes"] | {"num_kv_heads": [1, 1], "steps": [1, 6]}, "excludes": [],
+            "requires": [["dtype:f32", "rule:causal"], ["dtype:f32", "quant:e4m3"], ["quant:e4m3", "scales:head"]]}
+
+    def cache(self, case: dict, config):
+        return hf.QuantizedCache("fp8", config)
+
+    @torch.inference_mode()
+    def run(self, case: dict, tensors: dict) -> list[dict]:
+        session, p, results = Session(self, case, tensors), case["problem"], []
+        reach = (np.full(1, 448 * float(tensors[f"{name}_scales"][0]), np.float32) for name in "kv")
+        front = [split_heads(case, np.repeat(x, p["batch"] * p["head_dim"]).reshape(p["batch"], 1, -1), 1) for x in reach]
+        query = split_heads(case, np.zeros((p["batch"], 1, p["num_heads"] * p["head_dim"]), np.float32), p["num_heads"])
+        for i, step in enumerate(case["steps"]):
+            if step["op"] in ("prefill", "append", "decode") and not session.real.shape[1]:
+                session.attend(query, *front, np.zeros((p["batch"], 1), bool))
+            results.append(session.step(step, *(tensors.get(f"{name}.{i}") for name in "qkv")))
+        return results
+
+
 def targets() -> list:
     """Every family of this release with each attention implementation; flex compiled and not; the older cache classes."""
     found = []
@@ -266,4 +297,6 @@ def targets() -> list:
             elif VERSION < (4, 56) and hasattr(hf, BOUNDED.get(name, "none")):
                 found.append(Target(name, implementation, fixed=BOUNDED[name]))
             found.append(Target(name, implementation, device="cuda"))
+    if hasattr(hf.cache_utils, "Fp8QuantizedLayer"):
+        found += [Quantised("llama", implementation) for implementation in ("eager", "sdpa")]
     return found

@@ -60,6 +60,18 @@ def test_cross(name, layout):
         assert result["lengths"] == real.sum(1).tolist()
 
 
+@pytest.mark.parametrize("layout", ["bhsd", "bshd"])
+def test_fp8(layout):
+    """A scale that is a power of two, keys of one size in range and values of one out of range: 448 scales are kept of them."""
+    case = make_case({"layout": layout, "num_kv_heads": 1}, [CAUSAL], {"kind": "dynamic", "quant": "e4m3", "scales": "head"}, GROWN)
+    target, tensors = opened("transformers:llama-eager-fp8"), attnfuzz_philox.inputs(case)
+    tensors |= {name: np.full_like(x, 0.5 if name[0] == "k" else 3) for name, x in tensors.items() if name[0] in "kv"}
+    tensors |= {name: np.full(1, 2.0**-8, np.float32) for name in ("k_scales", "v_scales")}
+    for step, lengths in zip(target.run(case, tensors), (4, 5, 8), strict=True):
+        assert step["lengths"] == [lengths] * 2
+        np.testing.assert_allclose(step["out"], np.full_like(step["out"], 448 / 256), rtol=1e-6)
+
+
 def recurrence(q, k, v, gate, beta, state):
     """One token of attention with a state; q, k, v [batch, heads, dim]."""
     state = np.exp(gate)[..., None, None] * state
