@@ -95,6 +95,27 @@ TEST(Diagnose, WeightsThatAreFlushed) {
   EXPECT_EQ(causes[0].name, "weights-flushed");
 }
 
+TEST(Diagnose, AnErrorAsLargeAsTheValuesIsNoPrecision) {
+  Case c = small_case();
+  c.problem.q_len = c.problem.kv_len = 2;
+  c.problem.head_dim = c.problem.head_dim_v = 2;
+  Case other = c;
+  other.data.seed += 1;
+  Finding f = samples::as_if(c, other);
+  f.first.precision.exp_ulps = f.last.precision.exp_ulps = 20;
+  for (const Cause& cause : diagnose(f)) EXPECT_NE(cause.name, "lower-precision") << cause.words;
+}
+
+TEST(Diagnose, OnlyTheFirstKeyHeadIsFound) {
+  Case c = small_case();
+  c.problem.num_heads = 4;
+  c.problem.num_kv_heads = 2;
+  const auto causes = diagnose(
+      samples::mismatch_finding(c, [](int64_t b, int64_t h, auto...) { return b > 0 || h > 1; }));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0].name, "heads-not-first-key-head");
+}
+
 /// A case whose output is NaN where it should not be.
 Finding nan_finding(NonFinite data) {
   Finding f = samples::mismatch_finding(small_case(), [](auto...) { return true; });

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "oracle/inputs.h"
 #include "reports/causes/causes.h"
 #include "reports/errors.h"
 
@@ -53,18 +54,43 @@ constexpr Fallback fallbacks[] = {
     {all_words, DType::bf16, all},
 };
 
-bool right_with(const Precision& precision, const Case& c, Examination examination) {
+double largest_value(const Case& c) {
+  double largest = 0;
+  const Inputs inputs = make_inputs(c);
+  for (const auto& [name, tensor] : inputs.all())
+    if (name.starts_with('v'))
+      for (const double x : tensor.to_doubles())
+        if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+  return largest;
+}
+
+/// Whether errors are as large as roundings of the type are, beside the values that are weighed: a
+/// bound for the worst case lets a small problem's output be anything. Large scores make large
+/// errors of small ones, so that data which gives such tells nothing.
+bool of_that_size(const std::vector<ElementError>& errors, DType type, const Case& c) {
+  if (c.data.dist == Distribution::large || c.data.dist == Distribution::huge) return true;
+  double squares = 0, largest = largest_value(c);
+  for (const ElementError& e : errors) {
+    squares += (e.got - e.want) * (e.got - e.want);
+    largest = std::max(largest, std::abs(e.want));
+  }
+  const double typical = std::sqrt(squares / static_cast<double>(errors.size()));
+  return typical <= 16 * unit_roundoff(type) * largest;
+}
+
+bool right_with(const Precision& precision, DType type, const Case& c, Examination examination) {
   examination.precision = precision;
   const std::vector<ElementError> errors = element_errors(c, examination);
-  return !errors.empty() && std::none_of(errors.begin(), errors.end(),
-                                         [](const ElementError& e) { return e.wrong(); });
+  return !errors.empty() && std::none_of(errors.begin(), errors.end(), [](const ElementError& e) {
+    return e.wrong();
+  }) && of_that_size(errors, type, c);
 }
 
 /// The shrunk case and, where it gave an output, the original.
-bool explains(const Precision& precision, const Finding& finding) {
-  return right_with(precision, finding.shrunk.c, finding.last) &&
+bool explains(const Precision& precision, DType type, const Finding& finding) {
+  return right_with(precision, type, finding.shrunk.c, finding.last) &&
          (finding.first.outcome.steps.empty() ||
-          right_with(precision, finding.original, finding.first));
+          right_with(precision, type, finding.original, finding.first));
 }
 
 Cause entry(size_t k) {
@@ -103,7 +129,8 @@ std::vector<Cause> causes_from_flushing(const Finding& finding) {
   Precision flushing = finding.last.precision;
   if (finding.last.verdict.failure != FailureKind::mismatch || flushing.flush_subnormals) return {};
   flushing.flush_subnormals = true;
-  return explains(flushing, finding) ? std::vector{entry(2)} : std::vector<Cause>{};
+  return explains(flushing, flushing.accumulate, finding) ? std::vector{entry(2)}
+                                                          : std::vector<Cause>{};
 }
 
 std::vector<Cause> causes_from_precision(const Finding& finding) {
@@ -121,7 +148,7 @@ std::vector<Cause> causes_from_precision(const Finding& finding) {
     if (fallback.apply == all && !many) continue;
     Precision lower = declared;
     fallback.apply(lower, fallback.type);
-    if (!explains(lower, finding)) continue;
+    if (!explains(lower, fallback.type, finding)) continue;
     return {{std::string(entries[0].name),
              fmt::format("The output is as right as {} arithmetic can make it, not {}, which the "
                          "target declares: {}.",
