@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <utility>
 
 #include "reports/repro/python.h"
 #include "reports/repro/python_script.h"
@@ -150,13 +152,29 @@ std::string real_text(const Case& c) {
   return fmt::format("({}).long()", repro::torch_padding(*padding, c.problem.kv_len));
 }
 
-std::string cache_text(const Case& c) {
-  if (c.cache->kind == CacheKind::dynamic) return "DynamicCache(config=model.config)";
+/// Whether a release comes before another: "4.51.3" before {4, 56}.
+bool is_before(std::string_view version, std::pair<int, int> release) {
+  const char* end = version.data() + version.size();
+  int major = 0, minor = 0;
+  const char* dot = std::from_chars(version.data(), end, major).ptr;
+  if (dot != end) std::from_chars(dot + 1, end, minor);
+  return std::pair(major, minor) < release;
+}
+
+/// From 4.56 on a dynamic cache takes a config, which tells it of windows.
+std::string cache_text(const Case& c, std::string_view version) {
+  if (c.cache->kind == CacheKind::dynamic)
+    return is_before(version, {4, 56}) ? "DynamicCache()" : "DynamicCache(config=model.config)";
   return fmt::format(
       "StaticCache(config=model.config, max_cache_len={}, max_batch_size={}, device=\"cpu\", "
       "dtype=torch.float32)",
       c.cache->capacity, c.problem.batch);
 }
+
+/// What generate() passes to the models of most releases before 5.0.
+constexpr std::string_view kPositions =
+    ", **({\"cache_position\": torch.arange(start, start + q.shape[2])} if \"cache_position\" in "
+    "inspect.signature(model.forward).parameters else {})";
 
 /// Rows of a ragged step are padded on the left by the adapter: more than a script should hold.
 bool is_ragged(const Case& c) {
@@ -185,12 +203,13 @@ Repro transformers_repro(const Case& c, const TargetInfo& target) {
       c, target,
       {.imports = fmt::format("{}from transformers import {}\n", imports,
                               c.cache->kind == CacheKind::dynamic ? "DynamicCache" : "StaticCache"),
-       .setup = model_text(c, name) + "cache = " + cache_text(c) + "\n",
+       .setup = model_text(c, name) + "cache = " + cache_text(c, target.version) + "\n",
        .parameters = "q, k, v, start",
        .attend = python::indented(call_text(
            c, name,
            fmt::format("torch.ones({}, start + q.shape[2], dtype=torch.long)", c.problem.batch),
-           "past_key_values=cache, cache_position=torch.arange(start, start + q.shape[2])")),
+           fmt::format("past_key_values=cache{}",
+                       is_before(target.version, {5, 0}) ? kPositions : ""))),
        .lengths = fmt::format("[int(cache.get_seq_length())] * {}", c.problem.batch),
        .reorder = "cache.reorder_cache(torch.tensor({rows}))",
        .crop = "cache.crop({length} - {start})",

@@ -98,6 +98,8 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if "@" in args.target:
         parser.error("the target's environment comes from --package and the release: leave @… out")
+    if not args.case.is_file():
+        parser.error(f"{args.case}: expected a case file")
     data = env.table()
 
     def ask_release(version: str) -> dict:

@@ -5,9 +5,9 @@ environment ("package:name@environment"), run there and compared.
 
 --short: only the environments named in `short` of environments.toml. --only: cases, targets or environments that have WORD in
 their name. --no-create: run what is installed, and say what is not. --repros: run the program that `attnfuzz repro` writes for
-each row too, and hold its exit against the verdict. Rows that no machine without a GPU, or no registry, can give are in
-`unavailable` of environments.toml and stay in the table with their word.
-Exit: 0 all as expected (what could not be run is in the table and counted), 1 some verdict or exit is another, 2 wrong usage.
+each row too, and hold its exit and what it says against the verdict. Rows that no machine without a GPU, or no registry, can
+give are in `unavailable` of environments.toml and stay in the table with their word.
+Exit: 0 all as expected (what could not be run is in the table and counted), 1 some verdict or repro is another, 2 wrong usage.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import env
 from replay import verdict
-from repros import wrong_exit
+from repros import fault
 
 CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 COLUMNS = ("case", "target", "environment", "version", "verdict", "signature", "cause")
@@ -102,7 +102,7 @@ def one_line(text: str) -> str:
 def run_repros(pool: ThreadPoolExecutor, rows: list[dict]) -> int:
     """Of all rows that were run; how many programs are wrong."""
     rows = [row for row in rows if was_run(row)]
-    found = list(pool.map(lambda row: wrong_exit(CORPUS / row["case"], row["target"], row["environment"], row["verdict"]), rows))
+    found = list(pool.map(lambda row: fault(CORPUS / row["case"], row["target"], row["environment"], row), rows))
     for row, wrong in zip(rows, found):
         if wrong:
             print(f'the repro of {row["case"]}, {row["target"]}@{row["environment"]} ({row["verdict"]}): {wrong}')

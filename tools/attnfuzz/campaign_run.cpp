@@ -7,6 +7,7 @@
 #include "fuzz/known.h"
 #include "oracle/case_io.h"
 #include "targets/no_device.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 
@@ -80,7 +81,7 @@ void CampaignFlags::add(CLI::App& app) {
                  "What to test: a name from `attnfuzz targets`, or a plug-in's path; repeatable")
       ->required();
   app.add_option("--seed", campaign.seed, "The same seed gives the same campaign")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number())
       ->capture_default_str();
   app.add_option("-j,--jobs", jobs, "Processes to use; the findings do not depend on it")
       ->check(CLI::Range(1, 1024))
@@ -96,6 +97,7 @@ void CampaignFlags::add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--max-shrink-tries", campaign.max_shrink_tries,
                  "Runs that shrinking one finding may cost")
+      ->check(whole_number())
       ->capture_default_str();
   app.add_flag("-q,--quiet", quiet, "Print nothing but errors");
   open.add(app);

@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 ATTNFUZZ = os.environ["ATTNFUZZ"]
 BUILD = os.environ["ATTNFUZZ_BINARY_DIR"]
 ROOT = Path(__file__).resolve().parents[2]
+CASE = ROOT / "corpus" / "transformers" / "beam-reorder-skipped.case.json"
 RUN = ["run", "-t", "specimen:llama4-chunked-eager", "--no-corpus", "--seed", "1", "--out", "out"]
 
 
@@ -168,8 +170,13 @@ def test_an_installed_program_finds_its_corpus_and_adapters(tmp_path):
         (["rn"], "attnfuzz: command 'rn' is unknown; did you mean 'run'"),
         (["targets", "--jsn"], "argument '--jsn' is unknown; did you mean '--json'"),
         (["run"], "--target is required\nRun `attnfuzz run --help`"),
-        (["run", "-t", "cpu:naive", "--cases", "-3"], "--cases"),
-        (["run", "-t", "cpu:naive", "--seed", "-1"], "--seed"),
+        (["run", "-t", "cpu:naive", "--cases", "-3"], '--cases: expected a whole number from 0 to 2^63 - 1, found "-3"'),
+        (["run", "-t", "cpu:naive", "--cases", "many"], 'found "many"'),
+        (["run", "-t", "cpu:naive", "--seed", "-1"], "--seed: expected a whole number"),
+        (["run", "-t", "cpu:naive", "--seed", "9223372036854775808"], "--seed: expected a whole number"),
+        (["run", "-t", "cpu:naive", "--corpus", "nowhere"], "nowhere: expected a folder of cases"),
+        (["show", "case.json", "--head", "1.5"], "--head: expected a whole number"),
+        (["triage", "/dev/null"], "/dev/null: expected a readable file that is not empty"),
         (["run", "-t", "cpu:naive", "--format", "pdf"], "--format"),
         (["run", "-t", "cpu:niave"], "did you mean 'cpu:naive'"),
         (["replay", "nowhere.json"], "nowhere.json"),
@@ -181,6 +188,24 @@ def test_wrong_usage_tells_what_was_meant(arguments, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("errors", [subprocess.DEVNULL, subprocess.STDOUT])
+def test_a_reader_that_goes_ends_it_quietly(errors):
+    """As `attnfuzz causes 2>&1 | head -0` does."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([ATTNFUZZ, "causes"], stdout=write, stderr=write if errors == subprocess.STDOUT else errors)
+    os.close(write)
+    assert done.returncode == -signal.SIGPIPE
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["causes"], ["show", CASE]])
+def test_output_that_cannot_be_written_is_a_failure(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([ATTNFUZZ, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3 and "No space left on device" in done.stderr
+
+
 def test_a_missing_plugin_is_named_once(tmp_path):
     for name in ("./none.so", "./none.so:tiled"):
         done = attnfuzz("run", "-t", name, cwd=tmp_path)
@@ -189,10 +214,9 @@ def test_a_missing_plugin_is_named_once(tmp_path):
 
 
 def test_a_repro_is_for_a_case_that_the_target_claims(tmp_path):
-    case = ROOT / "corpus" / "transformers" / "beam-reorder-skipped.case.json"
-    done = attnfuzz("repro", case, "-t", "cpu:naive")
+    done = attnfuzz("repro", CASE, "-t", "cpu:naive")
     assert done.returncode == 2 and "expected a case that cpu:naive claims" in done.stderr and not done.stdout
-    assert attnfuzz("repro", case, "-t", "specimen:beam-reorder-skipped").stdout.startswith("#!/bin/sh\n")
+    assert attnfuzz("repro", CASE, "-t", "specimen:beam-reorder-skipped").stdout.startswith("#!/bin/sh\n")
 
 
 def test_one_finding_is_not_findings(tmp_path):

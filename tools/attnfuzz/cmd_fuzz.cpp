@@ -17,6 +17,7 @@
 #include "reports/text_file.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/campaign_run.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 
@@ -181,12 +182,15 @@ void add_fuzz(CLI::App& app, int& exit_code) {
   app.add_option("--corpus", o->corpus,
                  "Folder of cases to begin with, and for those that cover something new (default: "
                  "OUT/corpus)");
-  app.add_option("--seed", o->seed, "Of the mutations")->capture_default_str();
+  app.add_option("--seed", o->seed, "Of the mutations")
+      ->check(whole_number())
+      ->capture_default_str();
   app.add_option("-o,--out", o->out, "Folder for the findings and reports")->capture_default_str();
   app.add_option("--format", o->formats, "Reports to write besides summary.json")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--max-shrink-tries", o->max_shrink_tries, "Runs that shrinking one may cost")
+      ->check(whole_number())
       ->capture_default_str();
   app.add_flag("-q,--quiet", o->quiet, "Print nothing but errors");
   o->open.add(app);

@@ -4,6 +4,7 @@
 #include "reports/environment.h"
 #include "reports/issue.h"
 #include "reports/text_file.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/session.h"
@@ -59,6 +60,7 @@ void add_issue(CLI::App& app, int& exit_code) {
   app.add_option("--bisect", options->bisect, "What `attnfuzz bisect` printed, to be told too");
   app.add_option("--max-tries", options->max_tries,
                  "Runs that shrinking the case may cost; 0: none")
+      ->check(whole_number())
       ->capture_default_str();
   app.add_option("-o,--out", options->out, "File for the issue's text (default: stdout)");
   options->open.add(app);

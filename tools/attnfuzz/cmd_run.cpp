@@ -3,6 +3,7 @@
 #include "reports/text.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/campaign_run.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -19,6 +20,8 @@ int run_all(Options& options) {
   const std::vector<std::unique_ptr<Target>> targets = flags.prepare();
   if (!options.time.empty()) flags.campaign.seconds = parse_duration(options.time, "--time");
   if (options.corpus.empty()) options.corpus = attnfuzz_home() + "/corpus";
+  if (!options.no_corpus && !std::filesystem::is_directory(options.corpus))
+    throw InputError(options.corpus, "", "expected a folder of cases");
   const std::vector<CorpusCase> corpus =
       options.no_corpus ? std::vector<CorpusCase>() : read_corpus(options.corpus);
 
@@ -43,7 +46,7 @@ void add_run(CLI::App& app, int& exit_code) {
   const auto o = std::make_shared<Options>();
   o->flags.formats = {"md", "json", "html", "junit", "sarif"};
   app.add_option("--cases", o->flags.campaign.cases, "How many cases for each target")
-      ->check(CLI::NonNegativeNumber)
+      ->check(whole_number())
       ->capture_default_str();
   app.add_option("--time", o->time, "A time for each target instead: 60s, 5m, 2h")
       ->excludes("--cases");
@@ -52,7 +55,7 @@ void add_run(CLI::App& app, int& exit_code) {
   app.add_flag("--no-corpus", o->no_corpus, "Do not replay the corpus");
   app.add_option("--stop-after", o->flags.campaign.stop_after,
                  "Stop a target at this many findings")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_number());
   o->flags.add(app);
   app.callback([o, &exit_code] { exit_code = run_all(*o); });
 }

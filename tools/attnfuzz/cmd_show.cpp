@@ -2,6 +2,7 @@
 
 #include "oracle/case_io.h"
 #include "reports/show.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -15,8 +16,11 @@ void add_show(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
   app.add_option("case", options->file, "The case to show")->required();
   app.add_option("--batch-row", options->batch_row, "Draw the mask of this batch row")
+      ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--head", options->head, "… and this query head")->capture_default_str();
+  app.add_option("--head", options->head, "… and this query head")
+      ->check(whole_number())
+      ->capture_default_str();
   app.add_flag("--ascii", options->ascii, "Draw with ASCII characters only");
   app.callback([options, &exit_code] {
     const CaseFile file = read_case(options->file);

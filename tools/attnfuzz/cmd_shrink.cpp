@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "oracle/case_io.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/relation_options.h"
@@ -47,7 +48,9 @@ void add_shrink(CLI::App& app, int& exit_code) {
   app.add_option("case", options->file, "The failing case")->required();
   app.add_option("-t,--target", options->target, "The target it fails on")->required();
   app.add_option("-o,--out", options->out, "File for the shrunk case (default: stdout)");
-  app.add_option("--max-tries", options->max_tries, "Runs that it may cost")->capture_default_str();
+  app.add_option("--max-tries", options->max_tries, "Runs that it may cost")
+      ->check(whole_number())
+      ->capture_default_str();
   options->open.add(app);
   options->relations.add(app);
   app.callback([options, &exit_code] { exit_code = shrink_file(*options); });

@@ -14,6 +14,7 @@
 #include "reports/text_file.h"
 #include "reports/triage/write.h"
 #include "targets/remote.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 #include "tools/attnfuzz/target_options.h"
@@ -154,8 +155,11 @@ void add_triage(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   app.add_option("--cases", o->search.cases,
                  "Generated cases for each target, after the proposed ones")
+      ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--seed", o->search.seed, "Of the generated cases")->capture_default_str();
+  app.add_option("--seed", o->search.seed, "Of the generated cases")
+      ->check(whole_number())
+      ->capture_default_str();
   app.add_option("-o,--out", o->out, "Folder for the case, the repro and the issue body")
       ->capture_default_str();
   app.add_flag("--no-run", o->no_run, "Read the text and propose cases, but run nothing");

@@ -1,9 +1,12 @@
 // attnfuzz's command line: one table of subcommands, one place that turns errors into exit codes.
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <system_error>
 
 #include "oracle/build.h"
 #include "oracle/error.h"
@@ -99,17 +102,35 @@ int run(int argc, char** argv) {
   return exit_code;
 }
 
+/// As any program whose reader has gone (`| head`): by the signal that it would have got.
+[[noreturn]] void end_without_reader() {
+  std::signal(SIGPIPE, SIG_DFL);
+  std::raise(SIGPIPE);
+  std::abort();
+}
+
+void say(const std::string& text) {
+  std::fputs(text.c_str(), stderr);  // fmt::print throws where nobody reads
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);  // a worker that died is told by its pipe's error
   try {
-    return run(argc, argv);
+    const int exit_code = run(argc, argv);
+    if (std::fflush(stdout) != 0)
+      throw std::system_error(errno, std::generic_category(), "cannot write the output");
+    return exit_code;
   } catch (const attnfuzz::InputError& error) {
-    fmt::print(stderr, "attnfuzz: {}\n", error.what());
+    say(fmt::format("attnfuzz: {}\n", error.what()));
     return bad_input;
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::broken_pipe) end_without_reader();
+    say(fmt::format("attnfuzz: internal failure: {}\n", error.what()));
+    return own_failure;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "attnfuzz: internal failure: {}\n", error.what());
+    say(fmt::format("attnfuzz: internal failure: {}\n", error.what()));
     return own_failure;
   }
 }

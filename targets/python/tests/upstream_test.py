@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import bisect_releases  # noqa: E402
 import env  # noqa: E402
+import repros  # noqa: E402
 import upstream  # noqa: E402
 
 RELEASES = ["1.0.0", "1.0.1", "1.1.0", "1.2.0", "1.9.0", "1.10.0", "1.10.1", "2.0.0"]
@@ -49,6 +50,12 @@ def test_bisection_refuses_ends_that_are_not_what_they_should_be(good, bad, word
         bisect_releases.search(RELEASES, good, bad, asked("1.9.0"))
 
 
+def test_bisection_asks_for_a_case_before_it_installs_anything(capsys):
+    with pytest.raises(SystemExit) as exit_code:
+        bisect_releases.main(["nowhere.json", "-t", "p:t", "--package", "p", "--good", "2.0", "--bad", "1.0"])
+    assert exit_code.value.code == 2 and "nowhere.json: expected a case file" in capsys.readouterr().err
+
+
 def test_a_release_outside_the_table_takes_its_pins_from_the_nearest_older_one():
     data = {"env": {"mine-1.0": {"base": "b", "packages": ["mine==1.0", "other==1"]},
                     "mine-2.0": {"base": "b", "packages": ["mine==2.0", "other==2"]}}}
@@ -77,6 +84,25 @@ def test_an_environment_counts_as_missing_when_its_pins_change(tmp_path, monkeyp
     assert env.installed(data, "e")
     data["base"]["b"]["packages"] = ["torch==2"]
     assert not env.installed(data, "e")
+
+
+@pytest.mark.parametrize("text, verdict, fault", [
+    ("raise SystemExit('out is 1, should be 2')", "fail:mismatch", None),
+    ("raise ValueError('sizes 2 and 3')", "fail:error", None),
+    ("print('right')", "pass", None),
+    ("print('right')", "fail:mismatch", "exits with 0, should with 1:\nright\n"),
+    ("raise SystemExit('out is 1, should be 2')", "pass", "exits with 1, should with 0:\nout is 1, should be 2\n"),
+    ("raise SystemExit('no such argument')", "fail:mismatch", "does not say 'should be':\nno such argument\n"),
+    ("raise SystemExit('no such argument')", "fail:error", "does not say 'ValueError: sizes 2 and 3':\nno such argument\n")])
+def test_a_repro_is_held_against_its_verdict(tmp_path, monkeypatch, text, verdict, fault):
+    """With a program in attnfuzz's place that writes this text."""
+    emitter = tmp_path / "attnfuzz"
+    emitter.write_text(f"#!{sys.executable}\nimport sys\nopen(sys.argv[-1], 'w').write({text!r})\n")
+    emitter.chmod(0o755)
+    monkeypatch.setenv("ATTNFUZZ", str(emitter))
+    monkeypatch.setattr(env, "python", lambda name: Path(sys.executable))
+    found = {"verdict": verdict, "detail": "ValueError: sizes 2 and 3\n\nmore"}
+    assert repros.fault(tmp_path / "c.case.json", "p:t", "p-1", found) == (fault or "")
 
 
 def test_the_table_marks_what_is_not_as_expected_and_what_was_not_run():
