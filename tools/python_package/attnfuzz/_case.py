@@ -28,6 +28,7 @@ class Case:
     """The canonical text, as case files have it."""
 
     def __init__(self, source: CaseLike) -> None:
+        name = "case"
         if isinstance(source, Case):
             text = source.json
         elif isinstance(source, dict):
@@ -36,10 +37,16 @@ class Case:
             text = source
         else:
             try:
-                text = Path(source).read_text()
+                name, text = str(source), Path(source).read_text()
             except OSError as e:
                 raise _core.InputError(f"{source}: expected a case file: {e.strerror}") from None
-        object.__setattr__(self, "json", _core.canonical(text))
+            except UnicodeDecodeError:
+                raise _core.InputError(f"{source}: expected a case file: it is not UTF-8") from None
+        try:
+            canonical = _core.canonical(text)
+        except _core.InputError as e:
+            raise _core.InputError(name + str(e).removeprefix("case")) from None
+        object.__setattr__(self, "json", canonical)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a case can't be changed")

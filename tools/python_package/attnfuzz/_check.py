@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import sys
 import time
@@ -101,6 +102,13 @@ class Result:
     __repr__ = __str__
 
 
+def demand_whole(**given: object) -> None:
+    """Raises InputError for an argument that is no whole number from 0 on."""
+    for name, number in given.items():
+        if not (isinstance(number, numbers.Integral) and 0 <= int(number) < 1 << 63):
+            raise InputError(f"{name}: expected a whole number from 0 to 2^63 - 1, found {number!r}")
+
+
 def check(
     fn: Callable[..., Any],
     *,
@@ -133,6 +141,7 @@ def check(
 
     Raises InputError for claims that are none or that can't reach fn. Never raises for findings: see Result.
     """
+    demand_whole(cases=cases, seed=seed, stop_after=stop_after, max_shrink_tries=max_shrink_tries)
     target = target_of(fn, arrays, claims)
     campaign = target.campaign()
     show = sys.stderr.isatty() if progress is None else progress
@@ -166,6 +175,7 @@ def replay(
     Without claims, fn is taken to claim what the case needs. With max_shrink_tries the case is shrunk as well. Raises
     InputError for a case outside the claims, or with an option that can't reach fn.
     """
+    demand_whole(max_shrink_tries=max_shrink_tries)
     wanted = Case(case)
     target = target_of(fn, arrays, claims or own_claims(fn, wanted))
     campaign = target.campaign()

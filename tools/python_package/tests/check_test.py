@@ -320,8 +320,16 @@ def test_reports_and_their_repro(tmp_path):
         (["reference:attention", "--size", "head_dim=a"], "--size head_dim=a: expected NAME=MIN:MAX"),
         (["reference:attention", "--feature", "gqa?"], "gqa?"),
         (["reference:attention", "--replay", "none.json"], "none.json: expected a case file"),
+        (["reference:attention", "--replay", "half.json"], "half.json: expected JSON"),
+        (["reference:attention", "--replay", "empty.json"], 'empty.json: expected the key "problem"'),
+        (["reference:attention", "--replay", "bytes.json"], "bytes.json: expected a case file: it is not UTF-8"),
+        (["reference:attention", "--cases", "-1"], "cases: expected a whole number from 0 to 2^63 - 1, found -1"),
+        (["reference:attention", "--seed", str(1 << 64)], "seed: expected a whole number"),
     ],
 )
 def test_wrong_usage_on_the_command_line(arguments, words, tmp_path):
+    (tmp_path / "half.json").write_text('{"attnfuzz": 1, "problem": {')
+    (tmp_path / "empty.json").write_text('{"attnfuzz": 1}')
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     done = run_python("-m", "attnfuzz", *arguments, cwd=tmp_path)
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
