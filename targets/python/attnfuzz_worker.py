@@ -71,6 +71,22 @@ def widen(array: np.ndarray, dtype: str) -> np.ndarray:
     return array if dtype == "f64" else array.astype(np.float32)
 
 
+def to_torch(array: np.ndarray, dtype: str, device: str = "cpu"):
+    """A tensor of the case's dtype with the array's strides; a bf16 array's raw bits are taken for what they are."""
+    import torch
+
+    tensor = torch.from_numpy(array).to(device)
+    return tensor.view(torch.bfloat16) if dtype == "bf16" else tensor
+
+
+def from_torch(tensor, dtype: str) -> np.ndarray:
+    """The other way round: a bf16 tensor's raw bits."""
+    import torch
+
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.view(torch.int16).numpy().view(np.uint16) if dtype == "bf16" else tensor.numpy()
+
+
 def to_layout(case: dict, array: np.ndarray, layout: str) -> np.ndarray:
     """A [batch, heads, len, dim] tensor in the case's layout, seen in another ("bhsd", "bshd"); its own inverse."""
     return array if case["problem"]["layout"] == layout else array.swapaxes(1, 2)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from attnfuzz_worker import to_layout
+from attnfuzz_worker import from_torch, to_layout, to_torch
 
 REQUIRES = ["triton", "transformers", "einops", "torch", "numpy"]
 
@@ -115,8 +115,7 @@ class Target:
                 array = to_layout(case, array[..., None], order)[..., 0]
             else:
                 array = to_layout(case, array, order)
-            tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-            return tensor.view(torch.bfloat16) if p["dtype"] == "bf16" else tensor
+            return to_torch(np.ascontiguousarray(array), p["dtype"], self.device)
 
         more = {word: given(name) for word, name in ((operation.gate, "gate"), (operation.beta, "beta")) if word}
         if operation.state:
@@ -124,9 +123,7 @@ class Target:
         with torch.inference_mode():
             out = function(*(given(name) for name in "qkv"), **more, **dict(operation.options))
         out, state = out if operation.state else (out, None)
-        out = out.cpu().contiguous()
-        array = out.view(torch.int16).numpy().view(np.uint16) if p["dtype"] == "bf16" else out.numpy()
-        return to_layout(case, array, order), state
+        return to_layout(case, from_torch(out, p["dtype"]), order), state
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         if not case.get("steps"):

@@ -8,8 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 
 import numpy as np
-import torch
-from attnfuzz_worker import rule, to_layout
+from attnfuzz_worker import from_torch, rule, to_layout, to_torch
 
 REQUIRES = ["flash-attn", "torch", "numpy"]
 HALF = ("f16", "bf16")
@@ -42,17 +41,13 @@ class FlashAttention:
 
         self.call = self.call or flash_attn_func
 
-    def tensor(self, case: dict, array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(to_layout(case, array, "bshd"))).to(self.device)
-        return tensor.view(torch.bfloat16) if case["problem"]["dtype"] == "bf16" else tensor
-
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p, window = case["problem"], rule(case, "window")
-        out = self.call(*(self.tensor(case, tensors[name]) for name in "qkv"), softmax_scale=p["scale"], softcap=float(p["softcap"]),
-                        causal=rule(case, "causal") is not None,
-                        window_size=(window["left"], window["right"]) if window else (-1, -1)).cpu().contiguous()
-        array = out.view(torch.int16).numpy().view(np.uint16) if p["dtype"] == "bf16" else out.numpy()
-        return [{"out": to_layout(case, array, "bshd")}]
+        arrays = (np.ascontiguousarray(to_layout(case, tensors[name], "bshd")) for name in "qkv")
+        given = (to_torch(array, p["dtype"], self.device) for array in arrays)
+        out = self.call(*given, softmax_scale=p["scale"], softcap=float(p["softcap"]), causal=rule(case, "causal") is not None,
+                        window_size=(window["left"], window["right"]) if window else (-1, -1))
+        return [{"out": to_layout(case, from_torch(out, p["dtype"]), "bshd")}]
 
 
 def targets() -> list:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 
 import numpy as np
-import torch
-from attnfuzz_worker import only_rules, rule, to_layout, visible
+from attnfuzz_worker import from_torch, only_rules, rule, to_layout, to_torch, visible
 
 REQUIRES = ["flashinfer-python", "torch", "numpy"]
 HALF = ("f16", "bf16")
@@ -51,19 +50,16 @@ class Prefill:
             return {}
         if only_rules(case, "causal", "window") and rule(case, "causal"):
             return {"causal": True, "window_left": window["left"] if window else -1}
-        return {"custom_mask": torch.from_numpy(np.ascontiguousarray(seen[row, 0])).to(self.device)}
+        return {"custom_mask": to_torch(np.ascontiguousarray(seen[row, 0]), "bool", self.device)}
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p, rows = case["problem"], []
         for row in range(p["batch"]):
-            given = []
-            for name in "qkv":
-                array = np.ascontiguousarray(to_layout(case, tensors[name], "bshd")[row])
-                tensor = torch.from_numpy(array).to(self.device)
-                given.append(tensor.view(torch.bfloat16) if p["dtype"] == "bf16" else tensor)
+            arrays = (np.ascontiguousarray(to_layout(case, tensors[name], "bshd")[row]) for name in "qkv")
+            given = (to_torch(array, p["dtype"], self.device) for array in arrays)
             out = self.call(*given, sm_scale=p["scale"], logits_soft_cap=float(p["softcap"]) or None,
-                            **self.options(case, tensors, row)).cpu().contiguous()
-            rows.append(out.view(torch.int16).numpy().view(np.uint16) if p["dtype"] == "bf16" else out.numpy())
+                            **self.options(case, tensors, row))
+            rows.append(from_torch(out, p["dtype"]))
         return [{"out": to_layout(case, np.stack(rows), "bshd")}]
 
 

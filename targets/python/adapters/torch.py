@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib.metadata
 
 import numpy as np
-from attnfuzz_worker import additive, broadcastable, only_rules, to_layout, visible
+from attnfuzz_worker import additive, broadcastable, from_torch, only_rules, to_layout, to_torch, visible
 
 REQUIRES = ["torch", "numpy"]
 
@@ -55,8 +55,7 @@ class Sdpa:
         self.torch.set_num_threads(count)
 
     def tensor(self, array: np.ndarray, dtype: str):
-        tensor = self.torch.from_numpy(array).to(self.device)
-        return tensor.view(self.torch.bfloat16) if dtype == "bf16" else tensor
+        return to_torch(array, dtype, self.device)
 
     def mask(self, case: dict, tensors: dict) -> dict:
         """is_causal where it can say the whole mask, else attn_mask."""
@@ -75,11 +74,7 @@ class Sdpa:
 
     def array(self, case: dict, tensor, by_layout: bool = True) -> np.ndarray:
         """In the case's dtype (bf16: its bits) and layout."""
-        tensor = tensor.detach().cpu().contiguous()
-        if case["problem"]["dtype"] == "bf16":
-            array = tensor.view(self.torch.int16).numpy().view(np.uint16)
-        else:
-            array = tensor.numpy()
+        array = from_torch(tensor, case["problem"]["dtype"])
         return to_layout(case, array, "bhsd") if by_layout else array
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
