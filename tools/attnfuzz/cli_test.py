@@ -176,7 +176,7 @@ def test_an_installed_program_finds_its_corpus_and_adapters(tmp_path):
         (["run", "-t", "cpu:naive", "--seed", "9223372036854775808"], "--seed: expected a whole number"),
         (["run", "-t", "cpu:naive", "--corpus", "nowhere"], "nowhere: expected a folder of cases"),
         (["show", "case.json", "--head", "1.5"], "--head: expected a whole number"),
-        (["triage", "/dev/null"], "/dev/null: expected a readable file that is not empty"),
+        (["triage", "/dev/null"], "/dev/null: expected an error's text, found nothing"),
         (["run", "-t", "cpu:naive", "--format", "pdf"], "--format"),
         (["run", "-t", "cpu:niave"], "did you mean 'cpu:naive'"),
         (["replay", "nowhere.json"], "nowhere.json"),

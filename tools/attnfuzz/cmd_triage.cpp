@@ -32,8 +32,10 @@ struct Options {
 };
 
 std::string read_input(const std::string& file) {
-  if (file != "-") return read_text(file);
-  return {std::istreambuf_iterator<char>(std::cin), {}};
+  std::string text =
+      file != "-" ? read_text(file) : std::string{std::istreambuf_iterator<char>(std::cin), {}};
+  if (text.empty()) throw InputError(file, "", "expected an error's text, found nothing");
+  return text;
 }
 
 /// How many words of the target's name ("llama4", "flex") the traceback has.
