@@ -188,10 +188,12 @@ Case Mutator::mutate(const Case& c, Draw& draw) const {
     const int64_t what = draw.between(0, 9);
     if (what == 0)
       reduce(changed, draw);
-    else if (what <= 5)
+    else if (what <= 3)
       for (int64_t count = draw.between(1, 3); count > 0; --count) nudge(changed, draw);
-    else
+    else if (what <= 6)
       take_parts(changed, generator_(draw), 8, draw);
+    else
+      changed = generator_(draw);
     refit(changed);
     if (!(changed == c) && is_small(changed) && inside(changed)) return changed;
   }

@@ -13,7 +13,8 @@ class Mutator {
  public:
   explicit Mutator(const Capabilities& capabilities);
 
-  /// A case near c: some of its parts from a new case, numbers moved to edges, or a reduction.
+  /// A case near c (some of its parts from a new case, numbers moved to edges, or a reduction), or
+  /// now and then one that is new altogether, so that a search never stays where it began.
   Case mutate(const Case& c, Draw& draw) const;
   /// A case with parts of both.
   Case cross(const Case& a, const Case& b, Draw& draw) const;
