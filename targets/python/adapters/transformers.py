@@ -11,7 +11,7 @@ first token since 4.56. Rows that see no key may hold anything. Rows of a ragged
 does; the padding is taken off the length that the cache reports.
 
 "-fp8" is QuantizedCache(backend="fp8") with one key head: a scale for all keys, one for all values, that its first tokens set, which are
-read unrounded. The case's scales come in with a token in front of all rows, which is padding: its largest element is 448 scales.
+read unrounded; "-quanto" the one of 4-bit numbers, which holds all but the last tokens. The case's scales come in with a token in front of all rows, which is padding: its largest element is 448 scales.
 
 "-uncompiled" runs flex_attention under torch.compiler.set_stance("force_eager"): the same package code, without Inductor.
 """
@@ -253,16 +253,39 @@ class Target:
 
 
 class Quantised(Target):
-    """A model with a cache of 8-bit floats."""
+    """A model with a QuantizedCache, which can't be cropped and is for what is generated."""
+
+    def __init__(self, family: str, implementation: str, backend: str, more: list, sizes: dict):
+        super().__init__(family, implementation)
+        self.name, self.about = f"{self.name}-{backend}", f"{self.about}, QuantizedCache of {backend}"
+        unused = ("cache:fixed", "step:crop", "rule:padding", "padding.side:left", "padding.side:right")
+        self.capabilities |= {
+            "features": [f for f in self.capabilities["features"] if f not in unused] + more, "excludes": [],
+            "sizes": self.capabilities["sizes"] | {"steps": [1, 6]} | sizes,
+            "requires": [["dtype:f32", "rule:causal"], ["dtype:f32", "cache:dynamic"], *(["dtype:f32", word] for word in more)]}
+
+
+class Grouped(Quantised):
+    """4-bit numbers in groups, of which tokens of ones and zeros are read as they were."""
 
     def __init__(self, family: str, implementation: str):
-        super().__init__(family, implementation)
-        self.name, self.about = f"{self.name}-fp8", f"{self.about}, QuantizedCache of fp8"
-        unused = ("cache:fixed", "step:crop", "rule:padding", "padding.side:left", "padding.side:right", "gqa")
-        features = [f for f in self.capabilities["features"] if f not in unused] + ["quant:e4m3", "scales:head"]
-        self.capabilities |= {
-            "features": features, "sizes": self.capabilities["sizes"] | {"num_kv_heads": [1, 1], "steps": [1, 6]}, "excludes": [],
-            "requires": [["dtype:f32", "rule:causal"], ["dtype:f32", "quant:e4m3"], ["quant:e4m3", "scales:head"]]}
+        super().__init__(family, implementation, "quanto", ["data:one_hot"], {"head_dim": [16, 64, 16]})
+
+    def load(self) -> None:
+        """Quanto compiles an extension for what is read back first."""
+        layer, token = hf.cache_utils.QuantoQuantizedLayer(q_group_size=16), torch.zeros(1, 1, 1, 16)
+        layer.update(token, token)
+        layer.update(token, token)
+
+    def cache(self, case: dict, config):
+        return hf.QuantizedCache("quanto", config, nbits=4, q_group_size=16, residual_length=4)
+
+
+class Floats(Quantised):
+    """8-bit floats."""
+
+    def __init__(self, family: str, implementation: str):
+        super().__init__(family, implementation, "fp8", ["quant:e4m3", "scales:head"], {"num_kv_heads": [1, 1]})
 
     def cache(self, case: dict, config):
         return hf.QuantizedCache("fp8", config)
@@ -298,5 +321,6 @@ def targets() -> list:
                 found.append(Target(name, implementation, fixed=BOUNDED[name]))
             found.append(Target(name, implementation, device="cuda"))
     if hasattr(hf.cache_utils, "Fp8QuantizedLayer"):
-        found += [Quantised("llama", implementation) for implementation in ("eager", "sdpa")]
+        found += [Floats("llama", implementation) for implementation in ("eager", "sdpa")]
+        found += [Grouped("llama", "sdpa")] if find_spec("optimum") and find_spec("optimum.quanto") else []
     return found
