@@ -18,8 +18,7 @@ import ctypes
 import importlib.metadata
 import struct
 import tempfile
-from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int8, c_int32, c_size_t, c_uint32, c_void_p
-from functools import lru_cache
+from ctypes import c_bool, c_char_p, c_float, c_int, c_int32, c_size_t, c_uint32, c_void_p
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,7 +47,7 @@ class ModelParams(ctypes.Structure):
 
 
 class ContextParams(ctypes.Structure):
-    """llama_context_params."""
+    """llama_context_params; `newer` is what build 11549 has there beside llama.h of a few builds before."""
 
     _fields_ = [*((name, c_uint32) for name in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_rs_seq", "n_outputs_max",
                                                 "n_outputs_max_per_seq")),
@@ -72,11 +71,11 @@ class Batch(ctypes.Structure):
 SIGNATURES = {  # result, then arguments
     "llama_backend_init": [None], "llama_log_set": [None, LOGGED, c_void_p], "llama_model_default_params": [ModelParams],
     "llama_context_default_params": [ContextParams], "llama_model_load_from_file": [c_void_p, c_char_p, ModelParams],
-    "llama_init_from_model": [c_void_p, c_void_p, ContextParams], "llama_free": [None, c_void_p], "llama_decode": [c_int32, c_void_p, Batch],
+    "llama_model_free": [None, c_void_p], "llama_init_from_model": [c_void_p, c_void_p, ContextParams], "llama_free": [None, c_void_p],
+    "llama_decode": [c_int32, c_void_p, Batch],
     "llama_get_memory": [c_void_p, c_void_p], "llama_memory_clear": [None, c_void_p, c_bool],
     "llama_memory_seq_rm": [c_bool, c_void_p, *[c_int32] * 3], "llama_memory_seq_cp": [None, c_void_p, *[c_int32] * 4],
     "llama_memory_seq_add": [None, c_void_p, *[c_int32] * 4], "llama_memory_seq_pos_max": [c_int32, c_void_p, c_int32],
-    "llama_memory_can_shift": [c_bool, c_void_p],
     "ggml_get_name": [c_char_p, c_void_p], "ggml_get_data": [c_void_p, c_void_p], "ggml_nbytes": [c_size_t, c_void_p],
 }
 
@@ -163,13 +162,15 @@ class Session:
         params.cb_eval = self.read
         if p.get("rope", "none") == "none":
             params.rope_freq_scale = NO_ROPE
-        self.context = self.llama["llama_init_from_model"](target.model(case, self.shape), params)
+        self.model = target.model(case, self.shape)
+        self.context = self.llama["llama_init_from_model"](self.model, params)
         if not self.context:
             raise RuntimeError("llama_init_from_model failed")
         self.memory = self.llama["llama_get_memory"](self.context)
 
     def close(self) -> None:
         self.llama["llama_free"](self.context)
+        self.llama["llama_model_free"](self.model)
 
     def evaluated(self, tensor: int, ask: bool, _) -> bool:
         """The scheduler's callback, which asks whether it shall show a tensor and then shows it."""
@@ -291,22 +292,20 @@ class Target:
         self.quiet = LOGGED(lambda *_: None)
         self.llama["llama_log_set"](self.quiet, None)
         self.llama["llama_backend_init"]()
+        known = self.llama["llama_context_default_params"]()
+        if (known.n_ubatch, known.type_k, known.offload_kqv, known.kv_unified) != (512, 1, True, False):
+            raise RuntimeError("llama_context_params has another layout in this build than this adapter knows")
         self.folder = tempfile.TemporaryDirectory()
-        self.loaded = lru_cache(maxsize=256)(self.make)
 
-    def make(self, architecture: str, sizes: tuple, rope_base: float) -> int:
-        file = Path(self.folder.name) / "model.gguf"
-        file.write_bytes(Shape(*sizes).file(architecture, rope_base))
+    def model(self, case: dict, shape: Shape) -> int:
+        p, file = case["problem"], Path(self.folder.name) / "model.gguf"
+        file.write_bytes(shape.file(ARCHITECTURES[p.get("rope", "none")], float(p.get("rope_base", 10000))))
         params = self.llama["llama_model_default_params"]()
         params.load_mode, params.use_extra_bufts = 0, False
         model = self.llama["llama_model_load_from_file"](str(file).encode(), params)
         if not model:
             raise RuntimeError("llama_model_load_from_file failed")
         return model
-
-    def model(self, case: dict, shape: Shape) -> int:
-        p = case["problem"]
-        return self.loaded(ARCHITECTURES[p.get("rope", "none")], (shape.heads, shape.kv_heads, shape.dim), float(p.get("rope_base", 10000)))
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         session = Session(self, case)
