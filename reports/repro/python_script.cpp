@@ -86,7 +86,7 @@ std::string filled(const std::string& before, const std::vector<std::string>& ar
 
 Repro script(const Case& c, const TargetInfo& target, const Head& head, const std::string& text) {
   std::string standard = head.standard;
-  for (const std::string_view module : {"base64", "inspect", "sys"})
+  for (const std::string_view module : {"base64", "sys"})
     if (text.find(fmt::format("{}.", module)) != text.npos)
       standard += fmt::format("import {}\n", module);
   if (!standard.empty()) standard += '\n';

@@ -113,13 +113,14 @@ std::vector<std::string> settings(const Case& c, const Name& name) {
 
 /// The projections return what is known, positions are 0 (RoPE is then the identity), and out is
 /// read in front of o_proj.
-std::string model_text(const Case& c, const Name& name) {
+std::string model_text(const Case& c, const Name& name, const std::string& cache = "") {
   std::string out = fmt::format(
       "{}\n"
-      "attention, seen = model.layers[0].self_attn, []\n"
+      "attention, seen{} = model.layers[0].self_attn, []{}\n"
       "attention.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0]))\n",
       python::filled(fmt::format("model = {}({}(", name.family->model, name.family->config),
-                     settings(c, name), ")).eval()"));
+                     settings(c, name), ")).eval()"),
+      cache.empty() ? "" : ", cache", cache.empty() ? "" : ", " + cache);
   if (name.family->name == "gpt_oss")
     out += fmt::format(
         "attention.sinks.data = {}\n",
@@ -171,10 +172,12 @@ std::string cache_text(const Case& c, std::string_view version) {
       c.cache->capacity, c.problem.batch);
 }
 
-/// What generate() passes to the models of most releases before 5.0.
-constexpr std::string_view kPositions =
-    ", **({\"cache_position\": torch.arange(start, start + q.shape[2])} if \"cache_position\" in "
-    "inspect.signature(model.forward).parameters else {})";
+/// What generate() passes to all models from 4.44 on and before 5.0; later ones take and ignore it.
+std::string positions_text(std::string_view version) {
+  return is_before(version, {4, 44}) || !is_before(version, {5, 0})
+             ? ""
+             : ", cache_position=torch.arange(start, start + q.shape[2])";
+}
 
 /// Rows of a ragged step are padded on the left by the adapter: more than a script should hold.
 bool is_ragged(const Case& c) {
@@ -187,8 +190,11 @@ bool is_ragged(const Case& c) {
 Repro transformers_repro(const Case& c, const TargetInfo& target) {
   const Name name = parse(repro::plain_name(target.name));
   if (name.family == nullptr || !name.plain || is_ragged(c)) return {};
-  std::string imports = fmt::format("import torch\nfrom transformers.models.{} import {}, {}\n",
-                                    name.family->name, name.family->config, name.family->model);
+  const std::string_view cache = !c.cached()                           ? ""
+                                 : c.cache->kind == CacheKind::dynamic ? "DynamicCache, "
+                                                                       : "StaticCache, ";
+  const std::string imports = fmt::format("import torch\nfrom transformers import {}{}, {}\n",
+                                          cache, name.family->config, name.family->model);
   if (!c.cached()) {
     return python_repro(
         c, target,
@@ -201,15 +207,13 @@ Repro transformers_repro(const Case& c, const TargetInfo& target) {
   }
   return python_steps_repro(
       c, target,
-      {.imports = fmt::format("{}from transformers import {}\n", imports,
-                              c.cache->kind == CacheKind::dynamic ? "DynamicCache" : "StaticCache"),
-       .setup = model_text(c, name) + "cache = " + cache_text(c, target.version) + "\n",
+      {.imports = imports,
+       .setup = model_text(c, name, cache_text(c, target.version)),
        .parameters = "q, k, v, start",
        .attend = python::indented(call_text(
            c, name,
            fmt::format("torch.ones({}, start + q.shape[2], dtype=torch.long)", c.problem.batch),
-           fmt::format("past_key_values=cache{}",
-                       is_before(target.version, {5, 0}) ? kPositions : ""))),
+           "past_key_values=cache" + positions_text(target.version))),
        .lengths = fmt::format("[int(cache.get_seq_length())] * {}", c.problem.batch),
        .reorder = "cache.reorder_cache(torch.tensor({rows}))",
        .crop = "cache.crop({length} - {start})",
