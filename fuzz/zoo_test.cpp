@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
+#include "fuzz/campaign.h"
 #include "fuzz/generate.h"
 #include "fuzz/judge.h"
 
@@ -41,6 +43,27 @@ TEST(Zoo, EveryMutantHasItsOwnNameAndIsWrongSomewhere) {
   for (const Mutant& mutant : mutants()) {
     EXPECT_TRUE(names.insert(mutant.name).second) << mutant.name;
     EXPECT_TRUE(first_failure(*open(mutant), 3000)) << mutant.name;
+  }
+}
+
+/// Mistakes of a cache whose output has a meaning, in the first case that shows them.
+TEST(Zoo, CachesThatLoseTokensHaveMeanings) {
+  const std::pair<std::string_view, std::string_view> rows[] = {
+      {"ring-stuck", "ring-stuck"},
+      {"dense-grow-loses-last", "cache-growing-loses-last"},
+      {"side-ignored", "ragged-side-ignored"},
+      {"paged-tail-full", "empty-slot-seen"}};
+  for (const auto& [mutant, meaning] : rows) {
+    CampaignOptions options;
+    options.seed = 1;
+    options.stop_after = 1;
+    std::vector<std::string> fits;
+    run_campaign(*open_mutant("mutant:" + std::string(mutant)), options,
+                 {{}, [&](const Finding& finding) {
+                    for (const Alternative* fit : finding.last.verdict.fits)
+                      fits.emplace_back(fit->name);
+                  }});
+    EXPECT_TRUE(std::ranges::find(fits, meaning) != fits.end()) << mutant;
   }
 }
 

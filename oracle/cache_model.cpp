@@ -32,7 +32,10 @@ static_assert(std::size(table) == names_of<CacheKind>.size());
 
 }  // namespace
 
-CacheModel::CacheModel(const Case& c) : case_(c), rows_(static_cast<size_t>(c.problem.batch)) {}
+CacheModel::CacheModel(const Case& c)
+    : case_(c),
+      rows_(static_cast<size_t>(c.problem.batch)),
+      room_(c.cache ? c.cache->capacity : 0) {}
 
 bool CacheModel::sees(int64_t q_pos, int64_t key_pos, int64_t g) const {
   return table[static_cast<size_t>(case_.cache->kind)](*case_.cache, q_pos, key_pos, g);
@@ -108,16 +111,43 @@ size_t CacheModel::slot_of(int64_t b, size_t j) const {
                                          std::max<int64_t>(1, case_.cache->page_size)));
 }
 
+Token CacheModel::held(int64_t b, size_t j, std::vector<Token> Row::*slots) const {
+  const Row& from = row(b);
+  constexpr Token nothing{-1, 0, 0};
+  if (from.origins[j].lost) return nothing;
+  const bool of_ring = read().kept_in != nullptr;
+  if (!read().of_slots() && (!of_ring || place(b, j).fresh)) return from.tokens[j];
+  const size_t slot =
+      of_ring ? static_cast<size_t>(from.positions[j] % case_.cache->capacity) : slot_of(b, j);
+  return slot < (from.*slots).size() ? (from.*slots)[slot] : nothing;
+}
+
 Token CacheModel::key(int64_t b, size_t j) const {
-  if (!read().of_slots()) return row(b).tokens[j];
-  const size_t slot = slot_of(b, j);
-  return slot < row(b).slot_k.size() ? row(b).slot_k[slot] : Token{-1, 0, 0};
+  return held(b, j, &Row::slot_k);
 }
 
 Token CacheModel::value(int64_t b, size_t j) const {
-  if (!read().of_slots()) return row(b).tokens[j];
-  const size_t slot = slot_of(b, j);
-  return slot < row(b).slot_v.size() ? row(b).slot_v[slot] : Token{-1, 0, 0};
+  return held(b, j, &Row::slot_v);
+}
+
+/// The tokens of the step before go to their slots.
+void CacheModel::keep_in_ring(Row& row) const {
+  for (size_t j = 0; j < row.tokens.size(); ++j) {
+    if (row.tokens[j].step != static_cast<int64_t>(step_)) continue;
+    const auto slot = static_cast<size_t>(read().kept_in(row.positions[j], case_.cache->capacity));
+    for (std::vector<Token>* slots : {&row.slot_k, &row.slot_v}) {
+      slots->resize(static_cast<size_t>(case_.cache->capacity), {-1, 0, 0});
+      (*slots)[slot] = row.tokens[j];
+    }
+  }
+}
+
+void CacheModel::grow(size_t b, int64_t added) {
+  const int64_t needed = static_cast<int64_t>(rows_[b].tokens.size()) + added;
+  if (needed <= room_) return;
+  room_ = std::max(needed, 2 * room_);
+  for (Row& row : rows_)
+    if (!row.origins.empty()) row.origins.back().lost = true;
 }
 
 void CacheModel::fill_slot(size_t b, size_t slot, const Token& token) {
@@ -184,6 +214,8 @@ void CacheModel::copy_row(Row& to, const Row& from) const {
 
 void CacheModel::apply(size_t index) {
   const Step& step = case_.steps[index];
+  if (read().kept_in != nullptr && index > 0)
+    for (Row& row : rows_) keep_in_ring(row);
   step_ = index;
   for (Row& row : rows_) forget(row);  // what the step before left behind
   const bool shares = read().tail_shared || read().tail_values_lost;
@@ -213,6 +245,7 @@ void CacheModel::apply(size_t index) {
     row.queries = step.has_tokens() ? step.real_queries(b) : 0;
     row.first_query = step.has_tokens() ? step.first_query(b) : 0;
     const int64_t added = step.has_tokens() ? step.real_tokens(b) : 0;
+    if (read().growing_loses_last) grow(b, added);
     for (int64_t i = 0; i < added; ++i)
       add(b, {static_cast<int32_t>(index), static_cast<int32_t>(b), step.first_real(b) + i},
           row.past);

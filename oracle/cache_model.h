@@ -62,6 +62,7 @@ class CacheModel {
   /// Of a token: see Place.
   struct Origin {
     int64_t born, first, last_move;
+    bool lost = false;  ///< growing_loses_last
   };
   struct Row {
     std::vector<Token> tokens;
@@ -82,6 +83,9 @@ class CacheModel {
   void copy_row(Row& to, const Row& from) const;
   void fill_slot(size_t b, size_t slot, const Token& token);
   size_t slot_of(int64_t b, size_t j) const;
+  Token held(int64_t b, size_t j, std::vector<Token> Row::*slots) const;
+  void keep_in_ring(Row& row) const;
+  void grow(size_t b, int64_t added);
   const CacheReading& read() const { return misreading_of(case_.problem).cache; }
 
   /// Two rows, and the slots of the page that both write to (CacheReading::tail_shared).
@@ -92,7 +96,8 @@ class CacheModel {
   const Case& case_;
   std::vector<Row> rows_;
   std::vector<Shared> shared_;
-  size_t step_ = 0;  ///< the one just done
+  int64_t room_ = 0;  ///< of growing_loses_last
+  size_t step_ = 0;   ///< the one just done
 };
 
 }  // namespace attnfuzz

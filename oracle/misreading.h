@@ -61,6 +61,11 @@ struct CacheReading {
   /// Where masks take a key to stand; `past`: the position of the step's first query.
   int64_t (*key_position)(const Place&, int64_t past, int64_t capacity) = nullptr;
   bool positions_of_first_row = false;  ///< every row's queries stand where the first row's do
+  /// The slot of a ring in which a token is kept once its step is over; it is looked for in slot
+  /// position mod capacity.
+  int64_t (*kept_in)(int64_t position, int64_t capacity) = nullptr;
+  /// One buffer for all rows, which doubles when it is full, and then lacks each row's last token.
+  bool growing_loses_last = false;
 
   /// Whether the tokens of a row are not simply those in its slots.
   bool of_slots() const {

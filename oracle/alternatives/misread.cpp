@@ -46,6 +46,10 @@ int64_t order_in_ring(const Place& at, int64_t past, int64_t capacity) {
   return at.position - turn + std::max<int64_t>(0, past - capacity);
 }
 
+int64_t last_slot_when_full(int64_t position, int64_t capacity) {
+  return std::min(position, capacity - 1);
+}
+
 int64_t of_first_head(int64_t, bool) {
   return 0;
 }
@@ -75,6 +79,8 @@ constexpr Misreading values_stay_in_slot{.cache = {.values_stay_in_slot = true}}
 constexpr Misreading table_reversed{.cache = {.slot = last_page_first}};
 constexpr Misreading positions_of_slots{.cache = {.key_position = slot_of_ring}};
 constexpr Misreading not_turned{.cache = {.key_position = order_in_ring}};
+constexpr Misreading stuck{.cache = {.kept_in = last_slot_when_full}};
+constexpr Misreading growing_loses_last{.cache = {.growing_loses_last = true}};
 constexpr Misreading positions_of_first_row{.cache = {.positions_of_first_row = true}};
 
 bool has_step(const Case& c, StepOp op) {
@@ -125,6 +131,12 @@ Rewritten of_pages(Case c, const Misreading& how) {
 Rewritten of_ring(Case c, const Misreading& how) {
   if (!c.cached() || c.cache->kind != CacheKind::ring) return {};
   c.problem.misreading = &how;
+  return c;
+}
+
+Rewritten of_buffer(Case c) {
+  if (!c.cached() || c.cache->page_size > 0 || c.cache->forgets()) return {};
+  c.problem.misreading = &growing_loses_last;
   return c;
 }
 
@@ -207,6 +219,11 @@ constexpr Alternative table[] = {
      [](const Case& c) { return of_ring(c, positions_of_slots); }},
     {"ring-not-turned", "the ring is read from its first slot, as if that held the oldest token",
      [](const Case& c) { return of_ring(c, not_turned); }},
+    {"ring-stuck", "a full ring keeps every new token in its last slot",
+     [](const Case& c) { return of_ring(c, stuck); }},
+    {"cache-growing-loses-last",
+     "the buffer doubles when it is full, and the last token of each row is not copied",
+     [](const Case& c) { return of_buffer(c); }},
     {"cache-offset-of-first-row", "all rows' queries stand where the first row's do",
      [](const Case& c) { return of_first_row(c); }},
 };

@@ -9,10 +9,11 @@ namespace {
 
 constexpr Mutant table[] = {
     {"dense-head-stride", "the heads' stride is the length, not the room", Kernel::dense_cache, ""},
-    {"dense-grow-loses-last", "growing copies one token too few", Kernel::dense_cache, ""},
+    {"dense-grow-loses-last", "growing copies one token too few", Kernel::dense_cache,
+     "cache-growing-loses-last"},
     {"dense-keys-in-bf16", "keys are stored in bf16", Kernel::dense_cache, "lower-precision"},
     {"dense-crop-keeps-length", "crop sets the next position, not the length", Kernel::dense_cache,
-     "length"},
+     "length-unchanged"},
     {"dense-evict-moves-keys", "eviction moves keys up, and forgets the values",
      Kernel::dense_cache, "evict-moves-keys-alone"},
     {"dense-copy-keys-only", "reorder and fork copy keys, not values", Kernel::dense_cache,

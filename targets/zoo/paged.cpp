@@ -17,7 +17,7 @@ constexpr Mutant table[] = {
      "fork-page-without-values"},
     {"paged-tail-missing", "length / page_size pages, rounded down", Kernel::paged_cache,
      "cache-tail-page-missing"},
-    {"paged-tail-full", "the last page is read to its end", Kernel::paged_cache, ""},
+    {"paged-tail-full", "the last page is read to its end", Kernel::paged_cache, "empty-slot-seen"},
     {"paged-table-reversed", "the block table is read from the last page", Kernel::paged_cache,
      "cache-table-reversed"},
     {"paged-users-not-counted", "forking does not count the page's new user", Kernel::paged_cache,

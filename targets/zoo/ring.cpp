@@ -21,7 +21,8 @@ constexpr Mutant table[] = {
      Kernel::ring_cache, "ring-positions-of-slots"},
     {"ring-not-turned", "the part after the turn comes with the positions of the one before",
      Kernel::ring_cache, "ring-not-turned"},
-    {"ring-stuck", "a full ring writes new tokens to the last slot", Kernel::ring_cache, ""},
+    {"ring-stuck", "a full ring writes new tokens to the last slot", Kernel::ring_cache,
+     "ring-stuck"},
     {"ring-crop-ignored", "the write position stays where it was after a crop", Kernel::ring_cache,
      "crop-ignored"},
 };
