@@ -74,7 +74,7 @@ std::vector<Case> earlier_cases(const Generator& generator, const CampaignOption
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged);
 
 /// Runs and judges a case in the way that showed a failure: twice, by its relation, or plainly.
-Examination examine_like(Target& target, const Case& c, const Verdict& like);
+Examination examine_like(Target& target, const Case& c, const Verdict& like, Among among = nullptr);
 
 /// When the target gets a new process (Target::renew()) while a case is shrunk.
 enum class Renew : uint8_t { never, after_failure, always };

@@ -169,8 +169,10 @@ Verdict compare(const Case& c, const Answer& right, const Elements& got) {
 }
 
 /// The output is within the bounds of `meant` where the case says what it should be, and `meant`
-/// says something on each wrong element.
-bool has_meaning(const Case& c, const Answer& right, const Answer& meant, const Elements& got) {
+/// says something on each wrong element. `leaked`: where either is not finite it says nothing, as
+/// targets differ in what they make of it.
+bool has_meaning(const Case& c, const Answer& right, const Answer& meant, const Elements& got,
+                 bool leaked = false) {
   if (meant.steps.size() != right.steps.size()) return false;
   bool fits = true;
   for_each_output(
@@ -188,6 +190,9 @@ bool has_meaning(const Case& c, const Answer& right, const Answer& meant, const 
           if ((*wanted.bound)[e] == infinity) continue;
           const bool wrong = error_ratio(values[e], (*wanted.values)[e], (*wanted.bound)[e]) > 1;
           const bool other_says = has_other && (*other->bound)[e] < infinity;
+          if (leaked &&
+              !(std::isfinite(values[e]) && other_says && std::isfinite((*other->values)[e])))
+            continue;
           fits = other_says ? error_ratio(values[e], (*other->values)[e], (*other->bound)[e]) <= 1
                             : !wrong;
         }
@@ -204,17 +209,17 @@ bool has_frames(const Case& c, const Answer& meant, const Outcome& outcome) {
 }
 
 std::vector<const Alternative*> meanings(const Case& c, const Inputs& inputs,
-                                         const Precision& precision, const auto& fits) {
+                                         const Precision& precision, Among among,
+                                         const auto& fits) {
   std::vector<const Alternative*> all;
-  for (const Alternative& alternative : alternatives())
+  for (const Alternative& alternative : alternatives()) {
+    if (among != nullptr &&
+        std::find(among->begin(), among->end(), alternative.name) == among->end())
+      continue;
     if (const std::optional<Answer> other = answer_by(alternative, c, inputs, precision))
       if (fits(*other)) all.push_back(&alternative);
+  }
   return all;
-}
-
-/// Whether hidden keys hold what must not come through.
-bool tells_leaks(const Case& c) {
-  return c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding;
 }
 
 /// Whether an outcome has anything to hold against the answer: an error may have come late.
@@ -223,42 +228,63 @@ bool has_outputs(const Outcome& outcome) {
          (outcome.status != Status::declined && !outcome.steps.empty());
 }
 
-/// The first violation counts, step by step: what is wrong later may follow from it.
-Verdict judge_against(const Answer& right, const Case& c, const Inputs& inputs,
-                      const Precision& precision, const Outcome& outcome) {
+/// The first violation counts, step by step: what is wrong later may follow from it. Without what
+/// the outcome means.
+Verdict judge_against(const Answer& right, const Case& c, const Outcome& outcome) {
   if (!has_outputs(outcome)) return judge_status(outcome);
   WrongFrame wrong = first_wrong_frame(c, right, outcome);
-  const Elements got = elements_of(c, right, outcome, wrong.step);
-  Verdict verdict = compare(c, right, got);
-  if (verdict.failed()) {
-    // NaN that leaked is what any meaning gives that sees more keys.
-    if (verdict.failure == FailureKind::nan && tells_leaks(c)) return verdict;
-    verdict.fits = meanings(c, inputs, precision,
-                            [&](const Answer& meant) { return has_meaning(c, right, meant, got); });
+  const Verdict verdict = compare(c, right, elements_of(c, right, outcome, wrong.step));
+  if (verdict.failed()) return verdict;
+  if (!wrong.words.empty()) return fail(FailureKind::shape, std::move(wrong.words));
+  return outcome.status == Status::ok ? verdict : judge_status(outcome);
+}
+
+/// NaN or infinities of hidden keys came through: what any meaning gives that sees more keys.
+bool has_leaked(const Case& c, const Verdict& verdict) {
+  return verdict.failed() && verdict.failure == FailureKind::nan &&
+         (c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding);
+}
+
+/// Looks for what a wrong outcome means.
+void find_meanings(Verdict& verdict, const Answer& right, const Case& c, const Inputs& inputs,
+                   const Precision& precision, const Outcome& outcome, Among among) {
+  if (verdict.failure == FailureKind::mismatch || verdict.failure == FailureKind::nan) {
+    const Elements got = elements_of(c, right, outcome, first_wrong_frame(c, right, outcome).step);
+    verdict.fits = meanings(c, inputs, precision, among,
+                            [&, leaked = has_leaked(c, verdict)](const Answer& meant) {
+                              return has_meaning(c, right, meant, got, leaked);
+                            });
     if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
       verdict.failure = FailureKind::ignored;
-    return verdict;
-  }
-  if (!wrong.words.empty()) {
-    verdict = fail(FailureKind::shape, std::move(wrong.words));
-    verdict.fits = meanings(c, inputs, precision, [&](const Answer& meant) {
+  } else if (verdict.failure == FailureKind::shape) {
+    verdict.fits = meanings(c, inputs, precision, among, [&](const Answer& meant) {
       return has_frames(c, meant, outcome) &&
              has_meaning(c, right, meant, elements_of(c, meant, outcome, meant.steps.size()));
     });
-    return verdict;
   }
-  return outcome.status == Status::ok ? verdict : judge_status(outcome);
+}
+
+/// Names of the meanings that the target's output has on finite data.
+std::vector<std::string> meanings_of_finite(Target& target, Case c, Among among) {
+  c.data.nonfinite = NonFinite::none;
+  std::vector<std::string> names;
+  for (const Alternative* fit : examine(target, c, false, among).verdict.fits)
+    names.emplace_back(fit->name);
+  return names;
 }
 
 }  // namespace
 
 Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
-              const Outcome& outcome) {
-  return judge_against(has_outputs(outcome) ? answer(c, inputs, precision) : Answer{}, c, inputs,
-                       precision, outcome);
+              const Outcome& outcome, Among among) {
+  const Answer right = has_outputs(outcome) ? answer(c, inputs, precision) : Answer{};
+  Verdict verdict = judge_against(right, c, outcome);
+  if (verdict.failed() && !has_leaked(c, verdict))
+    find_meanings(verdict, right, c, inputs, precision, outcome, among);
+  return verdict;
 }
 
-Examination examine(Target& target, const Case& c, bool properties) {
+Examination examine(Target& target, const Case& c, bool properties, Among among) {
   const TargetInfo& about = target.info();
   const Precision precision = about.capabilities.precision_of(c.problem.dtype);
   const Inputs inputs = make_inputs(c);
@@ -266,7 +292,14 @@ Examination examine(Target& target, const Case& c, bool properties) {
   done.precision = precision;
   done.outcome = target.run(c, inputs);
   const Answer right = has_outputs(done.outcome) ? answer(c, inputs, precision) : Answer{};
-  done.verdict = judge_against(right, c, inputs, precision, done.outcome);
+  done.verdict = judge_against(right, c, done.outcome);
+  std::vector<std::string> of_finite;
+  if (has_leaked(c, done.verdict)) {
+    of_finite = meanings_of_finite(target, c, among);
+    among = &of_finite;
+  }
+  if (done.verdict.failed())
+    find_meanings(done.verdict, right, c, inputs, precision, done.outcome, among);
   if (properties && done.verdict.kind == VerdictKind::pass) {
     std::string broken = broken_property(target, c, inputs, right, done.outcome);
     if (!broken.empty()) done.verdict = fail(FailureKind::nondeterminism, std::move(broken));

@@ -55,8 +55,11 @@ struct Verdict {
   bool failed() const { return kind == VerdictKind::fail; }
 };
 
+/// Names of alternatives that an outcome is held against; null: all there are.
+using Among = const std::vector<std::string>*;
+
 Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
-              const Outcome& outcome);
+              const Outcome& outcome, Among among = nullptr);
 
 /// A case's run and its judgement.
 struct Examination {
@@ -66,7 +69,9 @@ struct Examination {
   Precision precision;    ///< the target's, by which it was judged
 };
 /// `properties` holds a passing case to what the target declares (Property): runs it again, and its
-/// first row alone, and compares the bits (nondeterminism).
-Examination examine(Target& target, const Case& c, bool properties = false);
+/// first row alone, and compares the bits (nondeterminism). Where hidden keys hold NaN or
+/// infinities that come through, the case is run on finite data as well: its meanings are those
+/// that both outputs have.
+Examination examine(Target& target, const Case& c, bool properties = false, Among among = nullptr);
 
 }  // namespace attnfuzz

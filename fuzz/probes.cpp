@@ -100,6 +100,13 @@ void add_long_probes(std::vector<Case>& probes, const Case& c) {
   }
 }
 
+/// Tails of 4 and of 8 elements differ.
+void add_dim_probe(std::vector<Case>& probes, const Case& c) {
+  Case wider = c;
+  wider.problem.head_dim += 4;
+  keep_valid(probes, c, std::move(wider));
+}
+
 /// With one rule more: what has gone wrong with one rule, or with what all of them are made of?
 void add_ruled_probes(std::vector<Case>& probes, const Case& c) {
   const RuleUse more[] = {{find_rule("window"), {int64_t{1}, int64_t{64}}},
@@ -147,6 +154,7 @@ std::vector<Case> probes(const Case& c) {
       }
     }
   }
+  add_dim_probe(near, c);
   add_long_probes(near, c);
   add_ruled_probes(near, c);
   return near;

@@ -29,7 +29,8 @@ void drop_cache(const Case& c, Offers& offers) {
 
 void drop_steps(const Case& c, Offers& offers) {
   const size_t count = c.steps.size();
-  for (size_t block = count / 2; block > 0; block /= 2)
+  if (count < 2) return;
+  for (size_t block = count - 1; block > 0; block = block > count / 2 ? count / 2 : block / 2)
     for (size_t first = 0; first + block <= count; ++first) {
       Case fewer = c;
       const auto begin = fewer.steps.begin() + static_cast<ptrdiff_t>(first);

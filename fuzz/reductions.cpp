@@ -115,12 +115,18 @@ void simpler_kind(const Case& c, Offers& offers) {
   }
 }
 
-/// `out` alone is one of the plain options.
+/// One beside `out`, then all but one. `out` alone is one of the plain options.
 void drop_outputs(const Case& c, Offers& offers) {
-  for (size_t k = 1; k < c.problem.outputs.size(); ++k) {
+  const std::vector<Output>& outputs = c.problem.outputs;
+  for (size_t k = 1; k < outputs.size() && outputs.size() > 2; ++k) {
+    Case one = c;
+    one.problem.outputs = {outputs[0], outputs[k]};
+    offers.add(fmt::format("{} beside out", name(outputs[k])), std::move(one));
+  }
+  for (size_t k = 1; k < outputs.size(); ++k) {
     Case fewer = c;
     fewer.problem.outputs.erase(fewer.problem.outputs.begin() + static_cast<ptrdiff_t>(k));
-    offers.add(fmt::format("no {}", name(c.problem.outputs[k])), std::move(fewer));
+    offers.add(fmt::format("no {}", name(outputs[k])), std::move(fewer));
   }
 }
 

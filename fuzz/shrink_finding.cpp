@@ -5,8 +5,6 @@
 namespace attnfuzz {
 namespace {
 
-constexpr int probe_rounds = 3;
-
 /// Runs cases in search of one failure.
 class Search {
  public:
@@ -14,27 +12,36 @@ class Search {
   Search(Target& target, const Verdict& first, const Stop& stop, Renew renew)
       : target_(target), first_(first), stop_(stop), renew_(renew) {}
 
-  /// The failure of a case that the target claims; none if it passes.
-  std::optional<FailureClass> run(const Case& c) {
+  /// The failure of a case that the target claims; none if it passes. Of a failure with meanings,
+  /// no others are looked for.
+  std::optional<FailureClass> run(const Case& c, const FailureClass& sought) {
     if (!target_.info().capabilities.why_not(c).empty()) return {};
+    const Among among = sought.meanings.empty() ? nullptr : &sought.meanings;
     if (renew_ == Renew::always) target_.renew();
-    last_ = examine_like(target_, c, first_);
+    last_ = examine_like(target_, c, first_, among);
     if (!last_.verdict.failed()) return {};
     if (renew_ == Renew::after_failure) target_.renew();
     return classify(c, last_.verdict);
   }
 
-  /// Narrows what is known of c's failure by cases near c that fail the same way.
+  /// Narrows what is known of c's failure by cases near c that fail the same way. Those that could
+  /// not be told to be the same may be once more is known.
   void learn(const Case& c, FailureClass& known) {
     if (!known.is_ambiguous()) return;
     std::vector<Case> near = probes(c);
     for (Reduction& reduction : reductions(c)) near.push_back(std::move(reduction.c));
-    for (int round = 0; round < probe_rounds && known.is_ambiguous(); ++round)
-      for (const Case& probe : near) {
-        if (stop_ && stop_()) return;
-        if (const std::optional<FailureClass> found = run(probe); found && known.covers(*found))
-          known.narrow(*found);
-      }
+    std::vector<FailureClass> others;
+    for (const Case& probe : near) {
+      if ((stop_ && stop_()) || !known.is_ambiguous()) return;
+      const std::optional<FailureClass> found = run(probe, known);
+      if (!found) continue;
+      if (known.covers(*found))
+        known.narrow(*found);
+      else
+        others.push_back(*found);
+    }
+    for (const FailureClass& other : others)
+      if (known.covers(other)) known.narrow(other);
   }
 
   Examination& last() { return last_; }
@@ -61,10 +68,10 @@ Stop stop_at(const std::atomic<bool>* interrupt) {
   return [interrupt] { return interrupt->load(); };
 }
 
-Examination examine_like(Target& target, const Case& c, const Verdict& like) {
+Examination examine_like(Target& target, const Case& c, const Verdict& like, Among among) {
   return like.failure == FailureKind::relation
              ? examine_relation(target, c, *like.relation)
-             : examine(target, c, like.failure == FailureKind::nondeterminism);
+             : examine(target, c, like.failure == FailureKind::nondeterminism, among);
 }
 
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop,
@@ -80,16 +87,19 @@ void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const S
     Shrunk more = shrink(
         finding.shrunk.c,
         [&](const Case& candidate) {
-          const std::optional<FailureClass> found = search.run(candidate);
+          const std::optional<FailureClass> found = search.run(candidate, sought);
           if (!found || !sought.admits(*found)) return false;
           sought.follow(*found);
           finding.last = std::move(search.last());
           return true;
         },
         max_tries - finding.shrunk.tried, stop);
-    const bool smaller = !more.history.empty() || finding.shrunk.tried == 0;
+    const bool smaller = !more.history.empty(), first = finding.shrunk.tried == 0;
     finding.shrunk.follow(std::move(more));
-    if (!smaller) break;
+    if (smaller)  // all that it means, not only what was sought
+      if (const auto found = search.run(finding.shrunk.c, {}); found && sought.admits(*found))
+        finding.last = std::move(search.last());
+    if (!smaller && !first) break;
     // From here on the shrunk case alone, so that the signature does not depend on the original.
     finding.learned = classify(finding.shrunk.c, finding.last.verdict);
     search.learn(finding.shrunk.c, finding.learned);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
+
 #include "fuzz/arbitrary.h"
 #include "fuzz/campaign.h"
 #include "fuzz/testing.h"
@@ -30,6 +32,29 @@ TEST(Reductions, AreValidAndLighter) {
       RC_ASSERT(weight(reduction.c) < weight(c));
     }
   }));
+}
+
+bool offers(const Case& c, const std::function<bool(const Case&)>& is_it) {
+  const std::vector<Reduction> all = reductions(c);
+  return std::any_of(all.begin(), all.end(), [&](const Reduction& each) { return is_it(each.c); });
+}
+
+TEST(Reductions, LeaveOneStepOrOneOutputAlone) {
+  Case cached;
+  cached.problem.q_len = cached.problem.kv_len = 0;
+  cached.cache = Cache{};
+  cached.steps = {{.op = StepOp::prefill, .q_len = 1, .lens = {}, .rows = {}},
+                  {.op = StepOp::evict, .lens = {}, .rows = {}, .count = 1},
+                  {.op = StepOp::append, .q_len = 2, .lens = {}, .rows = {}}};
+  EXPECT_TRUE(offers(cached, [](const Case& c) {
+    return c.steps.size() == 1 && c.steps[0].op == StepOp::prefill && c.steps[0].q_len == 2;
+  }));
+  Case gradients;
+  gradients.problem.outputs = {Output::out, Output::dq, Output::dk, Output::dv};
+  for (const Output wanted : {Output::dq, Output::dk, Output::dv})
+    EXPECT_TRUE(offers(gradients, [&](const Case& c) {
+      return c.problem.outputs == std::vector<Output>{Output::out, wanted};
+    }));
 }
 
 TEST(Shrink, EverythingFailsGivesThePlainestCase) {
@@ -115,6 +140,48 @@ TEST(ShrinkFinding, StaysInsideTheClaims) {
                                     EXPECT_LE(f.shrunk.c.problem.num_heads, 4);
                                   }});
   EXPECT_EQ(found, 1);
+}
+
+Finding first_finding(const std::string& target) {
+  CampaignOptions options;
+  options.seed = 1;
+  options.stop_after = 1;
+  Finding first;
+  run_campaign(*open_target(target), options, {{}, [&](const Finding& f) { first = f; }});
+  return first;
+}
+
+std::vector<std::string_view> meanings(const Finding& finding) {
+  std::vector<std::string_view> names;
+  for (const Alternative* fit : finding.last.verdict.fits) names.push_back(fit->name);
+  return names;
+}
+
+/// Small cases have more meanings than the one that is sought, and are the same failure all the
+/// same.
+TEST(ShrinkFinding, GoesOnWhereMoreMeaningsFit) {
+  const std::pair<std::string_view, std::string> rows[] = {
+      {"causal-one-less", "b1 h1 q1 kv1 d1 f32 causal"},
+      {"last-key-dropped", "b1 h1 q1 kv2 d1 f32"}};
+  for (const auto& [mutant, smallest] : rows) {
+    const Finding found = first_finding("mutant:" + std::string(mutant));
+    EXPECT_EQ(one_line(found.shrunk.c), smallest);
+    EXPECT_TRUE(found.shrunk.minimal);
+    EXPECT_GT(meanings(found).size(), 1U) << mutant;
+  }
+}
+
+/// NaN that came through hidden keys is a leak only if finite data there makes no difference.
+TEST(ShrinkFinding, TellsALeakFromAMaskThatIsWrong) {
+  const Finding seen = first_finding("mutant:padding-ignored");
+  EXPECT_NE(seen.original.data.nonfinite, NonFinite::none);
+  EXPECT_EQ(seen.shrunk.c.data.nonfinite, NonFinite::none);
+  const std::vector<std::string_view> fits = meanings(seen);
+  EXPECT_TRUE(std::ranges::find(fits, "padding-ignored") != fits.end());
+  const Finding weighed = first_finding("mutant:hidden-keys-weighed");
+  EXPECT_NE(weighed.shrunk.c.data.nonfinite, NonFinite::none);
+  EXPECT_TRUE(meanings(weighed).empty());
+  EXPECT_EQ(weighed.last.verdict.failure, FailureKind::nan);
 }
 
 }  // namespace

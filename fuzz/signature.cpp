@@ -26,9 +26,10 @@ bool has_text(FailureKind kind) {
   return kind == FailureKind::error || kind == FailureKind::shape || kind == FailureKind::crash;
 }
 
-/// `ignored` is a mismatch with a meaning.
-FailureKind family(FailureKind kind) {
-  return kind == FailureKind::ignored ? FailureKind::mismatch : kind;
+/// `ignored` is a mismatch with a meaning, and what has a meaning can be NaN or not, by the data.
+FailureKind family(const FailureClass& failure) {
+  const bool of_meaning = failure.kind == FailureKind::nan && !failure.meanings.empty();
+  return failure.kind == FailureKind::ignored || of_meaning ? FailureKind::mismatch : failure.kind;
 }
 
 bool among(const std::vector<std::string>& few, const std::vector<std::string>& many) {
@@ -86,7 +87,7 @@ void read_text(FailureClass& failure, std::string_view text, const Case& c) {
 /// a bug keeps its signature from release to release.
 std::string identity(std::string_view target, const FailureClass& failure) {
   target = target.substr(0, target.find('@'));
-  if (!failure.alone) return fmt::format("{}\n{}\nnot alone\n", target, name(family(failure.kind)));
+  if (!failure.alone) return fmt::format("{}\n{}\nnot alone\n", target, name(family(failure)));
   std::string text = fmt::format("{}\n{}\n{}\n", target, name(failure.kind), failure.text);
   for (const NumberReading& number : failure.numbers)
     text += number.names.empty() ? "#\n" : number.names.front() + "\n";
@@ -113,7 +114,7 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
 }
 
 bool FailureClass::covers(const FailureClass& other) const {
-  if (family(kind) != family(other.kind) || alone != other.alone) return false;
+  if (family(*this) != family(other) || alone != other.alone) return false;
   if (!alone) return true;
   if (text != other.text) return false;
   if (is_unexplained(*this) || is_unexplained(other))
@@ -125,9 +126,9 @@ bool FailureClass::covers(const FailureClass& other) const {
 }
 
 bool FailureClass::admits(const FailureClass& smaller) const {
-  if (family(kind) != family(smaller.kind) || text != smaller.text) return false;
+  if (family(*this) != family(smaller) || text != smaller.text) return false;
   if (is_unexplained(*this)) return !smaller.meanings.empty() || among(smaller.features, features);
-  if (is_of_values(kind)) return !is_unexplained(smaller) && among(smaller.meanings, meanings);
+  if (is_of_values(kind)) return share_one(smaller.meanings, meanings);
   return std::equal(numbers.begin(), numbers.end(), smaller.numbers.begin(), smaller.numbers.end(),
                     admits_number);
 }

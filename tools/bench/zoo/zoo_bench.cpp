@@ -51,6 +51,7 @@ Json by_attnfuzz(const zoo::Mutant& mutant, uint64_t cases, uint64_t seed) {
   row["case"] = one_line(found->shrunk.c);
   row["weight"] = weight(found->shrunk.c);
   row["original"] = weight(found->original);
+  row["signature"] = found->signature;
   row["tried"] = found->shrunk.tried;
   row["minimal"] = found->shrunk.minimal;
   row["expected"] = mutant.causes;
