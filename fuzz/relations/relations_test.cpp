@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -147,6 +148,20 @@ TEST(Relations, CatchWhatNoSpecimenDoes) {
         return outcome;
       });
   EXPECT_TRUE(first_finding(infinite, *find_relation("infinite-bias")));
+  testing::FunctionTarget shared(
+      R"({"sizes": {"batch": [1, 4], "q_len": [1, 8], "kv_len": [1, 8]},
+          "features": ["dtype:f32", "layout:bhsd", "cross", "rule:padding",
+                       "padding.side:right", "fully_masked:zero"]})",
+      [&](const Case& c, const Inputs& inputs) {
+        Outcome outcome = naive->run(c, inputs);
+        const RuleUse* padding = c.problem.mask.find("padding");
+        const bool empty = padding != nullptr && std::ranges::count(padding->list(1), 0) > 0;
+        for (std::byte& b : outcome.steps[0].out.bytes) b = empty ? std::byte{0} : b;
+        return outcome;
+      });
+  EXPECT_TRUE(first_finding(shared, *find_relation("masked-row")));
+  const auto flushed = open_target("mutant:subnormals-flushed");
+  EXPECT_TRUE(first_finding(*flushed, *find_relation("lifted-values")));
   const auto unscaled = open_target("mutant:scale-ignored");
   EXPECT_TRUE(first_finding(*unscaled, *find_relation("scaled-queries")));
 }
