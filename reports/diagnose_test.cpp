@@ -192,6 +192,31 @@ TEST(Diagnose, TheOriginalCaseTellsLengthsApart) {
   EXPECT_EQ(causes[0].name, "length-heads");
 }
 
+TEST(Diagnose, CasesNearItTellLengthsApart) {
+  Case c = samples::cached_case();
+  c.problem.num_heads = c.problem.num_kv_heads = c.problem.batch = 1;
+  Outcome outcome = samples::right_outcome(c);
+  outcome.steps[0].lengths = {1};
+  outcome.steps[1].lengths = {2};
+  Finding f = samples::finding(c, outcome);
+  ASSERT_GE(diagnose(f).size(), 3u);
+  f.learned.numbers = {{{}, 1}};
+  EXPECT_EQ(diagnose(f).at(0).name, "length-one");
+  f.learned.numbers = {{{"num_kv_heads"}, {}}};
+  EXPECT_EQ(diagnose(f).at(0).name, "length-kv-heads");
+}
+
+TEST(Diagnose, ALengthThatIsTheCapacity) {
+  Case c = samples::cached_case();
+  c.cache = Cache{CacheKind::fixed, 9};
+  c.steps = {{.op = StepOp::reset, .lens = {}, .rows = {}}};
+  Outcome outcome = samples::right_outcome(c);
+  outcome.steps[0].lengths = {9, 9};
+  const auto causes = diagnose(samples::finding(c, outcome));
+  ASSERT_EQ(causes.size(), 1u);
+  EXPECT_EQ(causes[0].name, "length-capacity");
+}
+
 TEST(Diagnose, OtherLengths) {
   const Case c = samples::cached_case();
   const auto cause = [&](std::vector<int64_t> after_prefill, std::vector<int64_t> after_decode) {

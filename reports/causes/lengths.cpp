@@ -19,7 +19,8 @@ struct Growth {
   int64_t total;   ///< tokens that it has ever had, after the step
 };
 
-/// What a wrong length can have been counted from. `length` gives the length after the step.
+/// What a wrong length can have been counted from. `length` gives the length after the step, which
+/// brings tokens.
 struct LengthEntry {
   std::string_view name;
   std::string_view axis;   ///< what the growth equals; empty where it is no size
@@ -117,6 +118,15 @@ bool explains(const LengthEntry& entry, const Run& run, std::optional<size_t> on
   });
 }
 
+/// Whether the number in the failure's text, as far as cases near it tell, is one that the entry
+/// can give: that of an axis or another.
+bool agrees(const LengthEntry& entry, const FailureClass& learned) {
+  if (learned.numbers.empty() || learned.numbers[0].is_open()) return true;
+  const std::vector<std::string>& names = learned.numbers[0].names;
+  if (names.empty()) return entry.axis.empty();
+  return std::find(names.begin(), names.end(), entry.axis) != names.end();
+}
+
 Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r) {
   const std::string how = entry.axis.empty()
                               ? fmt::format("reports {} instead of {} tokens", r.got, r.want)
@@ -147,6 +157,15 @@ std::optional<Cause> cause_from_first_row(const Run& run) {
   return {};
 }
 
+/// Every length, whatever the step, is the buffer's.
+bool reports_capacity(const Run& run) {
+  return run.c.cached() && run.c.cache->capacity > 0 &&
+         std::all_of(run.steps.begin(), run.steps.end(), [&](const StepOutput& step) {
+           return std::all_of(step.lengths.begin(), step.lengths.end(),
+                              [&](int64_t length) { return length == run.c.cache->capacity; });
+         });
+}
+
 /// The first wrong length comes after a step without tokens: what that did to the row.
 std::vector<Cause> causes_from_changes(const Run& run) {
   CacheModel model(run.c);
@@ -164,6 +183,7 @@ std::vector<Cause> causes_from_changes(const Run& run) {
       const std::string at =
           fmt::format("In step {} ({}), row {} reports {} where {} should be left", s, op,
                       wrong - got.begin(), text::count(*wrong, "token"), *right);
+      if (reports_capacity(run)) return {{"length-capacity", at + ": the buffer's capacity."}};
       if (*wrong == held)
         return {{"length-unchanged", at + fmt::format(": the {} does not change its length.", op)}};
       return {{"length", at + fmt::format(" of {}.", held)}};
@@ -218,12 +238,17 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
       [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
       [&](const LengthEntry& e) { return explains(e, shrunk); },
       [&](const LengthEntry& e) { return explains(e, shrunk, wrong->step); }};
-  std::vector<Cause> causes;
+  std::vector<const LengthEntry*> entries;
   for (const auto& fits : ranks) {
-    if (!causes.empty()) break;
+    if (!entries.empty()) break;
     for (const LengthEntry& entry : kTable)
-      if (fits(entry)) causes.push_back(cause_of(entry, shrunk.c, *wrong));
+      if (fits(entry)) entries.push_back(&entry);
   }
+  std::stable_partition(entries.begin(), entries.end(), [&](const LengthEntry* entry) {
+    return wrong->before > 0 || agrees(*entry, finding.learned);
+  });
+  std::vector<Cause> causes;
+  for (const LengthEntry* entry : entries) causes.push_back(cause_of(*entry, shrunk.c, *wrong));
   if (causes.empty())
     causes.push_back(
         {"length", fmt::format("In step {} ({}), row {} reports {} where {} are cached.",

@@ -60,16 +60,14 @@ struct RowClass {
   bool (*holds)(const Row&);
 };
 
-/// The more telling first.
-constexpr RowClass kRowClasses[] = {
+/// What the rows see. The more telling first.
+constexpr RowClass kKeyClasses[] = {
     {"rows-no-key", "that see no key at all", [](const Row& r) { return r.keys.empty(); }},
     {"rows-one-key", "that see a single key", [](const Row& r) { return r.keys.size() == 1; }},
     {"rows-padded", "of batch rows with padding",
      [](const Row& r) { return real_keys(r) < r.c.problem.kv_len; }},
     {"rows-unpadded", "of batch rows without padding",
      [](const Row& r) { return real_keys(r) == r.c.problem.kv_len; }},
-    {"rows-past-keys", "whose index is beyond the last key (i ≥ kv_len)",
-     [](const Row& r) { return r.i >= r.c.problem.kv_len; }},
     {"rows-first-key", "that see key 0",
      [](const Row& r) { return !r.keys.empty() && r.keys.front() == 0; }},
     {"rows-not-first-key", "that see some key but not key 0",
@@ -81,6 +79,12 @@ constexpr RowClass kRowClasses[] = {
        return !r.keys.empty() &&
               r.keys.back() - r.keys.front() + 1 != static_cast<int64_t>(r.keys.size());
      }},
+};
+
+/// Where the rows stand: said after a tile that fits as well.
+constexpr RowClass kPlaceClasses[] = {
+    {"rows-past-keys", "whose index is beyond the last key (i ≥ kv_len)",
+     [](const Row& r) { return r.i >= r.c.problem.kv_len; }},
     {"rows-first", "of the first query", [](const Row& r) { return r.i == 0; }},
     {"rows-last", "of the last query", [](const Row& r) { return r.i == r.c.problem.q_len - 1; }},
     {"heads-not-first", "of query heads that do not come first in their group",
@@ -159,15 +163,21 @@ constexpr CauseEntry kNames[] = {
 
 using RowKey = std::array<int64_t, 3>;
 
+using Rows = std::vector<std::pair<Row, bool>>;
+
 /// Rows (b, h, i) of a case without a cache, and whether any of their elements is wrong.
-std::vector<Cause> row_causes(const Case& c, const std::map<RowKey, bool>& wrong) {
-  std::vector<Cause> causes;
+Rows rows_of(const Case& c, const std::map<RowKey, bool>& wrong) {
   const DenseMask mask = dense_mask(c.problem, c.data);
-  std::vector<std::pair<Row, bool>> rows;
+  Rows rows;
   for (const auto& [key, is_wrong] : wrong)
     rows.push_back(
         {{c, key[0], key[1], key[2], visible_keys(mask, key[0], key[1], key[2])}, is_wrong});
-  for (const RowClass& each : kRowClasses) {
+  return rows;
+}
+
+std::vector<Cause> row_causes(const Rows& rows, std::span<const RowClass> classes) {
+  std::vector<Cause> causes;
+  for (const RowClass& each : classes) {
     const bool same = std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
       return each.holds(row.first) == row.second;
     });
@@ -175,17 +185,19 @@ std::vector<Cause> row_causes(const Case& c, const std::map<RowKey, bool>& wrong
       causes.push_back({std::string(each.name),
                         fmt::format("The wrong rows are exactly those {}.", each.words)});
   }
+  return causes;
+}
+
+std::vector<Cause> many_keys(const Rows& rows) {
   size_t most_right = 0, least_wrong = SIZE_MAX;
   for (const auto& [row, is_wrong] : rows) {
     if (is_wrong) least_wrong = std::min(least_wrong, row.keys.size());
     if (!is_wrong) most_right = std::max(most_right, row.keys.size());
   }
-  if (causes.empty() && most_right > 0 && most_right < least_wrong && least_wrong != SIZE_MAX)
-    causes.push_back({"many-keys", fmt::format("The wrong rows are exactly those that see more "
-                                               "than {} keys: a second tile of keys, or a limit "
-                                               "on their number.",
-                                               most_right)});
-  return causes;
+  if (most_right == 0 || most_right >= least_wrong || least_wrong == SIZE_MAX) return {};
+  return {{"many-keys", fmt::format("The wrong rows are exactly those that see more than {} keys: "
+                                    "a second tile of keys, or a limit on their number.",
+                                    most_right)}};
 }
 
 /// Rows of the steps of a cached case, by (step, b), and whether any of their elements is wrong.
@@ -280,14 +292,20 @@ std::vector<Cause> causes_from_location(const Finding& finding) {
   if (wrong == 0) return {};
 
   std::vector<Cause> causes;
-  for (const Spread* spread : {&queries, &elements})
-    for (Cause& cause : tile_causes(*spread)) causes.push_back(std::move(cause));
+  const auto add = [&](std::vector<Cause> more) {
+    for (Cause& cause : more) causes.push_back(std::move(cause));
+  };
   const bool some_rows_right =
       std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
-  if (!c.cached() && some_rows_right && names.i == "query")
-    for (Cause& cause : row_causes(c, rows)) causes.push_back(std::move(cause));
-  if (c.cached())
-    for (Cause& cause : step_causes(c, step_rows)) causes.push_back(std::move(cause));
+  const bool by_rows = !c.cached() && some_rows_right && names.i == "query";
+  const Rows seen = by_rows ? rows_of(c, rows) : Rows();
+  if (by_rows) add(row_causes(seen, kKeyClasses));
+  const size_t of_keys = causes.size();
+  for (const Spread* spread : {&queries, &elements}) add(tile_causes(*spread));
+  const size_t of_tiles = causes.size() - of_keys;
+  if (by_rows) add(row_causes(seen, kPlaceClasses));
+  if (by_rows && causes.size() == of_tiles) add(many_keys(seen));
+  if (c.cached()) add(step_causes(c, step_rows));
 
   std::vector<std::string> parts;
   for (const Spread* spread : {&steps, &batch, &heads, &queries, &elements})
@@ -308,7 +326,8 @@ std::vector<Cause> causes_from_location(const Finding& finding) {
 std::span<const CauseEntry> location_table() {
   static const std::vector<CauseEntry> table = [] {
     std::vector<CauseEntry> rows(std::begin(kNames), std::end(kNames));
-    for (const RowClass& each : kRowClasses) rows.push_back({each.name, each.words});
+    for (const RowClass& each : kKeyClasses) rows.push_back({each.name, each.words});
+    for (const RowClass& each : kPlaceClasses) rows.push_back({each.name, each.words});
     for (const StepClass& each : kStepClasses) rows.push_back({each.name, each.words});
     return rows;
   }();

@@ -49,7 +49,24 @@ struct Recipe {
   bool clamp = false;
 };
 
+/// The simpler first: a row's, then those from tile to tile.
 constexpr Recipe table[] = {
+    {.entry = {"sinks-without-max", "the sink's share is exp(sink), without the row's maximum"},
+     .over = Over::row,
+     .sink = Recipe::Sink::without_max},
+    {.entry = {"softmax-not-divided", "the weights are not divided by their sum"},
+     .over = Over::row,
+     .divisor = [](const Sums&, double) { return 1.0; }},
+    {.entry = {"softmax-divided-twice", "the weights are divided by their sum twice"},
+     .over = Over::row,
+     .divisor = [](const Sums& s, double) { return s.sum * s.sum; }},
+    {.entry = {"softmax-divided-by-count",
+               "the weights are divided by the number of keys, not by their sum"},
+     .over = Over::row,
+     .divisor = [](const Sums&, double keys) { return keys; }},
+    {.entry = {"softcap-clamped", "the softcap cuts scores off at ±cap instead of bending them"},
+     .over = Over::row,
+     .clamp = true},
     {{"online-out-not-rescaled",
       "the output so far is not rescaled when a later tile of {} keys raises the maximum"},
      Over::tiles,
@@ -109,22 +126,6 @@ constexpr Recipe table[] = {
     {.entry = {"sinks-in-each-part", "the sink joins the sum of each of {} parts of the keys"},
      .over = Over::parts,
      .sink = Recipe::Sink::each},
-    {.entry = {"sinks-without-max", "the sink's share is exp(sink), without the row's maximum"},
-     .over = Over::row,
-     .sink = Recipe::Sink::without_max},
-    {.entry = {"softmax-not-divided", "the weights are not divided by their sum"},
-     .over = Over::row,
-     .divisor = [](const Sums&, double) { return 1.0; }},
-    {.entry = {"softmax-divided-twice", "the weights are divided by their sum twice"},
-     .over = Over::row,
-     .divisor = [](const Sums& s, double) { return s.sum * s.sum; }},
-    {.entry = {"softmax-divided-by-count",
-               "the weights are divided by the number of keys, not by their sum"},
-     .over = Over::row,
-     .divisor = [](const Sums&, double keys) { return keys; }},
-    {.entry = {"softcap-clamped", "the softcap cuts scores off at ±cap instead of bending them"},
-     .over = Over::row,
-     .clamp = true},
 };
 
 constexpr int64_t one_row[] = {0}, tiles[] = {16, 32, 64, 128, 8}, parts[] = {2, 3, 4, 8, 1};
@@ -236,9 +237,10 @@ std::vector<Cause> causes_from_softmax(const Finding& finding) {
       if (is_tried(finding.original, finding.first) &&
           !fits(recipe, size, finding.original, finding.first))
         continue;
-      causes.push_back({std::string(recipe.entry.name),
-                        fmt::format("The output equals what you get if {}.",
-                                    fmt::format(fmt::runtime(recipe.entry.words), size))});
+      causes.push_back(
+          {std::string(recipe.entry.name),
+           fmt::format("The output {}equals what you get if {}.", causes.empty() ? "" : "also ",
+                       fmt::format(fmt::runtime(recipe.entry.words), size))});
       break;
     }
   return causes;
