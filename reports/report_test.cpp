@@ -1,7 +1,6 @@
 #include "reports/report.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -15,6 +14,7 @@
 #include "reports/item_json.h"
 #include "reports/sample_findings.h"
 #include "reports/story.h"
+#include "reports/temporary_folder.h"
 
 namespace attnfuzz {
 namespace {
@@ -258,9 +258,8 @@ TEST(Story, ARelationIsTold) {
 }
 
 TEST(WriteReport, LaysOutTheFolder) {
-  char name[] = "/tmp/attnfuzz-report-XXXXXX";
-  ASSERT_NE(mkdtemp(name), nullptr);
-  const std::filesystem::path dir = std::filesystem::path(name) / "a" / "b";
+  const TemporaryFolder folder;
+  const std::filesystem::path dir = folder.path() / "a" / "b";
   const Report report = sample_report();
   std::vector<std::string> formats;
   for (const Writer& each : writers()) formats.emplace_back(each.format);
@@ -278,19 +277,16 @@ TEST(WriteReport, LaysOutTheFolder) {
   }
   EXPECT_THROW(write_report(report, dir, std::vector<std::string>{"pdf"}), InputError);
   EXPECT_THROW(write_report(report, dir / "summary.json", formats), InputError);
-  std::filesystem::remove_all(name);
 }
 
 TEST(WriteReport, TheSameFindingTwiceIsOne) {
-  char name[] = "/tmp/attnfuzz-report-XXXXXX";
-  ASSERT_NE(mkdtemp(name), nullptr);
+  const TemporaryFolder folder;
   const Report::Item item =
       samples::item(samples::error_finding(samples::small_case(), samples::kMaskAxisText));
-  write_report(samples::report({item, item}), name, {});
-  const Json summary = Json::parse(text_of(std::filesystem::path(name) / "summary.json"));
+  write_report(samples::report({item, item}), folder.path(), {});
+  const Json summary = Json::parse(text_of(folder.path() / "summary.json"));
   ASSERT_EQ(summary.at("findings").size(), 1u);
   EXPECT_EQ(summary.at("findings").at(0).at("count"), 2);
-  std::filesystem::remove_all(name);
 }
 
 TEST(Environment, NamesTheSystem) {

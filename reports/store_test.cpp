@@ -8,20 +8,13 @@
 #include <fstream>
 
 #include "reports/sample_findings.h"
+#include "reports/temporary_folder.h"
 
 namespace attnfuzz {
 namespace {
 
 class StoreTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/attnfuzz-store-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    dir_ = name;
-    file_ = dir_ / "findings.sqlite";
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-
   static Report::Item item(const std::string& signature, const std::string& seen) {
     Report::Item item =
         samples::item(samples::error_finding(samples::small_case(), samples::kMaskAxisText));
@@ -30,7 +23,8 @@ class StoreTest : public testing::Test {
     return item;
   }
 
-  std::filesystem::path dir_, file_;
+  TemporaryFolder folder_;
+  const std::filesystem::path &dir_ = folder_.path(), file_ = dir_ / "findings.sqlite";
 };
 
 TEST_F(StoreTest, OneRowForEachSignature) {

@@ -1,25 +1,17 @@
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "oracle/build.h"
 #include "reports/repro/run_command.h"
 #include "reports/sample_findings.h"
+#include "reports/temporary_folder.h"
 
 namespace attnfuzz {
 namespace {
 
 class PluginRepro : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/attnfuzz-plugin-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    dir_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-
   std::string plugin(const std::string& source, const std::string& flags = "") {
     const std::string file = (dir_ / "plugin.so").string();
     const Ran built = run("c++ -std=c++17 -shared -fPIC -I " + build::source_dir() + " " + flags +
@@ -46,7 +38,8 @@ class PluginRepro : public testing::Test {
     return repro.text;
   }
 
-  std::filesystem::path dir_;
+  TemporaryFolder folder_;
+  const std::filesystem::path& dir_ = folder_.path();
 };
 
 TEST_F(PluginRepro, ExitsOneWhileWrongAndZeroOnceRight) {

@@ -10,6 +10,7 @@
 
 #include "reports/repro/run_command.h"
 #include "reports/sample_findings.h"
+#include "reports/temporary_folder.h"
 #include "targets/remote.h"
 
 namespace attnfuzz {
@@ -23,19 +24,13 @@ std::string replaced(std::string text, const std::string& what, const std::strin
 
 class ScriptTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char name[] = "/tmp/attnfuzz-repro-XXXXXX";
-    ASSERT_NE(mkdtemp(name), nullptr);
-    dir_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(dir_); }
-
   Ran run_script(const std::string& text, const std::string& python = python_interpreter()) {
     std::ofstream(dir_ / "repro.py") << text;
     return run(python + " " + (dir_ / "repro.py").string());
   }
 
-  std::filesystem::path dir_;
+  TemporaryFolder folder_;
+  const std::filesystem::path& dir_ = folder_.path();
 };
 
 class PythonRepro : public ScriptTest, public testing::WithParamInterface<const char*> {};

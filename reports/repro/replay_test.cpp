@@ -1,21 +1,20 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "reports/sample_findings.h"
+#include "reports/temporary_folder.h"
 
 namespace attnfuzz {
 namespace {
 
 /// A stand-in for the program that checks how it is called.
 TEST(ReplayRepro, HandsTheCaseToAttnfuzz) {
-  char name[] = "/tmp/attnfuzz-replay-XXXXXX";
-  ASSERT_NE(mkdtemp(name), nullptr);
-  const std::filesystem::path dir = name;
+  const TemporaryFolder folder;
+  const std::filesystem::path& dir = folder.path();
   TargetInfo target;
   target.name = "cpu:it's mine";
   const Case c = samples::cached_case();
@@ -29,13 +28,12 @@ TEST(ReplayRepro, HandsTheCaseToAttnfuzz) {
                                      "exit $EXIT\n";
   std::filesystem::permissions(dir / "attnfuzz", std::filesystem::perms::owner_all);
   for (const int exit : {0, 1}) {
-    const std::string command = "EXIT=" + std::to_string(exit) + " ATTNFUZZ='" + name +
-                                "/attnfuzz' sh '" + name + "/repro.sh'";
+    const std::string command = "EXIT=" + std::to_string(exit) + " ATTNFUZZ='" + dir.string() +
+                                "/attnfuzz' sh '" + dir.string() + "/repro.sh'";
     const int status = std::system(command.c_str());
     EXPECT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), exit);
   }
-  std::filesystem::remove_all(dir);
 }
 
 TEST(ReplayRepro, TellsWhyAPackageHasNoProgramOfItsOwn) {
