@@ -75,7 +75,12 @@ std::string repro(const Finding& f) {
   if (python && std::count(shown.begin(), shown.end(), '\n') <= kMostReproLines)
     return "Exits 1 while the bug is there, 0 once it is fixed.\n\n" +
            text::markdown_block(shown, "python");
-  return fmt::format("{}\nSave it as `case.json` and run {}: exit 1 while the bug is there.\n",
+  std::string out;
+  for (size_t k = 0; k < f.before.size(); ++k)
+    out += fmt::format("{}\nSave it as `{}`.\n\n",
+                       text::markdown_block(write_case(f.before[k]), "json"), before_file(k));
+  return out +
+         fmt::format("{}\nSave it as `case.json` and run {}: exit 1 while the bug is there.\n",
                      text::markdown_block(write_case(f.shrunk.c), "json"),
                      text::markdown_code(replay_command(f, "case.json")));
 }

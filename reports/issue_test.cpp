@@ -58,6 +58,17 @@ TEST(Issue, TheProgramHasAtMostThirtyLines) {
   }
 }
 
+TEST(Issue, ACaseThatFailsAfterOthersComesWithThem) {
+  Finding f = samples::error_finding(samples::small_case(), samples::kMaskAxisText);
+  f.before = {samples::small_case(), samples::small_case()};
+  f.learned.alone = false;
+  const std::string text = issue_markdown(samples::item(f));
+  for (const char* part :
+       {"fails there after before-1.case.json to before-2.case.json", "as `before-2.case.json`",
+        "replay case.json --after before-1.case.json --after before-2.case.json -t"})
+    EXPECT_TRUE(has(text, part)) << part << "\n" << text;
+}
+
 TEST(Issue, ForeignTextStaysText) {
   const std::string text = issue_markdown(samples::item(samples::error_finding(
       samples::small_case(), "boom ``` </script> \x1b[31m # not a heading\n# nor this")));
