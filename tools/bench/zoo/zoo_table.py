@@ -45,6 +45,11 @@ grid_found = [row for row in grid.values() if row["found"]]
 total = len(mine)
 
 
+def of_all(run):
+    """Of how many, where the run was ended before its last mutant."""
+    return "" if len(run) == total else f" of {len(run)}"
+
+
 def line(what, ours, hypothesis, fixed):
     return f"| {what} | {ours} | {hypothesis} | {fixed} |"
 
@@ -56,7 +61,7 @@ summary = [
     line("cases at most", cases, peer_cases, "–".join(map(str, grid_cases[::max(1, len(grid_cases) - 1)]))),
     line("found", f"{len(found)} ({percent(len(found), total)})",
          f"{len(peer_found)} ({percent(len(peer_found), len(peer))})" if peer else "not run",
-         f"{len(grid_found)} ({percent(len(grid_found), len(grid))})" if grid else "not run"),
+         f"{len(grid_found)}{of_all(grid)} ({percent(len(grid_found), len(grid))})" if grid else "not run"),
     line("median of the first failing case", median([row["found"] for row in found]),
          median([row["found"] for row in peer_found]), median([row["found"] for row in grid_found])),
     line("largest first failing case", max((row["found"] for row in found), default="–"),
@@ -74,12 +79,11 @@ summary = [
 table = ["| mutant | of | found after | Hypothesis | grid | shrunk to | weight / smallest | cause named first |",
          "|---|---|---|---|---|---|---|---|"]
 for name, row in mine.items():
-    other = peer.get(name, {}).get("found")
-    fixed = grid.get(name, {}).get("found")
+    other, fixed = (run[name]["found"] or "not found" if name in run else "–" for run in (peer, grid))
     causes = row.get("causes") or []
     named = f"`{causes[0]}`" if causes else "none"
     mark = "" if row.get("first") else " (also right: further down)" if row.get("among") else " ✗"
-    table.append(f"| {name} | {row['kernel']} | {row['found'] or 'not found'} | {other or '–'} | {fixed or '–'} | "
+    table.append(f"| {name} | {row['kernel']} | {row['found'] or 'not found'} | {other} | {fixed} | "
                  + (f"`{row['case']}` | {row['weight']} / {smallest[name]} | {named}{mark} |" if row["found"]
                     else "| | |"))
 
