@@ -118,13 +118,14 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
 }
 
 void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options) {
-  const Examination first = finding.first;
+  const Verdict& first = finding.first.verdict;
   shrink_finding(target, finding, options.max_tries, options.stop);
-  if (options.max_tries == 0 || first.verdict.failure == FailureKind::nondeterminism ||
-      !target.renew() || shrunk_fails(target, finding))
+  if (options.max_tries == 0 || first.failure == FailureKind::nondeterminism || !target.renew() ||
+      shrunk_fails(target, finding))
     return;
-  Examination anew = examine_anew(target, finding.original, first.verdict);
-  if (!anew.verdict.failed()) return search_earlier(target, finding, options, first.verdict.detail);
+  Examination anew = examine_anew(target, finding.original, first);
+  if (!anew.verdict.failed())
+    return search_earlier(target, finding, options, std::string(first.detail));
   finding.first = std::move(anew);
   shrink_renewing(target, finding, options);
 }

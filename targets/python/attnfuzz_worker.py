@@ -71,6 +71,15 @@ def widen(array: np.ndarray, dtype: str) -> np.ndarray:
     return array if dtype == "f64" else array.astype(np.float32)
 
 
+def foreign_functions(library, signatures: dict) -> dict:
+    """Functions of a shared library by name; signatures: name → [result, *arguments] in ctypes' types."""
+    loaded, functions = ctypes.CDLL(str(library)), {}
+    for name, (result, *arguments) in signatures.items():
+        functions[name] = getattr(loaded, name)
+        functions[name].restype, functions[name].argtypes = result, arguments
+    return functions
+
+
 def to_torch(array: np.ndarray, dtype: str, device: str = "cpu"):
     """A tensor of the case's dtype with the array's strides; a bf16 array's raw bits are taken for what they are."""
     import torch

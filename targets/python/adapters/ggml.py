@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from attnfuzz_worker import Declined, additive, broadcastable, to_layout
+from attnfuzz_worker import Declined, additive, broadcastable, foreign_functions, to_layout
 
 REQUIRES = ["xllamacpp", "numpy"]
 
@@ -57,11 +57,7 @@ class FlashAttention:
         }
 
     def load(self) -> None:
-        library = ctypes.CDLL(str(next(Path(find_spec("xllamacpp").origin).parent.glob("xllamacpp*.so"))))
-        self.ggml = {}
-        for name, (result, *arguments) in SIGNATURES.items():
-            self.ggml[name] = getattr(library, name)
-            self.ggml[name].restype, self.ggml[name].argtypes = result, arguments
+        self.ggml = foreign_functions(next(Path(find_spec("xllamacpp").origin).parent.glob("xllamacpp*.so")), SIGNATURES)
 
     def tensor(self, context, array: np.ndarray) -> int:
         """A tensor that holds the 4-D array."""

@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from attnfuzz_worker import Declined, merge_heads, split_heads
+from attnfuzz_worker import Declined, foreign_functions, merge_heads, split_heads
 
 REQUIRES = ["xllamacpp", "numpy"]
 
@@ -284,11 +284,7 @@ class Target:
             "precision": {"f32": {"exp_ulps": 20}}}
 
     def load(self) -> None:
-        library = ctypes.CDLL(str(next(Path(find_spec("xllamacpp").origin).parent.glob("xllamacpp*.so"))))
-        self.llama = {}
-        for name, (result, *arguments) in SIGNATURES.items():
-            self.llama[name] = getattr(library, name)
-            self.llama[name].restype, self.llama[name].argtypes = result, arguments
+        self.llama = foreign_functions(next(Path(find_spec("xllamacpp").origin).parent.glob("xllamacpp*.so")), SIGNATURES)
         self.quiet = LOGGED(lambda *_: None)
         self.llama["llama_log_set"](self.quiet, None)
         self.llama["llama_backend_init"]()

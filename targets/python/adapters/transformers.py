@@ -25,19 +25,11 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 import transformers as hf
+from attnfuzz_modules import Known
 from attnfuzz_worker import merge_heads, rule, split_heads
 
 REQUIRES = ["transformers", "torch", "numpy"]
 VERSION = tuple(int(n) for n in hf.__version__.split(".")[:2])
-
-
-class Known(torch.nn.Module):
-    """A projection whose result is known: returns `value` whatever it is given."""
-
-    value: torch.Tensor
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.value
 
 
 @dataclass(frozen=True)

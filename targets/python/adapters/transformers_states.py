@@ -18,19 +18,11 @@ from importlib import import_module
 import numpy as np
 import torch
 import transformers as hf
+from attnfuzz_modules import Known
 from attnfuzz_worker import merge_heads, to_layout
 
 REQUIRES = ["transformers", "torch", "numpy"]
 LEAST_STEP = 2.0**-40  # a decay of exp(-2^-40) is 1 in f32, and v / 2^-40 is exact
-
-
-class Known(torch.nn.Module):
-    """A projection whose result is known: returns `value` whatever it is given."""
-
-    value: torch.Tensor
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.value
 
 
 class Read(torch.nn.Module):

@@ -14,21 +14,13 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from attnfuzz_modules import Known
 from attnfuzz_worker import merge_heads, rule, split_heads, to_layout, visible
 from x_transformers.x_transformers import Attention
 
 REQUIRES = ["x-transformers", "torch", "numpy"]
 
 OPTIONS = inspect.signature(Attention.__init__).parameters
-
-
-class Known(torch.nn.Module):
-    """A projection whose result is known: returns `value` whatever it is given."""
-
-    value: torch.Tensor
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.value
 
 
 class Target:
