@@ -43,6 +43,12 @@ bool has_layout(Output output) {
          output == Output::dv;
 }
 
+/// Where the output's logical axis lies in its shape, and the other way round.
+size_t swap_axis(const Case& c, Output output, size_t axis) {
+  const bool swapped = has_layout(output) && c.problem.layout == Layout::bshd;
+  return swapped && (axis == 1 || axis == 2) ? 3 - axis : axis;
+}
+
 }  // namespace
 
 std::vector<WantedOutput> wanted_outputs(const Case& c, const StepAnswer& step) {
@@ -66,14 +72,23 @@ WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t ste
   place.output = wanted.output;
   place.step = static_cast<int64_t>(step);
   const std::span<const Axis> axes = axes_of(wanted.output);
-  const bool swapped = has_layout(wanted.output) && c.problem.layout == Layout::bshd;
   auto rest = static_cast<int64_t>(at);
   for (size_t axis = axes.size(); axis-- > 0;) {
-    const size_t logical = swapped && (axis == 1 || axis == 2) ? 3 - axis : axis;
-    place.*axes[logical].member = rest % (*wanted.shape)[axis];
+    place.*axes[swap_axis(c, wanted.output, axis)].member = rest % (*wanted.shape)[axis];
     rest /= (*wanted.shape)[axis];
   }
   return place;
+}
+
+std::string wrong_axes(const Case& c, const WantedOutput& wanted, const Shape& given) {
+  const std::span<const Axis> axes = axes_of(wanted.output);
+  std::vector<std::string> words;
+  for (size_t k = 0; k < axes.size(); ++k) {
+    const size_t axis = swap_axis(c, wanted.output, k);
+    if (given[axis] != (*wanted.shape)[axis])
+      words.push_back(fmt::format("{} is {}", axes[k].letter, given[axis]));
+  }
+  return fmt::format("{}: {}", name(wanted.output), fmt::join(words, ", "));
 }
 
 std::string place_text(const WorstElement& element) {

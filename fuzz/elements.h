@@ -26,6 +26,9 @@ const Tensor* given_output(const StepOutput& step, Output output);
 /// is the key head and i the key; dbias: d is the key).
 WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t step, size_t at);
 
+/// The axes in which a shape of as many axes is wrong, in logical order: "out: h is 3, i is 0".
+std::string wrong_axes(const Case& c, const WantedOutput& wanted, const Shape& given);
+
 /// "dk[b=0, h=1, j=3, d=2]".
 std::string place_text(const WorstElement& element);
 

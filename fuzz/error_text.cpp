@@ -15,9 +15,9 @@ bool is_letter(char x) {
 }
 
 /// Words before a number that tells which one is meant, not how large it is.
-constexpr std::string_view selecting[] = {"dim",    "dimension", "axis",    "argument", "arg",
-                                          "number", "pos",       "signal",  "code",     "opset",
-                                          "input",  "output",    "position"};
+constexpr std::string_view selecting[] = {"dim",   "dimension", "axis",   "argument", "arg",
+                                          "args",  "number",    "pos",    "signal",   "code",
+                                          "opset", "input",     "output", "position"};
 /// Words before a number that says nothing about the case.
 constexpr std::string_view numbering[] = {"line", "step", "seed", "pid", "offset", "address"};
 
@@ -25,7 +25,7 @@ bool contains(std::span<const std::string_view> words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-/// The word that stands right before `offset`, over spaces, brackets and the like.
+/// The word that stands right before `offset`, over spaces and the like.
 std::string_view word_before(std::string_view text, size_t offset) {
   size_t end = offset;
   while (end > 0 && (text[end - 1] == ' ' || text[end - 1] == '#' || text[end - 1] == '=')) --end;
@@ -42,6 +42,10 @@ TextNumber::Role role_of(std::string_view text, size_t offset, size_t length) {
   if (length > longest) return Role::noise;
   const std::string_view word = word_before(text, offset);
   if (contains(selecting, word)) return Role::constant;
+  const bool index = offset > 1 && text[offset - 1] == '[' && is_letter(text[offset - 2]) &&
+                     text.substr(offset + length).starts_with(']');
+  if (index && contains(selecting, word_before(text, offset - 1)))
+    return Role::constant;  // args[2]
   if (contains(numbering, word)) return Role::noise;
   return Role::size;
 }

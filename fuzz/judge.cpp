@@ -92,42 +92,54 @@ std::string wrong_rows(std::string_view what, std::string_view says,
   return fmt::format("{}, expected {}", fmt::format(fmt::runtime(says), *wrong), *right);
 }
 
-/// What is wrong with all but the values of one step's output; empty: nothing.
-std::string wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
+/// What is wrong with all but the values of an output.
+struct Frame {
+  std::string words;    ///< empty: nothing
+  std::string essence;  ///< as Verdict's
+};
+
+Frame wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
   for (const WantedOutput& wanted : wanted_outputs(c, want)) {
     const Tensor* given = given_output(got, wanted.output);
     const std::string_view word = name(wanted.output);
-    if (given == nullptr) return fmt::format("no {} was given", word);
+    if (given == nullptr) return {fmt::format("no {} was given", word), {}};
     if (given->shape != *wanted.shape)
-      return fmt::format("{} has shape {}, expected {}", word, to_string(given->shape),
-                         to_string(*wanted.shape));
+      return {fmt::format("{} has shape {}, expected {}", word, to_string(given->shape),
+                          to_string(*wanted.shape)),
+              given->shape.size() == wanted.shape->size() ? wrong_axes(c, wanted, given->shape)
+                                                          : std::string()};
     if (given->dtype != wanted.dtype)
-      return fmt::format("{} is {}, expected {}", word, name(given->dtype), name(wanted.dtype));
+      return {fmt::format("{} is {}, expected {}", word, name(given->dtype), name(wanted.dtype)),
+              {}};
   }
   if (std::string wrong =
           wrong_rows("lengths", "a row's cache holds {} tokens", got.lengths, want.lengths);
       !wrong.empty())
-    return wrong;
+    return {wrong, {}};
   if (got.capacity && *got.capacity != want.capacity)
-    return fmt::format("the capacity is {} tokens, expected {}", *got.capacity, want.capacity);
-  return wrong_rows("positions", "a row's next token comes after {} positions", got.positions,
-                    want.positions);
+    return {fmt::format("the capacity is {} tokens, expected {}", *got.capacity, want.capacity),
+            {}};
+  return {wrong_rows("positions", "a row's next token comes after {} positions", got.positions,
+                     want.positions),
+          {}};
 }
 
 /// A step's output that is wrong in more than its values.
 struct WrongFrame {
   size_t step;
-  std::string words;  ///< empty: none is, and `step` is how many there are
+  Frame frame;  ///< without words: none is, and `step` is how many there are
 };
 
 WrongFrame first_wrong_frame(const Case& c, const Answer& right, const Outcome& outcome) {
   const size_t steps = std::min(right.steps.size(), outcome.steps.size());
   for (size_t s = 0; s < steps; ++s)
-    if (std::string words = wrong_frame(c, right.steps[s], outcome.steps[s]); !words.empty())
-      return {s, at_step(c, s) + words};
+    if (Frame frame = wrong_frame(c, right.steps[s], outcome.steps[s]); !frame.words.empty())
+      return {s, {at_step(c, s) + frame.words, std::move(frame.essence)}};
   if (outcome.status == Status::ok && outcome.steps.size() != right.steps.size())
-    return {steps, fmt::format("{} steps' outputs, expected {}", outcome.steps.size(),
-                               right.steps.size())};
+    return {
+        steps,
+        {fmt::format("{} steps' outputs, expected {}", outcome.steps.size(), right.steps.size()),
+         {}}};
   return {steps, {}};
 }
 
@@ -204,7 +216,7 @@ bool has_meaning(const Case& c, const Answer& right, const Answer& meant, const 
 bool has_frames(const Case& c, const Answer& meant, const Outcome& outcome) {
   if (outcome.status != Status::ok || outcome.steps.size() != meant.steps.size()) return false;
   for (size_t s = 0; s < meant.steps.size(); ++s)
-    if (!wrong_frame(c, meant.steps[s], outcome.steps[s]).empty()) return false;
+    if (!wrong_frame(c, meant.steps[s], outcome.steps[s]).words.empty()) return false;
   return true;
 }
 
@@ -235,7 +247,11 @@ Verdict judge_against(const Answer& right, const Case& c, const Outcome& outcome
   WrongFrame wrong = first_wrong_frame(c, right, outcome);
   const Verdict verdict = compare(c, right, elements_of(c, right, outcome, wrong.step));
   if (verdict.failed()) return verdict;
-  if (!wrong.words.empty()) return fail(FailureKind::shape, std::move(wrong.words));
+  if (!wrong.frame.words.empty()) {
+    Verdict shape = fail(FailureKind::shape, std::move(wrong.frame.words));
+    shape.essence = std::move(wrong.frame.essence);
+    return shape;
+  }
   return outcome.status == Status::ok ? verdict : judge_status(outcome);
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "fuzz/generate.h"
+#include "fuzz/signature.h"
 #include "fuzz/testing.h"
 #include "oracle/misreading.h"
 
@@ -120,10 +121,28 @@ TEST(Judge, ShapeTypeAndStepsAreChecked) {
   swapped.steps[0].out.shape = {2, 4, 3, 6};
   EXPECT_EQ(judged(c, swapped).failure, FailureKind::shape);
   EXPECT_EQ(judged(c, swapped).detail, "out has shape [2, 4, 3, 6], expected [2, 3, 4, 6]");
+  EXPECT_EQ(judged(c, swapped).essence, "out: h is 4, i is 3");
+  Outcome flat = right_outcome(c);
+  flat.steps[0].out.shape = {2, 12, 6};
+  EXPECT_EQ(judged(c, flat).essence, "");
   Outcome wide = right_outcome(c);
   wide.steps[0].out = Tensor(DType::f64, {2, 3, 4, 6});
   EXPECT_EQ(judged(c, wide).detail, "out is f64, expected f32");
   EXPECT_EQ(judged(c, {}).failure, FailureKind::shape);
+}
+
+TEST(Judge, AWrongShapeIsOneFailureInEveryLayoutAndSize) {
+  const auto signature_of = [](Layout layout, int64_t head_dim_v) {
+    Case c = plain_case();
+    c.problem.layout = layout;
+    c.problem.head_dim_v = head_dim_v;
+    Outcome empty = right_outcome(c);
+    Shape& shape = empty.steps[0].out.shape;
+    shape[0] = shape[layout == Layout::bhsd ? 2 : 1] = 0;
+    return signature("t", c, judged(c, empty));
+  };
+  EXPECT_EQ(signature_of(Layout::bhsd, 5), signature_of(Layout::bhsd, 6));
+  EXPECT_EQ(signature_of(Layout::bhsd, 5), signature_of(Layout::bshd, 5));
 }
 
 TEST(Judge, CacheLengthsAreChecked) {

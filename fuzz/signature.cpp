@@ -101,7 +101,8 @@ std::string identity(std::string_view target, const FailureClass& failure) {
 FailureClass classify(const Case& c, const Verdict& verdict) {
   FailureClass failure;
   failure.kind = verdict.failure;
-  if (has_text(failure.kind)) read_text(failure, verdict.detail, c);
+  if (has_text(failure.kind))
+    read_text(failure, verdict.essence.empty() ? verdict.detail : verdict.essence, c);
   for (const Alternative* fit : verdict.fits) failure.meanings.emplace_back(fit->name);
   if (failure.kind == FailureKind::relation)
     failure.meanings = {std::string(verdict.relation->name)};

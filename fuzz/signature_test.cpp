@@ -44,6 +44,8 @@ TEST(NumbersIn, KnowWhatANumberIs) {
   EXPECT_EQ(roles("size 4 at dimension 1"), (Roles{{4, Role::size}, {1, Role::constant}}));
   EXPECT_EQ(roles("float32 sm_80 x2"), Roles{});
   EXPECT_EQ(roles("[2, 8]"), (Roles{{2, Role::size}, {8, Role::size}}));
+  EXPECT_EQ(roles("args[2]: size 8"), (Roles{{2, Role::constant}, {8, Role::size}}));
+  EXPECT_EQ(roles("output [8], f32[2]"), (Roles{{8, Role::size}, {2, Role::size}}));
   EXPECT_EQ(roles("at 0x7f3a"), (Roles{{0, Role::noise}}));
   EXPECT_EQ(roles("error 0.25 on 1e-05"), (Roles{{0, Role::noise}, {0, Role::noise}}));
   EXPECT_EQ(roles("attention.cc:45"), (Roles{{45, Role::noise}}));

@@ -71,6 +71,12 @@ std::string minimal_words(const Shrunk& shrunk) {
                            shrunk.tried, shrunk.tried == 1 ? "y" : "ies");
 }
 
+/// What was learned tells of the detail's numbers, or of its essence's.
+std::string annotated_detail(const Finding& f) {
+  const Verdict& v = f.last.verdict;
+  return annotate(v.detail, f.shrunk.c, v.essence.empty() ? &f.learned : nullptr);
+}
+
 }  // namespace
 
 Story tell(const Report::Item& item) {
@@ -88,8 +94,7 @@ Story tell(const Report::Item& item) {
   else if (related)
     story.happened += " " + text::line(v.detail, 600) + ".";  // begins with a name
   else if (v.detail != f.last.outcome.text)                   // an error's text stands apart
-    story.happened +=
-        " " + text::sentence(text::line(annotate(v.detail, f.shrunk.c, &f.learned), 400));
+    story.happened += " " + text::sentence(text::line(annotated_detail(f), 400));
   if (!f.before.empty())
     story.happened += fmt::format(
         " It passes alone in a new process, and fails there after {}.",

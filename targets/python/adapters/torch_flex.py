@@ -1,10 +1,12 @@
 """PyTorch's torch.nn.attention.flex_attention on the CPU and on CUDA, with the mask as mask_mod in a block mask, and softcap and bias as
-score_mod: uncompiled, and compiled by Inductor with the case's sizes fixed or as symbols (torch.compile's dynamic).
+score_mod: uncompiled, traced or not (its module's debug flag), and compiled by Inductor with the case's sizes fixed or as symbols
+(torch.compile's dynamic).
 
 What is claimed is what its documentation says (PyTorch 2.13): score_mod sees the scaled score; a row that sees no key gives
-zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32; return_lse
-gives the natural logarithm, and there is no backward pass on the CPU, by its own error text. The compiled forms need a C++ compiler, and take
-their time: each case is compiled anew (torch.compiler.reset), so that no earlier one decides which sizes are symbols.
+zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32; return_lse gives the natural logarithm. By its own error
+texts there is no backward pass on the CPU, and no return_lse compiled for it. The compiled forms need a C++ compiler, and take
+their time: each case is compiled anew (torch.compiler.reset), so that no earlier one decides which sizes are symbols. compiled-kept
+is for many cases: few sizes, each compiled once and kept, as in a program that calls its compiled function with ever other masks.
 """
 from __future__ import annotations
 
@@ -16,6 +18,9 @@ from attnfuzz_worker import to_layout, visible
 
 REQUIRES = ["torch", "numpy"]
 RULES = ["causal", "window", "chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi"]
+# Two key lengths, under and over a block of the mask (128 keys), two query lengths; heads alone and in groups.
+KEPT_SIZES = {"batch": [2, 2], "num_heads": [4, 4], "num_kv_heads": [2, 4, 2], "q_len": [40, 80, 40], "kv_len": [90, 180, 90],
+              "head_dim": [16, 16], "head_dim_v": [16, 16]}
 
 
 class FlexAttention:
@@ -31,8 +36,16 @@ class FlexAttention:
         "precision": {"f32": {"exp_ulps": 20}},
     }
 
-    def __init__(self, name: str, about: str, compiled: dict | None = None, device: str = "cpu"):
+    def __init__(self, name: str, about: str, compiled: dict | None = None, kept: bool = False, traced: bool = True, device: str = "cpu"):
         self.name, self.about, self.compiled, self.device = f"torch-flex:{name}", f"flex_attention, {about}", compiled, device
+        self.kept, self.traced = kept, traced
+        if kept:
+            self.capabilities = self.capabilities | {"sizes": KEPT_SIZES}
+        if compiled is not None and device == "cpu":
+            without = {"lse", "scale"} if kept else {"lse"}  # each scale is compiled anew
+            self.capabilities = self.capabilities | {
+                "features": [f for f in self.capabilities["features"] if f not in without],
+                "precision": {"f32": {"exp_ulps": 20, "flush_subnormals": True}}}  # its exp, exp_u20, gives no subnormal numbers
         if device == "cuda":  # its kernel's blocks are 16 wide at least
             sizes = self.capabilities["sizes"] | {"head_dim": [16, 64, 16], "head_dim_v": [16, 64, 16]}
             self.capabilities = self.capabilities | {"sizes": sizes}
@@ -46,6 +59,9 @@ class FlexAttention:
         warnings.filterwarnings("ignore")
         torch.set_num_threads(1)
         self.torch, self.flex = torch, flex_attention
+        if self.kept:
+            torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 1 << 20
+            self.call = torch.compile(flex_attention.flex_attention, **self.compiled)
         one = torch.zeros(1, 1, 16, 16, device=self.device)
         flex_attention.flex_attention(one, one, one)  # the first call imports the compiler
 
@@ -58,27 +74,30 @@ class FlexAttention:
 
     def score_mod(self, case: dict, tensors: dict):
         p = case["problem"]
-        cap = p["softcap"]
+        cap = p["softcap"] or None
+        if cap and self.kept:  # a number would be compiled in
+            cap = self.torch.tensor(cap, device=self.device)
         bias = self.torch.from_numpy(np.array(tensors["bias"])).to(self.device) if "bias" in tensors else None
         first = p["bias_order"] == "before_softcap"
 
         def modify(score, b, h, i, j):
             if bias is not None and first:
                 score = score + bias[b, h, i, j]
-            if cap:
+            if cap is not None:
                 score = cap * self.torch.tanh(score / cap)
             if bias is not None and not first:
                 score = score + bias[b, h, i, j]
             return score
 
-        return modify if cap or bias is not None else None
+        return modify if cap is not None or bias is not None else None
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p = case["problem"]
         lse = "lse" in p.get("outputs", ())
         q, k, v = (self.torch.from_numpy(np.ascontiguousarray(to_layout(case, tensors[name], "bhsd"))).to(self.device) for name in "qkv")
-        call = self.flex.flex_attention
-        if self.compiled is not None:
+        self.flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = not self.traced
+        call = self.call if self.kept else self.flex.flex_attention
+        if self.compiled is not None and not self.kept:
             self.torch.compiler.reset()
             call = self.torch.compile(call, **self.compiled)
         try:
@@ -95,7 +114,9 @@ class FlexAttention:
 
 
 def targets() -> list:
-    return [FlexAttention("eager", "not compiled"), FlexAttention("compiled", "compiled for each size", {"dynamic": False}),
+    return [FlexAttention("eager", "not compiled"), FlexAttention("untraced", "neither compiled nor traced", traced=False),
+            FlexAttention("compiled-kept", "compiled once for each size and kept", {"dynamic": False}, kept=True),
+            FlexAttention("compiled", "compiled for each size", {"dynamic": False}),
             FlexAttention("compiled-dynamic", "compiled with symbolic sizes", {"dynamic": True}),
             FlexAttention("compiled-cuda", "compiled for each size, on CUDA", {"dynamic": False}, device="cuda"),
             FlexAttention("compiled-dynamic-cuda", "compiled with symbolic sizes, on CUDA", {"dynamic": True}, device="cuda")]

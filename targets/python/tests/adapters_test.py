@@ -62,7 +62,9 @@ CASES = [
     *((target, CROSS | {"scale": 0.3}, [*rules]) for target in (*REFERENCE, FLEX, JAX, *KERAS) for rules in ([], [CAUSAL], [KEEP])),
     *((target, GQA, [CAUSAL]) for target in (*REFERENCE, FLEX, JAX, "keras:torch", "keras:jax", LLAMA, MISTRAL, GPT_OSS, PLAIN, FUSED)),
     *((target, {"softcap": 2}, [CAUSAL, BIAS]) for target in (*REFERENCE, FLEX)),
-    (FLEX, {"softcap": 2, "bias_order": "before_softcap", "head_dim_v": 3}, [CAUSAL, BIAS]),
+    *((target, {"softcap": 2, "bias_order": "before_softcap", "head_dim_v": 3}, [CAUSAL, BIAS])
+      for target in (FLEX, "torch-flex:untraced")),
+    *(("torch-flex:compiled-kept", {"softcap": cap}, [CAUSAL, BIAS]) for cap in (2, 5)),
     *((JAX, {"dtype": dtype}, [CAUSAL, BIAS]) for dtype in ("f16", "bf16")), (JAX, {}, [CAUSAL, WINDOW, BIAS]), (JAX, {}, [RIGHT, BIAS]),
     *((target, ANY | {"layout": layout}, rules) for target in (LLAMA, MISTRAL, GEMMA, GPT_OSS, FACTORY, PLAIN, FUSED)
       for layout in ("bhsd", "bshd") for rules in ([CAUSAL], [CAUSAL, LEFT], [CAUSAL, RIGHT])),
