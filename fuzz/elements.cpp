@@ -7,23 +7,30 @@ namespace attnfuzz {
 namespace {
 
 struct Axis {
-  std::string_view letter;
+  std::string_view letter, size;
   int64_t WorstElement::*member;
 };
-constexpr Axis b{"b", &WorstElement::b}, h{"h", &WorstElement::h}, i{"i", &WorstElement::i},
-    j{"j", &WorstElement::i}, d{"d", &WorstElement::d}, last_j{"j", &WorstElement::d};
+constexpr Axis b{"b", "batch", &WorstElement::b}, h{"h", "num_heads", &WorstElement::h},
+    key_h{"h", "num_kv_heads", &WorstElement::h}, i{"i", "q_len", &WorstElement::i},
+    j{"j", "kv_len", &WorstElement::i}, mem_j{"j", "memory_kv", &WorstElement::i},
+    d{"d", "head_dim", &WorstElement::d}, v_d{"d", "head_dim_v", &WorstElement::d},
+    last_j{"j", "kv_len", &WorstElement::d};
 
 /// The axes of an output in logical order.
 std::span<const Axis> axes_of(Output output) {
-  static constexpr Axis queries[] = {b, h, i, d}, keys[] = {b, h, j, d}, rows[] = {b, h, i},
-                        scores[] = {b, h, i, last_j}, heads[] = {h}, memory[] = {h, j, d};
+  static constexpr Axis outs[] = {b, h, i, v_d}, queries[] = {b, h, i, d},
+                        keys[] = {b, key_h, j, d}, values[] = {b, key_h, j, v_d},
+                        rows[] = {b, h, i}, scores[] = {b, h, i, last_j}, heads[] = {h},
+                        mem_keys[] = {key_h, mem_j, d}, mem_values[] = {key_h, mem_j, v_d};
   switch (output) {
     case Output::out:
+      return outs;
     case Output::dq:
       return queries;
     case Output::dk:
-    case Output::dv:
       return keys;
+    case Output::dv:
+      return values;
     case Output::lse:
       return rows;
     case Output::dbias:
@@ -31,10 +38,11 @@ std::span<const Axis> axes_of(Output output) {
     case Output::dsinks:
       return heads;
     case Output::dmem_k:
+      return mem_keys;
     case Output::dmem_v:
       break;
   }
-  return memory;
+  return mem_values;
 }
 
 /// Whether the layout says in which order it lies.
@@ -80,7 +88,20 @@ WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t ste
   return place;
 }
 
+std::string named_shape(const Case& c, const WantedOutput& wanted, const Shape& shape) {
+  if (shape.size() != wanted.shape->size()) return to_string(shape);
+  const std::span<const Axis> axes = axes_of(wanted.output);
+  std::vector<std::string> words;
+  for (size_t axis = 0; axis < axes.size(); ++axis) {
+    const bool right = shape[axis] == (*wanted.shape)[axis];
+    const std::string_view size = axes[swap_axis(c, wanted.output, axis)].size;
+    words.push_back(right ? fmt::format("{}={}", size, shape[axis]) : fmt::to_string(shape[axis]));
+  }
+  return fmt::format("[{}]", fmt::join(words, ", "));
+}
+
 std::string wrong_axes(const Case& c, const WantedOutput& wanted, const Shape& given) {
+  if (given.size() != wanted.shape->size()) return {};
   const std::span<const Axis> axes = axes_of(wanted.output);
   std::vector<std::string> words;
   for (size_t k = 0; k < axes.size(); ++k) {

@@ -26,7 +26,12 @@ const Tensor* given_output(const StepOutput& step, Output output);
 /// is the key head and i the key; dbias: d is the key).
 WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t step, size_t at);
 
-/// The axes in which a shape of as many axes is wrong, in logical order: "out: h is 3, i is 0".
+/// A given or wanted shape with the axes named in which it is right: "[batch=2, 4, 3,
+/// head_dim_v=6]".
+std::string named_shape(const Case& c, const WantedOutput& wanted, const Shape& shape);
+
+/// The axes in which a given shape is wrong, in logical order: "out: h is 3, i is 0". Empty where
+/// it has not as many axes.
 std::string wrong_axes(const Case& c, const WantedOutput& wanted, const Shape& given);
 
 /// "dk[b=0, h=1, j=3, d=2]".

@@ -104,10 +104,10 @@ Frame wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) 
     const std::string_view word = name(wanted.output);
     if (given == nullptr) return {fmt::format("no {} was given", word), {}};
     if (given->shape != *wanted.shape)
-      return {fmt::format("{} has shape {}, expected {}", word, to_string(given->shape),
-                          to_string(*wanted.shape)),
-              given->shape.size() == wanted.shape->size() ? wrong_axes(c, wanted, given->shape)
-                                                          : std::string()};
+      return {
+          fmt::format("{} has shape {}, expected {}", word, named_shape(c, wanted, given->shape),
+                      named_shape(c, wanted, *wanted.shape)),
+          wrong_axes(c, wanted, given->shape)};
     if (given->dtype != wanted.dtype)
       return {fmt::format("{} is {}, expected {}", word, name(given->dtype), name(wanted.dtype)),
               {}};

@@ -120,7 +120,9 @@ TEST(Judge, ShapeTypeAndStepsAreChecked) {
   Outcome swapped = right_outcome(c);
   swapped.steps[0].out.shape = {2, 4, 3, 6};
   EXPECT_EQ(judged(c, swapped).failure, FailureKind::shape);
-  EXPECT_EQ(judged(c, swapped).detail, "out has shape [2, 4, 3, 6], expected [2, 3, 4, 6]");
+  EXPECT_EQ(judged(c, swapped).detail,
+            "out has shape [batch=2, 4, 3, head_dim_v=6], "
+            "expected [batch=2, num_heads=3, q_len=4, head_dim_v=6]");
   EXPECT_EQ(judged(c, swapped).essence, "out: h is 4, i is 3");
   Outcome flat = right_outcome(c);
   flat.steps[0].out.shape = {2, 12, 6};
