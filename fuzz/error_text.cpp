@@ -15,23 +15,33 @@ bool is_letter(char x) {
 }
 
 /// Words before a number that tells which one is meant, not how large it is.
-constexpr std::string_view selecting[] = {"dim",   "dimension", "axis",   "argument", "arg",
-                                          "args",  "number",    "pos",    "signal",   "code",
-                                          "opset", "input",     "output", "position"};
+constexpr std::string_view selecting[] = {
+    "dim",    "dimension", "axis",    "argument", "arg",    "args", "argv",  "pos",   "position",
+    "number", "operand",   "missing", "at index", "signal", "code", "opset", "input", "output"};
 /// Words before a number that says nothing about the case.
 constexpr std::string_view numbering[] = {"line", "step", "seed", "pid", "offset", "address"};
 
-bool contains(std::span<const std::string_view> words, std::string_view word) {
-  return std::find(words.begin(), words.end(), word) != words.end();
+/// Whether one of the words stands right before `offset`, over spaces and the like.
+bool stands_before(std::string_view text, size_t offset, std::span<const std::string_view> words) {
+  text = text.substr(0, offset);
+  while (text.ends_with(' ') || text.ends_with('#') || text.ends_with('=')) text.remove_suffix(1);
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return text.ends_with(word) &&
+           (text.size() == word.size() || !is_letter(text[text.size() - word.size() - 1]));
+  });
 }
 
-/// The word that stands right before `offset`, over spaces and the like.
-std::string_view word_before(std::string_view text, size_t offset) {
-  size_t end = offset;
-  while (end > 0 && (text[end - 1] == ' ' || text[end - 1] == '#' || text[end - 1] == '=')) --end;
-  size_t begin = end;
-  while (begin > 0 && is_letter(text[begin - 1])) --begin;
-  return text.substr(begin, end - begin);
+/// A list's number: "either 1. do this, or 2. do that".
+bool counts_a_list(std::string_view text, size_t offset, size_t length) {
+  constexpr std::string_view before[] = {"either", "or"};
+  return text.substr(offset + length).starts_with(". ") && stands_before(text, offset, before);
+}
+
+/// The number alone in brackets or the first of a slice: "args[2]", "argv[1:]".
+bool is_index(std::string_view text, size_t offset, size_t length) {
+  const std::string_view after = text.substr(offset + length, 1);
+  return offset > 1 && text[offset - 1] == '[' && is_letter(text[offset - 2]) &&
+         (after == "]" || after == ":");
 }
 
 TextNumber::Role role_of(std::string_view text, size_t offset, size_t length) {
@@ -40,13 +50,10 @@ TextNumber::Role role_of(std::string_view text, size_t offset, size_t length) {
   if (offset > 1 && text[offset - 1] == ':' && is_letter(text[offset - 2])) return Role::noise;
   constexpr size_t longest = 9;
   if (length > longest) return Role::noise;
-  const std::string_view word = word_before(text, offset);
-  if (contains(selecting, word)) return Role::constant;
-  const bool index = offset > 1 && text[offset - 1] == '[' && is_letter(text[offset - 2]) &&
-                     text.substr(offset + length).starts_with(']');
-  if (index && contains(selecting, word_before(text, offset - 1)))
-    return Role::constant;  // args[2]
-  if (contains(numbering, word)) return Role::noise;
+  if (stands_before(text, offset, selecting) || counts_a_list(text, offset, length) ||
+      (is_index(text, offset, length) && stands_before(text, offset - 1, selecting)))
+    return Role::constant;
+  if (stands_before(text, offset, numbering)) return Role::noise;
   return Role::size;
 }
 

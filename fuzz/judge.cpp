@@ -70,7 +70,11 @@ Verdict judge_status(const Outcome& outcome) {
                                   {Status::timeout, FailureKind::timeout},
                                   {Status::memory, FailureKind::memory}};
   for (const Row& row : table)
-    if (row.status == outcome.status) return fail(row.kind, outcome.text);
+    if (row.status == outcome.status) {
+      Verdict failed = fail(row.kind, outcome.text);
+      failed.steps = outcome.steps.size() + 1;
+      return failed;
+    }
   Verdict verdict;
   verdict.kind = VerdictKind::skip;
   verdict.detail = outcome.text;
@@ -139,7 +143,7 @@ WrongFrame first_wrong_frame(const Case& c, const Answer& right, const Outcome& 
     return {
         steps,
         {fmt::format("{} steps' outputs, expected {}", outcome.steps.size(), right.steps.size()),
-         {}}};
+         "another number of steps"}};
   return {steps, {}};
 }
 
@@ -177,6 +181,7 @@ Verdict compare(const Case& c, const Answer& right, const Elements& got) {
   verdict.kind = VerdictKind::fail;
   verdict.failure = finiteness_differs ? FailureKind::nan : FailureKind::mismatch;
   verdict.detail = describe(c, verdict);
+  verdict.steps = static_cast<size_t>(verdict.worst.step) + 1;
   return verdict;
 }
 
@@ -250,15 +255,10 @@ Verdict judge_against(const Answer& right, const Case& c, const Outcome& outcome
   if (!wrong.frame.words.empty()) {
     Verdict shape = fail(FailureKind::shape, std::move(wrong.frame.words));
     shape.essence = std::move(wrong.frame.essence);
+    shape.steps = wrong.step + 1;
     return shape;
   }
   return outcome.status == Status::ok ? verdict : judge_status(outcome);
-}
-
-/// NaN or infinities of hidden keys came through: what any meaning gives that sees more keys.
-bool has_leaked(const Case& c, const Verdict& verdict) {
-  return verdict.failed() && verdict.failure == FailureKind::nan &&
-         (c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding);
 }
 
 /// Looks for what a wrong outcome means.
@@ -290,6 +290,11 @@ std::vector<std::string> meanings_of_finite(Target& target, Case c, Among among)
 }
 
 }  // namespace
+
+bool has_leaked(const Case& c, const Verdict& verdict) {
+  return verdict.failed() && verdict.failure == FailureKind::nan &&
+         (c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding);
+}
 
 Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
               const Outcome& outcome, Among among) {

@@ -8,6 +8,7 @@
 #include "fuzz/error_text.h"
 #include "fuzz/relations/relation.h"
 #include "oracle/fnv.h"
+#include "targets/plugin.h"
 
 namespace attnfuzz {
 namespace {
@@ -83,15 +84,29 @@ void read_text(FailureClass& failure, std::string_view text, const Case& c) {
   failure.text.resize(std::min(failure.text.size(), max_text));
 }
 
-/// What is hashed into a signature. The environment in "package:name@environment" is no part of it:
-/// a bug keeps its signature from release to release.
+/// The case without the steps after the one that failed: they tell nothing of it.
+Case first_steps(Case c, size_t steps) {
+  c.steps.resize(std::min(c.steps.size(), steps));
+  return c;
+}
+
+/// Of the meanings that an output can have, the most specific one.
+std::string_view likeliest(const std::vector<std::string>& meanings) {
+  for (const Alternative& each : alternatives())
+    if (std::find(meanings.begin(), meanings.end(), each.name) != meanings.end()) return each.name;
+  return meanings.empty() ? std::string_view() : meanings.front();
+}
+
+/// What is hashed into a signature. The environment in "package:name@environment" is no part of it,
+/// nor is a plug-in's folder: a bug keeps its signature from release to release and place to place.
 std::string identity(std::string_view target, const FailureClass& failure) {
-  target = target.substr(0, target.find('@'));
+  target = is_plugin_name(target) ? target.substr(target.rfind('/') + 1)
+                                  : target.substr(0, target.find('@'));
   if (!failure.alone) return fmt::format("{}\n{}\nnot alone\n", target, name(family(failure)));
   std::string text = fmt::format("{}\n{}\n{}\n", target, name(failure.kind), failure.text);
   for (const NumberReading& number : failure.numbers)
     text += number.names.empty() ? "#\n" : number.names.front() + "\n";
-  if (is_of_values(failure.kind)) text += fmt::format("{}\n", fmt::join(failure.meanings, "|"));
+  if (is_of_values(failure.kind)) text += fmt::format("{}\n", likeliest(failure.meanings));
   if (is_unexplained(failure)) text += fmt::format("{}\n", fmt::join(failure.features, "|"));
   return text;
 }
@@ -102,10 +117,13 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
   FailureClass failure;
   failure.kind = verdict.failure;
   if (has_text(failure.kind))
-    read_text(failure, verdict.essence.empty() ? verdict.detail : verdict.essence, c);
+    read_text(failure, verdict.essence.empty() ? verdict.detail : verdict.essence,
+              first_steps(c, verdict.steps));
   for (const Alternative* fit : verdict.fits) failure.meanings.emplace_back(fit->name);
   if (failure.kind == FailureKind::relation)
     failure.meanings = {std::string(verdict.relation->name)};
+  else if (failure.meanings.empty() && has_leaked(c, verdict))
+    failure.meanings = {"leaked"};
   std::sort(failure.meanings.begin(), failure.meanings.end());
   failure.features = features(c);
   std::erase_if(failure.features, [](const std::string& word) {

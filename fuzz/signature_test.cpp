@@ -44,6 +44,11 @@ TEST(NumbersIn, KnowWhatANumberIs) {
   EXPECT_EQ(roles("size 4 at dimension 1"), (Roles{{4, Role::size}, {1, Role::constant}}));
   EXPECT_EQ(roles("float32 sm_80 x2"), Roles{});
   EXPECT_EQ(roles("[2, 8]"), (Roles{{2, Role::size}, {8, Role::size}}));
+  EXPECT_EQ(roles("missing 1 of 3"), (Roles{{1, Role::constant}, {3, Role::size}}));
+  EXPECT_EQ(roles("at index 1, index 5 of"), (Roles{{1, Role::constant}, {5, Role::size}}));
+  EXPECT_EQ(roles("you can either 1. make a new one or 2. 'adjust' it to 2."),
+            (Roles{{1, Role::constant}, {2, Role::constant}, {2, Role::size}}));
+  EXPECT_EQ(roles("sys.argv[1:]"), (Roles{{1, Role::constant}}));
   EXPECT_EQ(roles("args[2]: size 8"), (Roles{{2, Role::constant}, {8, Role::size}}));
   EXPECT_EQ(roles("output [8], f32[2]"), (Roles{{8, Role::size}, {2, Role::size}}));
   EXPECT_EQ(roles("at 0x7f3a"), (Roles{{0, Role::noise}}));
@@ -135,6 +140,47 @@ TEST(Signature, IsTheSameInEveryEnvironment) {
             signature("transformers:llama4-eager", named_case(), verdict));
   EXPECT_NE(signature("transformers:llama4-eager", named_case(), verdict),
             signature("transformers:llama4-sdpa", named_case(), verdict));
+}
+
+TEST(Signature, IsTheSameWhereverAPlugInLies) {
+  const Verdict verdict = error_verdict(std::string(broadcast));
+  EXPECT_EQ(signature("./mine.so", named_case(), verdict),
+            signature("/some/p@th/mine.so", named_case(), verdict));
+  EXPECT_NE(signature("./mine.so", named_case(), verdict),
+            signature("./other.so", named_case(), verdict));
+}
+
+TEST(Signature, IsTheMostSpecificMeaning) {
+  FailureClass one;
+  one.meanings = {std::string(alternatives()[2].name)};
+  FailureClass two = one;
+  two.meanings.emplace_back(alternatives()[5].name);
+  std::sort(two.meanings.begin(), two.meanings.end());
+  EXPECT_EQ(signature("t", one), signature("t", two));
+}
+
+TEST(FailureClass, NumbersAreOfTheStepsUpToTheOneThatFailed) {
+  Case c = named_case();
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.cache.emplace();
+  c.steps = {{StepOp::prefill, 22, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}};
+  Verdict verdict = error_verdict("the cache holds 23 tokens");
+  EXPECT_FALSE(classify(c, verdict).numbers[0].names.empty());
+  verdict.steps = 1;
+  EXPECT_TRUE(classify(c, verdict).numbers[0].names.empty());
+}
+
+TEST(FailureClass, HiddenKeysThatComeThroughAreOneFailure) {
+  Case c = named_case();
+  Verdict verdict = error_verdict("");
+  verdict.failure = FailureKind::nan;
+  c.data.nonfinite = NonFinite::nan_padding;
+  const std::string one = signature("t", c, verdict);
+  c.data.nonfinite = NonFinite::inf_padding;
+  c.problem.softcap = 2;
+  EXPECT_EQ(one, signature("t", c, verdict));
+  c.data.nonfinite = NonFinite::none;
+  EXPECT_NE(one, signature("t", c, verdict));
 }
 
 TEST(Signature, IsStable) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "oracle/mask.h"
 
@@ -42,38 +43,34 @@ int64_t largest_total(const Case& c) {
   return largest;
 }
 
-struct SizeSpan {
-  int64_t min, max;
-};
-
-SizeSpan step_q_len(const Case& c) {
-  SizeSpan span{0, 0};
-  bool first = true;
-  for (const Step& step : c.steps) {
-    if (!step.has_tokens()) continue;
-    span = first ? SizeSpan{step.q_len, step.q_len}
-                 : SizeSpan{std::min(span.min, step.q_len), std::max(span.max, step.q_len)};
-    first = false;
-  }
-  return span;
+/// The different q_len of the steps that bring tokens, the largest first; 0 where none does.
+std::vector<int64_t> q_lens(const Case& c) {
+  if (!c.cached()) return {c.problem.q_len};
+  std::vector<int64_t> all;
+  for (const Step& step : c.steps)
+    if (step.has_tokens()) all.push_back(step.q_len);
+  if (all.empty()) return {0};
+  std::sort(all.begin(), all.end(), std::greater<>());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
 }
 
-/// In the order of size_table; one number unless steps differ in their q_len.
-std::array<SizeSpan, size_table.size()> sizes_of(const Case& c) {
+using Sizes = std::array<int64_t, size_table.size()>;
+
+/// In the order of size_table.
+Sizes sizes_of(const Case& c, int64_t q_len) {
   const Problem& p = c.problem;
-  const auto only = [](int64_t x) { return SizeSpan{x, x}; };
-  const SizeSpan q_len = c.cached() ? step_q_len(c) : only(p.q_len);
-  return {only(p.batch),
-          only(p.num_heads),
-          only(p.num_kv_heads),
+  return {p.batch,
+          p.num_heads,
+          p.num_kv_heads,
           q_len,
-          only(c.cached() ? largest_total(c) : p.kv_len),
-          only(p.head_dim),
-          only(p.head_dim_v),
-          only(p.memory_kv),
-          only(static_cast<int64_t>(c.steps.size())),
-          only(c.cached() ? c.cache->capacity : 0),
-          only(c.cached() ? c.cache->page_size : 0)};
+          c.cached() ? largest_total(c) : p.kv_len,
+          p.head_dim,
+          p.head_dim_v,
+          p.memory_kv,
+          static_cast<int64_t>(c.steps.size()),
+          c.cached() ? c.cache->capacity : 0,
+          c.cached() ? c.cache->page_size : 0};
 }
 
 size_t size_index(std::string_view name) {
@@ -91,20 +88,23 @@ std::string outside(std::string_view what, int64_t value, const SizeRange& range
                      range.multiple_of > 1 ? fmt::format(" by {}", range.multiple_of) : "");
 }
 
-std::string sizes_why_not(const Capabilities& capabilities, const Case& c) {
-  const auto sizes = sizes_of(c);
+std::string sizes_why_not(const Capabilities& capabilities, const Sizes& sizes) {
   for (size_t k = 0; k < size_table.size(); ++k) {
     const auto named = capabilities.sizes.find(std::string(size_table[k].name));
     const SizeRange& range =
         named == capabilities.sizes.end() ? size_table[k].when_unnamed : named->second;
-    for (const int64_t value : {sizes[k].min, sizes[k].max})
-      if (!inside(value, range)) return outside(size_table[k].name, value, range);
+    if (!inside(sizes[k], range)) return outside(size_table[k].name, sizes[k], range);
   }
   for (const auto& [a, b] : capabilities.equal) {
-    const SizeSpan x = sizes[size_index(a)], y = sizes[size_index(b)];
-    if (x.min != y.min || x.max != y.max)
-      return fmt::format("{} {} must equal {} {}", a, x.max, b, y.max);
+    const int64_t x = sizes[size_index(a)], y = sizes[size_index(b)];
+    if (x != y) return fmt::format("{} {} must equal {} {}", a, x, b, y);
   }
+  return {};
+}
+
+std::string sizes_why_not(const Capabilities& capabilities, const Case& c) {
+  for (const int64_t q_len : q_lens(c))
+    if (std::string why = sizes_why_not(capabilities, sizes_of(c, q_len)); !why.empty()) return why;
   return {};
 }
 

@@ -36,8 +36,9 @@ inline constexpr std::array<std::string_view, 3> names_of<Property>{
 ///    "properties": ["deterministic"]}
 /// A target that leaves out "properties" is held to be deterministic. Without "kind:softmax" but
 /// with other kinds ("kind:linear") it claims those alone. Sizes not named are fixed to 1
-/// (memory_kv, steps, capacity, page_size: 0). In a cached case q_len is each step's, kv_len the
-/// most tokens that a row ever holds. `tiles` are edges worth aiming at.
+/// (memory_kv, steps, capacity, page_size: 0), but num_kv_heads, head_dim_v and kv_len go with
+/// num_heads, head_dim and q_len where no feature lets them differ. In a cached case q_len is each
+/// step's, kv_len the most tokens that a row ever holds. `tiles` are edges worth aiming at.
 struct Capabilities {
   std::map<std::string, SizeRange> sizes;
   std::vector<std::pair<std::string, std::string>> equal;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "oracle/mask.h"
@@ -260,6 +261,29 @@ constexpr Key keys[] = {
      }},
 };
 
+/// A size that goes with another one, and the features that let them differ.
+struct Partner {
+  std::string_view size, with;
+  std::array<std::string_view, 2> unless;
+};
+constexpr Partner partners[] = {{"num_kv_heads", "num_heads", {"gqa", "mqa"}},
+                                {"head_dim_v", "head_dim", {"head_dim_v", "head_dim_v"}},
+                                {"kv_len", "q_len", {"cross", "longer_q"}}};
+
+/// A size left out is its partner's: it would hold the partner to 1. A cache may hold what its
+/// steps bring.
+void add_partners(Capabilities& c) {
+  for (const auto& [size, with, unless] : partners) {
+    const auto range = c.sizes.find(std::string(with));
+    if (range == c.sizes.end() || c.has(unless[0]) || c.has(unless[1])) continue;
+    const auto [added, left_out] = c.sizes.try_emplace(std::string(size), range->second);
+    const auto steps = c.sizes.find("steps");
+    constexpr int64_t most = int64_t{1} << 31;
+    if (left_out && size == "kv_len" && steps != c.sizes.end() && steps->second.max > 0)
+      added->second.max = std::min(most, added->second.max) * std::min(most, steps->second.max);
+  }
+}
+
 }  // namespace
 
 Capabilities parse_capabilities(std::string_view json, const std::string& where) {
@@ -275,6 +299,7 @@ Capabilities parse_capabilities(std::string_view json, const std::string& where)
       if (key.name == name) key.read(value, capabilities);
   }
   if (capabilities.features.empty()) root.reject("expected \"features\"");
+  add_partners(capabilities);
   return capabilities;
 }
 

@@ -107,6 +107,30 @@ TEST(Capabilities, WhyNotCountsTheTokensOfACache) {
   EXPECT_EQ(c.why_not(cached), "step:reset is not supported");
 }
 
+TEST(Capabilities, EveryStepIsHeldToTheMultiple) {
+  Capabilities c = read();
+  c.sizes["q_len"] = {4, 32, 4};
+  Case cached = inside();
+  cached.problem.q_len = cached.problem.kv_len = 0;
+  cached.cache = Cache{CacheKind::fixed, 32, 0};
+  cached.steps = {{StepOp::prefill, 4, {}, {}, 0},
+                  {StepOp::append, 6, {}, {}, 0},
+                  {StepOp::append, 8, {}, {}, 0}};
+  EXPECT_EQ(c.why_not(cached), "q_len 6 is not in [4, 32] by 4");
+}
+
+TEST(Capabilities, ASizeLeftOutGoesWithItsPartner) {
+  const std::string sizes = R"({"sizes": {"num_heads": [1, 8], "head_dim": [4, 64, 4], )"
+                            R"("q_len": [1, 6], "steps": [0, 5]}, "features": ["dtype:f32", )"
+                            R"("layout:bhsd")";
+  const Capabilities alone = parse_capabilities(sizes + "]}", "t");
+  EXPECT_EQ(alone.sizes.at("num_kv_heads").max, 8);
+  EXPECT_EQ(alone.sizes.at("head_dim_v").multiple_of, 4);
+  EXPECT_EQ(alone.sizes.at("kv_len").max, 30);
+  const Capabilities more = parse_capabilities(sizes + R"(, "mqa", "head_dim_v", "cross"]})", "t");
+  EXPECT_EQ(more.sizes.size(), alone.sizes.size() - 3);
+}
+
 struct Wrong {
   std::string_view json, message;
 };

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "targets/remote.h"
+#include "targets/wrapped_target.h"
 
 namespace attnfuzz {
 namespace {
@@ -109,35 +110,26 @@ void add_reports(Outcome& outcome, const std::vector<std::string>& reports) {
   if (outcome.status == Status::ok) outcome.status = Status::error;
 }
 
-class Sanitized : public Target {
+class Sanitized : public WrappedTarget {
  public:
-  Sanitized(const std::string& name, const std::string& tool, const std::string& sanitizer,
-            const WorkerLimits& limits) {
-    const WorkerCommand command{
-        {sanitizer, "--tool", tool, "--log-file", log_.path(), "--target-processes", "all",
-         fs::read_symlink("/proc/self/exe").string(), "worker", name},
-        {{"ATTNFUZZ_SANITIZED", "1"}}};
-    target_ = open_remote(name, command, limits);
-  }
-  const TargetInfo& info() const override { return target_->info(); }
+  Sanitized(std::unique_ptr<Target> target, std::unique_ptr<Log> log)
+      : WrappedTarget(std::move(target)), log_(std::move(log)) {}
   Outcome run(const Case& c, const Inputs& inputs) override {
-    Outcome outcome = target_->run(c, inputs);
-    add_reports(outcome, sanitizer_reports(log_.more()));
+    Outcome outcome = WrappedTarget::run(c, inputs);
+    add_reports(outcome, sanitizer_reports(log_->more()));
     return outcome;
   }
 
  private:
-  Log log_;
-  std::unique_ptr<Target> target_;
+  std::unique_ptr<Log> log_;
 };
 
-class Strict : public Target {
+class Strict : public WrappedTarget {
  public:
   Strict(std::unique_ptr<Target> target, const Tool& tool)
-      : target_(std::move(target)), tool_(tool) {}
-  const TargetInfo& info() const override { return target_->info(); }
+      : WrappedTarget(std::move(target)), tool_(tool) {}
   Outcome run(const Case& c, const Inputs& inputs) override {
-    Outcome outcome = target_->run(c, inputs);
+    Outcome outcome = WrappedTarget::run(c, inputs);
     if (outcome.status != Status::ok) return outcome;
     std::istringstream lines(outcome.text);
     std::vector<std::string> reports;
@@ -148,7 +140,6 @@ class Strict : public Target {
   }
 
  private:
-  std::unique_ptr<Target> target_;
   const Tool& tool_;
 };
 
@@ -198,7 +189,12 @@ std::unique_ptr<Target> open_sanitized(const std::string& name, const std::strin
     throw InputError(
         "--sanitize " + tool, "",
         fmt::format("expected {} on PATH, found none: it comes with the CUDA toolkit", program));
-  return std::make_unique<Sanitized>(name, tool, sanitizer, limits);
+  auto log = std::make_unique<Log>();
+  const WorkerCommand command{
+      {sanitizer, "--tool", tool, "--log-file", log->path(), "--target-processes", "all",
+       fs::read_symlink("/proc/self/exe").string(), "worker", name},
+      {{"ATTNFUZZ_SANITIZED", "1"}}};
+  return std::make_unique<Sanitized>(open_remote(name, command, limits), std::move(log));
 }
 
 std::unique_ptr<Target> with_strict_checker(std::unique_ptr<Target> target,

@@ -50,7 +50,7 @@ CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpu
     if (!target.info().capabilities.why_not(each.c).empty()) continue;
     if (at++ % campaign.shards != campaign.shard) continue;
     if (campaign.interrupt != nullptr && *campaign.interrupt) break;
-    Examination exam = examine_with(target, each.c, campaign.relations);
+    Examination exam = examine_with(target, each.c, campaign.relations, true);
     stats.count(each.c, exam.verdict);
     replayed.push_back(each.c);
     if (!exam.verdict.failed() ||

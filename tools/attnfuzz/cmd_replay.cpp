@@ -112,8 +112,8 @@ Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
     judged.expected = found->second;
   if (!judged.ran()) return judged;
   run_first(target, options.after);
-  judged.finding =
-      make_finding(target, file.c, examine_with(target, file.c, options.relations.chosen()), {0});
+  judged.finding = make_finding(
+      target, file.c, examine_with(target, file.c, options.relations.chosen(), true), {0});
   return judged;
 }
 

@@ -22,7 +22,7 @@ int shrink_file(const Options& options) {
   const CaseFile file = read_case(options.file);
   const std::unique_ptr<Target> target =
       options.open.open_for(options.target, file.c, options.file);
-  Examination exam = examine_with(*target, file.c, options.relations.chosen());
+  Examination exam = examine_with(*target, file.c, options.relations.chosen(), true);
   if (!exam.verdict.failed()) {
     fmt::print(stderr, "{} passes on {}: nothing to shrink\n", options.file, options.target);
     return nothing_found;

@@ -28,9 +28,11 @@ double parse_duration(const std::string& text, const std::string& flag) {
 std::vector<fs::path> corpus_files(const fs::path& dir) {
   std::vector<fs::path> files;
   if (!fs::is_directory(dir)) return files;
-  for (const auto& entry : fs::recursive_directory_iterator(dir))
-    if (entry.is_regular_file() && entry.path().string().ends_with(".case.json"))
-      files.push_back(entry.path());
+  for (const auto& entry : fs::recursive_directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_case = name == "case.json" || name.ends_with(".case.json");  // a finding's, too
+    if (is_case && entry.is_regular_file()) files.push_back(entry.path());
+  }
   std::sort(files.begin(), files.end());
   return files;
 }

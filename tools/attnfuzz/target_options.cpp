@@ -12,6 +12,7 @@
 #include "targets/plugin.h"
 #include "targets/remote.h"
 #include "targets/sanitizer.h"
+#include "targets/wrapped_target.h"
 #include "tools/attnfuzz/command.h"
 
 namespace attnfuzz::cli {
@@ -24,16 +25,13 @@ bool is_builtin(std::string_view name) {
 }
 
 /// A target that is asked for less than it claims.
-class Limited : public Target {
+class Limited : public WrappedTarget {
  public:
   Limited(std::unique_ptr<Target> target, TargetInfo info)
-      : target_(std::move(target)), info_(std::move(info)) {}
+      : WrappedTarget(std::move(target)), info_(std::move(info)) {}
   const TargetInfo& info() const override { return info_; }
-  Outcome run(const Case& c, const Inputs& inputs) override { return target_->run(c, inputs); }
-  void use_threads(int count) override { target_->use_threads(count); }
 
  private:
-  std::unique_ptr<Target> target_;
   TargetInfo info_;
 };
 
