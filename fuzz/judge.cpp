@@ -85,22 +85,24 @@ std::string at_step(const Case& c, size_t step) {
   return c.cached() ? fmt::format("step {}: ", step) : std::string();
 }
 
-/// The first row of which a target says something else than is right; empty: none, or it does not
-/// say. {} in `says` is what it says.
-std::string wrong_rows(std::string_view what, std::string_view says,
-                       const std::vector<int64_t>& got, const std::vector<int64_t>& want) {
-  if (got.empty() || got == want) return {};
-  if (got.size() != want.size())
-    return fmt::format("{} of {} rows, expected {}", what, got.size(), want.size());
-  const auto [wrong, right] = std::mismatch(got.begin(), got.end(), want.begin());
-  return fmt::format("{}, expected {}", fmt::format(fmt::runtime(says), *wrong), *right);
-}
-
 /// What is wrong with all but the values of an output.
 struct Frame {
   std::string words;    ///< empty: nothing
   std::string essence;  ///< as Verdict's
 };
+
+/// The first row of which a target says something else than is right; no words: none, or it does
+/// not say. {} in `says` is what it says, and tells one bug from another; what is right does not.
+Frame wrong_rows(std::string_view what, std::string_view says, const std::vector<int64_t>& got,
+                 const std::vector<int64_t>& want) {
+  if (got.empty() || got == want) return {};
+  if (got.size() != want.size())
+    return {fmt::format("{} of {} rows, expected {}", what, got.size(), want.size()), {}};
+  const auto [wrong, right] = std::mismatch(got.begin(), got.end(), want.begin());
+  std::string said = fmt::format(fmt::runtime(says), *wrong);
+  std::string words = fmt::format("{}, expected {}", said, *right);
+  return {std::move(words), std::move(said)};
+}
 
 Frame wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
   for (const WantedOutput& wanted : wanted_outputs(c, want)) {
@@ -116,16 +118,15 @@ Frame wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) 
       return {fmt::format("{} is {}, expected {}", word, name(given->dtype), name(wanted.dtype)),
               {}};
   }
-  if (std::string wrong =
+  if (Frame wrong =
           wrong_rows("lengths", "a row's cache holds {} tokens", got.lengths, want.lengths);
-      !wrong.empty())
-    return {wrong, {}};
+      !wrong.words.empty())
+    return wrong;
   if (got.capacity && *got.capacity != want.capacity)
     return {fmt::format("the capacity is {} tokens, expected {}", *got.capacity, want.capacity),
             {}};
-  return {wrong_rows("positions", "a row's next token comes after {} positions", got.positions,
-                     want.positions),
-          {}};
+  return wrong_rows("positions", "a row's next token comes after {} positions", got.positions,
+                    want.positions);
 }
 
 /// A step's output that is wrong in more than its values.

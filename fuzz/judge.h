@@ -46,7 +46,7 @@ struct Verdict {
   FailureKind failure = FailureKind::mismatch;
   std::string detail;  ///< one line: what was wrong, with numbers
   /// What of a detail tells bugs apart, where that is not the whole: of a wrong shape the axes that
-  /// are wrong, whatever the layout and the step.
+  /// are wrong, whatever the layout and the step; of a wrong length what was said.
   std::string essence;
   WorstElement worst;
   int64_t wrong = 0, checked = 0;  ///< elements outside the bound, elements compared

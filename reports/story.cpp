@@ -71,10 +71,11 @@ std::string minimal_words(const Shrunk& shrunk) {
                            shrunk.tried, shrunk.tried == 1 ? "y" : "ies");
 }
 
-/// What was learned tells of the detail's numbers, or of its essence's.
+/// What was learned tells of the essence's numbers: of the detail's where it stands there.
 std::string annotated_detail(const Finding& f) {
   const Verdict& v = f.last.verdict;
-  return annotate(v.detail, f.shrunk.c, v.essence.empty() ? &f.learned : nullptr);
+  return annotate(v.detail, f.shrunk.c,
+                  v.detail.find(v.essence) != std::string::npos ? &f.learned : nullptr);
 }
 
 }  // namespace
