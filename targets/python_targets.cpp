@@ -67,7 +67,13 @@ std::vector<PythonTarget> list_python_targets() {
   const WorkerProcess::Answer answer =
       process.exchange({}, limits.hello_seconds, limits.memory_bytes);
   std::vector<PythonTarget> found;
-  if (answer.end != WorkerProcess::End::line) return found;
+  if (answer.end != WorkerProcess::End::line) {
+    PythonTarget none;
+    none.info.name = "python";
+    none.missing =
+        fmt::format("{} does not list the adapters: {}", python_interpreter(), answer.text);
+    return {std::move(none)};
+  }
   for (Description& target : parse_survey(answer.text, "targets/python/adapters"))
     found.push_back({std::move(target.info), std::move(target.missing)});
   return found;

@@ -127,6 +127,17 @@ TEST_F(PythonTargets, AreListedWithWhatIsMissing) {
   EXPECT_EQ(missing("stub:echo"), "");
   EXPECT_EQ(missing("absent"), "not installed: no-such-distribution");
   EXPECT_EQ(missing("broken"), "adapter broken.py: RuntimeError: cannot load");
+  EXPECT_EQ(missing("exits"), "adapter exits.py: SystemExit: no package");
+  EXPECT_EQ(missing("unsendable").substr(0, 37), "adapter unsendable.py: ValueError: Ou");
+}
+
+TEST_F(PythonTargets, AnInterpreterThatListsNothingIsTold) {
+  setenv("ATTNFUZZ_PYTHON", "/nonexist/python", 1);
+  const std::vector<PythonTarget> all = list_python_targets();
+  unsetenv("ATTNFUZZ_PYTHON");
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_TRUE(all[0].missing.starts_with("/nonexist/python does not list the adapters: "))
+      << all[0].missing;
 }
 
 TEST_F(PythonTargets, OpeningWhatIsNotThereSaysWhy) {

@@ -2,11 +2,11 @@
 
     tools/campaigns.sh --out DIR [--only WORD] [--scale X] [--no-run] [--markdown FILE] [--json FILE]
 
-A campaign that has its summary under DIR is not run again, so an interrupted run goes on where it stopped. --only: targets
+A campaign that has its summary under DIR is not run again unless it was interrupted, so an interrupted run goes on where it stopped. --only: targets
 or environments with WORD in their name. --scale: every time or number of cases times X. --no-run: the table of what DIR holds.
-A row that DIR has no summary of is kept as the JSON file has it.
+A row that DIR has no summary of, or that --only leaves out, is kept as the JSON file has it.
 Every finding has to be judged by hand: `judged` in campaigns.toml says what its signature is, by a heading of
-docs/findings.md. Exit: 0 all judged, 1 some finding is not, 2 wrong usage.
+docs/findings.md. Exit: 0 all judged, 1 some finding is not or some campaign gave no summary, 2 wrong usage.
 """
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def run(entry: dict, scale: float, seed: int, to: Path) -> None:
     subprocess.run(words, check=False)
 
 
+def finished(summary: Path) -> dict | None:
+    """What a campaign that ran to its end has written."""
+    found = json.loads(summary.read_text()) if summary.exists() else {}
+    return found if found.get("targets") and not found.get("interrupted") else None
+
+
 def row(entry: dict, summary: dict, judged: dict) -> dict:
     """A line of the table."""
     counts, findings = summary["targets"][0], summary["findings"]
@@ -93,16 +99,14 @@ def main(argv: list[str]) -> int:
     kept = {name(row): row for row in json.loads(args.json.read_text())} if args.json and args.json.exists() else {}
     rows, missing = [], []
     for entry in data["campaign"]:
-        if args.only not in name(entry):
-            continue
-        summary = folder(args.out, entry) / "summary.json"
-        if not summary.exists() and not args.no_run:
+        asked, summary = args.only in name(entry), folder(args.out, entry) / "summary.json"
+        if asked and not args.no_run and finished(summary) is None:
             run(entry, args.scale, data["seed"], summary.parent)
-        if summary.exists():
-            rows.append(row(entry, json.loads(summary.read_text()), data["judged"]))
+        if asked and (found := finished(summary)) is not None:
+            rows.append(row(entry, found, data["judged"]))
         elif name(entry) in kept:
             rows.append(kept[name(entry)])
-        else:
+        elif asked:
             missing.append(name(entry))
     text = markdown(rows)
     if args.markdown:
@@ -114,7 +118,7 @@ def main(argv: list[str]) -> int:
         print(f"not run: {absent}")
     unjudged = sum(len(each["findings"].get("not judged", [])) for each in rows)
     print(f"{len(rows)} campaigns, {unjudged} findings not judged", flush=True)
-    return 1 if unjudged else 0
+    return 1 if unjudged or (missing and not args.no_run) else 0
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ def load(file: Path) -> dict:
     return {target.name: target for target in module.targets()}
 
 
+def sendable(text: str) -> str:
+    """Without the lone surrogates of names that are not UTF-8, which JSON has no way to say."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def package_of(file: Path) -> str:
     return file.stem.replace("_", "-")
 
@@ -71,20 +76,22 @@ def no_device(target) -> str:
 def surveyed(target) -> dict:
     if why_not := no_device(target):
         return describe(target) | {"capabilities": None, "missing": why_not}
-    return describe(target) | {"missing": ""}
+    entry = describe(target) | {"missing": ""}
+    json.dumps(entry, allow_nan=False)  # what can't be sent is the adapter's fault alone
+    return entry
 
 
 def survey(file: Path) -> list[dict]:
     """One entry for each target of an adapter, or one that says why it has none here."""
     absent = {"name": package_of(file), "version": "", "about": "", "capabilities": None}
-    if name := missing(file):
-        return [absent | {"missing": f"not installed: {name}"}]
     try:
+        if name := missing(file):
+            return [absent | {"missing": f"not installed: {name}"}]
         return [surveyed(target) for target in load(file).values()]
     except ModuleNotFoundError as e:
         return [absent | {"missing": f"not installed: {e.name}"}]
-    except Exception as e:
-        return [absent | {"missing": f"adapter {file.name}: {type(e).__name__}: {e}"}]
+    except (Exception, SystemExit) as e:
+        return [absent | {"missing": sendable(f"adapter {file.name}: {type(e).__name__}: {e}")}]
 
 
 def find(name: str) -> tuple[object | None, str]:
@@ -181,7 +188,7 @@ class Server:
             reply |= {"status": "memory", "text": f"MemoryError: {e}"}
         except Exception as e:
             reply |= {"status": "error", "text": f"{type(e).__name__}: {e}"}
-        return reply | {"steps": steps}
+        return reply | {"text": sendable(reply["text"]), "steps": steps}
 
 
 def main(arguments: list[str]) -> int:

@@ -39,7 +39,7 @@ def test_what_is_there_is_not_run_again(tmp_path, monkeypatch):
     there.mkdir(parents=True)
     (there / "summary.json").write_text('{"targets": [{"cases": 1, "passed": 1, "skipped": 0, "failed": 0, "seconds": 1}], '
                                         '"seed": 1, "findings": []}')
-    assert campaigns.main(["--out", str(tmp_path)]) == 0
+    assert campaigns.main(["--out", str(tmp_path)]) == 1  # those that ran gave no summary
     assert ran == [campaigns.name(entry) for entry in DATA["campaign"][1:]]
 
 
@@ -49,6 +49,24 @@ def test_a_row_that_was_not_run_now_is_kept(tmp_path):
     table.write_text(json.dumps([row]))
     assert campaigns.main(["--out", str(tmp_path), "--no-run", "--json", str(table)]) == 0
     assert json.loads(table.read_text()) == [row]
+
+
+def test_an_interrupted_campaign_is_run_again(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(campaigns, "run", lambda entry, *_: ran.append(campaigns.name(entry)))
+    there, word = campaigns.folder(tmp_path, DATA["campaign"][0]), campaigns.name(DATA["campaign"][0])
+    there.mkdir(parents=True)
+    for text in (summary() | {"interrupted": True}, summary() | {"targets": []}):
+        (there / "summary.json").write_text(json.dumps(text))
+        campaigns.main(["--out", str(tmp_path), "--only", word])
+    assert ran == [word, word]
+
+
+def test_rows_that_are_not_asked_for_stay(tmp_path):
+    table, rows = tmp_path / "campaigns.json", [campaigns.row(entry, summary(), {}) for entry in DATA["campaign"][:2]]
+    table.write_text(json.dumps(rows))
+    campaigns.main(["--out", str(tmp_path), "--no-run", "--only", campaigns.name(DATA["campaign"][1]), "--json", str(table)])
+    assert json.loads(table.read_text()) == rows
 
 
 def test_a_budget_is_of_cases_or_of_minutes():
