@@ -35,8 +35,9 @@ struct CampaignOptions {
   double seconds = 0;     ///< > 0: a time budget instead of `cases`
   uint64_t shard = 0, shards = 1;
   int64_t max_shrink_tries = 20000;
-  std::vector<const Relation*> relations = {};   ///< each passing case is put to one of them
-  uint64_t stop_after = 0;                       ///< stop at this many findings; 0: never
+  std::vector<const Relation*> relations = {};  ///< each passing case is put to one of them
+  double hang_seconds = 240;  ///< a case in attnfuzz's own process that takes longer is killed
+  uint64_t stop_after = 0;    ///< stop at this many findings; 0: never
   const std::atomic<bool>* interrupt = nullptr;  ///< Ctrl-C: finish the run at hand and return
 };
 

@@ -5,8 +5,9 @@
 
 namespace attnfuzz {
 
-/// A target that runs each case in a fork of this process: what kills or hangs it becomes an
-/// Outcome. Slow; for what has crashed before. The process must have no threads.
+/// A target that runs each case in a fork of this process: what kills or hangs it becomes
+/// an Outcome. Slow; for what has crashed before. The process must have no threads, and the target
+/// none of its own: a worker would go on with a request whose fork was killed.
 class ForkedTarget final : public Target {
  public:
   ForkedTarget(std::unique_ptr<Target> target, double case_seconds)

@@ -15,31 +15,37 @@
 #include "fuzz/replayable.h"
 #include "fuzz/wire.h"
 #include "targets/notes.h"
+#include "targets/spawn.h"
+#include "targets/workers.h"
 
 namespace attnfuzz {
 namespace {
 
 constexpr double report_seconds = 0.1;  ///< a process tells how far it is
-constexpr double hang_seconds = 120;    ///< a case in process that takes longer is killed
-constexpr double case_seconds = 30;     ///< the same, when it runs alone
+/// Of hang_seconds, the part that one run may take where each is alone. A case is up to six: for
+/// itself, for three properties, and for a relation two.
+constexpr double run_part = 1.0 / 8;
 
-/// Memory that all processes see: the case that each has at hand.
+/// Memory that all processes see: the case that each has at hand, and what holds for all.
 class Board {
  public:
-  explicit Board(size_t jobs) : bytes_((jobs + 1) * sizeof(Cell)) {
+  explicit Board(size_t jobs) : bytes_((jobs + 2) * sizeof(Cell)) {
     void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
       throw std::system_error(errno, std::generic_category(), "can't share memory");
     cells_ = static_cast<Cell*>(memory);
-    for (size_t k = 0; k <= jobs; ++k) new (cells_ + k) Cell(0);
+    for (size_t k = 0; k < jobs + 2; ++k) new (cells_ + k) Cell(0);
   }
   ~Board() { munmap(cells_, bytes_); }
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
-  std::atomic<uint64_t>& at_hand(size_t job) { return cells_[job + 1]; }
+  std::atomic<uint64_t>& at_hand(size_t job) { return cells_[job + 2]; }
   bool stopped() const { return cells_[0] != 0; }
   void stop() { cells_[0] = 1; }
+  /// Whether the target runs in the processes themselves: no worker of it has limits of its own.
+  bool in_process() const { return cells_[1] != 0; }
+  void set_in_process() { cells_[1] = 1; }
 
  private:
   using Cell = std::atomic<uint64_t>;
@@ -64,15 +70,26 @@ struct Job {
   std::unique_ptr<Child> child;
   uint64_t next = 0;  ///< its cases before this one are done
   bool done = false;
+  bool hung = false;  ///< and was killed for it
   uint64_t seen_at_hand = 0;
   Clock::time_point seen = Clock::now();  ///< when the case at hand last changed
 };
 
-/// A failing case that waits for its turn. Of a crash no more is known than the case.
+/// A failing case that waits for its turn. Of one that its process died on no more is known than
+/// how it did.
 struct Waiting {
-  bool crashed = false;
+  bool died = false;
   wire::Failure failure;
 };
+
+/// The verdict on a case that a process died on.
+Verdict verdict_of_death(bool hung, double seconds, int status) {
+  Verdict verdict;
+  verdict.kind = VerdictKind::fail;
+  verdict.failure = hung ? FailureKind::timeout : FailureKind::crash;
+  verdict.detail = hung ? fmt::format("no answer within {:g} s", seconds) : describe_end(status);
+  return verdict;
+}
 
 class Jobs {
  public:
@@ -117,6 +134,7 @@ class Jobs {
   void start(size_t k, uint64_t from) {
     Job& job = jobs_[k];
     job.next = from;
+    job.hung = false;
     board_.at_hand(k) = from;
     job.seen = Clock::now();
     job.child = std::make_unique<Child>([this, k, from](const Child::Send& send) {
@@ -124,15 +142,26 @@ class Jobs {
     });
   }
 
-  /// In the child: cases from, from + stride, …
+  struct Opened {
+    std::unique_ptr<Target> target;
+    bool in_process;  ///< no worker runs it
+  };
+  Opened open_here() const {
+    const int before = workers_started();
+    std::unique_ptr<Target> target = open_();
+    return {std::move(target), workers_started() == before};
+  }
+
+  /// In the child: cases from, from + stride, … but for those that a process has died on.
   void run_cases(size_t k, uint64_t from, const Child::Send& send) {
-    const std::unique_ptr<Target> target = open_();
+    const auto [target, in_process] = open_here();
+    if (in_process) board_.set_in_process();
     const Generator generator(target->info().capabilities);
     wire::Progress progress;
     Clock::time_point reported = Clock::now();
     uint64_t index = from;
-    const auto report = [&](bool last) {
-      progress.next = index;
+    const auto report = [&](uint64_t next, bool last) {
+      progress.next = next;
       progress.last = last;
       send(wire::pack(progress));
       progress = {};
@@ -141,15 +170,20 @@ class Jobs {
     for (; options_.seconds > 0 || index < options_.cases; index += stride_) {
       if (board_.stopped() || (options_.seconds > 0 && seconds_since(start_) >= options_.seconds))
         break;
-      if (seconds_since(reported) >= report_seconds) report(false);
+      if (const auto known = waiting_.find(index); known != waiting_.end() && known->second.died) {
+        report(index + stride_, false);
+        continue;
+      }
+      if (seconds_since(reported) >= report_seconds) report(index, false);
       board_.at_hand(k) = index;
       const Judged judged = judge_case(*target, generator, options_, index);
       progress.stats.count(judged.c, judged.examination.verdict);
       if (!judged.examination.verdict.failed()) continue;
       send(wire::pack(wire::Failure{index, judged.examination.signature,
-                                    classify(judged.c, judged.examination.verdict)}));
+                                    classify(judged.c, judged.examination.verdict),
+                                    judged.examination.verdict}));
     }
-    report(true);
+    report(index, true);
   }
 
   void wait() {
@@ -181,7 +215,7 @@ class Jobs {
     }
     if (job.done) return;
     kill_if_hanging(k);
-    if (job.child->ended()) crashed(k);
+    if (job.child->ended()) job_died(k);
   }
 
   void kill_if_hanging(size_t k) {
@@ -190,29 +224,23 @@ class Jobs {
     if (at_hand != job.seen_at_hand) {
       job.seen_at_hand = at_hand;
       job.seen = Clock::now();
-    } else if (seconds_since(job.seen) > hang_seconds) {
+    } else if (board_.in_process() && seconds_since(job.seen) > options_.hang_seconds) {
       job.child->kill();
+      job.hung = true;
       job.seen = Clock::now();
     }
   }
 
-  /// The process died on the case at hand: another one goes on behind it. The cases since its last
-  /// report are counted again, without their failures, which have been sent.
-  void crashed(size_t k) {
+  /// The process died on the case at hand: another one leaves it out. What that process had no time
+  /// to report, a moment's work, is done again. Each death is at least one case nearer to the end.
+  void job_died(size_t k) {
     const uint64_t index = board_.at_hand(k);
-    note(fmt::format("process {} died on case {}; another one goes on behind it", k, index));
-    waiting_[index] = {true, {index, {}, {}}};
-    recount(jobs_[k].next, index);
-    start(k, index + stride_);
-  }
-
-  /// Cases [from, to) that a process ran and had no time to report.
-  void recount(uint64_t from, uint64_t to) {
-    for (uint64_t index = from; index < to; index += stride_) {
-      const auto failure = waiting_.find(index);
-      ++stats_.cases;
-      ++(failure == waiting_.end() ? stats_.passed : stats_.failed);
-    }
+    Verdict verdict =
+        verdict_of_death(jobs_[k].hung, options_.hang_seconds, jobs_[k].child->wait());
+    note(fmt::format("process {} died on case {} ({}); another one goes on behind it", k, index,
+                     verdict.detail));
+    waiting_[index] = {true, {index, {}, {}, std::move(verdict)}};
+    start(k, jobs_[k].next == index ? index + stride_ : jobs_[k].next);
   }
 
   [[noreturn]] static void rethrow(const wire::Trouble& trouble) {
@@ -227,14 +255,14 @@ class Jobs {
       if (!job.done) done = std::min(done, job.next);
     while (!shrinker_ && !waiting_.empty() && waiting_.begin()->first < done) {
       const Waiting& first = waiting_.begin()->second;
-      const bool settled = enough() ||
-                           (!first.crashed &&
-                            known_.count(first.failure.signature, first.failure.failure, stats_)) ||
-                           stats_.interrupted;  // after Ctrl-C nothing new is begun
+      const bool settled =
+          enough() ||
+          (!first.died && known_.count(first.failure.signature, first.failure.failure, stats_)) ||
+          stats_.interrupted;  // after Ctrl-C nothing new is begun
       if (settled)
         waiting_.erase(waiting_.begin());
       else
-        start_shrinking(first.crashed);
+        start_shrinking(first.died);
     }
   }
 
@@ -246,10 +274,12 @@ class Jobs {
     });
   }
 
-  /// In a child. Where the case has killed a process, each run has one of its own.
+  /// In a child. Where the case has killed a process that ran the target, each run has one of its
+  /// own.
   wire::Shrinking shrink_case(uint64_t index, bool alone) {
-    std::unique_ptr<Target> target = open_();
-    if (alone) target = std::make_unique<ForkedTarget>(std::move(target), case_seconds);
+    auto [target, in_process] = open_here();
+    if (alone && in_process)
+      target = std::make_unique<ForkedTarget>(std::move(target), options_.hang_seconds * run_part);
     wire::Shrinking result;
     const Generator generator(target->info().capabilities);
     Judged judged = judge_case(*target, generator, options_, index);
@@ -261,8 +291,10 @@ class Jobs {
         [&](uint64_t most) { return earlier_cases(generator, options_, index, most, stride_); },
         &known_};
     if (!fails_here) {
-      const wire::Failure& failure = waiting_.begin()->second.failure;
-      search_earlier(*target, finding, options, std::string(name(failure.failure.kind)));
+      const auto& [died, failure] = waiting_.begin()->second;
+      if (died && !in_process) return result;  // what died was a process of ours alone: a pass
+      finding.first.verdict = failure.verdict;
+      search_earlier(*target, finding, options);
       finding.first.signature = failure.signature;  // what the case is known by
       return result;
     }
@@ -281,19 +313,20 @@ class Jobs {
         rethrow(wire::unpack<wire::Trouble>(*message));
       settle(wire::unpack<wire::Shrinking>(*message));
     } else if (shrinker_->ended()) {
+      const std::string how = describe_end(shrinker_->wait());
       shrinker_.reset();
-      if (shrinking_alone_) throw std::runtime_error("a process that shrinks a case died");
+      if (shrinking_alone_) throw std::runtime_error("a process that shrinks a case died: " + how);
       start_shrinking(true);
     }
   }
 
   void settle(const wire::Shrinking& result) {
     const Finding& finding = result.finding;
-    if (waiting_.begin()->second.crashed) stats_.count(finding.original, finding.first.verdict);
+    const Verdict& verdict = finding.first.verdict;
+    if (waiting_.begin()->second.died) stats_.count(finding.original, verdict);
     if (result.known)
-      known_.count(finding.first.signature, classify(finding.original, finding.first.verdict),
-                   stats_);
-    else if (known_.add(finding, stats_) && events_.finding)
+      known_.count(finding.first.signature, classify(finding.original, verdict), stats_);
+    else if (verdict.failed() && known_.add(finding, stats_) && events_.finding)
       events_.finding(finding);
     if (enough()) board_.stop();
     waiting_.erase(waiting_.begin());

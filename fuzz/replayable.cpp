@@ -16,10 +16,18 @@ constexpr uint64_t kWindows[] = {1, 4, 16, 64};
 
 constexpr int64_t most_processes = 200;
 
+/// Bits that differ only now and then are given so many processes to do so.
+constexpr int nondeterminism_tries = 4;
+
 /// A run in a new process, judged as `like` was.
 Examination examine_anew(Target& target, const Case& c, const Verdict& like) {
-  target.renew();
-  return examine_like(target, c, like);
+  Examination examination;
+  int tries = like.failure == FailureKind::nondeterminism ? nondeterminism_tries : 1;
+  do {
+    target.renew();
+    examination = examine_like(target, c, like);
+  } while (!examination.verdict.failed() && --tries > 0);
+  return examination;
 }
 
 /// The failure as it was found.
@@ -61,8 +69,9 @@ std::vector<Case> fewest(std::vector<Case> before,
   return before;
 }
 
-void set_not_repeatable(Target& target, Finding& finding, const std::string& failed) {
+void set_not_repeatable(Target& target, Finding& finding) {
   Verdict& verdict = finding.first.verdict;
+  const std::string failed = std::move(verdict.detail);
   verdict = {};
   verdict.kind = VerdictKind::fail;
   verdict.failure = FailureKind::nondeterminism;
@@ -85,8 +94,7 @@ bool After::renew() {
   return true;
 }
 
-void search_earlier(Target& target, Finding& finding, const ReplayableOptions& options,
-                    const std::string& failed) {
+void search_earlier(Target& target, Finding& finding, const ReplayableOptions& options) {
   const FailureClass* known = options.known != nullptr ? options.known->not_alone() : nullptr;
   if (known != nullptr) {
     leave_unshrunk(target, finding);
@@ -102,7 +110,9 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
     failure = std::move(again);
     return true;
   };
+  const bool renews = target.renew();  // else no case can be put before another
   for (const uint64_t most : kWindows) {
+    if (!renews) break;
     const std::vector<Case> before = options.earlier ? options.earlier(most) : std::vector<Case>{};
     if (!before.empty() && fails(before)) {
       finding.before = fewest(before, fails);
@@ -113,19 +123,16 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
     }
     if (before.size() < most) break;
   }
-  set_not_repeatable(target, finding, failed);
+  set_not_repeatable(target, finding);
   not_alone(target, finding);
 }
 
 void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options) {
   const Verdict& first = finding.first.verdict;
   shrink_finding(target, finding, options.max_tries, options.stop);
-  if (options.max_tries == 0 || first.failure == FailureKind::nondeterminism || !target.renew() ||
-      shrunk_fails(target, finding))
-    return;
+  if (options.max_tries == 0 || !target.renew() || shrunk_fails(target, finding)) return;
   Examination anew = examine_anew(target, finding.original, first);
-  if (!anew.verdict.failed())
-    return search_earlier(target, finding, options, std::string(first.detail));
+  if (!anew.verdict.failed()) return search_earlier(target, finding, options);
   finding.first = std::move(anew);
   shrink_renewing(target, finding, options);
 }

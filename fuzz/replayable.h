@@ -40,8 +40,8 @@ struct ReplayableOptions {
 /// needed become finding.before; where none helps, the finding is nondeterminism.
 void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options = {});
 
-/// The last part of it, for a case that has passed in a new process: `failed` says what it did.
-void search_earlier(Target& target, Finding& finding, const ReplayableOptions& options,
-                    const std::string& failed);
+/// The last part of it, for a case that has passed in a new process; finding.first.verdict is that
+/// of the process in which it failed.
+void search_earlier(Target& target, Finding& finding, const ReplayableOptions& options);
 
 }  // namespace attnfuzz

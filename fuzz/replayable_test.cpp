@@ -9,17 +9,22 @@
 namespace attnfuzz {
 namespace {
 
-/// Right, but for cases that fail: what `spoils` says of a case and of those that the same process
-/// ran before.
+/// Right, but for cases that fail, or only have another bit: what `spoils` says of a case and of
+/// those that the same process ran before.
 class Keeping final : public Target {
  public:
   using Spoils = std::function<bool(const std::vector<Case>& before, const Case& c)>;
-  explicit Keeping(Spoils spoils) : naive_(open_target("cpu:dense-cache")), spoils_(spoils) {}
+  explicit Keeping(Spoils spoils, bool bit = false)
+      : naive_(open_target("cpu:dense-cache")), spoils_(spoils), bit_(bit) {}
   const TargetInfo& info() const override { return naive_->info(); }
   Outcome run(const Case& c, const Inputs& inputs) override {
     const bool spoilt = spoils_(before_, c);
     before_.push_back(c);
-    return spoilt ? Outcome{Status::error, "stale", {}} : naive_->run(c, inputs);
+    if (spoilt && !bit_) return {Status::error, "stale", {}};
+    Outcome outcome = naive_->run(c, inputs);
+    for (StepOutput& step : outcome.steps)
+      if (spoilt && !step.out.bytes.empty()) step.out.bytes[0] ^= std::byte{1};
+    return outcome;
   }
   bool renew() override {
     before_.clear();
@@ -29,11 +34,21 @@ class Keeping final : public Target {
  private:
   std::unique_ptr<Target> naive_;
   Spoils spoils_;
+  bool bit_;
   std::vector<Case> before_;
 };
 
 bool has(const Case& c, StepOp op) {
   return std::any_of(c.steps.begin(), c.steps.end(), [&](const Step& s) { return s.op == op; });
+}
+
+/// Every other run of a case in a row, once the process has run a case of another kind.
+bool wrong_again(const std::vector<Case>& before, const Case& c) {
+  const auto other =
+      std::find_if(before.rbegin(), before.rend(), [&](const Case& b) { return b != c; });
+  return (other - before.rbegin()) % 2 == 1 && !has(c, StepOp::crop) &&
+         std::any_of(before.begin(), before.end(),
+                     [](const Case& b) { return has(b, StepOp::crop); });
 }
 
 std::vector<Finding> run(Target& target, uint64_t cases) {
@@ -107,6 +122,35 @@ TEST(Replayable, WhatNothingBringsBackIsNondeterminism) {
   }
   const std::string& detail = findings[0].last.verdict.detail;
   EXPECT_EQ(detail, "the case failed in one process (stale) and passed in a new one");
+}
+
+TEST(Replayable, NondeterminismThatAProcessKeepsComesWithTheCaseBefore) {
+  Keeping target(wrong_again, true);
+  const std::vector<Finding> findings = run(target, 100);
+  ASSERT_EQ(findings.size(), 1U);
+  const Finding& f = findings.front();
+  EXPECT_EQ(f.last.verdict.failure, FailureKind::nondeterminism) << f.last.verdict.detail;
+  ASSERT_EQ(f.before.size(), 1U);
+  EXPECT_TRUE(has(f.before[0], StepOp::crop));
+  EXPECT_FALSE(f.learned.alone);
+}
+
+TEST(Replayable, ARelationIsSoughtAfterEarlierCasesWhateverTheProcesses) {
+  CampaignOptions options;
+  options.cases = 60;
+  options.relations = {find_relation("repeat")};
+  for (const int jobs : {1, 2}) {
+    int relations = 0;
+    for (options.seed = 3; options.seed < 6; ++options.seed) {
+      std::vector<Finding> findings;
+      run_campaign_jobs([] { return std::make_unique<Keeping>(wrong_again, true); }, options, jobs,
+                        {{}, [&](const Finding& f) { findings.push_back(f); }});
+      ASSERT_EQ(findings.size(), 1U) << jobs;
+      EXPECT_EQ(findings[0].before.size(), 1U) << findings[0].last.verdict.detail;
+      relations += findings[0].last.verdict.failure == FailureKind::relation;
+    }
+    EXPECT_GT(relations, 0) << jobs;
+  }
 }
 
 TEST(Replayable, TheSameFromSeveralProcesses) {

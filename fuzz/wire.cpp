@@ -230,6 +230,7 @@ template <class Ar>
 void put(Ar& ar, Failure& x) {
   put(ar, x.index, x.signature);
   put(ar, x.failure);
+  put(ar, x.verdict);
 }
 template <class Ar>
 void put(Ar& ar, Shrinking& x) {

@@ -16,6 +16,7 @@ struct Failure {
   uint64_t index = 0;
   std::string signature;
   FailureClass failure;
+  Verdict verdict;
 };
 /// What became of a failing case.
 struct Shrinking {

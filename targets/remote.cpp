@@ -7,9 +7,12 @@
 #include "targets/no_device.h"
 #include "targets/notes.h"
 #include "targets/protocol.h"
+#include "targets/workers.h"
 
 namespace attnfuzz {
 namespace {
+
+int started = 0;
 
 Status status_of(WorkerProcess::End end) {
   switch (end) {
@@ -90,6 +93,7 @@ class RemoteTarget : public Target {
  private:
   Description start(const std::string& name) {
     worker_ = std::make_unique<Worker>(command_);
+    ++started;
     const WorkerProcess::Answer answer =
         worker_->process.exchange({}, limits_.hello_seconds, limits_.memory_bytes);
     if (answer.end != WorkerProcess::End::line) throw InputError(name, "", answer.text);
@@ -109,6 +113,10 @@ class RemoteTarget : public Target {
 };
 
 }  // namespace
+
+int workers_started() {
+  return started;
+}
 
 std::unique_ptr<Target> open_remote(const std::string& name, const WorkerCommand& command,
                                     const WorkerLimits& limits) {
