@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "fuzz/clock.h"
 #include "fuzz/jobs.h"
 #include "fuzz/known.h"
@@ -17,11 +19,17 @@ namespace {
 namespace fs = std::filesystem;
 
 void parse_shard(const std::string& text, CampaignOptions& campaign) {
-  unsigned long long index = 0, count = 0;
-  int used = 0;
-  if (std::sscanf(text.c_str(), "%llu/%llu%n", &index, &count, &used) != 2 ||
-      static_cast<size_t>(used) != text.size() || index < 1 || index > count)
-    throw InputError("--shard", "", "expected i/n with 1 ≤ i ≤ n, found \"" + text + "\"");
+  constexpr uint64_t most = uint64_t{1} << 20;
+  uint64_t index = 0, count = 0;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, index);
+  if (first.ptr != end && *first.ptr == '/') {
+    const auto second = std::from_chars(first.ptr + 1, end, count);
+    if (second.ec != std::errc{} || second.ptr != end) count = 0;
+  }
+  if (first.ec != std::errc{} || index < 1 || index > count || count > most)
+    throw InputError("--shard", "",
+                     fmt::format("expected i/n with 1 ≤ i ≤ n ≤ {}, found \"{}\"", most, text));
   campaign.shard = index - 1;
   campaign.shards = count;
 }

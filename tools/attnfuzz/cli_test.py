@@ -63,6 +63,19 @@ def test_a_bar_on_a_terminal_keeps_to_its_width(tmp_path):
     assert shares == sorted(shares) and shares[-1] <= 100
 
 
+@pytest.mark.parametrize("shard", ["2/9223372036854775808", "1/99999999999999999999", "1/1048577", "1/-1", "-1/2", "0/2",
+                                   "3/2", "1", "1/2x", " 1/2"])
+def test_a_shard_that_is_none_is_bad_input(tmp_path, shard):
+    done = attnfuzz(*RUN, "--cases", "1", f"--shard={shard}", cwd=tmp_path, timeout=60)
+    assert done.returncode == 2 and "\n" not in done.stderr.strip()
+    assert f'--shard: expected i/n with 1 ≤ i ≤ n ≤ 1048576, found "{shard}"' in done.stderr
+
+
+def test_the_last_of_the_most_shards_is_run(tmp_path):
+    done = attnfuzz(*RUN, "--cases", "1", "--shard=1048576/1048576", "-j", "2", cwd=tmp_path, timeout=60)
+    assert done.returncode == 0 and " 0 cases" in done.stdout
+
+
 def complete(line):
     script = f'source <({ATTNFUZZ} completion bash); COMP_LINE="{line}"; COMP_POINT=${{#COMP_LINE}}; _attnfuzz; '
     done = subprocess.run(["bash", "-c", script + 'printf "%s\\n" "${COMPREPLY[@]}"'], capture_output=True, text=True,
