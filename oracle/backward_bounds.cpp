@@ -18,11 +18,19 @@ std::vector<uint8_t> visible_or_shown(const BackwardBlock& block, Eigen::Index r
   return both;
 }
 
+/// What a sum of products costs, relative to the sum of its terms' sizes.
+double summed(const ErrorModel& m, double roundings) {
+  const double sum = growth(m.u, roundings);
+  return sum + growth(m.u_factor, 2) * (1 + sum);
+}
+
 }  // namespace
 
 /// What a sum of products with the scale costs, relative to the sum of its terms' sizes.
 double HeadBackward::summing(double terms) const {
-  return (1 + growth(model_->u, terms + 12)) * (1 + growth(model_->u_scores, 3)) - 1;
+  return (1 + growth(model_->u, terms + 12)) * (1 + growth(model_->u_scores, 3)) *
+             (1 + growth(model_->u_factor, 2)) -
+         1;
 }
 
 /// From the forward pass's w: ep, ea, the sink's, and of the softcap's slope.
@@ -79,7 +87,7 @@ double HeadBackward::dot_error(const BackwardBlock& block, Eigen::Index r, const
   const RowError& error = errors_[static_cast<size_t>(r)];
   const Row p = p_.row(r), ep = ep_.row(r), dp = dp_.row(r).array().abs();
   const double products = (ep * dp + (p + ep) * edp).sum() +
-                          growth(m.u, error.keys + 12) * ((p + ep) * (dp + edp)).sum() +
+                          summed(m, error.keys + 12) * ((p + ep) * (dp + edp)).sum() +
                           error.keys * m.tiny;
   const Row out = o_.row(r), weighted = wo_.row(r), g = block.grad_out.row(r).array().abs();
   Row bound(out.size());
@@ -87,7 +95,7 @@ double HeadBackward::dot_error(const BackwardBlock& block, Eigen::Index r, const
                  bound.data());
   const double from_out =
       (g * bound).sum() +
-      growth(m.u, static_cast<double>(out.size()) + 4) * (g * (out.abs() + bound)).sum() +
+      summed(m, static_cast<double>(out.size()) + 4) * (g * (out.abs() + bound)).sum() +
       static_cast<double>(out.size() + 2) * m.tiny + m.tiny * g.sum();
   const double worse = std::max(products, from_out);
   return worse + m.u_scores * (std::abs(dot) + worse);
@@ -97,8 +105,9 @@ void HeadBackward::bound_differences(const BackwardBlock& block, Eigen::Index r,
   const ErrorModel& m = *model_;
   const Eigen::Index count = s_.cols();
   const double dims = static_cast<double>(block.grad_out.cols());
-  const double relative =
-      (1 + growth(m.u, dims + 11)) * (1 + growth(m.u_scores, 3)) * (1 + m.u_p) - 1;
+  const double relative = (1 + growth(m.u, dims + 11)) * (1 + growth(m.u_scores, 3)) * (1 + m.u_p) *
+                              (1 + growth(m.u_factor, 2)) -
+                          1;
   const double tiny = (dims + 2) * m.tiny + m.tiny_inputs * (abs_g_.row(r).sum() + v_norm_);
   Row edp = relative * abs_dp_.row(r).array() + tiny;
   if (block.kept.size() > 0) edp *= block.kept.row(r).array();
