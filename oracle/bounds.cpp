@@ -117,8 +117,9 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
       (1 + exponential_growth(2.5 * error.relative) + n * model.tiny_p) * model.dropout - 1;
   error.tiny = (2 * n + 2 * rescales + 4) * model.tiny;
   error.keys = n;
-  const double dot = model.dot_at(row.position);
-  error.unchecked = 2 * largest * model.scale * (1 + dot) > model.max_score;
+  const double dot = model.dot_at(row.position), factor = std::max(row.q_norm, row.k_norm);
+  error.unchecked = 2 * largest * model.scale * (1 + dot) > model.max_score ||
+                    (model.scale_of_scores > 1 && model.scale_of_scores * factor > model.max_score);
 
   const double shared = error.relative + 16 * u * log_keys + model.softcap +
                         model.scale * (static_cast<double>(model.head_dim + 2) * model.tiny +

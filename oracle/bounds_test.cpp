@@ -215,6 +215,9 @@ Case arbitrary_head() {
   if (arbitrary(0, 3) == 0) p.softcap = static_cast<double>(arbitrary(1, 80)) / 8;
   p.sinks = arbitrary(0, 3) == 0;
   if (arbitrary(0, 3) == 0) p.scale = static_cast<double>(arbitrary(1, 32)) / 8;
+  const auto end_of = [](const NumberRange& range) { return flip() ? range.min : range.max; };
+  if (arbitrary(0, 9) == 0) p.softcap = end_of(softcap_range);
+  if (arbitrary(0, 9) == 0) p.scale = end_of(scale_range);
   c.data.seed = static_cast<uint64_t>(arbitrary(0, 1 << 30));
   c.data.dist = static_cast<Distribution>(arbitrary(0, 4));
   return c;

@@ -63,6 +63,14 @@ class Checker {
     fail(path, fmt::format("an integer from {} to {}, found {}", min, max, value));
   }
 
+  void number(double value, const NumberRange& range, const std::string& path) const {
+    const std::string negative =
+        range.has_sign ? fmt::format(" or from {} to {}", -range.max, -range.min) : "";
+    expect(range.holds(value), path,
+           fmt::format("0 or a number from {} to {}{}, found {}", range.min, range.max, negative,
+                       value));
+  }
+
   void problem() const {
     for (const ProblemSize& size : problem_sizes()) {
       within(p_.*size.member, size.min, size.max, fmt::format("/problem/{}", size.name));
@@ -71,9 +79,8 @@ class Checker {
            fmt::format("at least 1 key head for {} query heads", p_.num_heads));
     expect(p_.num_kv_heads == 0 || p_.num_heads % p_.num_kv_heads == 0, "/problem/num_kv_heads",
            fmt::format("a divisor of num_heads {}, found {}", p_.num_heads, p_.num_kv_heads));
-    expect(!p_.scale || std::isfinite(*p_.scale), "/problem/scale", "a finite number or null");
-    expect(std::isfinite(p_.softcap) && p_.softcap >= 0, "/problem/softcap",
-           fmt::format("0 (off) or a positive finite number, found {}", p_.softcap));
+    if (p_.scale) number(*p_.scale, scale_range, "/problem/scale");
+    number(p_.softcap, softcap_range, "/problem/softcap");
     dropout();
     rope();
     if (!c_.cached()) return;

@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -107,6 +108,21 @@ struct Problem {
   bool has_dropout() const { return dropout_keep < 100; }
   bool operator==(const Problem&) const = default;
 };
+
+/// The sizes that a number may have other than 0.
+struct NumberRange {
+  double min, max;
+  bool has_sign = false;  ///< it may be negative
+
+  /// Whether x is 0 or within the range.
+  bool holds(double x) const {
+    const double size = has_sign ? std::abs(x) : x;
+    return x == 0 || (size >= min && size <= max);
+  }
+};
+/// Normal numbers of every type in which scores are computed, f16 the narrowest, and with room for
+/// what is folded with them (log2 e, 2 log2 e): rounded, they are off by u. The bound counts on it.
+inline constexpr NumberRange scale_range{1e-4, 3e4, true}, softcap_range{1e-3, 3e4};
 
 /// A size of a Problem by its name in the case file, and its limits. In the file's order; the upper
 /// limits are those of element_index.

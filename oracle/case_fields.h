@@ -15,7 +15,7 @@ struct Limits {
 
 /// The one description of the case format: each struct's keys in the file's order. The reader, the
 /// writer and the schema are visitors of it. A visitor has
-///   visitor(key, member) and visitor(key, member, limits) for a key that must be there,
+///   visitor(key, member) and visitor(key, member, limits or range) for a key that must be there,
 ///   visitor.optional(key, member) for one that is left out when the member is empty,
 ///   visitor.option(key, member, plain) for one that is left out when the member is `plain`,
 ///   visitor.kind(key, member) for the one that decides which others there are,
@@ -94,8 +94,8 @@ struct Fields<Problem> {
     }
     visitor("dtype", p.dtype);
     visitor("layout", p.layout);
-    visitor("scale", p.scale);
-    visitor("softcap", p.softcap, Limits{0});
+    visitor("scale", p.scale, scale_range);
+    visitor("softcap", p.softcap, softcap_range);
     visitor("sinks", p.sinks);
     visitor("memory_kv", p.memory_kv, Limits{0});
     visitor("head_map", p.head_map);

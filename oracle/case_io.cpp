@@ -130,7 +130,7 @@ class Reader {
   const bool cached;
 
   template <class T>
-  void operator()(std::string_view key, T& to, Limits = {}) {
+  void operator()(std::string_view key, T& to, const auto&...) {
     known_.emplace_back(key);
     if (!node_.json.contains(key)) {
       std::vector<std::string> keys;
@@ -261,7 +261,7 @@ struct Writer {
   OrderedJson json = OrderedJson::object();
 
   template <class T>
-  void operator()(std::string_view key, const T& value, Limits = {}) {
+  void operator()(std::string_view key, const T& value, const auto&...) {
     if constexpr (Described<T>) {
       json[std::string(key)] = written(value, cached);
     } else {

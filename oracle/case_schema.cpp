@@ -17,13 +17,25 @@ OrderedJson schema_of(bool) {
 OrderedJson schema_of(const std::string&) {
   return {{"type", "string"}};
 }
-OrderedJson schema_of(double, Limits limits = {}) {
-  OrderedJson schema{{"type", "number"}};
-  if (limits.min == 0) schema["minimum"] = 0;
-  return schema;
+OrderedJson schema_of(double) {
+  return {{"type", "number"}};
 }
-OrderedJson schema_of(const std::optional<double>&) {
-  return {{"type", {"number", "null"}}};
+/// 0, or a number within the range.
+OrderedJson schema_of(double, const NumberRange& range) {
+  const auto between = [](double min, double max) {
+    return OrderedJson{{"type", "number"}, {"minimum", min}, {"maximum", max}};
+  };
+  OrderedJson any{{{"const", 0}}, between(range.min, range.max)};
+  if (range.has_sign) any.push_back(between(-range.max, -range.min));
+  return {{"description",
+           "0, or a size at which no type in which scores are computed overflows or "
+           "underflows"},
+          {"anyOf", std::move(any)}};
+}
+OrderedJson schema_of(const std::optional<double>&, const NumberRange& range) {
+  OrderedJson schema = schema_of(range.min, range);
+  schema["anyOf"].push_back({{"type", "null"}});
+  return schema;
 }
 OrderedJson schema_of(uint64_t) {
   return {{"type", "integer"}, {"minimum", 0}, {"maximum", std::numeric_limits<uint64_t>::max()}};
