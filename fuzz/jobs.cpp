@@ -127,8 +127,15 @@ class Jobs {
   }
 
   void interrupt() {
+    if (!stats_.interrupted) interrupted_ = Clock::now();
     stats_.interrupted = true;
     board_.stop();
+  }
+
+  /// After Ctrl-C what waits is run again and reported as it is, for so long.
+  bool too_late() const {
+    constexpr double seconds = 10;
+    return stats_.interrupted && seconds_since(interrupted_) > seconds;
   }
 
   void start(size_t k, uint64_t from) {
@@ -258,7 +265,7 @@ class Jobs {
       const bool settled =
           enough() ||
           (!first.died && known_.count(first.failure.signature, first.failure.failure, stats_)) ||
-          stats_.interrupted;  // after Ctrl-C nothing new is begun
+          too_late();
       if (settled)
         waiting_.erase(waiting_.begin());
       else
@@ -337,6 +344,7 @@ class Jobs {
   const CampaignOptions& options_;
   const CampaignEvents& events_;
   const Clock::time_point start_ = Clock::now();
+  Clock::time_point interrupted_;
   uint64_t stride_;
   Board board_;
   std::vector<Job> jobs_;

@@ -22,7 +22,7 @@ std::string finding_terminal(const Report::Item& item, bool colour) {
   for (size_t k = 0; k < item.causes.size() && k < 3; ++k)
     out += field(k == 0 ? "cause" : "or",
                  paint(fg(fmt::terminal_color::yellow), text::line(item.causes[k].words, 600)));
-  out += field("signature", item.finding.signature);
+  if (!item.finding.signature.empty()) out += field("signature", item.finding.signature);
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "tools/attnfuzz/campaign_run.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <charconv>
 
@@ -174,6 +175,11 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
                info.name, info.version, total.cases, total.seconds,
                static_cast<double>(total.cases) / std::max(total.seconds, 1e-9), total.passed,
                total.failed, total.skipped);
+  if (total.interrupted)
+    spdlog::warn("{}: interrupted after {} cases; what waited for its turn is not shrunk",
+                 info.name, total.cases);
+  else if (total.cases > 0 && total.skipped == total.cases)
+    spdlog::warn("{}: every case was declined: nothing was tested", info.name);
 }
 
 }  // namespace attnfuzz::cli

@@ -1,5 +1,6 @@
 """What the program says on a terminal, in a pipe, and of itself: colours, completion, manual page, installation."""
 
+import json
 import os
 import pty
 import re
@@ -246,3 +247,42 @@ def test_relations_are_listed_checked_and_held(tmp_path):
     right = attnfuzz("run", "-t", "cpu:linear-chunked", "--relations", "all", "--cases", "60", "--no-corpus", "--out", "out",
                      cwd=tmp_path)
     assert right.returncode == 0, right.stdout
+
+
+def test_an_interrupted_run_reports_the_failures_that_wait(tmp_path):
+    with subprocess.Popen([ATTNFUZZ, *RUN, "--time", "120s", "--jobs", "2", "-q"], cwd=tmp_path, stderr=subprocess.PIPE,
+                          text=True) as run:
+        time.sleep(2)
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=100)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["interrupted"] and "interrupted after" in errors
+    assert run.returncode == (1 if summary["targets"][0]["failed"] else 0)
+    assert run.returncode == (1 if summary["findings"] else 0)
+
+
+def test_a_run_in_which_everything_is_declined_is_told(tmp_path):
+    (tmp_path / "declines.py").write_text(
+        "from attnfuzz_worker import Declined\n\nREQUIRES = []\n\n\nclass Target:\n"
+        "    name, version = 'declines:all', '1'\n    capabilities = {'features': ['dtype:f32', 'layout:bhsd']}\n\n"
+        "    def run(self, case, tensors):\n        raise Declined('not today')\n\n\ndef targets():\n    return [Target()]\n")
+    done = attnfuzz("run", "-t", "declines:all", "--cases", "3", "--no-corpus", "--out", "out", cwd=tmp_path,
+                    env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert "every case was declined: nothing was tested" in done.stderr
+
+
+def test_replay_finds_what_differs_from_run_to_run(tmp_path):
+    (tmp_path / "flips.py").write_text(
+        "import numpy as np\n\nREQUIRES = []\n\n\nclass Target:\n"
+        "    name, version, calls = 'flips:out', '1', 0\n    capabilities = {'features': ['dtype:f32', 'layout:bhsd']}\n\n"
+        "    def run(self, case, tensors):\n        self.calls += 1\n"
+        "        return [{'out': tensors['v'] * np.float32(1 + self.calls % 2 * 2.0**-23)}]\n\n\n"
+        "def targets():\n    return [Target()]\n")
+    case = json.loads(CASE.read_text())
+    problem = case["problem"] | {"batch": 1, "num_heads": 1, "num_kv_heads": 1, "q_len": 1, "kv_len": 1, "head_dim": 1,
+                                 "head_dim_v": 1, "mask": {"align": "top_left", "rules": []}}
+    (tmp_path / "one.case.json").write_text(json.dumps({"attnfuzz": 1, "problem": problem, "data": case["data"]}))
+    done = attnfuzz("replay", "one.case.json", "-t", "flips:out", cwd=tmp_path,
+                    env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)})
+    assert done.returncode == 1 and "different outputs for the same input" in done.stdout, done.stdout + done.stderr

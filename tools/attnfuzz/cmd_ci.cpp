@@ -79,7 +79,8 @@ int run_job(Options& options) {
   if (!flags.quiet)
     fmt::print("{} new, {} known; reports in {}\n", fresh, session.report.items.size() - fresh,
                flags.out);
-  return fresh == 0 || options.update_baseline ? nothing_found : findings;
+  const bool clean = fresh == 0 && !session.lost_failures();
+  return clean || options.update_baseline ? nothing_found : findings;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "fuzz/signature.h"
 #include "oracle/case_io.h"
 #include "reports/expectation.h"
 #include "targets/no_device.h"
@@ -60,8 +61,10 @@ void print_text(const Judged& j) {
     return;
   }
   fmt::print("fail  {} on {}\n", j.path, j.target);
-  fmt::print("{}",
-             finding_terminal({j.finding, diagnose(j.finding), "", "", "", ""}, use_colour()));
+  Finding finding = j.finding;
+  if (classify(finding.original, j.verdict()).is_ambiguous())
+    finding.signature.clear();  // a campaign tells from more cases which it is
+  fmt::print("{}", finding_terminal({finding, diagnose(finding), "", "", "", ""}, use_colour()));
 }
 
 /// What the case file has to say to it.

@@ -37,7 +37,7 @@ int run_all(Options& options) {
     fmt::print("{}; reports in {}\n",
                text::count(static_cast<int64_t>(session.report.items.size()), "finding"),
                flags.out);
-  return session.report.items.empty() ? nothing_found : findings;
+  return session.report.items.empty() && !session.lost_failures() ? nothing_found : findings;
 }
 
 }  // namespace

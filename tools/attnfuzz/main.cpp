@@ -57,7 +57,11 @@ constexpr const char* footer =
 /// What was wrong with the words given, the nearest word that there is, and where to read on.
 std::string failure_message(const CLI::App* app, const CLI::Error& error) {
   const CLI::App* at = app;
-  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  std::string name = "attnfuzz";
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    name += " " + at->get_name();
+  }
   std::vector<std::string> known, unknown = at->remaining();
   if (at == app)
     for (const CommandHelp& command : command_help(*app)) known.push_back(command.name);
@@ -65,12 +69,11 @@ std::string failure_message(const CLI::App* app, const CLI::Error& error) {
     for (const CLI::App* below : at->get_subcommands([](const CLI::App*) { return true; }))
       known.push_back(below->get_name());
   for (const CLI::Option* option : at->get_options())
-    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    for (const std::string& each : option->get_lnames()) known.push_back("--" + each);
   std::string text = error.what();
   if (!unknown.empty())
     text = fmt::format("{} '{}' is unknown{}", at == app ? "command" : "argument", unknown.front(),
                        attnfuzz::did_you_mean(unknown.front(), known));
-  const std::string name = at == app ? "attnfuzz" : "attnfuzz " + at->get_name();
   return fmt::format("{}: {}\nRun `{} --help` for what there is.\n", name, text, name);
 }
 

@@ -78,6 +78,17 @@ size_t Session::new_findings() const {
                                            [](const Report::Item& item) { return !item.known; }));
 }
 
+bool Session::lost_failures() const {
+  return std::any_of(report.targets.begin(), report.targets.end(), [&](const auto& target) {
+    const auto& [name, stats] = target;
+    const auto is_of = [&, &of = name](const Report::Item& item) {
+      return item.finding.target == of;
+    };
+    return stats.interrupted && stats.failed > 0 &&
+           std::none_of(report.items.begin(), report.items.end(), is_of);
+  });
+}
+
 void Session::write(std::span<const std::string> formats) {
   if (!out_.empty()) write_report(report, out_, formats);
 }

@@ -24,6 +24,8 @@ class Session {
   void count(const std::string& target, const CampaignStats& stats);
   /// How many findings are not in the baseline.
   size_t new_findings() const;
+  /// Whether a run was cut off before any of a target's failures became a finding.
+  bool lost_failures() const;
   /// Writes summary.json, the findings' folders and `formats` under the out folder.
   void write(std::span<const std::string> formats);
 
