@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 
@@ -92,7 +93,7 @@ void Claims::read_sizes() {
     const SizeRange& other = ranges_[static_cast<size_t>(second)];
     range.min = std::max(range.min, other.min);
     range.max = std::min(range.max, other.max);
-    range.multiple_of = std::max(range.multiple_of, other.multiple_of);
+    range.multiple_of = std::lcm(range.multiple_of, other.multiple_of);
   }
 }
 

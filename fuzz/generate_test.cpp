@@ -8,6 +8,7 @@
 
 #include "fuzz/arbitrary.h"
 #include "fuzz/byte_draw.h"
+#include "fuzz/claims.h"
 #include "targets/target.h"
 
 namespace attnfuzz {
@@ -95,6 +96,14 @@ TEST(Generate, AimsAtTiles) {
     ++count[generate(capabilities, *seeded_draw(1, index)).problem.kv_len];
   for (const int64_t edge : {31, 32, 33, 63, 64, 65}) EXPECT_GT(count[edge], 20) << edge;
   EXPECT_LT(count[48], 20);
+}
+
+TEST(Generate, AxesThatAreEqualAreMultiplesOfWhatBothAre) {
+  const Capabilities capabilities = parse_capabilities(
+      R"({"sizes": {"q_len": [4, 64, 4], "kv_len": [6, 60, 6]}, "equal": [["q_len", "kv_len"]],
+          "features": ["dtype:f32", "layout:bhsd"]})",
+      "test");
+  EXPECT_EQ(Claims(capabilities).range(Axis::q_len).multiple_of, 12);
 }
 
 TEST(Generate, StaysInsideOddClaims) {

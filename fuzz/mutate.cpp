@@ -31,6 +31,8 @@ constexpr Part parts[] = {
     ATTNFUZZ_PART(problem.sinks),
     ATTNFUZZ_PART(problem.bias_order),
     ATTNFUZZ_PART(problem.fully_masked),
+    ATTNFUZZ_PART(problem.dropout_keep),
+    ATTNFUZZ_PART(problem.outputs),
     ATTNFUZZ_PART(problem.mask.align),
     ATTNFUZZ_PART(problem.mask.rules),
     ATTNFUZZ_PART(data.seed),
@@ -41,6 +43,10 @@ constexpr Part parts[] = {
       to.problem.num_heads = from.problem.num_heads;
       to.problem.num_kv_heads = from.problem.num_kv_heads;
       to.problem.head_map = from.problem.head_map;
+    },
+    [](Case& to, const Case& from) {
+      to.problem.rope = from.problem.rope;
+      to.problem.rope_base = from.problem.rope_base;
     },
     [](Case& to, const Case& from) {
       to.problem.q_len = from.problem.q_len;
@@ -104,7 +110,7 @@ void refit(Case& c) {
           fit(*list, p.batch, most);
       }
   for (Step& step : c.steps) {
-    fit(step.lens, p.batch, step.q_len);
+    fit(step.lens, p.batch, step.keys());
     fit(step.rows, p.batch, p.batch - 1);
     step.from = std::clamp<int64_t>(step.from, 0, std::max<int64_t>(0, p.batch - 1));
     step.to = std::clamp<int64_t>(step.to, 0, std::max<int64_t>(0, p.batch - 1));
@@ -115,6 +121,7 @@ void refit(Case& c) {
 std::vector<int64_t*> numbers(Case& c) {
   std::vector<int64_t*> all;
   for (const ProblemSize& size : problem_sizes()) all.push_back(&(c.problem.*size.member));
+  if (c.problem.has_dropout()) all.push_back(&c.problem.dropout_keep);
   for (RuleUse& use : c.problem.mask.rules)
     for (ParamValue& value : use.values) {
       if (auto* number = std::get_if<int64_t>(&value))
@@ -129,6 +136,7 @@ std::vector<int64_t*> numbers(Case& c) {
     for (int64_t Step::*member :
          {&Step::q_len, &Step::length, &Step::from, &Step::to, &Step::start, &Step::count})
       all.push_back(&(step.*member));
+    if (step.kv_len) all.push_back(&*step.kv_len);
     for (int64_t& entry : step.lens) all.push_back(&entry);
     for (int64_t& entry : step.rows) all.push_back(&entry);
   }

@@ -73,6 +73,63 @@ TEST(Mutations, ReachEveryPartOfACase) {
     EXPECT_TRUE(words.contains(word)) << word;
 }
 
+/// None of b's numbers is one that a new case would have.
+TEST(Mutations, CrossTakesOptionsOfBoth) {
+  const Mutator mutator(parse_capabilities(
+      R"({"sizes": {"head_dim": [2, 16, 2], "head_dim_v": [1, 16], "kv_len": [1, 16]},
+          "features": ["dtype:f32", "layout:bhsd", "cross", "dropout", "lse", "rope:half"]})",
+      "test"));
+  Case a, b;
+  a.problem.head_dim = b.problem.head_dim = 2;
+  a.problem.head_dim_v = b.problem.head_dim_v = 2;
+  a.data.seed = 123456789;
+  b.problem.dropout_keep = 37;
+  b.problem.outputs = {Output::out, Output::lse};
+  b.problem.rope = Rope::half;
+  b.problem.rope_base = 77;
+  const auto draw = seeded_draw(1, 1);
+  bool dropout = false, lse = false, rope = false, nudged = false;
+  for (int k = 0; k < 2000; ++k) {
+    const Case crossed = mutator.cross(a, b, *draw);
+    const Problem& child = crossed.problem;
+    dropout |= child.dropout_keep == 37;
+    lse |= crossed.data.seed == a.data.seed && child.asks(Output::lse);
+    rope |= child.rope_base == 77 && child.rope == Rope::half;
+    const Case mutated = mutator.mutate(b, *draw);
+    nudged |= mutated.problem.rope_base == 77 && mutated.problem.dropout_keep % 10 != 0 &&
+              mutated.problem.dropout_keep != 37;
+  }
+  EXPECT_TRUE(dropout);
+  EXPECT_TRUE(lse);
+  EXPECT_TRUE(rope);
+  EXPECT_TRUE(nudged);
+}
+
+TEST(Mutations, KeepTheLengthsOfACrossCache) {
+  const Mutator mutator(open_target("fixed:cross-lengths-ignored")->info().capabilities);
+  Case c;
+  c.problem.batch = 2;
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.cache = Cache{.kind = CacheKind::cross};
+  Step& fill = c.steps.emplace_back();
+  fill.op = StepOp::prefill;
+  fill.q_len = 2;
+  fill.lens = {7, 9};
+  fill.kv_len = 9;
+  c.data.seed = 123456789;
+  const auto draw = seeded_draw(1, 1);
+  bool kept = false, nudged = false;
+  for (int k = 0; k < 2000; ++k) {
+    const Case mutated = mutator.mutate(c, *draw);
+    if (mutated.data.seed != c.data.seed || !mutated.cached() || mutated.steps.empty()) continue;
+    const Step& step = mutated.steps.front();
+    kept |= step.lens == c.steps[0].lens && step.kv_len == 9;
+    nudged |= step.kv_len > 9 && step.q_len == 2;
+  }
+  EXPECT_TRUE(kept);
+  EXPECT_TRUE(nudged);
+}
+
 TEST(Coverage, TellsTileEdgesApart) {
   Capabilities capabilities;
   capabilities.tiles["kv_len"] = {16};

@@ -9,8 +9,7 @@ namespace {
 Step part_of(const Step& whole, int64_t from, int64_t to) {
   Step part = whole;
   part.q_len = to - from;
-  if (from > 0 || part.op == StepOp::decode) part.op = StepOp::append;
-  if (from == 0) part.op = whole.op;
+  if (from > 0) part.op = StepOp::append;
   for (size_t b = 0; b < whole.lens.size(); ++b) {
     const int64_t first = whole.first_real(b), last = first + whole.lens[b];
     part.lens[b] = std::max<int64_t>(0, std::min(last, to) - std::max(first, from));
