@@ -34,9 +34,9 @@ TEST(Relations, HaveNamesWordsAndCauses) {
 /// Targets that are right, together with what they claim between them.
 TEST(Relations, HoldOnRightTargets) {
   std::map<std::string_view, int> held;
-  for (const char* name :
-       {"cpu:naive", "cpu:tiled", "cpu:split-kv", "cpu:dense-cache", "cpu:paged-cache",
-        "cpu:ring-cache", "cpu:chunked-cache", "cpu:linear-recurrent", "cpu:linear-chunked"}) {
+  for (const char* name : {"cpu:naive", "cpu:tiled", "cpu:split-kv", "cpu:dense-cache",
+                           "cpu:paged-cache", "cpu:ring-cache", "cpu:chunked-cache",
+                           "cpu:linear-recurrent", "cpu:linear-chunked", "cpu:fp8"}) {
     const std::unique_ptr<Target> target = open_target(name);
     const Generator generator(target->info().capabilities);
     for (uint64_t index = 0; index < 600; ++index) {  // the rare ones take more cases
@@ -164,6 +164,20 @@ TEST(Relations, CatchWhatNoSpecimenDoes) {
   EXPECT_TRUE(first_finding(*flushed, *find_relation("lifted-values")));
   const auto unscaled = open_target("mutant:scale-ignored");
   EXPECT_TRUE(first_finding(*unscaled, *find_relation("scaled-queries")));
+}
+
+TEST(Relations, ScaleOnlyQueriesThatStayExact) {
+  Case c;
+  c.problem.q_len = 512;
+  c.problem.head_dim = 8;
+  c.data.dist = Distribution::huge;
+  const auto has_twin = [&](DType dtype) {
+    c.problem.dtype = dtype;
+    return find_relation("scaled-queries")->twin(c).has_value();
+  };
+  EXPECT_TRUE(has_twin(DType::f32));
+  EXPECT_TRUE(has_twin(DType::f16));
+  EXPECT_FALSE(has_twin(DType::e4m3));  // a sixteenth of some is subnormal
 }
 
 TEST(Relations, AreLookedIntoByCampaignsInTurn) {

@@ -9,9 +9,11 @@ const Relation scaled_queries = {
         "The products q·k leave the range of the type that they are kept in before the scale is "
         "applied (f16: beyond 65504), or the scale is not applied.",
     .twin = [](const Case& c) -> std::optional<Twin> {
+      constexpr double factor = 1.0 / 16;
       if (c.data.dist != Distribution::huge || c.problem.recurrent()) return {};
+      if (!multiplies_exactly(c, "q", factor)) return {};  // subnormal numbers, as in e4m3
       Twin twin = same(c);
-      twin.q_factor = 1.0 / 16;
+      twin.q_factor = factor;
       twin.c.problem.scale = c.problem.scale_value() * 16;
       return twin;
     }};

@@ -16,6 +16,11 @@ namespace {
 constexpr std::array<std::string_view, 5> of_tokens = {"q", "k", "v", "gate", "beta"};
 constexpr std::array<std::string_view, 5> of_all = {"mask", "bias", "sinks", "mem_k", "mem_v"};
 
+/// "q" of "q.3".
+std::string_view role_of(std::string_view name) {
+  return name.substr(0, name.find('.'));
+}
+
 std::string suffix_of(const Case& c, size_t step) {
   return c.cached() ? fmt::format(".{}", step) : std::string();
 }
@@ -115,7 +120,7 @@ Inputs twin_inputs(const Case& c, const Inputs& inputs, const Twin& twin) {
   const Inputs own = make_inputs(twin.c);
   Inputs made;
   for (const auto& [name, tensor] : own.all()) {
-    const std::string_view role = std::string_view(name).substr(0, name.find('.'));
+    const std::string_view role = role_of(name);
     const bool is_value = role == "v" || role == "mem_v";
     Tensor to = tensor;
     if (std::find(of_tokens.begin(), of_tokens.end(), role) != of_tokens.end()) {
@@ -144,8 +149,7 @@ bool can_have_twin(const Case& c) {
   if (c.cached() && !has_plain_steps(c)) return false;
   const Inputs inputs = make_inputs(c);
   return std::all_of(inputs.all().begin(), inputs.all().end(), [](const auto& input) {
-    const std::string_view name = input.first;
-    const std::string_view role = name.substr(0, name.find('.'));
+    const std::string_view role = role_of(input.first);
     return std::find(of_tokens.begin(), of_tokens.end(), role) != of_tokens.end() ||
            std::find(of_all.begin(), of_all.end(), role) != of_all.end();
   });
@@ -164,6 +168,18 @@ bool has_rules_by_row(const Case& c) {
     for (const RuleParam& param : use.spec->params)
       if (param.kind == RuleParam::Kind::per_batch) return true;
   return false;
+}
+
+bool multiplies_exactly(const Case& c, std::string_view role, double factor) {
+  const Inputs inputs = make_inputs(c);
+  return std::all_of(inputs.all().begin(), inputs.all().end(), [&](const auto& input) {
+    const auto& [name, tensor] = input;
+    if (role_of(name) != role) return true;
+    const std::vector<double> values = tensor.to_doubles();
+    return std::all_of(values.begin(), values.end(), [&](double x) {
+      return !std::isfinite(x) || round_to(tensor.dtype, x * factor) == x * factor;
+    });
+  });
 }
 
 int64_t chosen(const Case& c, int64_t lo, int64_t hi) {

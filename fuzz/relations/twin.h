@@ -56,6 +56,9 @@ bool mask_moves_along(const Case& c);
 bool sees_no_future(const Case& c);
 /// Whether a mask rule has a parameter for each row of the batch.
 bool has_rules_by_row(const Case& c);
+/// Whether all finite numbers of these inputs ("q", or "q.0" …), times `factor`, are numbers of
+/// their type: so that dividing gives them back.
+bool multiplies_exactly(const Case& c, std::string_view role, double factor);
 /// A number from the case's seed in [lo, hi], the same whenever asked.
 int64_t chosen(const Case& c, int64_t lo, int64_t hi);
 
