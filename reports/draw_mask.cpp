@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
+#include <span>
 
 #include "oracle/cache_model.h"
 #include "reports/show.h"
@@ -11,11 +13,13 @@ namespace {
 
 constexpr int64_t kMostRows = 48;
 
-/// A mask's rows over keys by their positions.
+/// The mask of one head over keys by their positions. A row is worked out when it is drawn, for the
+/// keys that are.
 struct Grid {
-  int64_t first_query = 0;
-  std::vector<int64_t> keys;
-  std::vector<std::vector<uint8_t>> rows;
+  int64_t first_query, queries, keys;
+  std::function<int64_t(int64_t j)> position;
+  /// What query i sees of the keys at these positions.
+  std::function<std::vector<uint8_t>(int64_t i, std::span<const int64_t> positions)> row;
 };
 
 /// Indices to draw of n: all, or the first and the last ones with −1 for what is left out between.
@@ -32,57 +36,64 @@ std::vector<int64_t> shown(int64_t n, int64_t room) {
 std::string draw(const Grid& grid, bool unicode, int64_t width) {
   const std::string_view seen = unicode ? "█" : "#", hidden = unicode ? "·" : ".",
                          gap = unicode ? "…" : "~";
-  const auto queries = static_cast<int64_t>(grid.rows.size());
   const int64_t label = std::max<int64_t>(
-      5, static_cast<int64_t>(std::to_string(grid.first_query + queries).size()) + 1);
-  const auto columns =
-      shown(static_cast<int64_t>(grid.keys.size()), std::max<int64_t>(8, width - label - 1));
+      5, static_cast<int64_t>(std::to_string(grid.first_query + grid.queries).size()) + 1);
+  const auto rows = shown(grid.queries, kMostRows);
+  const auto columns = shown(grid.keys, std::max<int64_t>(8, width - label - 1));
+  std::vector<int64_t> positions;
+  for (const int64_t j : columns)
+    if (j >= 0) positions.push_back(grid.position(j));
   std::string out = fmt::format("{:>{}} ", "key", label);
   for (size_t k = 0; k < columns.size();) {  // a position over every fifth column
-    const int64_t key = columns[k] < 0 ? -1 : grid.keys[static_cast<size_t>(columns[k])];
+    const int64_t key = columns[k] < 0 ? -1 : grid.position(columns[k]);
     const std::string mark = key >= 0 && key % 5 == 0 ? std::to_string(key) : " ";
     out += mark;
     k += mark.size();
   }
   out += '\n';
-  for (const int64_t i : shown(queries, kMostRows)) {
+  for (const int64_t i : rows) {
     out += i < 0 ? fmt::format("{:>{}} ", "...", label)
                  : fmt::format("{:>{}} ", "q" + std::to_string(grid.first_query + i), label);
-    for (const int64_t j : columns) {
-      const bool left_out = i < 0 || j < 0;
-      out += left_out                                                    ? gap
-             : grid.rows[static_cast<size_t>(i)][static_cast<size_t>(j)] ? seen
-                                                                         : hidden;
-    }
+    const std::vector<uint8_t> visible = i < 0 ? std::vector<uint8_t>() : grid.row(i, positions);
+    size_t at = 0;
+    for (const int64_t j : columns) out += i < 0 || j < 0 ? gap : visible[at++] ? seen : hidden;
     out += '\n';
   }
+  const auto drawn = [](const std::vector<int64_t>& indices) {
+    return std::count_if(indices.begin(), indices.end(), [](int64_t k) { return k >= 0; });
+  };
+  if (grid.queries > kMostRows || static_cast<size_t>(grid.keys) > columns.size())
+    out += fmt::format("(drawn: {} of {} queries, {} of {} keys)\n", drawn(rows), grid.queries,
+                       drawn(columns), grid.keys);
   return out;
 }
 
 Grid whole_mask(const Case& c, int64_t b, int64_t h) {
-  const DenseMask mask = dense_mask(c.problem, c.data);
-  Grid grid{0, std::vector<int64_t>(static_cast<size_t>(mask.kv_len)), {}};
-  std::iota(grid.keys.begin(), grid.keys.end(), 0);
-  for (int64_t i = 0; i < mask.q_len; ++i) {
-    const auto begin = mask.visible.begin() + ((b * mask.heads + h) * mask.q_len + i) * mask.kv_len;
-    grid.rows.emplace_back(begin, begin + mask.kv_len);
-  }
-  return grid;
+  const Problem& p = c.problem;
+  const auto row = [&c, &p, b, h](int64_t i, std::span<const int64_t> positions) {
+    std::vector<uint8_t> visible(positions.size(), 1);
+    std::vector<double> bias(p.mask.adds_bias() ? positions.size() : 0);
+    mask_row({p, c.data, b, h, i, query_position(p, i), positions, first_token(p, b), 0},
+             {visible, bias});
+    return visible;
+  };
+  return {0, p.q_len, p.kv_len, [](int64_t j) { return j; }, row};
 }
 
 /// What the step just done asks of row b.
 Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheModel& cache) {
-  const int64_t past = cache.past_length(b), g = c.problem.kv_head(h);
+  const int64_t past = cache.past_length(b);
   const std::span<const int64_t> key_pos = cache.positions(b);
-  Grid grid{past, {key_pos.begin(), key_pos.end()}, {}};
-  for (int64_t i = 0; i < cache.new_tokens(b); ++i) {
-    std::vector<uint8_t> visible(key_pos.size(), 1);
-    mask_row({c.problem, c.data, b, h, i, past + i, key_pos, 0, step}, {visible, {}});
+  const auto row = [&c, &cache, b, h, step, past](int64_t i, std::span<const int64_t> positions) {
+    std::vector<uint8_t> visible(positions.size(), 1);
+    mask_row({c.problem, c.data, b, h, i, past + i, positions, 0, step}, {visible, {}});
+    const int64_t g = c.problem.kv_head(h);
     for (size_t j = 0; j < visible.size(); ++j)
-      visible[j] &= static_cast<uint8_t>(cache.sees(past + i, key_pos[j], g));
-    grid.rows.push_back(std::move(visible));
-  }
-  return grid;
+      visible[j] &= static_cast<uint8_t>(cache.sees(past + i, positions[j], g));
+    return visible;
+  };
+  return {past, cache.new_tokens(b), static_cast<int64_t>(key_pos.size()),
+          [key_pos](int64_t j) { return key_pos[static_cast<size_t>(j)]; }, row};
 }
 
 std::string step_masks(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width) {
@@ -100,6 +111,7 @@ std::string step_masks(const Case& c, int64_t b, int64_t h, bool unicode, int64_
 }  // namespace
 
 std::string draw_mask(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width) {
+  if ((c.problem.batch == 0 && b == 0) || (c.problem.num_heads == 0 && h == 0)) return "";
   if (b < 0 || b >= c.problem.batch)
     throw InputError("mask", "", fmt::format("expected a batch row below {}", c.problem.batch));
   if (h < 0 || h >= c.problem.num_heads)

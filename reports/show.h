@@ -20,9 +20,9 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c);
 std::string rule_text(const RuleUse& use);
 
 /// The mask of batch row b and query head h: a line for each query, a column for each key, '█' (or
-/// '#') where it is seen. At most `width` columns wide; the middle of what is longer is left out.
-/// A cached case is drawn step by step, over the positions of its tokens.
-/// Throws InputError if the case has no row b or head h.
+/// '#') where it is seen. At most `width` columns wide; the middle of what is longer is left out,
+/// and a line says so. A cached case is drawn step by step, over the positions of its tokens.
+/// Nothing for row or head 0 of a case that has none; throws InputError for others that it has not.
 std::string draw_mask(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width = 80);
 
 }  // namespace attnfuzz

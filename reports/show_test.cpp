@@ -68,6 +68,42 @@ TEST(Show, LongMaskHasAnEllipsis) {
   EXPECT_LE(lines, 50u);
   EXPECT_NE(drawn.find('~'), std::string::npos);
   EXPECT_NE(drawn.find(" q199 "), std::string::npos);
+  EXPECT_TRUE(drawn.ends_with("(drawn: 47 of 200 queries, 53 of 300 keys)\n")) << drawn;
+}
+
+TEST(Show, OnlyWhatIsDrawnOfAMaskIsWorkedOut) {
+  Case c = samples::window_case();
+  c.problem.batch = c.problem.num_heads = c.problem.num_kv_heads = 4096;
+  c.problem.q_len = c.problem.kv_len = int64_t{1} << 24;
+  const std::string drawn = draw_mask(c, 4095, 4095, false);
+  EXPECT_TRUE(drawn.ends_with("####\n(drawn: 47 of 16777216 queries, 69 of 16777216 keys)\n"))
+      << drawn;
+}
+
+TEST(Show, InfiniteBiasHidesInTheDrawing) {
+  Case c = samples::window_case();
+  c.problem.mask.rules.push_back({find_rule("bias"), {int64_t{0}}});
+  c.data.nonfinite = NonFinite::inf_bias;
+  const DenseMask mask = dense_mask(c.problem, c.data);
+  const std::string drawn = draw_mask(c, 0, 0, false);
+  size_t at = drawn.find('\n') + 1;
+  for (int64_t i = 0; i < c.problem.q_len; ++i, ++at) {
+    at += 6;
+    for (int64_t j = 0; j < c.problem.kv_len; ++j, ++at)
+      EXPECT_EQ(drawn[at] == '#', mask.visible[static_cast<size_t>(i * c.problem.kv_len + j)] != 0);
+  }
+}
+
+TEST(Show, CasesWithoutRowsOrHeadsHaveNoDrawing) {
+  Case no_rows = samples::window_case(), no_heads = samples::window_case();
+  no_rows.problem.batch = 0;
+  no_heads.problem.num_heads = no_heads.problem.num_kv_heads = 0;
+  for (const Case& c : {no_rows, no_heads, samples::cached_case()}) {
+    EXPECT_NE(describe(c), "");
+    EXPECT_EQ(draw_mask(c, 0, 0, false).empty(), !c.cached());
+  }
+  EXPECT_THROW(draw_mask(no_rows, 1, 0, false), InputError);
+  EXPECT_THROW(draw_mask(no_heads, 0, 1, false), InputError);
 }
 
 TEST(Show, CachedMaskIsDrawnStepByStep) {
