@@ -70,7 +70,7 @@ void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, con
   for (Eigen::Index j = 0; j < count; ++j) {
     double argument = m.dot * abs_dot[j] + tiny;
     if (bias_inside)
-      argument += m.bias * (std::abs(bias[j]) + 4) +
+      argument += m.of_bias(bias[j]) +
                   3 * (m.u + m.u_scores) *
                       (std::abs(problem_.scale_value()) * abs_dot[j] + std::abs(bias[j]));
     const double et =

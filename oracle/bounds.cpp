@@ -60,6 +60,7 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
       per_position(0),
       softcap(problem.softcap > 0 ? problem.softcap * (exp + 8 * u) : 0),
       bias(problem.mask.adds_bias() ? 8 * u : 0),
+      largest_bias(inf),
       scale(std::max(1.0, std::abs(problem.scale_value()))),
       scale_of_scores(std::abs(problem.scale_value())),
       tiny(underflow(precision.accumulate, precision.flush_subnormals)),
@@ -85,7 +86,9 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
     tiny_inputs = 4 * std::max(tiny_inputs, underflow(type, precision.flush_subnormals));
   }
   if (precision.scores) max_score = std::min(max_score, info(*precision.scores).max_finite);
-  if (rounds_bias(problem.mask)) bias += unit_roundoff(problem.dtype);
+  if (!rounds_bias(problem.mask)) return;
+  bias += unit_roundoff(problem.dtype);
+  largest_bias = max_out;
 }
 
 double ErrorModel::dot_at(double position) const {
@@ -133,7 +136,7 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
     double delta =
         shared + dot * row.abs_dot[j] + of_score * score + 16 * u * (score > max ? score : max);
     if (row.off_dot != nullptr) delta += (model.scale_of_scores + dot) * row.off_dot[j];
-    if (row.bias != nullptr) delta += model.bias * (std::abs(row.bias[j]) + 4);
+    if (row.bias != nullptr) delta += model.of_bias(row.bias[j]);
     delta = row.visible[j] != 0 ? delta : 0;
     widest = delta > widest ? delta : widest;
     w[j] = delta;

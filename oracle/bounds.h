@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 
@@ -17,6 +19,7 @@ struct ErrorModel {
   double rope, per_position;       ///< error of a turned pair, relative: fixed, and with position
   double softcap;                  ///< absolute error of the softcap
   double bias;                     ///< relative error of the bias as the target may have got it
+  double largest_bias;             ///< … beyond which it may have got no more than this
   double scale;                    ///< max(1, |scale|)
   double scale_of_scores;          ///< |scale|
   double tiny, tiny_inputs, tiny_p, tiny_out;         ///< largest error of a result that underflows
@@ -27,6 +30,11 @@ struct ErrorModel {
   int64_t head_dim;
 
   ErrorModel(const Problem& problem, const Precision& precision);
+  /// How far a bias may be off as the target has got it.
+  double of_bias(double added) const {
+    const double size = std::abs(added);
+    return bias * (size + 4) + std::max(0.0, size - largest_bias);
+  }
   /// `dot`, with q and k turned at positions up to this one.
   double dot_at(double position) const;
 };

@@ -352,6 +352,30 @@ double percent_that_show_a_dropped_key(int64_t len, Precision precision, DType d
   return 100 * static_cast<double>(shown) / static_cast<double>(got.out.size());
 }
 
+/// A dense ALiBi in 8 bits ends at −448. Exactly, the sink outweighs all keys; with that, the last
+/// key outweighs the sink.
+TEST(BoundOfFarKeys, AllowsTheLowestNumberForTheirBias) {
+  Case c;
+  Problem& p = c.problem;
+  p.dtype = DType::e4m3;
+  p.kv_len = 2000;
+  p.num_heads = 64;  // head 0: a slope of 0.9
+  p.scale = 1;
+  p.sinks = true;
+  p.mask.rules = {use("alibi")};
+  Inputs inputs = make_inputs(c);
+  EXPECT_EQ(inputs.at("bias").to_doubles()[1999], -448);
+  std::vector<double> k(2000, -26);
+  k.back() = 30;
+  inputs.replace("q", Tensor::from_doubles(p.dtype, {1, 64, 1, 1}, std::vector<double>(64, 16)));
+  inputs.replace("k", Tensor::from_doubles(p.dtype, {1, 1, 2000, 1}, k));
+  inputs.replace("v", Tensor::from_doubles(p.dtype, {1, 1, 2000, 1}, std::vector<double>(2000, 4)));
+  inputs.replace("sinks", Tensor::from_doubles(p.dtype, {64}, std::vector<double>(64, 8)));
+  const StepAnswer exact = answer(c, inputs, Precision{}).steps[0];
+  EXPECT_LT(exact.out[0], 1e-9);
+  EXPECT_GE(exact.bound[0], 4);
+}
+
 TEST(BoundSharpness, ADroppedKeyShows) {
   const Precision wide{f32, f32, 2, {}, false}, narrow{f32, bf16, 2, {}, false};
   EXPECT_GT(percent_that_show_a_dropped_key(256, wide, f32), 90);

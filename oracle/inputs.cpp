@@ -277,17 +277,27 @@ Tensor dropout(const Problem& p, const Data& data) {
   return Tensor::from_doubles(p.dtype, shape, kept);
 }
 
+/// The mask of the rules that add a bias, or of those that hide keys.
+DenseMask mask_of(const Problem& p, const Data& data, bool adds_bias) {
+  Problem part = p;
+  std::erase_if(part.mask.rules,
+                [&](const RuleUse& use) { return use.spec->adds_bias != adds_bias; });
+  return dense_mask(part, data);
+}
+
+/// Apart: what a bias of −inf hides is for the bias alone to say. A finite one that the type can't
+/// hold (ALiBi's of a key far away, in 8 bits) is the type's lowest number; the bound allows for
+/// it.
 void add_mask(Inputs& inputs, const Problem& p, const Data& data) {
-  DenseMask dense = dense_mask(p, data);
-  if (data.nonfinite == NonFinite::inf_bias) {  // what −inf hides is for the bias alone to say
-    Data without = data;
-    without.nonfinite = NonFinite::none;
-    dense.visible = dense_mask(p, without).visible;
-  }
   const Shape shape{p.batch, p.num_heads, p.q_len, p.kv_len};
-  inputs.add("mask",
-             Tensor::from_doubles(p.dtype, shape, {dense.visible.begin(), dense.visible.end()}));
-  if (p.mask.adds_bias()) inputs.add("bias", Tensor::from_doubles(p.dtype, shape, dense.bias));
+  const std::vector<uint8_t> visible = mask_of(p, data, false).visible;
+  inputs.add("mask", Tensor::from_doubles(p.dtype, shape, {visible.begin(), visible.end()}));
+  if (!p.mask.adds_bias()) return;
+  std::vector<double> bias = mask_of(p, data, true).bias;
+  const double largest = info(p.dtype).max_finite;
+  for (double& x : bias)
+    if (std::isfinite(x)) x = std::clamp(x, -largest, largest);
+  inputs.add("bias", Tensor::from_doubles(p.dtype, shape, bias));
 }
 
 }  // namespace

@@ -224,6 +224,21 @@ TEST(Inputs, OneBiasIn4HidesItsKeyAndTheMaskDoesNot) {
   EXPECT_NEAR(static_cast<double>(infinite), expected, 5 * std::sqrt(expected));
 }
 
+TEST(Inputs, AFarKeysAlibiIsTheLowestNumberOfTheType) {
+  Case c = small_case();
+  c.problem.kv_len = 2000;
+  c.problem.dtype = DType::e4m3;
+  c.problem.mask.rules = {{find_rule("causal"), {}}, {find_rule("alibi"), {}}};
+  c.problem.mask.align = Align::bottom_right;
+  const Inputs inputs = make_inputs(c);
+  const std::vector<double> bias = inputs.at("bias").to_doubles();
+  EXPECT_EQ(bias[0], -448);  // a slope of 1/4, and a distance of 1997
+  for (const double x : bias) ASSERT_TRUE(x <= 0 && x >= -448);
+  const DenseMask dense = dense_mask(c.problem, c.data);
+  EXPECT_EQ(inputs.at("mask").to_doubles(),
+            std::vector<double>(dense.visible.begin(), dense.visible.end()));
+}
+
 TEST(Inputs, OneValueIn64IsInfinite) {
   Case c = small_case();
   c.problem.kv_len = 600;
