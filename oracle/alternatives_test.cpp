@@ -215,6 +215,17 @@ TEST(Alternatives, EachAppliesToAnExampleAndShowsThere) {
   }
 }
 
+TEST(Alternatives, OfACaseWithoutHeads) {
+  Case c = sized({use("causal")});
+  c.problem.num_heads = c.problem.num_kv_heads = 0;
+  c.problem.memory_kv = 2;
+  c.problem.sinks = true;
+  ASSERT_NO_THROW(check(c));
+  const Inputs inputs = make_inputs(c);
+  for (const Alternative& alternative : alternatives())
+    EXPECT_NO_THROW(answer_by(alternative, c, inputs, Precision{})) << alternative.name;
+}
+
 TEST(Alternatives, NamesAreUniqueAndWordsAreThere) {
   std::set<std::string_view> names;
   for (const Alternative& alternative : alternatives()) {

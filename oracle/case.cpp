@@ -170,7 +170,7 @@ class Checker {
     const int64_t max = c_.cached() ? param.max : p_.kv_len;
     if (per_batch) one_per_row(*list, path);
     for (size_t n = 0; n < list->size(); ++n) {
-      within((*list)[n], param.min, max, fmt::format("{}/{}", path, n));
+      within((*list)[n], param.min, std::max(param.min, max), fmt::format("{}/{}", path, n));
     }
     if (per_batch) return;
     const int64_t sum = std::accumulate(list->begin(), list->end(), int64_t{0});
@@ -189,7 +189,8 @@ class Checker {
     const bool bounded = cache.kind != CacheKind::dynamic && !cross;
     const bool paged = cache.kind == CacheKind::paged;
     if (bounded) {
-      within(cache.capacity, 1, max_tokens, "/cache/capacity");
+      const bool two_parts = cache.kind == CacheKind::sink_window;  // a token each, at least
+      within(cache.capacity, two_parts ? 2 : 1, max_tokens, "/cache/capacity");
     } else {
       expect(cache.capacity == 0, "/cache/capacity",
              fmt::format("0 for a {} cache, which has no limit", name(cache.kind)));
@@ -305,6 +306,7 @@ class Checker {
   }
 
   void fork(const Step& step, const std::string& path, std::vector<int64_t>& totals) const {
+    expect(p_.batch > 0, path + "/op", "no fork without batch rows");
     within(step.from, 0, p_.batch - 1, path + "/from");
     within(step.to, 0, p_.batch - 1, path + "/to");
     totals[static_cast<size_t>(step.to)] = totals[static_cast<size_t>(step.from)];

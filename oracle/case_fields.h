@@ -30,7 +30,8 @@ struct Fields<Cache> {
   static void visit(auto& visitor, auto& cache) {
     visitor.kind("kind", cache.kind);
     const bool unlimited = cache.kind == CacheKind::dynamic || cache.kind == CacheKind::cross;
-    if (!unlimited) visitor("capacity", cache.capacity, Limits{1});
+    const bool two_parts = cache.kind == CacheKind::sink_window;
+    if (!unlimited) visitor("capacity", cache.capacity, Limits{two_parts ? 2 : 1});
     if (cache.kind == CacheKind::paged) visitor("page_size", cache.page_size, Limits{1});
     if (cache.kind == CacheKind::sink_window) visitor("keep", cache.keep, Limits{1});
     visitor.option("positions", cache.positions, Positions::kept);

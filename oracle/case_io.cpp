@@ -20,6 +20,12 @@ namespace {
 using Json = nlohmann::json;
 using OrderedJson = nlohmann::ordered_json;
 
+/// The first whole characters of a UTF-8 text in at most this many bytes.
+std::string beginning(const std::string& text, size_t bytes) {
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  return text.substr(0, bytes);
+}
+
 /// A value of the file that is being read and its path.
 struct Node {
   const Json& json;
@@ -29,7 +35,7 @@ struct Node {
 
   [[noreturn]] void reject(const std::string& expected, const std::string& hint = "") const {
     std::string found = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-    if (found.size() > 60) found = found.substr(0, 57) + "…";
+    if (found.size() > 60) found = beginning(found, 57) + "…";
     throw InputError(where, path, fmt::format("expected {}, found {}{}", expected, found, hint));
   }
 
@@ -67,10 +73,12 @@ void read(const Node& node, uint64_t& to) {
   to = node.json.get<uint64_t>();
 }
 
-void read(const Node& node, int64_t& to) {
-  constexpr auto max = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
-  const bool small = !node.json.is_number_unsigned() || node.json.get<uint64_t>() <= max;
-  node.demand(node.json.is_number_integer() && small, "an integer");
+/// Leaves the limits to check(), but for numbers that `to` can't hold.
+void read(const Node& node, int64_t& to, const Limits& limits = {}) {
+  node.demand(node.json.is_number_integer(), "an integer");
+  const bool small = !node.json.is_number_unsigned() ||
+                     node.json.get<uint64_t>() <= static_cast<uint64_t>(Limits{}.max);
+  node.demand(small, fmt::format("an integer from {} to {}", limits.min, limits.max));
   to = node.json.get<int64_t>();
 }
 
@@ -130,7 +138,7 @@ class Reader {
   const bool cached;
 
   template <class T>
-  void operator()(std::string_view key, T& to, const auto&...) {
+  void operator()(std::string_view key, T& to, const auto&... limits) {
     known_.emplace_back(key);
     if (!node_.json.contains(key)) {
       std::vector<std::string> keys;
@@ -140,7 +148,11 @@ class Reader {
                        fmt::format("expected the key \"{}\"{}", key,
                                    near.empty() ? "" : fmt::format(", found \"{}\"", near[0])));
     }
-    read(node_.at(key), to);
+    if constexpr (std::is_same_v<T, int64_t>) {
+      read(node_.at(key), to, limits...);
+    } else {
+      read(node_.at(key), to);
+    }
   }
 
   template <class T>

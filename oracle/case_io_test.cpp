@@ -145,7 +145,10 @@ const Wrong wrongs[] = {
      "/problem/batch: expected an integer, found \"2\""},
     {plain, "\"batch\": 2,", "\"batch\": 2.0,", "/problem/batch: expected an integer, found 2.0"},
     {plain, "\"batch\": 2,", "\"batch\": 18446744073709551615,",
-     "/problem/batch: expected an integer, found 18446744073709551615"},
+     "/problem/batch: expected an integer from 0 to 4096, found 18446744073709551615"},
+    {plain, "[3, 11]", "[3, 9223372036854775808]",
+     "/problem/mask/rules/2/lens/1: expected an integer from -9223372036854775808 to "
+     "9223372036854775807, found 9223372036854775808"},
     {plain, "\"batch\": 2,", "\"batch\": -2,",
      "/problem/batch: expected an integer from 0 to 4096"},
     {plain, "\"batch\": 2,", "", "/problem: expected the key \"batch\""},
@@ -200,6 +203,16 @@ TEST(CaseIo, ComplainsWithPathExpectationAndFind) {
     const std::string text = complaint(replaced(wrong.base, wrong.from, wrong.to));
     EXPECT_TRUE(text.starts_with(std::string("x.json: ") + wrong.complaint))
         << "expected: " << wrong.complaint << "\nfound:    " << text;
+  }
+}
+
+TEST(CaseIo, CutsWhatItFoundBetweenCharacters) {
+  for (const std::string before : {"", "x"}) {
+    std::string word = before;
+    for (int k = 0; k < 60; ++k) word += "é";
+    const std::string text = complaint(replaced(plain, "\"f32\"", "\"" + word + "\""));
+    const size_t found = text.find("found \"") + 7;
+    EXPECT_EQ(text.substr(found, text.find("…") - found), word.substr(0, 56 - before.size()));
   }
 }
 

@@ -107,6 +107,17 @@ const Wrong wrongs[] = {
      [](Case& c) { c.problem.softcap = 1e-50; }},
     {"/problem/softcap: expected 0 or a number from 0.001 to 30000, found nan", plain(),
      [](Case& c) { c.problem.softcap = std::nan(""); }},
+    {"/cache/capacity: expected an integer from 2 to 16777216, found 1", cached(),
+     [](Case& c) {
+       c.cache = Cache{CacheKind::sink_window, 1, 0, 1};
+     }},
+    {"/steps/2/op: expected no fork without batch rows", cached(),
+     [](Case& c) {
+       c.problem.batch = 0;
+       c.steps[0].lens.clear();
+       c.steps[1].lens.clear();
+       c.steps.emplace_back().op = StepOp::fork;
+     }},
     {"/problem/dropout_keep: expected an integer from 1 to 100, found 0", plain(),
      [](Case& c) { c.problem.dropout_keep = 0; }},
     {"/problem/dropout_keep: expected 100 (no dropout) with a cache", cached(),

@@ -185,15 +185,14 @@ void first_of_memory(std::vector<double>& values, const Shape& shape) {
 }
 
 Rewritten with_memory(const Case& c) {
-  return c.problem.memory_kv > 0 ? Rewritten(c) : std::nullopt;
+  return c.problem.memory_kv > 0 && c.problem.num_kv_heads > 0 ? Rewritten(c) : std::nullopt;
 }
 Rewritten with_memory_heads(const Case& c) {
   return c.problem.num_kv_heads > 1 ? with_memory(c) : std::nullopt;
 }
 Rewritten memory_doubled(const Case& original) {
-  Case c = original;
-  if (c.problem.memory_kv == 0) return {};
-  c.problem.memory_kv *= 2;
+  Rewritten c = with_memory(original);
+  if (c) c->problem.memory_kv *= 2;
   return c;
 }
 Inputs read_memory_twice(const Case&, Inputs inputs) {
@@ -209,7 +208,7 @@ Inputs read_memory_twice(const Case&, Inputs inputs) {
 }
 
 Rewritten with_sinks(const Case& c) {
-  return c.problem.sinks ? Rewritten(c) : std::nullopt;
+  return c.problem.sinks && c.problem.num_heads > 0 ? Rewritten(c) : std::nullopt;
 }
 Rewritten with_sinks_of_groups(const Case& c) {
   return c.problem.num_kv_heads < c.problem.num_heads ? with_sinks(c) : std::nullopt;
