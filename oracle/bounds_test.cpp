@@ -376,6 +376,19 @@ TEST(BoundOfFarKeys, AllowsTheLowestNumberForTheirBias) {
   EXPECT_GE(exact.bound[0], 4);
 }
 
+/// The scale may be on q, whose product with k may be nothing.
+TEST(BoundOfScale, IsNoneWhereAScaledFactorMayOverflow) {
+  Case c;
+  c.problem.dtype = f16;
+  c.problem.scale = scale_range.max;
+  Inputs inputs = make_inputs(c);
+  inputs.replace("q", Tensor::from_doubles(f16, {1, 1, 1, 1}, {4}));
+  inputs.replace("k", Tensor::from_doubles(f16, {1, 1, 1, 1}, {0}));
+  const Precision wide{f32, f32, 2, {}, false}, narrow{f16, f16, 2, {}, false};
+  EXPECT_LT(answer(c, inputs, wide).steps[0].bound[0], inf);
+  EXPECT_EQ(answer(c, inputs, narrow).steps[0].bound[0], inf);
+}
+
 TEST(BoundSharpness, ADroppedKeyShows) {
   const Precision wide{f32, f32, 2, {}, false}, narrow{f32, bf16, 2, {}, false};
   EXPECT_GT(percent_that_show_a_dropped_key(256, wide, f32), 90);
