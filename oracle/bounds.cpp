@@ -16,11 +16,6 @@ double underflow(DType type, bool flush) {
   return flush ? std::ldexp(1.0, info(type).min_exponent) : smallest_subnormal(type);
 }
 
-/// e^x − 1, or a little more.
-double exponential_growth(double x) {
-  return x <= 1 ? x + x * x : std::expm1(x);
-}
-
 bool rounds_bias(const Mask& mask) {
   return std::any_of(mask.rules.begin(), mask.rules.end(), [](const RuleUse& use) {
     return use.spec->adds_bias && use.spec->name != "bias";
@@ -46,6 +41,10 @@ int64_t longest_rise(const ScoreRow& row, int64_t first, int64_t step, double* s
 
 double growth(double u, double k) {
   return std::expm1(k * std::log1p(u));
+}
+
+double exponential_growth(double x) {
+  return x <= 1 ? x + x * x : std::expm1(x);
 }
 
 ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)

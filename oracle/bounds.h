@@ -74,6 +74,8 @@ double lse_bound(const ErrorModel& model, const RowError& row, double max, doubl
 
 /// (1 + u)^k − 1: what k roundings make of a number, relatively.
 double growth(double u, double k);
+/// e^x − 1, or a little more.
+double exponential_growth(double x);
 
 /// Bounds |target − out| for `size` elements. `weighted` is Σ w|v| / Σ p, `largest` the largest |v|
 /// that the element may be made of.

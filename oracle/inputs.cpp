@@ -12,6 +12,7 @@
 
 #include "oracle/linear/kinds.h"
 #include "oracle/philox.h"
+#include "oracle/rows.h"
 
 namespace attnfuzz {
 namespace {
@@ -168,13 +169,12 @@ class Maker {
     const double length = std::sqrt(static_cast<double>(dim));
     const std::span<const double> filler = unreal_filler();
     Tensor tensor(p_.dtype, shape_in(p_.layout, p_.batch, heads, len, dim));
-    const int64_t row_bytes = dim * info(p_.dtype).bytes;
-    const bool heads_first = p_.layout == Layout::bhsd;
+    const Rows rows(p_.layout, tensor.shape);
+    const int64_t bytes = info(p_.dtype).bytes;
     std::vector<double> row(static_cast<size_t>(dim));
     for (int64_t b = 0; b < p_.batch; ++b) {
       for (int64_t h = 0; h < heads; ++h) {
         for (int64_t s = 0; s < len; ++s) {
-          const int64_t at = heads_first ? (b * heads + h) * len + s : (b * len + s) * heads + h;
           const bool real =
               filler.empty() || unreal.empty() || unreal[static_cast<size_t>(b * len + s)] == 0;
           if (real) {
@@ -184,7 +184,7 @@ class Maker {
           } else {
             std::fill(row.begin(), row.end(), filler[0]);
           }
-          encode(p_.dtype, row, tensor.bytes.data() + at * row_bytes);
+          encode(p_.dtype, row, tensor.bytes.data() + rows.index(b, h, s) * bytes);
         }
       }
     }

@@ -6,6 +6,7 @@
 
 #include "fuzz/relations/relation.h"
 #include "fuzz/signature.h"
+#include "oracle/rows.h"
 
 namespace attnfuzz {
 namespace {
@@ -21,9 +22,7 @@ struct Held {
 
 /// Element (b, h, s, d) of an output, by its layout.
 size_t place(Layout layout, const Shape& shape, int64_t b, int64_t h, int64_t s, int64_t d) {
-  const bool heads_first = layout == Layout::bhsd;
-  const int64_t x = heads_first ? h : s, y = heads_first ? s : h;
-  return static_cast<size_t>(((b * shape[1] + x) * shape[2] + y) * shape[3] + d);
+  return static_cast<size_t>(Rows(layout, shape).index(b, h, s) + d);
 }
 
 bool is_whole(const Held& side) {

@@ -10,11 +10,6 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr int64_t largest_chunk = 256;  // over which a target may sum up gates
 
-/// e^x − 1, or a little more.
-double exponential_growth(double x) {
-  return x <= 1 ? x + x * x : std::expm1(x);
-}
-
 double norm1(const double* x, int64_t size) {
   double sum = 0;
   for (int64_t d = 0; d < size; ++d) sum += std::abs(x[d]);
