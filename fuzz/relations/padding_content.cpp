@@ -16,6 +16,7 @@ void keep_keys(StepOrigins& step, int64_t batch, auto first, auto count) {
 std::optional<Twin> twin(const Case& c) {
   const NonFinite held = c.data.nonfinite;
   if (held != NonFinite::nan_padding && held != NonFinite::inf_padding) return {};
+  if (c.problem.fully_masked == FullyMasked::uniform) return {};  // a mean of padding as well
   Twin twin = same(c);
   twin.c.data.nonfinite = NonFinite::none;
   const int64_t batch = c.problem.batch;

@@ -180,6 +180,15 @@ TEST(Relations, ScaleOnlyQueriesThatStayExact) {
   EXPECT_FALSE(has_twin(DType::e4m3));  // a sixteenth of some is subnormal
 }
 
+TEST(Relations, PaddingContentIsPartOfAMeanOfAllKeys) {
+  Case c;
+  c.problem.mask.rules = {{find_rule("padding"), {int64_t{0}, std::vector<int64_t>{0}}}};
+  c.data.nonfinite = NonFinite::nan_padding;
+  EXPECT_TRUE(find_relation("padding-content")->twin(c));
+  c.problem.fully_masked = FullyMasked::uniform;
+  EXPECT_FALSE(find_relation("padding-content")->twin(c));
+}
+
 TEST(Relations, AreLookedIntoByCampaignsInTurn) {
   const std::unique_ptr<Target> target = open_target("cpu:dense-cache");
   CampaignOptions options;
