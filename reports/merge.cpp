@@ -9,9 +9,7 @@
 
 #include "fuzz/known.h"
 #include "reports/environment.h"
-#include "reports/store.h"
 #include "reports/summary.h"
-#include "reports/text_file.h"
 
 namespace attnfuzz {
 namespace {
@@ -21,15 +19,12 @@ namespace fs = std::filesystem;
 class Merger {
  public:
   void add(const fs::path& dir) {
-    const fs::path store = dir / "findings.sqlite", summary = dir / "summary.json";
-    if (!fs::exists(store))
-      throw InputError(dir.string(), "",
-                       "expected the folder of a run (with findings.sqlite in it)");
-    for (Report::Item& item : Store(store.string()).items()) items_.push_back(std::move(item));
-    if (fs::exists(summary))
-      add(parse_summary(read_text(summary), summary.string()), dir);
+    RunRecord run = read_run(dir);
+    if (run.finished)
+      add(run.report, dir);
     else
       merged_.unfinished.push_back(dir.string());
+    for (Report::Item& item : run.report.items) items_.push_back(std::move(item));
   }
 
   Merged finish() {
@@ -49,7 +44,7 @@ class Merger {
   }
 
  private:
-  void add(const Summary& summary, const fs::path& dir) {
+  void add(const Report& summary, const fs::path& dir) {
     CampaignOptions& options = merged_.report.options;
     if (shards_.empty()) {
       options = summary.options;
@@ -91,6 +86,7 @@ class Merger {
       first.finding.count += item.finding.count;
       first.first_seen = std::min(first.first_seen, item.first_seen);
       first.last_seen = std::max(first.last_seen, item.last_seen);
+      first.known = first.known && item.known;
     }
   }
 

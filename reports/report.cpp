@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
+#include <system_error>
 
 #include "oracle/case_io.h"
 #include "reports/story.h"
@@ -35,12 +37,36 @@ const Writer& find_writer(std::string_view format) {
 void write_file(const std::filesystem::path& file, const std::string& text) {
   const std::filesystem::path part = file.string() + ".part";
   {
+    errno = 0;
     std::ofstream out(part, std::ios::binary);
     out << text;
-    if (!out.flush()) throw InputError(file.string(), "", "expected a file that can be written");
+    if (!out.flush()) {
+      const std::string why = std::generic_category().message(errno);
+      std::error_code ignored;
+      std::filesystem::remove(part, ignored);
+      throw InputError(file.string(), "", "expected a file that can be written: " + why);
+    }
   }
   std::filesystem::rename(part, file);
 }
+
+/// A folder that was made for what can't be written whole goes again.
+class FolderOfOne {
+ public:
+  explicit FolderOfOne(std::filesystem::path dir)
+      : dir_(std::move(dir)), made_(std::filesystem::create_directories(dir_)) {}
+  FolderOfOne(const FolderOfOne&) = delete;
+  FolderOfOne& operator=(const FolderOfOne&) = delete;
+  ~FolderOfOne() {
+    std::error_code ignored;
+    if (made_) std::filesystem::remove_all(dir_, ignored);
+  }
+  void keep() { made_ = false; }
+
+ private:
+  std::filesystem::path dir_;
+  bool made_;
+};
 
 /// The same finding seen twice (in two runs, say) is one.
 Report merged(const Report& report) {
@@ -76,7 +102,7 @@ Report::Item* Report::find(std::string_view target, std::string_view signature) 
 
 void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
   const Finding& f = item.finding;
-  std::filesystem::create_directories(dir);
+  FolderOfOne folder(dir);
   const Repro repro = make_repro(f);
   item.repro = repro.file_name;
   if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);
@@ -84,13 +110,14 @@ void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
   for (size_t k = 0; k < f.before.size(); ++k)
     write_file(dir / before_file(k), write_case(f.before[k]));
   write_file(dir / "report.md", finding_markdown(item));
+  folder.keep();
 } catch (const std::filesystem::filesystem_error& error) {
   fail(dir, error);
 }
 
-void write_report(const Report& report, const std::filesystem::path& dir,
-                  std::span<const std::string> formats) try {
-  std::vector<const Writer*> chosen{&find_writer("json")};
+void write_formats(const Report& report, const std::filesystem::path& dir,
+                   std::span<const std::string> formats) try {
+  std::vector<const Writer*> chosen;
   for (const std::string& format : formats)
     if (const Writer* writer = &find_writer(format);
         std::find(chosen.begin(), chosen.end(), writer) == chosen.end())
@@ -108,6 +135,13 @@ void write_report(const Report& report, const std::filesystem::path& dir,
   }
 } catch (const std::filesystem::filesystem_error& error) {
   fail(dir, error);
+}
+
+void write_report(const Report& report, const std::filesystem::path& dir,
+                  std::span<const std::string> formats) {
+  std::vector<std::string> all{"json"};
+  all.insert(all.end(), formats.begin(), formats.end());
+  write_formats(report, dir, all);
 }
 
 }  // namespace attnfuzz

@@ -48,17 +48,23 @@ std::string finding_terminal(const Report::Item& item, bool colour);
 /// repro's name in the item. Throws InputError for a folder that can't be written.
 void write_finding(Report::Item& item, const std::filesystem::path& dir);
 
-/// Writes summary.json, every format asked for, and findings/<signature>/{case.json,report.md,
-/// repro.*} under `dir`.
+/// Writes every format asked for, and findings/<signature>/{case.json,report.md,repro.*} under
+/// `dir`.
+void write_formats(const Report& report, const std::filesystem::path& dir,
+                   std::span<const std::string> formats);
+/// The same and summary.json, the record of a run.
 void write_report(const Report& report, const std::filesystem::path& dir,
                   std::span<const std::string> formats);
 
-/// A program of its own that needs only the package under test: exits 1 while the bug is there, 0
-/// once it is fixed. Empty where there is none for this target.
+/// A program that exits 1 while the bug is there, 0 once it is fixed: where one can be written, of
+/// its own, so that it needs only the package under test; else a script that calls attnfuzz. Empty
+/// where there is none for this target.
 struct Repro {
   std::string file_name;  ///< "repro.py", "repro.cpp"
   std::string text;
 };
+/// Whether a repro of this name is such a script.
+bool needs_attnfuzz(std::string_view file_name);
 /// `relation`: the one that the target breaks on this case, if that is the failure.
 Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation = nullptr);
 /// That of a finding's shrunk case, judged as precisely as it was.

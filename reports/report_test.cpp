@@ -1,7 +1,9 @@
 #include "reports/report.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -277,6 +279,36 @@ TEST(WriteReport, LaysOutTheFolder) {
   }
   EXPECT_THROW(write_report(report, dir, std::vector<std::string>{"pdf"}), InputError);
   EXPECT_THROW(write_report(report, dir / "summary.json", formats), InputError);
+}
+
+/// A file that can't grow is what a full disk is like.
+TEST(WriteReport, WhatCannotBeWrittenIsNotLeftHalf) {
+  const TemporaryFolder folder;
+  Report::Item item =
+      samples::item(samples::error_finding(samples::small_case(), samples::kMaskAxisText));
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &usual), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit none{0, usual.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  std::string said;
+  try {
+    write_finding(item, folder.path() / "findings" / "a");
+  } catch (const InputError& error) {
+    said = error.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &usual);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_NE(said.find("expected a file that can be written: File too large"), said.npos) << said;
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "findings" / "a"));
+}
+
+TEST(Markdown, AScriptThatCallsAttnfuzzSaysSo) {
+  Report::Item item =
+      samples::item(samples::error_finding(samples::small_case(), samples::kMaskAxisText));
+  EXPECT_NE(finding_markdown(item).find("As a script: `repro.sh`"), std::string::npos);
+  item.repro = "repro.py";
+  EXPECT_NE(finding_markdown(item).find("Without attnfuzz: `repro.py`"), std::string::npos);
 }
 
 TEST(WriteReport, TheSameFindingTwiceIsOne) {

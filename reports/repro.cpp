@@ -22,6 +22,10 @@ constexpr Family kFamilies[] = {
 
 }  // namespace
 
+bool needs_attnfuzz(std::string_view file_name) {
+  return file_name.ends_with(".sh");
+}
+
 Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation) {
   if (relation != nullptr) return replay_repro(c, target, relation, {});
   for (const Family& family : kFamilies)

@@ -11,6 +11,17 @@ FindingRow row_of(const Report::Item& item) {
           item.first_seen,     item.last_seen,         item_to_json(item)};
 }
 
+std::vector<Report::Item> items_of(Database& database, const std::string& where) {
+  std::vector<Report::Item> items;
+  for (const FindingRow& row : database.rows()) {
+    items.push_back(item_from_json(row.item, where));
+    items.back().finding.count = row.count;
+    items.back().first_seen = row.first_seen;
+    items.back().last_seen = row.last_seen;
+  }
+  return items;
+}
+
 }  // namespace
 
 bool is_database_url(std::string_view where) {
@@ -42,14 +53,11 @@ bool Store::add_once(const std::string& run, std::span<const Report::Item> items
 }
 
 std::vector<Report::Item> Store::items() const {
-  std::vector<Report::Item> items;
-  for (const FindingRow& row : database_->rows()) {
-    items.push_back(item_from_json(row.item, where_));
-    items.back().finding.count = row.count;
-    items.back().first_seen = row.first_seen;
-    items.back().last_seen = row.last_seen;
-  }
-  return items;
+  return items_of(*database_, where_);
+}
+
+std::vector<Report::Item> read_store(const std::string& file) {
+  return items_of(*open_sqlite(file, Access::read), file);
 }
 
 }  // namespace attnfuzz

@@ -31,6 +31,10 @@ class Store {
   std::unique_ptr<Database> database_;
 };
 
+/// The findings of a store in a file, without making one there: what is no store throws InputError,
+/// an empty file too.
+std::vector<Report::Item> read_store(const std::string& file);
+
 /// Whether the name of a store is a database's, not a file's.
 bool is_database_url(std::string_view where);
 

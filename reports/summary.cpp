@@ -4,8 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "oracle/build.h"
 #include "oracle/strict_json.h"
+#include "reports/environment.h"
+#include "reports/item_json.h"
+#include "reports/store.h"
 #include "reports/text.h"
+#include "reports/text_file.h"
 
 namespace attnfuzz {
 namespace {
@@ -26,13 +31,14 @@ CampaignStats stats_of(const nlohmann::json& json) {
 
 }  // namespace
 
-Summary parse_summary(std::string_view text, const std::string& where) try {
+Report parse_summary(std::string_view text, const std::string& where) try {
   constexpr int format_version = 1;
   const nlohmann::json json = parse_json(text, where);
   if (json.at("attnfuzz").get<int>() != format_version)
     throw InputError(where, "/attnfuzz", fmt::format("expected version {}", format_version));
-  Summary summary;
+  Report summary;
   summary.version = json.at("version").get<std::string>();
+  summary.environment = json.at("environment").get<std::string>();
   summary.options.seed = json.at("seed").get<uint64_t>();
   summary.options.shard = json.at("shard").at(0).get<uint64_t>();
   summary.options.shards = json.at("shard").at(1).get<uint64_t>();
@@ -45,10 +51,31 @@ Summary parse_summary(std::string_view text, const std::string& where) try {
     for (const nlohmann::json& each : json.at("absent"))
       summary.absent.emplace_back(each.at("target").get<std::string>(),
                                   each.at("why").get<std::string>());
+  for (const nlohmann::json& each : json.at("findings")) {
+    summary.items.push_back(item_from_json(each.dump(), where));
+    summary.items.back().known = each.value("known", false);
+  }
   return summary;
 } catch (const nlohmann::json::exception& error) {
   throw InputError(where, "",
                    fmt::format("expected a run's summary.json ({})", text::line(error.what())));
+}
+
+RunRecord read_run(const std::filesystem::path& dir) {
+  const std::filesystem::path store = dir / "findings.sqlite", summary = dir / "summary.json";
+  if (std::filesystem::exists(summary)) {
+    Report report = parse_summary(read_text(summary), summary.string());
+    const bool ran = !report.targets.empty() || !report.absent.empty();
+    if (ran || !std::filesystem::exists(store)) return {std::move(report)};
+  } else if (!std::filesystem::exists(store)) {
+    throw InputError(dir.string(), "",
+                     "expected the folder of a run (with summary.json or findings.sqlite in it)");
+  }
+  RunRecord killed{{}, false};
+  killed.report.version = build::version();
+  killed.report.environment = environment_text();
+  killed.report.items = read_store(store.string());
+  return killed;
 }
 
 }  // namespace attnfuzz

@@ -31,7 +31,8 @@ class Database {
   virtual std::vector<FindingRow> rows() = 0;
 };
 
-std::unique_ptr<Database> open_sqlite(const std::string& file);
+enum class Access { write, read };  ///< to read is to want tables that are there
+std::unique_ptr<Database> open_sqlite(const std::string& file, Access access = Access::write);
 std::unique_ptr<Database> open_postgres(const std::string& url);
 
 /// The same text for both systems but for the names of two functions. Version 1 had no `run`.

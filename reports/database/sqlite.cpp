@@ -23,13 +23,20 @@ using Statement = std::unique_ptr<sqlite3_stmt, CloseStatement>;
 
 class Sqlite final : public Database {
  public:
-  explicit Sqlite(std::string file) : file_(std::move(file)) {
+  Sqlite(std::string file, Access access) : file_(std::move(file)) {
     sqlite3* opened = nullptr;
-    const int status = sqlite3_open_v2(file_.c_str(), &opened,
-                                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+    const bool reads = access == Access::read;
+    const int create = reads ? 0 : SQLITE_OPEN_CREATE;
+    const int status =
+        sqlite3_open_v2(file_.c_str(), &opened, SQLITE_OPEN_READWRITE | create, nullptr);
     db_.reset(opened);
     if (status != SQLITE_OK) fail("expected a file that can be opened");
     sqlite3_busy_timeout(opened, busy_milliseconds);
+    if (reads) {
+      if (is_fresh()) throw InputError(file_, "", "expected a store of findings; it has no tables");
+      check_owner();
+      return;
+    }
     execute_patiently("PRAGMA journal_mode = WAL");
     execute("PRAGMA synchronous = NORMAL");  // with WAL, a killed process loses nothing
     begin();
@@ -125,16 +132,21 @@ class Sqlite final : public Database {
     return sqlite3_column_int64(statement.get(), 0);
   }
 
-  void make_tables() const {
+  bool is_fresh() const { return number("SELECT count(*) FROM sqlite_master") == 0; }
+
+  void check_owner() const {
     const int64_t id = number("PRAGMA application_id"), version = number("PRAGMA user_version");
-    const bool fresh = number("SELECT count(*) FROM sqlite_master") == 0;
-    if (!fresh && id != application_id)
+    if (id != application_id)
       throw InputError(file_, "",
                        "expected a store of findings; this database is another program's");
-    if (!fresh && (version < 1 || version > store_sql::schema_version))
+    if (version < 1 || version > store_sql::schema_version)
       throw InputError(file_, "",
                        fmt::format("expected a store of version {}; this one has version {}",
                                    store_sql::schema_version, version));
+  }
+
+  void make_tables() const {
+    if (!is_fresh()) check_owner();
     execute(store_sql::finding_table);
     execute(store_sql::run_table);
     execute(fmt::format("PRAGMA application_id = {}", application_id).c_str());
@@ -147,8 +159,8 @@ class Sqlite final : public Database {
 
 }  // namespace
 
-std::unique_ptr<Database> open_sqlite(const std::string& file) {
-  return std::make_unique<Sqlite>(file);
+std::unique_ptr<Database> open_sqlite(const std::string& file, Access access) {
+  return std::make_unique<Sqlite>(file, access);
 }
 
 }  // namespace attnfuzz

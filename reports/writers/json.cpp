@@ -14,7 +14,9 @@ namespace attnfuzz {
 ///   absent[]     target, why: asked for, but not to be run on this machine
 ///   findings[]   title, happened, expected, then all fields of item_to_json: target, version,
 ///                signature, failure, causes[{name, words}], case, shrink{history, tried, minimal},
-///                original, first, last, count, first_seen, last_seen, repro, environment
+///                original, first, last, count, first_seen, last_seen, repro, environment; known:
+///                in the baseline
+/// parse_summary() reads it again.
 std::string write_json(const Report& report) {
   using Json = nlohmann::ordered_json;
   Json json{{"attnfuzz", 1},
@@ -45,6 +47,7 @@ std::string write_json(const Report& report) {
     const Story story = tell(item);
     Json each{{"title", story.title}, {"happened", story.happened}, {"expected", story.expected}};
     each.update(Json::parse(item_to_json(item)));
+    each["known"] = item.known;
     json["findings"].push_back(std::move(each));
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -40,7 +40,8 @@ std::string finding_markdown(const Report::Item& item) {
   out += causes(item);
   out += fmt::format("**Replay.** {}\n", text::markdown_code(replay_command(f, "case.json")));
   if (!item.repro.empty())
-    out += fmt::format("Without attnfuzz: {}, exit 1 while the bug is there.\n",
+    out += fmt::format("{}: {}, exit 1 while the bug is there.\n",
+                       needs_attnfuzz(item.repro) ? "As a script" : "Without attnfuzz",
                        text::markdown_code(text::line(item.repro)));
   out += "\n## The case\n\n" + text::markdown(describe(f.shrunk.c)) + "\n";
   out += table(story.axes);

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
-#include "oracle/build.h"
-#include "reports/environment.h"
-#include "reports/report.h"
-#include "reports/store.h"
+#include <algorithm>
+
+#include "reports/summary.h"
 #include "reports/text.h"
 #include "tools/attnfuzz/command.h"
 
@@ -21,19 +21,16 @@ void add_report(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->capture_default_str();
   app.callback([options, &exit_code] {
-    const std::filesystem::path store_file =
-        std::filesystem::path(options->dir) / "findings.sqlite";
-    if (!std::filesystem::exists(store_file))
-      throw InputError(options->dir, "",
-                       "expected the folder of a run (with findings.sqlite in it)");
-    Report report;
-    report.version = build::version();
-    report.environment = environment_text();
-    report.items = Store(store_file.string()).items();
-    write_report(report, options->dir, options->formats);
-    fmt::print("{} written to {}\n",
-               text::count(static_cast<int64_t>(report.items.size()), "finding"), options->dir);
-    exit_code = report.items.empty() ? nothing_found : findings;
+    const RunRecord run = read_run(options->dir);
+    if (!run.finished)
+      spdlog::warn("{}: the run was killed: its findings alone are told", options->dir);
+    write_formats(run.report, options->dir, options->formats);
+    const std::vector<Report::Item>& items = run.report.items;
+    fmt::print("{} written to {}\n", text::count(static_cast<int64_t>(items.size()), "finding"),
+               options->dir);
+    const bool fresh =
+        std::any_of(items.begin(), items.end(), [](const auto& item) { return !item.known; });
+    exit_code = fresh ? findings : nothing_found;
   });
 }
 

@@ -57,8 +57,8 @@ def lost_in(program, out, text):
     if not (out / "findings.sqlite").exists():
         return "no store" if wanted else ""
     known, error = stored(program, out)
-    if known is None:
-        return f"the store does not open: {error.strip()}"
+    if known is None:  # killed before it had its tables
+        return f"the store does not open: {error.strip()}" if wanted else ""
     if not wanted <= known:
         return f"not in the store: {sorted(wanted - known)}"
     for signature in wanted:

@@ -97,8 +97,9 @@ std::string program(const Report::Item& item) {
   std::string out = "<h3>Replay</h3>\n" +
                     block(replay_command(f, "findings/" + f.signature + "/case.json"), true);
   if (repro.text.empty()) return out;
-  const bool alone = !repro.file_name.ends_with(".sh");
-  return out + (alone ? "<h3>Without attnfuzz</h3>\n" : "<h3>As a script</h3>\n") +
+  return out +
+         (needs_attnfuzz(repro.file_name) ? "<h3>As a script</h3>\n"
+                                          : "<h3>Without attnfuzz</h3>\n") +
          paragraph(repro.file_name + ": exits 1 while the bug is there, 0 once it is fixed.") +
          block(repro.text, true);
 }
