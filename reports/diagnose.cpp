@@ -8,16 +8,28 @@
 namespace attnfuzz {
 namespace {
 
-/// A failure that leaves no text and no output to look into.
+/// A failure that leaves no output to look into, and no text that says more than how it ended.
 struct Silent {
   FailureKind kind;
   CauseEntry entry;
+  std::string_view text = "";  ///< begins with this
 };
+/// The first row that fits is said.
 constexpr Silent kSilent[] = {
     {FailureKind::crash,
+     {"process-exited",
+      "The process ended itself, with an exit code: the target, or a library that it calls, ended "
+      "it (exit() or the like; in Python, an exception that nothing caught)."},
+     "exited with code"},
+    {FailureKind::crash,
+     {"worker-reply",
+      "What came back from the target's process is not attnfuzz's own reply: the target writes to "
+      "a file descriptor that is not its own, or closes it."},
+     "not a worker's reply"},
+    {FailureKind::crash,
      {"process-died",
-      "The process died without an error text: an access outside a tensor (often on "
-      "an empty or odd-sized axis), a failed assertion or a division by zero."}},
+      "The process was killed as it ran: an access outside a tensor (often on an empty or "
+      "odd-sized axis), a failed assertion or a division by zero."}},
     {FailureKind::timeout,
      {"never-returns",
       "The target did not return in time: a loop whose step can become 0, or a "
@@ -55,14 +67,15 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   if (causes.empty()) append(causes, causes_from_softmax(finding));
   if (causes.empty()) {
-    append(causes, causes_from_nonfinite(finding));
+    append(causes, causes_from_unwritten(finding));
+    if (causes.empty()) append(causes, causes_from_nonfinite(finding));
     append(causes, causes_from_precision(finding));
     append(causes, causes_from_location(finding));
   }
-  if (causes.empty())
-    for (const Silent& silent : kSilent)
-      if (silent.kind == verdict.failure)
-        causes.push_back({std::string(silent.entry.name), std::string(silent.entry.words)});
+  for (const Silent& silent : kSilent)
+    if (causes.empty() && silent.kind == verdict.failure &&
+        finding.last.outcome.text.starts_with(silent.text))
+      causes.push_back({std::string(silent.entry.name), std::string(silent.entry.words)});
   return causes;
 }
 
@@ -80,8 +93,8 @@ std::vector<CauseEntry> cause_table() {
   for (const AxisPair& each : axis_pairs()) table.push_back({each.name, each.words});
   for (const auto& patterns : text_patterns())
     for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});
-  for (const auto& entries : {earlier_table(), length_table(), softmax_table(), nonfinite_table(),
-                              precision_table(), location_table()})
+  for (const auto& entries : {earlier_table(), length_table(), softmax_table(), unwritten_table(),
+                              nonfinite_table(), precision_table(), location_table()})
     table.insert(table.end(), entries.begin(), entries.end());
   for (const Relation& each : relations()) table.push_back({each.name, each.cause});
   for (const Silent& each : kSilent) table.push_back(each.entry);

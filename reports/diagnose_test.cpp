@@ -287,6 +287,53 @@ TEST(Diagnose, ACrashHasACauseToo) {
   EXPECT_EQ(causes[0].name, "process-died");
 }
 
+TEST(Diagnose, AnExitIsNoCrash) {
+  const auto cause = [](const char* text) {
+    return diagnose(samples::finding(small_case(), Outcome{Status::crash, text, {}})).at(0).name;
+  };
+  EXPECT_EQ(cause("exited with code 0"), "process-exited");
+  EXPECT_EQ(cause("exited with code 1\nTraceback (most recent call last):"), "process-exited");
+  EXPECT_EQ(cause("not a worker's reply: expected a JSON object"), "worker-reply");
+  EXPECT_EQ(cause("killed by SIGSEGV (Segmentation fault)\nhello"), "process-died");
+}
+
+TEST(Diagnose, RowsThatAreNeverWritten) {
+  const Case c = small_case();
+  Outcome outcome = samples::right_outcome(c);
+  Tensor& out = outcome.steps[0].out;
+  std::fill(out.bytes.end() - 64, out.bytes.end(), std::byte{0xFF});  // the last row
+  const auto causes = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0].name, "never-written");
+  EXPECT_EQ(causes.back().name, "location");
+  std::fill_n(out.as<float>() + out.size() - 16, 16, std::nanf(""));  // a NaN that was written
+  EXPECT_NE(diagnose(samples::finding(c, outcome)).at(0).name, "never-written");
+}
+
+/// The last query of a causal case is wrong, and of the case without a mask that it shrinks to.
+TEST(Diagnose, WhatTheShrunkCaseRefutesIsNotSaid) {
+  const auto last_of = [](const Case& c) {
+    const int64_t last = c.problem.q_len - 1;
+    return samples::mismatch_finding(c, [last](auto, auto, auto i, auto) { return i == last; });
+  };
+  Case original = small_case(R"({"align":"bottom_right","rules":[{"rule":"causal"}]})");
+  original.problem.q_len = original.problem.kv_len = 31;
+  Case shrunk = small_case();
+  shrunk.problem.q_len = shrunk.problem.kv_len = 17;
+  Finding f = last_of(shrunk);
+  f.last.verdict.fits.clear();
+  f.original = original;
+  f.first = last_of(original).first;
+  const auto causes = diagnose(f);
+  ASSERT_FALSE(causes.empty());
+  EXPECT_FALSE(names(causes).count("rows-last-key"));
+  EXPECT_FALSE(names(causes).count("partial-tile"));  // 24 to 30 is not what is wrong
+  EXPECT_EQ(causes[0].name, "rows-last");
+  EXPECT_EQ(causes[0].words, "The wrong rows are exactly those of the last query.");
+  EXPECT_EQ(causes.back().words, "In the case as first found (" + one_line(original) +
+                                     "), 128 of 3968 elements are wrong: query 30 of 31.");
+}
+
 TEST(Diagnose, TheTableNamesEveryCauseOnce) {
   const auto table = cause_table();
   EXPECT_GT(table.size(), 60u);

@@ -17,6 +17,12 @@ double ratio(double got, double want, double bound) {
   return bound > 0 ? error / bound : std::numeric_limits<double>::infinity();
 }
 
+bool all_ones(const Tensor& tensor, size_t n) {
+  const auto size = static_cast<size_t>(info(tensor.dtype).bytes);
+  const std::byte* first = tensor.bytes.data() + n * size;
+  return std::all_of(first, first + size, [](std::byte b) { return b == std::byte{0xFF}; });
+}
+
 }  // namespace
 
 std::vector<ElementError> element_errors(const Case& c, const Examination& examination) {
@@ -34,8 +40,8 @@ std::vector<ElementError> element_errors(const Case& c, const Examination& exami
         const double bound = (*want.bound)[n], right = (*want.values)[n];
         if (std::isinf(bound)) continue;
         const WorstElement at = element_place(c, want, s, n);
-        errors.push_back(
-            {at.step, at.b, at.h, at.i, at.d, got[n], right, ratio(got[n], right, bound)});
+        errors.push_back({at.step, at.b, at.h, at.i, at.d, got[n], right,
+                          ratio(got[n], right, bound), all_ones(*given, n)});
       }
     }
   }

@@ -10,7 +10,8 @@ namespace attnfuzz {
 struct ElementError {
   int64_t step, b, h, i, d;
   double got, want;
-  double ratio;  ///< |got − want| / bound; +inf where one is not finite and the other is
+  double ratio;    ///< |got − want| / bound; +inf where one is not finite and the other is
+  bool unwritten;  ///< all its bits are 1, as a plug-in's outputs have them before the call
   bool wrong() const { return ratio > 1; }
 };
 

@@ -27,6 +27,8 @@ std::vector<Cause> causes_from_softmax(const Finding& finding);
 /// NaN or infinities that come through though they are hidden: nearly every other meaning has them
 /// in the output as well, so this comes first.
 std::vector<Cause> causes_from_leaks(const Finding& finding);
+/// Elements that still hold what they held before the call.
+std::vector<Cause> causes_from_unwritten(const Finding& finding);
 /// Other values that are not finite: overflow.
 std::vector<Cause> causes_from_nonfinite(const Finding& finding);
 /// Nothing but numbers below the smallest normal one is wrong: other meanings have them too by
@@ -39,13 +41,15 @@ std::vector<Cause> causes_from_location(const Finding& finding);
 /// An error text of a system and what it says once its numbers are named. One table for each
 /// system, one line for each text. In `words`, {a} is the captured number with its axis
 /// ("q_len=8"), {a:n} the number alone; {hint} is the likely mistake (see AxisPair), told from the
-/// captures a and b.
+/// captures a and b (from c and d where a and b are equal, from the sizes that differ where there
+/// are two shapes, one and two), {mismatch} what differs in these shapes, an axis {except} apart.
 struct TextPattern {
   std::string_view name;     ///< the cause's name
   std::string_view pattern;  ///< see match_text
   std::string_view words;
   /// Which axes the captures are, for a text without a case (reports/triage), separated by spaces:
   /// "a@dim" the operand's axis with the number {dim}, "one@shape" all axes of the operand,
+  /// "a@inner" that a product sums over, "a@letter" that of an einsum's letter in the text,
   /// "mask=batch,q_len" these, "got:batch,q_len" these unless a known size says otherwise. Operands
   /// are those of the operation that raised the error: a, one and want the first, all others the
   /// second.
@@ -92,6 +96,7 @@ std::span<const AxisPair> axis_pairs();
 std::span<const CauseEntry> earlier_table();
 std::span<const CauseEntry> length_table();
 std::span<const CauseEntry> softmax_table();
+std::span<const CauseEntry> unwritten_table();
 std::span<const CauseEntry> nonfinite_table();
 std::span<const CauseEntry> precision_table();
 std::span<const CauseEntry> location_table();

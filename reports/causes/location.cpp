@@ -6,6 +6,7 @@
 
 #include "oracle/cache_model.h"
 #include "reports/causes/causes.h"
+#include "reports/causes/row_classes.h"
 #include "reports/errors.h"
 #include "reports/text.h"
 
@@ -17,10 +18,6 @@ struct Spread {
   std::string_view axis;
   std::set<int64_t> checked, wrong;
 };
-
-bool all_from(const std::set<int64_t>& values, int64_t first) {
-  return !values.empty() && *values.begin() >= first;
-}
 
 /// "query 3", "queries 4–9", "every 4th query", empty where all are wrong (which says nothing).
 std::string describe(const Spread& s) {
@@ -43,115 +40,6 @@ std::string describe(const Spread& s) {
   return fmt::format("{} {}", s.axis, text::list(some));
 }
 
-/// A query row of a case without a cache, and what can make it special.
-struct Row {
-  const Case& c;
-  int64_t b, h, i;
-  std::vector<int64_t> keys;  ///< that it sees
-};
-
-int64_t real_keys(const Row& row) {
-  const RuleUse* padding = row.c.problem.mask.find("padding");
-  return padding ? padding->list(1)[static_cast<size_t>(row.b)] : row.c.problem.kv_len;
-}
-
-struct RowClass {
-  std::string_view name, words;  ///< completes "the wrong rows are exactly those …"
-  bool (*holds)(const Row&);
-};
-
-/// What the rows see. The more telling first.
-constexpr RowClass kKeyClasses[] = {
-    {"rows-no-key", "that see no key at all", [](const Row& r) { return r.keys.empty(); }},
-    {"rows-one-key", "that see a single key", [](const Row& r) { return r.keys.size() == 1; }},
-    {"rows-padded", "of batch rows with padding",
-     [](const Row& r) { return real_keys(r) < r.c.problem.kv_len; }},
-    {"rows-unpadded", "of batch rows without padding",
-     [](const Row& r) { return real_keys(r) == r.c.problem.kv_len; }},
-    {"rows-first-key", "that see key 0",
-     [](const Row& r) { return !r.keys.empty() && r.keys.front() == 0; }},
-    {"rows-not-first-key", "that see some key but not key 0",
-     [](const Row& r) { return !r.keys.empty() && r.keys.front() > 0; }},
-    {"rows-last-key", "that see the last key",
-     [](const Row& r) { return !r.keys.empty() && r.keys.back() == r.c.problem.kv_len - 1; }},
-    {"rows-gaps", "that see keys with gaps between them",
-     [](const Row& r) {
-       return !r.keys.empty() &&
-              r.keys.back() - r.keys.front() + 1 != static_cast<int64_t>(r.keys.size());
-     }},
-};
-
-/// Where the rows stand: said after a tile that fits as well.
-constexpr RowClass kPlaceClasses[] = {
-    {"rows-past-keys", "whose index is beyond the last key (i ≥ kv_len)",
-     [](const Row& r) { return r.i >= r.c.problem.kv_len; }},
-    {"rows-first", "of the first query", [](const Row& r) { return r.i == 0; }},
-    {"rows-last", "of the last query", [](const Row& r) { return r.i == r.c.problem.q_len - 1; }},
-    {"heads-not-first", "of query heads that do not come first in their group",
-     [](const Row& r) {
-       return r.h % std::max<int64_t>(1, r.c.problem.num_heads / r.c.problem.num_kv_heads) != 0;
-     }},
-    {"heads-not-first-key-head",
-     "of all key heads but the first one of the first batch row: the next one is looked for "
-     "elsewhere than it lies",
-     [](const Row& r) { return r.b > 0 || r.c.problem.kv_head(r.h) > 0; }},
-};
-
-/// A step of one row of a cached case, and what can make it special.
-struct StepRow {
-  const Case& c;
-  size_t s;
-  int64_t b, past, total;  ///< positions of the row's next token before and after the step
-};
-
-bool comes_after(const StepRow& r, StepOp op) {
-  for (size_t s = 0; s < r.s; ++s)
-    if (r.c.steps[s].op == op) return true;
-  return false;
-}
-
-struct StepClass {
-  std::string_view name, words;  ///< completes "the wrong rows are exactly those …"
-  bool (*holds)(const StepRow&);
-};
-
-/// The more telling first. Rows of steps that ask for attention.
-constexpr StepClass kStepClasses[] = {
-    {"steps-fill", "that a step fills to the cache's capacity, no more",
-     [](const StepRow& r) { return r.total == r.c.cache->capacity; }},
-    {"steps-overflow", "that have had more tokens than the cache's capacity",
-     [](const StepRow& r) { return r.c.cache->capacity > 0 && r.total > r.c.cache->capacity; }},
-    {"steps-after-evict", "of steps after an eviction",
-     [](const StepRow& r) { return comes_after(r, StepOp::evict); }},
-    {"steps-after-fork", "of steps after a fork",
-     [](const StepRow& r) { return comes_after(r, StepOp::fork); }},
-    {"steps-after-reorder", "of steps after a reorder",
-     [](const StepRow& r) { return comes_after(r, StepOp::reorder); }},
-    {"steps-after-crop", "of steps after a crop",
-     [](const StepRow& r) { return comes_after(r, StepOp::crop); }},
-    {"steps-after-reset", "of steps after a reset",
-     [](const StepRow& r) { return comes_after(r, StepOp::reset); }},
-    {"steps-padded", "with padding in the step",
-     [](const StepRow& r) {
-       const Step& step = r.c.steps[r.s];
-       return step.real_tokens(static_cast<size_t>(r.b)) < step.keys();
-     }},
-    {"steps-ragged", "that are shorter than another row of the batch",
-     [](const StepRow& r) {
-       CacheModel model(r.c);
-       for (size_t s = 0; s <= r.s; ++s) model.apply(s);
-       const std::vector<int64_t> next = model.next_positions();
-       return r.total < *std::max_element(next.begin(), next.end());
-     }},
-    {"steps-past-one", "of steps of one token on tokens that are there",
-     [](const StepRow& r) { return r.past > 0 && r.total == r.past + 1; }},
-    {"steps-past-many", "of steps of several tokens on tokens that are there",
-     [](const StepRow& r) { return r.past > 0 && r.total > r.past + 1; }},
-    {"steps-past", "of steps on tokens that are there",
-     [](const StepRow& r) { return r.past > 0; }},
-    {"steps-first", "of steps on an empty cache", [](const StepRow& r) { return r.past == 0; }},
-};
-
 constexpr int64_t kTiles[] = {128, 64, 48, 32, 24, 16, 8, 4};
 
 constexpr CauseEntry kNames[] = {
@@ -160,95 +48,6 @@ constexpr CauseEntry kNames[] = {
     {"tile-start", "the wrong elements begin at a multiple of a tile size"},
     {"many-keys", "only rows that see more keys than some number are wrong"},
 };
-
-using RowKey = std::array<int64_t, 3>;
-
-using Rows = std::vector<std::pair<Row, bool>>;
-
-/// Rows (b, h, i) of a case without a cache, and whether any of their elements is wrong.
-Rows rows_of(const Case& c, const std::map<RowKey, bool>& wrong) {
-  const DenseMask mask = dense_mask(c.problem, c.data);
-  Rows rows;
-  for (const auto& [key, is_wrong] : wrong)
-    rows.push_back(
-        {{c, key[0], key[1], key[2], visible_keys(mask, key[0], key[1], key[2])}, is_wrong});
-  return rows;
-}
-
-std::vector<Cause> row_causes(const Rows& rows, std::span<const RowClass> classes) {
-  std::vector<Cause> causes;
-  for (const RowClass& each : classes) {
-    const bool same = std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
-      return each.holds(row.first) == row.second;
-    });
-    if (same)
-      causes.push_back({std::string(each.name),
-                        fmt::format("The wrong rows are exactly those {}.", each.words)});
-  }
-  return causes;
-}
-
-std::vector<Cause> many_keys(const Rows& rows) {
-  size_t most_right = 0, least_wrong = SIZE_MAX;
-  for (const auto& [row, is_wrong] : rows) {
-    if (is_wrong) least_wrong = std::min(least_wrong, row.keys.size());
-    if (!is_wrong) most_right = std::max(most_right, row.keys.size());
-  }
-  if (most_right == 0 || most_right >= least_wrong || least_wrong == SIZE_MAX) return {};
-  return {{"many-keys", fmt::format("The wrong rows are exactly those that see more than {} keys: "
-                                    "a second tile of keys, or a limit on their number.",
-                                    most_right)}};
-}
-
-/// Rows of the steps of a cached case, by (step, b), and whether any of their elements is wrong.
-std::vector<Cause> step_causes(const Case& c,
-                               const std::map<std::pair<int64_t, int64_t>, bool>& wrong) {
-  std::vector<std::pair<StepRow, bool>> rows;
-  CacheModel model(c);
-  for (size_t s = 0; s < c.steps.size(); ++s) {
-    model.apply(s);
-    const std::vector<int64_t> next = model.next_positions();
-    for (int64_t b = 0; b < c.problem.batch; ++b) {
-      const auto found = wrong.find({static_cast<int64_t>(s), b});
-      if (found != wrong.end())
-        rows.push_back(
-            {{c, s, b, model.past_length(b), next[static_cast<size_t>(b)]}, found->second});
-    }
-  }
-  const auto is_right = [](const auto& row) { return !row.second; };
-  if (std::none_of(rows.begin(), rows.end(), is_right)) return {};
-  for (const StepClass& each : kStepClasses) {
-    const bool same = std::all_of(rows.begin(), rows.end(), [&](const auto& row) {
-      return each.holds(row.first) == row.second;
-    });
-    if (same)
-      return {{std::string(each.name),
-               fmt::format("The wrong rows are exactly those {}.", each.words)}};
-  }
-  return {};
-}
-
-/// A tile of which only the last, incomplete part is wrong, or from whose start on all is wrong.
-std::vector<Cause> tile_causes(const Spread& s) {
-  if (s.wrong.empty() || s.wrong == s.checked) return {};
-  const int64_t size = *s.checked.rbegin() + 1, first = *s.wrong.begin();
-  for (const int64_t tile : kTiles)
-    if (size > tile && size % tile != 0 && all_from(s.wrong, size / tile * tile))
-      return {{"partial-tile",
-               fmt::format("Along {} only the last, partial tile is wrong ({} to {}, if tiles are "
-                           "{}): its bound check or padding.",
-                           s.axis, size / tile * tile, size - 1, tile)}};
-  for (const int64_t tile : kTiles)
-    if (first >= tile && first % tile == 0)
-      return {{"tile-start", fmt::format("Along {} all is right before {}, a multiple of {}: the "
-                                         "first tile is right, a later one is not.",
-                                         s.axis, first, tile)}};
-  return {};
-}
-
-}  // namespace
-
-namespace {
 
 /// What WorstElement's i and d are in an output.
 struct AxisNames {
@@ -260,26 +59,59 @@ AxisNames axis_names(Output output) {
   return {keys ? "key" : "query", output == Output::dbias ? "key" : "element"};
 }
 
-}  // namespace
+using RowKey = std::array<int64_t, 3>;
+using StepKey = std::pair<int64_t, int64_t>;  ///< step and batch row
 
-/// Looks at the case as it was first found, where tiles and rows still show; at the shrunk case
-/// where the first output is not at hand.
-std::vector<Cause> causes_from_location(const Finding& finding) {
-  const bool use_first = !finding.first.outcome.steps.empty();
-  const Case& c = use_first ? finding.original : finding.shrunk.c;
-  const Examination& examination = use_first ? finding.first : finding.last;
-  const std::vector<ElementError> errors = element_errors(c, examination);
-  const Output output = examination.verdict.worst.output;
-  const AxisNames names = axis_names(output);
-  Spread steps{"step", {}, {}}, batch{"batch row", {}, {}}, heads{"head", {}, {}},
-      queries{names.i, {}, {}}, elements{names.d, {}, {}};
+/// Where the wrong elements of one output lie.
+struct Where {
+  Output output = Output::out;
+  Spread steps{"step", {}, {}}, batch{"batch row", {}, {}}, heads{"head", {}, {}}, queries,
+      elements;
+  Rows<Row> rows;           ///< of a case without a cache, where queries are the rows
+  Rows<StepRow> step_rows;  ///< of a case with one
+  int64_t wrong = 0, total = 0;
+};
+
+Rows<Row> rows_of(const Case& c, const std::map<RowKey, bool>& wrong) {
+  const DenseMask mask = dense_mask(c.problem, c.data);
+  Rows<Row> rows;
+  for (const auto& [key, is_wrong] : wrong)
+    rows.push_back(
+        {{c, key[0], key[1], key[2], visible_keys(mask, key[0], key[1], key[2])}, is_wrong});
+  return rows;
+}
+
+Rows<StepRow> step_rows_of(const Case& c, const std::map<StepKey, bool>& wrong) {
+  Rows<StepRow> rows;
+  CacheModel model(c);
+  for (size_t s = 0; s < c.steps.size(); ++s) {
+    model.apply(s);
+    const std::vector<int64_t> next = model.next_positions();
+    for (int64_t b = 0; b < c.problem.batch; ++b) {
+      const auto found = wrong.find({static_cast<int64_t>(s), b});
+      if (found != wrong.end())
+        rows.push_back(
+            {{c, s, b, model.past_length(b), next[static_cast<size_t>(b)]}, found->second});
+    }
+  }
+  return rows;
+}
+
+Where look(const Case& c, const Examination& examination) {
+  Where at;
+  at.output = examination.verdict.worst.output;
+  const AxisNames names = axis_names(at.output);
+  at.queries.axis = names.i;
+  at.elements.axis = names.d;
   std::map<RowKey, bool> rows;
-  std::map<std::pair<int64_t, int64_t>, bool> step_rows;
-  int64_t wrong = 0;
-  for (const ElementError& e : errors) {
-    const std::pair<Spread*, int64_t> at[] = {
-        {&steps, e.step}, {&batch, e.b}, {&heads, e.h}, {&queries, e.i}, {&elements, e.d}};
-    for (const auto& [spread, value] : at) {
+  std::map<StepKey, bool> step_rows;
+  for (const ElementError& e : element_errors(c, examination)) {
+    const std::pair<Spread*, int64_t> place[] = {{&at.steps, e.step},
+                                                 {&at.batch, e.b},
+                                                 {&at.heads, e.h},
+                                                 {&at.queries, e.i},
+                                                 {&at.elements, e.d}};
+    for (const auto& [spread, value] : place) {
       spread->checked.insert(value);
       if (e.wrong()) spread->wrong.insert(value);
     }
@@ -287,48 +119,152 @@ std::vector<Cause> causes_from_location(const Finding& finding) {
     row = row || e.wrong();
     bool& step_row = step_rows[{e.step, e.b}];
     step_row = step_row || e.wrong();
-    wrong += e.wrong();
+    at.wrong += e.wrong();
+    ++at.total;
   }
-  if (wrong == 0) return {};
+  if (c.cached())
+    at.step_rows = step_rows_of(c, step_rows);
+  else if (names.i == "query")
+    at.rows = rows_of(c, rows);
+  return at;
+}
 
-  std::vector<Cause> causes;
-  const auto add = [&](std::vector<Cause> more) {
-    for (Cause& cause : more) causes.push_back(std::move(cause));
-  };
-  const bool some_rows_right =
-      std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
-  const bool by_rows = !c.cached() && some_rows_right && names.i == "query";
-  const Rows seen = by_rows ? rows_of(c, rows) : Rows();
-  if (by_rows) add(row_causes(seen, kKeyClasses));
-  const size_t of_keys = causes.size();
-  for (const Spread* spread : {&queries, &elements}) add(tile_causes(*spread));
-  const size_t of_tiles = causes.size() - of_keys;
-  if (by_rows) add(row_causes(seen, kPlaceClasses));
-  if (by_rows && causes.size() == of_tiles) add(many_keys(seen));
-  if (c.cached()) add(step_causes(c, step_rows));
+template <class Of>
+bool some_right(const Rows<Of>& rows) {
+  return std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
+}
 
-  std::vector<std::string> parts;
-  for (const Spread* spread : {&steps, &batch, &heads, &queries, &elements})
-    if (std::string words = describe(*spread); !words.empty()) parts.push_back(std::move(words));
-  const auto total = static_cast<int64_t>(errors.size());
-  const std::string of =
-      output == Output::out ? std::string() : fmt::format(" of {}", attnfuzz::name(output));
-  causes.push_back(
-      {"location", parts.empty()
-                       ? fmt::format("{} of {} elements{} are wrong, in every batch row, head and "
-                                     "{}.",
-                                     wrong, total, of, names.i)
-                       : fmt::format("{} of {} elements{} are wrong: {}.", wrong, total, of,
-                                     text::list(parts))});
-  return causes;
+/// What is told of the case as it was first found, and of the shrunk one where both are at hand.
+class Teller {
+ public:
+  explicit Teller(const Finding& finding) {
+    const bool use_first = !finding.first.outcome.steps.empty();
+    const bool two = use_first && finding.original != finding.shrunk.c;
+    seen_ =
+        use_first ? look(finding.original, finding.first) : look(finding.shrunk.c, finding.last);
+    if (!two) return;
+    shrunk_ = look(finding.shrunk.c, finding.last);
+    if (shrunk_.output != seen_.output || shrunk_.wrong == 0) shrunk_ = {};
+    of_first_ = fmt::format("In the case as first found ({}), ", one_line(finding.original));
+  }
+
+  std::vector<Cause> causes() {
+    if (seen_.wrong == 0) return {};
+    const bool by_rows = some_right(seen_.rows);
+    if (by_rows) add_classes(key_classes, seen_.rows, shrunk_.rows, false);
+    const size_t of_keys = causes_.size();
+    add_tile(seen_.queries, shrunk_.queries);
+    add_tile(seen_.elements, shrunk_.elements);
+    const size_t of_tiles = causes_.size() - of_keys;
+    if (by_rows) add_classes(place_classes, seen_.rows, shrunk_.rows, false);
+    if (by_rows && causes_.size() == of_tiles) add_many_keys();
+    if (some_right(seen_.step_rows))
+      add_classes(step_classes, seen_.step_rows, shrunk_.step_rows, true);
+    add_location();
+    return std::move(causes_);
+  }
+
+ private:
+  /// A sentence that was not held against the shrunk case, or that has the first one's numbers.
+  void add_of_first(std::string_view name, std::string words) {
+    if (!of_first_.empty()) {
+      words[0] =
+          words[0] >= 'A' && words[0] <= 'Z' ? static_cast<char>(words[0] - 'A' + 'a') : words[0];
+      words = of_first_ + words;
+    }
+    causes_.push_back({std::string(name), std::move(words)});
+  }
+
+  /// The classes that the wrong rows are of, in the shrunk case too.
+  template <class Of>
+  void add_classes(std::span<const RowClass<Of>> classes, const Rows<Of>& seen,
+                   const Rows<Of>& shrunk, bool one) {
+    for (const RowClass<Of>& each : classes) {
+      if (!exactly(each, seen) || !exactly(each, shrunk)) continue;
+      std::string words = fmt::format("The wrong rows are exactly those {}.", each.words);
+      if (shrunk.empty())
+        add_of_first(each.name, std::move(words));
+      else
+        causes_.push_back({std::string(each.name), std::move(words)});
+      if (one) return;
+    }
+  }
+
+  void add_many_keys() {
+    size_t most_right = 0, least_wrong = SIZE_MAX;
+    for (const auto* rows : {&seen_.rows, &shrunk_.rows})
+      for (const auto& [row, is_wrong] : *rows) {
+        if (is_wrong) least_wrong = std::min(least_wrong, row.keys.size());
+        if (!is_wrong) most_right = std::max(most_right, row.keys.size());
+      }
+    if (most_right == 0 || most_right >= least_wrong) return;
+    causes_.push_back(
+        {"many-keys", fmt::format("The wrong rows are exactly those that see more than {} keys: a "
+                                  "second tile of keys, or a limit on their number.",
+                                  most_right)});
+  }
+
+  /// A tile of which only the last, incomplete part is wrong, or from whose start on all is wrong.
+  void add_tile(const Spread& s, const Spread& shrunk) {
+    if (s.wrong.empty() || s.wrong == s.checked) return;
+    const int64_t size = *s.checked.rbegin() + 1, first = *s.wrong.begin();
+    const auto least_shrunk = [&](int64_t least) {
+      return shrunk.wrong.empty() || *shrunk.wrong.begin() >= least;
+    };
+    for (const int64_t tile : kTiles) {
+      const int64_t start = size / tile * tile;
+      const int64_t shrunk_size = shrunk.checked.empty() ? 0 : *shrunk.checked.rbegin() + 1;
+      if (size > tile && size % tile != 0 && first == start &&
+          static_cast<int64_t>(s.wrong.size()) == size - start &&
+          least_shrunk(shrunk_size / tile * tile))
+        return add_of_first(
+            "partial-tile",
+            fmt::format("Along {} only the last, partial tile is wrong ({} to {}, if "
+                        "tiles are {}): its bound check or padding.",
+                        s.axis, start, size - 1, tile));
+    }
+    for (const int64_t tile : kTiles)
+      if (first >= tile && first % tile == 0 && least_shrunk(tile))
+        return add_of_first("tile-start",
+                            fmt::format("Along {} all is right before {}, a multiple of {}: the "
+                                        "first tile is right, a later one is not.",
+                                        s.axis, first, tile));
+  }
+
+  void add_location() {
+    std::vector<std::string> parts;
+    for (const Spread* spread :
+         {&seen_.steps, &seen_.batch, &seen_.heads, &seen_.queries, &seen_.elements})
+      if (std::string words = describe(*spread); !words.empty()) parts.push_back(std::move(words));
+    const std::string of = seen_.output == Output::out
+                               ? std::string()
+                               : fmt::format(" of {}", attnfuzz::name(seen_.output));
+    add_of_first("location",
+                 fmt::format("{} of {} elements{} are wrong{}.", seen_.wrong, seen_.total, of,
+                             parts.empty() ? fmt::format(", in every batch row, head and {}",
+                                                         seen_.queries.axis)
+                                           : ": " + text::list(parts)));
+  }
+
+  Where seen_, shrunk_;  ///< the shrunk one: nothing where it can't be held against the first
+  std::string of_first_;
+  std::vector<Cause> causes_;
+};
+
+}  // namespace
+
+/// Looks at the case as it was first found, where tiles and rows still show; what the shrunk one
+/// refutes is not said.
+std::vector<Cause> causes_from_location(const Finding& finding) {
+  return Teller(finding).causes();
 }
 
 std::span<const CauseEntry> location_table() {
   static const std::vector<CauseEntry> table = [] {
     std::vector<CauseEntry> rows(std::begin(kNames), std::end(kNames));
-    for (const RowClass& each : kKeyClasses) rows.push_back({each.name, each.words});
-    for (const RowClass& each : kPlaceClasses) rows.push_back({each.name, each.words});
-    for (const StepClass& each : kStepClasses) rows.push_back({each.name, each.words});
+    for (const auto& classes : {key_classes, place_classes})
+      for (const RowClass<Row>& each : classes) rows.push_back({each.name, each.words});
+    for (const RowClass<StepRow>& each : step_classes) rows.push_back({each.name, each.words});
     return rows;
   }();
   return table;
