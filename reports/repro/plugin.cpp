@@ -18,8 +18,11 @@ constexpr int64_t kMostElements = 8192;  ///< of all tensors, written out
 
 /// What every program has: the host's side of attnfuzz_call, and the comparison.
 constexpr std::string_view kHost = R"(#include <dlfcn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -29,9 +32,10 @@ constexpr std::string_view kHost = R"(#include <dlfcn.h>
 
 #include "targets/attnfuzz_target.h"
 
-struct Tensor {  // in memory order
+struct Tensor {  // in memory order, with pads around it
   std::vector<int64_t> shape, strides;
-  std::vector<unsigned char> bytes;
+  std::vector<unsigned char> memory, before;
+  size_t at, size;  // of the tensor in its memory
   DLTensor view;
 };
 std::map<std::string, Tensor> tensors;
@@ -43,10 +47,25 @@ std::map<std::string, std::vector<int64_t>> lists;
 template <class T>
 void set(const char* name, DLDataType dtype, std::vector<int64_t> shape, std::vector<int64_t> strides,
          std::vector<T> elements) {
+  const size_t size = elements.size() * sizeof(T), aligned = 256, pad = 512;
   Tensor& t = tensors[name];
-  t = {shape, strides, std::vector<unsigned char>(elements.size() * sizeof(T)), {}};
-  if (!elements.empty()) std::memcpy(t.bytes.data(), elements.data(), t.bytes.size());
-  t.view = {t.bytes.data(), {kDLCPU, 0}, static_cast<int>(shape.size()), dtype, t.shape.data(), t.strides.data(), 0};
+  t = {shape, strides, std::vector<unsigned char>(size + 2 * pad, 0xA5), {}, 0, size, {}};
+  t.at = pad - reinterpret_cast<uintptr_t>(t.memory.data() + pad) % aligned;
+  if (size > 0) std::memcpy(&t.memory[t.at], elements.data(), size);
+  t.before = t.memory;
+  t.view = {&t.memory[t.at], {kDLCPU, 0}, static_cast<int>(shape.size()), dtype, t.shape.data(), t.strides.data(), 0};
+}
+
+int intact() {  // all but out itself must be as it was
+  int wrong = 0;
+  for (auto& [name, t] : tensors) {
+    const bool out = name == "out";
+    if (out && t.size > 0) std::memcpy(&t.before[t.at], &t.memory[t.at], t.size);
+    if (t.memory == t.before) continue;
+    std::printf("the call writes beside %s%s\n", name.c_str(), out ? "" : ", or to it");
+    wrong = 1;
+  }
+  return wrong;
 }
 
 ELEMENT
@@ -220,7 +239,8 @@ std::string once_text(const Case& c, const Inputs& inputs, const Answer& right) 
   PluginCall call(c);
   call.set_inputs(inputs);
   return sizes_text(*call.get()) + options_text(call) + tensors_text(call) +
-         "  if (failed(target->attention(&call))) return 1;\n" + compare_text(right.steps[0], 0);
+         "  if (failed(target->attention(&call))) return 1;\n  wrong += intact();\n" +
+         compare_text(right.steps[0], 0);
 }
 
 std::string steps_text(const Case& c, const Inputs& inputs, const Answer& right) {
@@ -233,7 +253,7 @@ std::string steps_text(const Case& c, const Inputs& inputs, const Answer& right)
     out += fmt::format("\n  // step {}: {}\n  lists.clear();\n  call.q_len = {};\n", s,
                        name(c.steps[s].op), c.steps[s].q_len);
     out += options_text(call) + tensors_text(call);
-    out += "  if (failed(target->cache_step(cache, &call))) return 1;\n";
+    out += "  if (failed(target->cache_step(cache, &call))) return 1;\n  wrong += intact();\n";
     out += compare_text(right.steps[s], s);
     const std::vector<int64_t>& lengths = right.steps[s].lengths;
     for (size_t b = 0; b < lengths.size(); ++b)
@@ -241,6 +261,27 @@ std::string steps_text(const Case& c, const Inputs& inputs, const Answer& right)
   }
   return out + "  target->cache_close(cache);\n";
 }
+
+/// The program's main(): the test in a process of its own, whose every bad end is a failure.
+constexpr std::string_view kMain = R"(
+int main(int argc, char** argv) {
+  const int seconds = 20, tested = 100;
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(seconds);
+    const int wrong = test(argc, argv);
+    std::fflush(stdout);
+    _exit(tested + wrong);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) >= tested) return WEXITSTATUS(status) - tested;
+  if (WIFEXITED(status)) std::printf("it ends the process with code %d\n", WEXITSTATUS(status));
+  else if (WTERMSIG(status) == SIGALRM) std::printf("it does not return in %d s\n", seconds);
+  else std::printf("it is killed by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  return 1;
+}
+)";
 
 constexpr std::string_view kLength =
     R"(int length(const attnfuzz_target& target, void* cache, int step, int64_t row, int64_t want) {
@@ -283,7 +324,7 @@ Repro plugin_repro(const Case& c, const TargetInfo& target) {
       text::line(target.name), text::line(target.version), one_line(c));
   program += host_text(dtype);
   if (c.cached()) program += kLength;
-  program += fmt::format(R"(int main(int argc, char** argv) {{
+  program += fmt::format(R"(int test(int argc, char** argv) {{
   void* library = dlopen(argc > 1 ? argv[1] : {}, RTLD_NOW);
   const auto plugin = library ? reinterpret_cast<const attnfuzz_target_list* (*)()>(dlsym(library, "attnfuzz_plugin")) : nullptr;
   if (!plugin) return std::printf("%s\n", dlerror()), 2;
@@ -299,6 +340,7 @@ Repro plugin_repro(const Case& c, const TargetInfo& target) {
   program +=
       "  if (wrong == 0) std::printf(\"right: every element is within its bound\\n\");\n"
       "  return wrong != 0;\n}\n";
+  program += kMain;
   return {"repro.cpp", program};
 }
 

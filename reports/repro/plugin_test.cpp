@@ -92,6 +92,49 @@ TEST_F(PluginRepro, LargeCasesAreReplayed) {
   EXPECT_EQ(make_repro(c, target).file_name, "repro.sh");
 }
 
+/// A target that gives the right answer and does something else besides.
+TEST_F(PluginRepro, ARightOutputIsNotEnough) {
+  Case c = samples::small_case();
+  Problem& p = c.problem;
+  p.batch = p.num_heads = p.num_kv_heads = p.q_len = p.kv_len = p.head_dim = 1;  // out is v
+  p.head_dim_v = 4;
+  const std::pair<const char*, const char*> rows[] = {
+      {"", "right"},
+      {"y[4] = 0;", "writes beside out\n"},
+      {"y[-1] = 0;", "writes beside out\n"},
+      {"static_cast<float*>(call->tensor(call, \"k\")->data)[0] += 1;",
+       "writes beside k, or to it"},
+      {"_exit(0);", "ends the process with code 0"},
+      {"abort();", "killed by signal 6"},
+      {"for (volatile int k = 0; k == 0;) {}", "does not return in 1 s"},
+  };
+  for (const auto& [what, says] : rows) {
+    std::ofstream(dir_ / "copy.cpp") << R"(#include <stdlib.h>
+#include <unistd.h>
+#include <cstring>
+#include "targets/attnfuzz_target.h"
+static attnfuzz_status run(const attnfuzz_call* call) {
+  float* y = static_cast<float*>(call->tensor(call, "out")->data);
+  std::memcpy(y, call->tensor(call, "v")->data, 16);
+  )" << what << R"(
+  return ATTNFUZZ_OK;
+}
+static const attnfuzz_target targets[] = {{"copy", "1", "", "{}", run, nullptr, nullptr, nullptr, nullptr}};
+static const attnfuzz_target_list list = {ATTNFUZZ_ABI_VERSION, 1, targets};
+extern "C" const attnfuzz_target_list* attnfuzz_plugin(void) { return &list; }
+)";
+    const std::string file = (dir_ / "copy.so").string();
+    const Ran built = run("c++ -std=c++17 -shared -fPIC -I " + build::source_dir() + " " +
+                          (dir_ / "copy.cpp").string() + " -o " + file);
+    ASSERT_EQ(built.exit, 0) << built.output;
+    std::string text = program(c, file);
+    text.replace(text.find("seconds = 20"), 12, "seconds = 1");
+    const Ran ran = build_and_run(text);
+    EXPECT_EQ(ran.exit, *what == '\0' ? 0 : 1) << what << ran.output;
+    EXPECT_NE(ran.output.find(says), std::string::npos) << what << ran.output;
+  }
+}
+
 /// 16- and 8-bit elements are decoded by the program itself: its answer must be right to itself.
 TEST_F(PluginRepro, SmallFloats) {
   for (const DType dtype : {DType::f16, DType::bf16, DType::e4m3, DType::e5m2}) {
