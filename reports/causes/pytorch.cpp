@@ -66,6 +66,40 @@ constexpr TextPattern kPatterns[] = {
     {"unbounded-cache", "unsupported operand type(s)*NoneType",
      "A size is None in the arithmetic: an unbounded cache (or an option that is switched off) "
      "has no number where one is needed."},
+    {"expand",
+     "expand(*[{tensor:s}*size=[{target:s}*the number of sizes provided ({n}) must be greater or "
+     "equal",
+     "A tensor of shape ({tensor}) is to be expanded to ({target}), which has fewer axes: an axis "
+     "(mostly the heads') is left out.",
+     "target@shape tensor@shape"},
+    {"stack",
+     "stack expects each tensor to be equal size, but got {one:s} at entry {i} and {two:s} at "
+     "entry "
+     "{j}",
+     "Tensors of shape ({one}) and ({two}) are stacked, {mismatch}.{hint}", "one@shape two@shape"},
+    {"einsum",
+     "einsum(): subscript * has size {b} for operand {n} which does not broadcast with previously "
+     "seen size {a}",
+     "An einsum index stands for {a} in one operand and for {b} in operand {n:n}.{hint}",
+     "a@letter b@letter"},
+    {"index-copy", "Number of indices ({a}) should be equal to source.size(dim) ({b})",
+     "{a:n} positions are given for {b:n} tokens that are to be written there.{hint}",
+     "a:kv_len b:kv_len"},
+    {"index-shape",
+     "Size does not match at dimension {dim} expected index {one:s} to be no larger than self "
+     "{two:s} apart from dimension {except}",
+     "An index of shape ({one}) is used on a tensor of shape ({two}), {mismatch}.{hint}",
+     "one@shape two@shape"},
+    {"index-shape",
+     "Expected index {one:s} to be no larger than self {two:s} apart from dimension {except}",
+     "An index of shape ({one}) is used on a tensor of shape ({two}), {mismatch}.{hint}",
+     "one@shape two@shape"},
+    {"padding-mask-shape", "Expected key_padded_mask.shape[0] to be {b}, but got {a}",
+     "The padding mask has {a} rows, the call {b}: it must be [batch, kv_len], whatever the order "
+     "of the other inputs' axes.{hint}",
+     "b=batch a:batch"},
+    {"padding-mask-shape", "Expected key_padded_mask.shape[1] to be {b}, but got {a}",
+     "The padding mask has {a} keys, the call {b}.{hint}", "b=kv_len a:kv_len"},
     {"matmul-shapes", "mat1 and mat2 shapes cannot be multiplied ({m1}x{a} and {b}x{m2})",
      "A projection gets {a} features for each token, its weight wants {b}.{hint}",
      "m1=tokens a=hidden b=hidden m2=hidden"},
@@ -74,7 +108,10 @@ constexpr TextPattern kPatterns[] = {
      "got: [{b}, {d}]",
      "A batched product (q·k or p·v) wants [{a}, {c}] in its second operand and gets [{b}, "
      "{d}].{hint}",
-     "a=batch*num_heads c=kv_len b=batch*num_kv_heads d=kv_len"},
+     "a=batch*num_heads c@inner b=batch*num_kv_heads d@inner"},
+    {"dtype-mix", "mat1 and mat2 must have the same dtype",
+     "The operands of a product have two dtypes: one of them (often the cache, the mask or the "
+     "weights) keeps a default dtype instead of the queries'."},
     {"dtype-mix", "expected m1 and m2 to have the same dtype",
      "The operands of a product have two dtypes: one of them (often the cache, the mask or the "
      "weights) keeps a default dtype instead of the queries'."},
@@ -94,7 +131,10 @@ constexpr TextPattern kPatterns[] = {
      "view() is called on a tensor whose memory order does not allow it (after a transpose of "
      "heads and length): reshape() or contiguous() is needed."},
     {"index-range", "index {a} is out of bounds for dimension {dim} with size {b}",
-     "Index {a} is asked of axis {dim:n}, which has the size {b}.{hint}"},
+     "Index {a} is asked of axis {dim:n}, which has the size {b}.{hint}", "b:max_positions"},
+    {"gather-range", "srcIndex < srcSelectDimSize",
+     "A token, position or page number is larger than the table it is looked up in (an embedding, "
+     "a rotary table): on the device that is an assertion."},
     {"gather-range", "index out of range in self",
      "A position or page number is larger than the table it is looked up in."},
     {"narrow", "start ({a}) + length ({n}) exceeds dimension size ({b})",

@@ -100,6 +100,38 @@ std::optional<Cause> explain(const TextPattern& row, std::string_view text, cons
   return word_cause(row, name_captures(*captures, text, c, learned));
 }
 
+using Two = std::pair<const NamedCapture*, const NamedCapture*>;
+
+/// Where two shapes, aligned on their last axis, differ: the first such axis from the right,
+/// preferably one where neither is 1.
+Two differing(const std::vector<NamedCapture>& one, const std::vector<NamedCapture>& two,
+              int64_t except) {
+  Two found{};
+  for (size_t k = 1; k <= std::min(one.size(), two.size()); ++k) {
+    const NamedCapture &x = one[one.size() - k], &y = two[two.size() - k];
+    const bool is_left_out = static_cast<int64_t>(one.size() - k) == except;
+    if (x.value == y.value || is_left_out) continue;
+    const bool telling = x.value != 1 && y.value != 1;
+    if (telling) return {&x, &y};
+    if (found.first == nullptr) found = {&x, &y};
+  }
+  return found;
+}
+
+/// The two captures that should have been equal.
+Two opposed(const NamedCaptures& captures) {
+  const auto list = [&](std::string_view key) {
+    const auto found = captures.find(key);
+    return found == captures.end() || found->second.empty() ? nullptr : &found->second;
+  };
+  const auto *a = list("a"), *b = list("b"), *c = list("c"), *d = list("d");
+  const auto *one = list("one"), *two = list("two"), *except = list("except");
+  if (c && d && a && b && a->front().value == b->front().value) return {&c->front(), &d->front()};
+  if (a && b) return {&a->front(), &b->front()};
+  if (one && two) return differing(*one, *two, except ? except->front().value : -1);
+  return {};
+}
+
 }  // namespace
 
 std::span<const std::span<const TextPattern>> text_patterns() {
@@ -115,9 +147,12 @@ std::string NamedCapture::words() const {
 Cause word_cause(const TextPattern& row, const NamedCaptures& captures) {
   Cause cause{std::string(row.name), fill(row.words, captures)};
   std::string hint;
-  if (const auto a = captures.find("a"), b = captures.find("b");
-      row.words.find("{hint}") != row.words.npos && a != captures.end() && b != captures.end()) {
-    const Meeting meeting = meet(a->second.front(), b->second.front());
+  const auto [a, b] = opposed(captures);
+  cause.words = replaced(cause.words, "{mismatch}",
+                         a ? fmt::format("where {} meets {}", a->words(), b->words())
+                           : std::string("though their axes do not fit"));
+  if (row.words.find("{hint}") != row.words.npos && a) {
+    const Meeting meeting = meet(*a, *b);
     if (meeting.pair) {
       hint = replaced(std::string(meeting.pair->words), "{a}", meeting.a);
       hint = " " + text::sentence("likely, " + replaced(hint, "{b}", meeting.b));

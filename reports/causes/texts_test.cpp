@@ -81,8 +81,11 @@ const Example kExamples[] = {
     {"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions for input: past_key for "
      "the following indices\n index: 2 Got: 5 Expected: 11",
      "mask-length", "q_len=5"},
-    {"operands could not be broadcast together with shapes (2,4,5,11) (5,2) ", "broadcast",
-     "(batch=2, num_heads=4, q_len=5, kv_len=11)"},
+    {"operands could not be broadcast together with shapes (2,4,5,11) (2,1,5,5) ", "mask-length",
+     "(batch=2, num_heads=4, q_len=5, kv_len=11) and (batch=2, num_kv_heads=1, q_len=5, q_len=5) "
+     "are combined elementwise, where kv_len=11 meets q_len=5. Likely, "},
+    {"Expected size for first two dimensions of batch2 tensor to be: [8, 16] but got: [8, 11].",
+     "head-dim-axis", "the head size (head_dim=16)"},
     {"Incompatible shapes for broadcasting: (2, 4, 5, 11) and requested shape (5, 11)", "broadcast",
      "kv_len=11"},
     {"triton.runtime.errors.OutOfResources: out of resource: shared memory, Required: 180224, "

@@ -7,7 +7,7 @@ constexpr std::string_view kScores = "batch,num_heads,q_len,kv_len";
 constexpr std::string_view kQueries = "batch,num_heads,q_len,head_dim";
 constexpr std::string_view kKeys = "batch,num_kv_heads,kv_len,head_dim";
 
-/// Special ones first; the last is what attention most often does where nothing else is told.
+/// Special ones first; the last is what errors are most often about where nothing else is told.
 constexpr Operation kOperations[] = {
     {"chunk mask and padding mask", "chunked_attention_mask | chunk_causal_mask", "q_len,kv_len",
      "batch,kv_len", "mask", "mask"},
@@ -47,6 +47,15 @@ constexpr Operation kOperations[] = {
      kScores, kScores, "", "mask"},
 };
 
+struct Likely {
+  std::string_view pattern, operation;
+};
+constexpr Likely kLikely[] = {
+    {"concatenation", "cache and new keys"}, {"stack", "cache and new keys"},
+    {"assignment", "cache and new keys"},    {"batch-matmul", "queries by keys"},
+    {"matmul-shapes", "queries by keys"},    {"einsum", "queries by keys"},
+};
+
 bool shows(std::string_view line, std::string_view fragments) {
   constexpr std::string_view between = " | ";
   while (!fragments.empty()) {
@@ -63,12 +72,19 @@ std::span<const Operation> operations() {
   return kOperations;
 }
 
-const Operation& find_operation(const Traceback& traceback) {
+const Operation* find_operation(const Traceback& traceback) {
   constexpr size_t looked_at = 60;  // lines from the innermost
   const size_t count = traceback.lines.size();
   for (size_t k = count; k-- > count - std::min(count, looked_at);)
     for (const Operation& operation : kOperations)
-      if (shows(traceback.lines[k], operation.fragments)) return operation;
+      if (shows(traceback.lines[k], operation.fragments)) return &operation;
+  return nullptr;
+}
+
+const Operation& likely_operation(std::string_view pattern) {
+  for (const Likely& row : kLikely)
+    for (const Operation& operation : kOperations)
+      if (row.pattern == pattern && row.operation == operation.name) return operation;
   return *(std::end(kOperations) - 1);
 }
 

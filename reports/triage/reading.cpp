@@ -49,7 +49,7 @@ class Namer {
     const size_t count = found->second.size();
     std::string of(first ? operation_.of_a : operation_.of_b);
     if (found->first == "mask" || found->first == "got" || found->first == "tensor") of = "mask";
-    if (found->first == "want" || found->first == "target") of = "";
+    if (found->first == "want" || found->first == "target" || how == "view") of = "";
     const bool positional = rule[sign] == '@';
     // Shapes are aligned on their last axis, as broadcasting does.
     const auto place = [&](size_t k) {
@@ -73,6 +73,8 @@ class Namer {
               const Axes& operand) const {
     if (how == "shape") return operand;
     if (how == "last") return {operand.back()};
+    if (how == "inner") return {split(operation_.a, ',').back()};  // that a product sums over
+    if (how == "letter") return {of_letter()};
     if (how == "view") return viewed(list.size());
     const auto dim = captures.find("dim");
     if (dim == captures.end()) return {""};
@@ -80,7 +82,7 @@ class Namer {
                   at = number - hidden_axes(captures, number, operand);
     if (at < 0 || at >= static_cast<int64_t>(operand.size())) return {""};
     if (how == "dim" && !dim_axis_.empty()) return {dim_axis_};
-    if (how == "joined") return {joined(list.front().value, static_cast<size_t>(at), operand)};
+    if (how == "joined") return {joined(captures, static_cast<size_t>(at), operand)};
     return {operand[static_cast<size_t>(at)]};
   }
 
@@ -93,14 +95,33 @@ class Namer {
     return std::max<int64_t>(0, dim + 1 - axes);
   }
 
-  /// The axis that differs where tensors are joined along another: of keys, head sizes are
-  /// multiples of eight from 16 up, numbers of heads are not.
-  static std::string joined(int64_t value, size_t dim, const Axes& operand) {
+  /// The axis that differs where tensors are joined along another, one for both sizes: of keys,
+  /// head sizes are multiples of eight from 16 up, numbers of heads are not.
+  static std::string joined(const Captures& captures, size_t dim, const Axes& operand) {
     constexpr int64_t least_head = 16, multiple = 8;
     if (operand.size() < 4) return "";
-    const bool wide = value >= least_head && value % multiple == 0;
+    bool wide = true;
+    for (const std::string_view key : {"a", "b"})
+      for (const Captured& each : captures.find(key)->second)
+        wide = wide && each.value >= least_head && each.value % multiple == 0;
     if (dim == 2) return wide ? operand[3] : operand[1];
     return dim == 1 ? operand[2] : operand[1];
+  }
+
+  /// The axis that the field's einsums have a letter for: "subscript d", "label 'd'".
+  std::string of_letter() const {
+    static constexpr std::pair<std::string_view, std::string_view> letters[] = {{"b", "batch"},
+                                                                                {"h", "num_heads"},
+                                                                                {"d", "head_dim"},
+                                                                                {"qitl", "q_len"},
+                                                                                {"kjs", "kv_len"}};
+    for (const std::string_view word : {"subscript ", "label '"}) {
+      const size_t at = reading_.core.find(word);
+      if (at == std::string::npos || at + word.size() >= reading_.core.size()) continue;
+      for (const auto& [some, axis] : letters)
+        if (some.find(reading_.core[at + word.size()]) != some.npos) return std::string(axis);
+    }
+    return "";
   }
 
   /// The axes of a view, from the words of the call: ".view(bsz, q_len, num_heads, head_dim)".
@@ -235,6 +256,13 @@ void note_view(Reading& reading, const Captures& captures) {
   }
 }
 
+/// Axes whose elements are tokens or sequences: what can be counted twice.
+bool is_counted(std::string_view axis) {
+  const AxisKind kind = axis_kind(axis);
+  return is_length(axis) || kind == AxisKind::batch || kind == AxisKind::with_memory ||
+         axis.find("tokens") != axis.npos || axis.starts_with("batch");
+}
+
 struct Relation {
   std::string_view words;
   bool (*holds)(int64_t more, int64_t less);
@@ -252,8 +280,8 @@ constexpr Relation kRelations[] = {
 void note_relation(Reading& reading) {
   for (const NumberAxis& x : reading.numbers)
     for (const NumberAxis& y : reading.numbers)
-      if ((x.axis == y.axis || (is_length(x.axis) && is_length(y.axis))) &&
-          axis_kind(x.axis) != AxisKind::other && x.value > y.value && y.value > 1)
+      if ((x.axis == y.axis || (is_length(x.axis) && is_length(y.axis))) && is_counted(x.axis) &&
+          x.value > y.value && y.value > 1)
         for (const Relation& relation : kRelations)
           if (relation.holds(x.value, y.value)) {
             std::string words(relation.words);
@@ -286,6 +314,12 @@ const TextPattern* match(std::string_view text, Captures& captures, std::string_
         return &row;
       }
   return nullptr;
+}
+
+/// Views and einsums say their axes themselves.
+bool needs_operation(std::string_view axes) {
+  return axes.find('@') != axes.npos && axes.find("@view") == axes.npos &&
+         axes.find("@letter") == axes.npos;
 }
 
 NamedCaptures named(const Reading& reading, const Captures& captures) {
@@ -343,8 +377,12 @@ Reading read_error(std::string_view raw, std::vector<KnownSize> known) {
   reading.core = row != nullptr ? std::string(core) : reading.traceback.message;
   if (row == nullptr) return reading;
   reading.pattern = row->name;
-  const Operation& operation = find_operation(reading.traceback);
-  if (row->axes.find('@') != row->axes.npos) reading.operation = operation.name;
+  const Operation* shown = find_operation(reading.traceback);
+  const Operation& operation = shown != nullptr ? *shown : likely_operation(row->name);
+  if (needs_operation(row->axes)) {
+    reading.operation = operation.name;
+    reading.assumed = shown == nullptr;
+  }
   Namer namer(reading, operation);
   for (const std::string& rule : split(row->axes, ' '))
     namer.name(rule, captures, static_cast<size_t>(core.data() - text.data()));

@@ -45,8 +45,10 @@ struct Operation {
   std::string_view of_a, of_b;  ///< whose sizes these are, where not the call's own
 };
 std::span<const Operation> operations();
-/// The operation of the innermost line that shows one; else that of scores and mask.
-const Operation& find_operation(const Traceback& traceback);
+/// The operation of the innermost line that shows one; nullptr where none does.
+const Operation* find_operation(const Traceback& traceback);
+/// What an error of this name is most often about.
+const Operation& likely_operation(std::string_view pattern);
 
 /// A number of the message and the axis that it stands for.
 struct NumberAxis {
@@ -66,6 +68,7 @@ struct Reading {
   std::string pattern;    ///< the cause's name; empty: no pattern knows the text
   std::string core;       ///< the part of the text that the pattern matched
   std::string operation;  ///< Operation::name; empty where the pattern needs none
+  bool assumed = false;   ///< no line shows the operation: the likely one is taken
   std::vector<NumberAxis> numbers;
   std::vector<std::string> notes;  ///< what the numbers' relation says
   std::optional<Cause> cause;

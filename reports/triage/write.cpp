@@ -16,7 +16,9 @@ using Json = nlohmann::ordered_json;
 std::string how(const Reading& reading, const NumberAxis& number) {
   if (number.axis.empty()) return "not told";
   if (number.why == "its place" && !reading.operation.empty())
-    return fmt::format("by its place in the operation on {}", reading.operation);
+    return fmt::format("by its place {} {}{}",
+                       reading.assumed ? "if the operation is on" : "in the operation on",
+                       reading.operation, reading.assumed ? " (assumed: the text shows none)" : "");
   return "by " + number.why;
 }
 
@@ -96,9 +98,10 @@ std::string search_text(const Search& search) {
 
 std::string triage_json(const Reading& reading, const std::vector<Proposal>& proposals,
                         const std::vector<Search>& searches) {
-  Json json{{"error", reading.traceback.error}, {"message", reading.core},
-            {"named", reading.named_core()},    {"package", reading.traceback.package},
-            {"pattern", reading.pattern},       {"operation", reading.operation}};
+  Json json{{"error", reading.traceback.error},    {"message", reading.core},
+            {"named", reading.named_core()},       {"package", reading.traceback.package},
+            {"pattern", reading.pattern},          {"operation", reading.operation},
+            {"operation_assumed", reading.assumed}};
   json["numbers"] = Json::array();
   for (const NumberAxis& number : reading.numbers) json["numbers"].push_back(number_json(number));
   json["notes"] = reading.notes;

@@ -132,6 +132,7 @@ int run_triage(const Options& options) {
       fmt::print("{:<10} {} ({})\n", k == 0 ? "propose" : "", one_line(proposals[k].c),
                  proposals[k].why);
   } else if (searches.empty()) {
+    if (options.targets.empty() && options.most_targets == 0) missing = "--most-targets is 0";
     fmt::print("ran        nothing: {}\n",
                missing.empty() ? "no target of this package is here; name some with -t" : missing);
   }
