@@ -134,6 +134,12 @@ bool some_right(const Rows<Of>& rows) {
   return std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
 }
 
+/// The last, incomplete tile is wrong, all of it and nothing else.
+bool is_partial_tile(const Spread& s, int64_t tile) {
+  const int64_t size = *s.checked.rbegin() + 1, start = size / tile * tile;
+  return *s.wrong.begin() == start && static_cast<int64_t>(s.wrong.size()) == size - start;
+}
+
 /// What is told of the case as it was first found, and of the shrunk one where both are at hand.
 class Teller {
  public:
@@ -208,23 +214,16 @@ class Teller {
   void add_tile(const Spread& s, const Spread& shrunk) {
     if (s.wrong.empty() || s.wrong == s.checked) return;
     const int64_t size = *s.checked.rbegin() + 1, first = *s.wrong.begin();
-    const auto least_shrunk = [&](int64_t least) {
-      return shrunk.wrong.empty() || *shrunk.wrong.begin() >= least;
-    };
-    for (const int64_t tile : kTiles) {
-      const int64_t start = size / tile * tile;
-      const int64_t shrunk_size = shrunk.checked.empty() ? 0 : *shrunk.checked.rbegin() + 1;
-      if (size > tile && size % tile != 0 && first == start &&
-          static_cast<int64_t>(s.wrong.size()) == size - start &&
-          least_shrunk(shrunk_size / tile * tile))
-        return add_of_first(
-            "partial-tile",
-            fmt::format("Along {} only the last, partial tile is wrong ({} to {}, if "
-                        "tiles are {}): its bound check or padding.",
-                        s.axis, start, size - 1, tile));
-    }
     for (const int64_t tile : kTiles)
-      if (first >= tile && first % tile == 0 && least_shrunk(tile))
+      if (size > tile && is_partial_tile(s, tile) &&
+          (shrunk.wrong.empty() || is_partial_tile(shrunk, tile)))
+        return add_of_first("partial-tile",
+                            fmt::format("Along {} only the last, partial tile is wrong ({} to {}, "
+                                        "if tiles are {}): its bound check or padding.",
+                                        s.axis, first, size - 1, tile));
+    for (const int64_t tile : kTiles)
+      if (first >= tile && first % tile == 0 &&
+          (shrunk.wrong.empty() || *shrunk.wrong.begin() >= tile))
         return add_of_first("tile-start",
                             fmt::format("Along {} all is right before {}, a multiple of {}: the "
                                         "first tile is right, a later one is not.",
