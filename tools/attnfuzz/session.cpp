@@ -26,6 +26,7 @@ Session::Session(fs::path out, bool quiet, Baseline baseline, const std::string&
   fs::create_directories(out_ / "findings", error);
   if (error)
     throw InputError(out_.string(), "", "expected a folder that can be made: " + error.message());
+  fs::remove(out_ / "summary.json", error);  // an earlier run's: this one may not come to its end
   store_ = std::make_unique<Store>((out_ / "findings.sqlite").string());
 }
 
@@ -49,14 +50,15 @@ void Session::add(const Finding& finding) {
                     "",
                     report.environment,
                     baseline_.knows(finding.target, finding.signature)};
-  if (!out_.empty()) write_finding(item, out_ / "findings" / finding.signature);
-  save(item);
-  if (!quiet_) {
+  if (!quiet_) {  // first: nothing that is found is lost where it can't be written
     fmt::print("{}", finding_terminal(item, use_colour()));
     if (item.known) fmt::print("  known: in the baseline\n");
-    if (!out_.empty())
-      fmt::print("  report: {}\n\n",
-                 (out_ / "findings" / finding.signature / "report.md").string());
+    std::fflush(stdout);
+  }
+  if (!out_.empty()) write_finding(item, out_ / "findings" / finding.signature);
+  save(item);
+  if (!quiet_ && !out_.empty()) {
+    fmt::print("  report: {}\n\n", (out_ / "findings" / finding.signature / "report.md").string());
     std::fflush(stdout);
   }
   report.items.push_back(std::move(item));
