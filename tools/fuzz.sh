@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
+[[ $seconds =~ ^[0-9]+$ ]] || { echo "$0: expected SECONDS, not $seconds" >&2; exit 2; }
 shift || true
 targets=("$@")
 ((${#targets[@]})) || targets=(cpu:naive cpu:tiled cpu:split-kv cpu:dense-cache cpu:paged-cache cpu:ring-cache)

@@ -4,6 +4,7 @@
 #   tools/test_package.sh [--manylinux]     with it, auditwheel makes the wheel fit for other systems
 set -euo pipefail
 cd "$(dirname "$0")/.."
+case "${1:-}" in "" | --manylinux) ;; *) echo "$0: expected --manylinux or nothing, not $1" >&2; exit 2 ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

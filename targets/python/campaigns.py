@@ -25,8 +25,9 @@ HEAD = """# Campaigns against the newest releases
 
 Printed by `tools/campaigns.sh --out DIR --markdown docs/campaigns.md --json docs/campaigns.json`; do not edit. Each row is one
 `attnfuzz run -t TARGET@ENVIRONMENT` on a CPU, with the `--time` or `--cases` of targets/python/campaigns.toml (times `--scale`,
-where a row has fewer), the cases of corpus/ first. A finding is one signature; its name is a heading of findings.md, where it is
-judged. Declined: the package's documentation excludes the case.
+where a row has fewer), the cases of corpus/ first. A finding is one signature, as it was made when the row was run (they are of
+different days); its name is a heading of findings.md, where it is judged. Declined: the package's documentation excludes the
+case.
 """
 
 

@@ -42,6 +42,8 @@ int merge(const Options& options) {
   fmt::print("{} of {} in {}\n",
              text::count(static_cast<int64_t>(merged.report.items.size()), "finding"),
              text::count(static_cast<int64_t>(dirs.size()), "run"), options.out);
+  for (const auto& [name, stats] : merged.report.targets)
+    if (stats.interrupted) spdlog::warn("{}: a run of it was interrupted: cases are missing", name);
   if (!options.store.empty()) {
     const bool fresh = Store(options.store).add_once(merged.run, merged.report.items);
     fmt::print("{}\n", fresh ? "added to the store" : "the store has this run already");
