@@ -217,6 +217,20 @@ TEST(Diagnose, ALengthThatIsTheCapacity) {
   EXPECT_EQ(causes[0].name, "length-capacity");
 }
 
+TEST(Diagnose, AResetThatLeavesTokens) {
+  Case c = samples::cached_case();
+  c.steps = {{StepOp::prefill, 3, {}, {}, 0},
+             {StepOp::reset, 0, {}, {}, 0},
+             {StepOp::prefill, 2, {}, {}, 0}};
+  Outcome outcome = samples::right_outcome(c);
+  outcome.steps[2].lengths = {4, 4};  // num_heads, too: but the first step's was right
+  const auto causes = diagnose(samples::finding(c, outcome));
+  ASSERT_FALSE(causes.empty());
+  EXPECT_EQ(causes[0].words,
+            "In step 2 (prefill), row 0 reports 4 tokens where 2 should be cached since the reset "
+            "of step 1: the reset leaves 2 of the 3 before it.");
+}
+
 TEST(Diagnose, OtherLengths) {
   const Case c = samples::cached_case();
   const auto cause = [&](std::vector<int64_t> after_prefill, std::vector<int64_t> after_decode) {

@@ -193,6 +193,23 @@ std::vector<Cause> causes_from_changes(const Run& run) {
   return {};
 }
 
+/// Too many tokens after a reset, by no more than there were before it.
+std::optional<Cause> cause_from_reset(const Case& c, const Reported& r) {
+  const auto& steps = c.steps;
+  size_t reset = r.step;
+  while (reset > 0 && steps[reset].op != StepOp::reset) --reset;
+  if (steps[reset].op != StepOp::reset) return {};
+  CacheModel model(c);
+  for (size_t s = 0; s < reset; ++s) model.apply(s);
+  const int64_t held = model.lengths()[static_cast<size_t>(r.b)], more = r.got - r.want;
+  if (more <= 0 || more > held) return {};
+  return Cause{"length-after-reset",
+               fmt::format("In step {} ({}), row {} reports {} where {} should be cached since the "
+                           "reset of step {}: the reset leaves {} of the {} before it.",
+                           r.step, name(steps[r.step].op), r.b, text::count(r.got, "token"), r.want,
+                           reset, more, held)};
+}
+
 /// What a cache says of itself beside its lengths: where it goes on, and what it can hold.
 std::vector<Cause> causes_from_places(const Run& run) {
   CacheModel model(run.c);
@@ -224,7 +241,7 @@ std::vector<Cause> causes_from_places(const Run& run) {
 }  // namespace
 
 /// Those that explain every step of the shrunk case and of the original, else every step of the
-/// shrunk case, else its first wrong step.
+/// shrunk case, else its first wrong step; before the last a reset that leaves tokens behind.
 std::vector<Cause> causes_from_lengths(const Finding& finding) {
   const Run shrunk{finding.shrunk.c, finding.last.outcome.steps};
   const Run original{finding.original, finding.first.outcome.steps};
@@ -238,16 +255,19 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
       [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
       [&](const LengthEntry& e) { return explains(e, shrunk); },
       [&](const LengthEntry& e) { return explains(e, shrunk, wrong->step); }};
+  std::vector<Cause> causes;
   std::vector<const LengthEntry*> entries;
   for (const auto& fits : ranks) {
     if (!entries.empty()) break;
+    if (&fits == std::end(ranks) - 1)
+      if (std::optional<Cause> reset = cause_from_reset(shrunk.c, *wrong))
+        causes.push_back(std::move(*reset));
     for (const LengthEntry& entry : kTable)
       if (fits(entry)) entries.push_back(&entry);
   }
   std::stable_partition(entries.begin(), entries.end(), [&](const LengthEntry* entry) {
     return wrong->before > 0 || agrees(*entry, finding.learned);
   });
-  std::vector<Cause> causes;
   for (const LengthEntry* entry : entries) causes.push_back(cause_of(*entry, shrunk.c, *wrong));
   if (causes.empty())
     causes.push_back(
@@ -295,6 +315,7 @@ std::span<const CauseEntry> length_table() {
     for (const LengthEntry& row : kTable) rows.push_back({row.name, row.words});
     rows.push_back({"length", "a cache reports another number of tokens than it was given"});
     rows.push_back({"length-unchanged", "a reset, crop, reorder … leaves a length as it was"});
+    rows.push_back({"length-after-reset", "a reset leaves tokens behind"});
     rows.push_back({"length-first-row", "a step changes what the first row holds, and no other"});
     rows.push_back({"position", "a cache goes on at another position than is next"});
     rows.push_back({"capacity", "a cache reports another capacity than it has"});
