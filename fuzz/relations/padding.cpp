@@ -6,11 +6,13 @@ namespace attnfuzz {
 
 const RuleUse* movable_padding(const Case& c) {
   static constexpr std::string_view movable[] = {"causal", "window", "alibi", "padding"};
-  if (c.cached() || c.problem.q_len != c.problem.kv_len) return nullptr;
-  for (const RuleUse& use : c.problem.mask.rules)
+  const Problem& p = c.problem;
+  if (c.cached() || p.q_len != p.kv_len) return nullptr;
+  if (p.memory_kv > 0 && uses(c, "rope")) return nullptr;  // memory has no position to move with
+  for (const RuleUse& use : p.mask.rules)
     if (std::find(std::begin(movable), std::end(movable), use.spec->name) == std::end(movable))
       return nullptr;
-  return c.problem.mask.find("padding");
+  return p.mask.find("padding");
 }
 
 int64_t first_real(const Case& c, const RuleUse& padding, int64_t b) {

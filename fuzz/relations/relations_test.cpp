@@ -180,6 +180,18 @@ TEST(Relations, ScaleOnlyQueriesThatStayExact) {
   EXPECT_FALSE(has_twin(DType::e4m3));  // a sixteenth of some is subnormal
 }
 
+TEST(Relations, TurnedTokensDoNotMoveAwayFromMemory) {
+  Case c;
+  c.problem.q_len = c.problem.kv_len = 2;
+  c.problem.memory_kv = 1;
+  c.problem.mask.rules = {{find_rule("padding"), {int64_t{0}, std::vector<int64_t>{1}}}};
+  EXPECT_TRUE(find_relation("pad-side")->twin(c));
+  EXPECT_TRUE(find_relation("unpadded")->twin(c));
+  c.problem.rope = Rope::half;
+  EXPECT_FALSE(find_relation("pad-side")->twin(c));
+  EXPECT_FALSE(find_relation("unpadded")->twin(c));
+}
+
 TEST(Relations, PaddingContentIsPartOfAMeanOfAllKeys) {
   Case c;
   c.problem.mask.rules = {{find_rule("padding"), {int64_t{0}, std::vector<int64_t>{0}}}};
