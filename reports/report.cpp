@@ -100,6 +100,11 @@ Report::Item* Report::find(std::string_view target, std::string_view signature) 
   return item == items.end() ? nullptr : &*item;
 }
 
+size_t Report::new_findings() const {
+  return static_cast<size_t>(
+      std::count_if(items.begin(), items.end(), [](const Item& item) { return !item.known; }));
+}
+
 void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
   const Finding& f = item.finding;
   FolderOfOne folder(dir);

@@ -28,6 +28,8 @@ struct Report {
 
   /// The finding of a target with this signature, nullptr if there is none.
   Item* find(std::string_view target, std::string_view signature);
+  /// How many are not in the baseline: those that fail a job.
+  size_t new_findings() const;
 };
 
 /// One file in reports/writers/ and one line in the table of report.cpp.

@@ -255,19 +255,19 @@ std::vector<Cause> causes_from_lengths(const Finding& finding) {
       [&](const LengthEntry& e) { return explains(e, shrunk) && explains(e, original); },
       [&](const LengthEntry& e) { return explains(e, shrunk); },
       [&](const LengthEntry& e) { return explains(e, shrunk, wrong->step); }};
-  std::vector<Cause> causes;
   std::vector<const LengthEntry*> entries;
   for (const auto& fits : ranks) {
     if (!entries.empty()) break;
-    if (&fits == std::end(ranks) - 1)
-      if (std::optional<Cause> reset = cause_from_reset(shrunk.c, *wrong))
-        causes.push_back(std::move(*reset));
     for (const LengthEntry& entry : kTable)
       if (fits(entry)) entries.push_back(&entry);
   }
   std::stable_partition(entries.begin(), entries.end(), [&](const LengthEntry* entry) {
     return wrong->before > 0 || agrees(*entry, finding.learned);
   });
+  std::vector<Cause> causes;
+  if (entries.empty() || !explains(*entries.front(), shrunk))
+    if (std::optional<Cause> reset = cause_from_reset(shrunk.c, *wrong))
+      causes.push_back(std::move(*reset));
   for (const LengthEntry* entry : entries) causes.push_back(cause_of(*entry, shrunk.c, *wrong));
   if (causes.empty())
     causes.push_back(

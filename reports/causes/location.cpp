@@ -67,22 +67,22 @@ struct Where {
   Output output = Output::out;
   Spread steps{"step", {}, {}}, batch{"batch row", {}, {}}, heads{"head", {}, {}}, queries,
       elements;
-  Rows<Row> rows;           ///< of a case without a cache, where queries are the rows
-  Rows<StepRow> step_rows;  ///< of a case with one
+  JudgedRows<Row> rows;           ///< of a case without a cache, where queries are the rows
+  JudgedRows<StepRow> step_rows;  ///< of a case with one
   int64_t wrong = 0, total = 0;
 };
 
-Rows<Row> rows_of(const Case& c, const std::map<RowKey, bool>& wrong) {
+JudgedRows<Row> rows_of(const Case& c, const std::map<RowKey, bool>& wrong) {
   const DenseMask mask = dense_mask(c.problem, c.data);
-  Rows<Row> rows;
+  JudgedRows<Row> rows;
   for (const auto& [key, is_wrong] : wrong)
     rows.push_back(
         {{c, key[0], key[1], key[2], visible_keys(mask, key[0], key[1], key[2])}, is_wrong});
   return rows;
 }
 
-Rows<StepRow> step_rows_of(const Case& c, const std::map<StepKey, bool>& wrong) {
-  Rows<StepRow> rows;
+JudgedRows<StepRow> step_rows_of(const Case& c, const std::map<StepKey, bool>& wrong) {
+  JudgedRows<StepRow> rows;
   CacheModel model(c);
   for (size_t s = 0; s < c.steps.size(); ++s) {
     model.apply(s);
@@ -130,7 +130,7 @@ Where look(const Case& c, const Examination& examination) {
 }
 
 template <class Of>
-bool some_right(const Rows<Of>& rows) {
+bool some_right(const JudgedRows<Of>& rows) {
   return std::any_of(rows.begin(), rows.end(), [](const auto& row) { return !row.second; });
 }
 
@@ -183,8 +183,8 @@ class Teller {
 
   /// The classes that the wrong rows are of, in the shrunk case too.
   template <class Of>
-  void add_classes(std::span<const RowClass<Of>> classes, const Rows<Of>& seen,
-                   const Rows<Of>& shrunk, bool one) {
+  void add_classes(std::span<const RowClass<Of>> classes, const JudgedRows<Of>& seen,
+                   const JudgedRows<Of>& shrunk, bool one) {
     for (const RowClass<Of>& each : classes) {
       if (!exactly(each, seen) || !exactly(each, shrunk)) continue;
       std::string words = fmt::format("The wrong rows are exactly those {}.", each.words);

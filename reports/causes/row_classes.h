@@ -33,11 +33,11 @@ extern const std::span<const RowClass<StepRow>> step_classes;
 
 /// Each row, and whether any of its elements is wrong.
 template <class Of>
-using Rows = std::vector<std::pair<Of, bool>>;
+using JudgedRows = std::vector<std::pair<Of, bool>>;
 
 /// The wrong rows are exactly those of the class; so it is of no rows at all.
 template <class Of>
-bool exactly(const RowClass<Of>& rows_of, const Rows<Of>& rows) {
+bool exactly(const RowClass<Of>& rows_of, const JudgedRows<Of>& rows) {
   for (const auto& [row, is_wrong] : rows)
     if (rows_of.holds(row) != is_wrong) return false;
   return true;

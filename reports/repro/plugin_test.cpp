@@ -12,12 +12,27 @@ namespace {
 
 class PluginRepro : public testing::Test {
  protected:
+  /// Compiles a file of the checkout.
   std::string plugin(const std::string& source, const std::string& flags = "") {
-    const std::string file = (dir_ / "plugin.so").string();
-    const Ran built = run("c++ -std=c++17 -shared -fPIC -I " + build::source_dir() + " " + flags +
-                          " " + build::source_dir() + "/" + source + " -o " + file);
-    EXPECT_EQ(built.exit, 0) << built.output;
-    return file;
+    return built(flags + " " + build::source_dir() + "/" + source);
+  }
+
+  /// A target whose attention() has these lines.
+  std::string copy_plugin(const std::string& lines) {
+    const std::string source = (dir_ / "copy.cpp").string();
+    std::ofstream(source) << R"(#include <stdlib.h>
+#include <unistd.h>
+#include <cstring>
+#include "targets/attnfuzz_target.h"
+static attnfuzz_status run(const attnfuzz_call* call) {
+  )" << lines << R"(
+  return ATTNFUZZ_OK;
+}
+static const attnfuzz_target targets[] = {{"copy", "1", "", "{}", run, nullptr, nullptr, nullptr, nullptr}};
+static const attnfuzz_target_list list = {ATTNFUZZ_ABI_VERSION, 1, targets};
+extern "C" const attnfuzz_target_list* attnfuzz_plugin(void) { return &list; }
+)";
+    return built(source);
   }
 
   Ran build_and_run(const std::string& program) {
@@ -40,6 +55,15 @@ class PluginRepro : public testing::Test {
 
   TemporaryFolder folder_;
   const std::filesystem::path& dir_ = folder_.path();
+
+ private:
+  std::string built(const std::string& arguments) {
+    const std::string file = (dir_ / "plugin.so").string();
+    const Ran done = run("c++ -std=c++17 -shared -fPIC -I " + build::source_dir() + " " +
+                         arguments + " -o " + file);
+    EXPECT_EQ(done.exit, 0) << done.output;
+    return file;
+  }
 };
 
 TEST_F(PluginRepro, ExitsOneWhileWrongAndZeroOnceRight) {
@@ -109,24 +133,10 @@ TEST_F(PluginRepro, ARightOutputIsNotEnough) {
       {"for (volatile int k = 0; k == 0;) {}", "does not return in 1 s"},
   };
   for (const auto& [what, says] : rows) {
-    std::ofstream(dir_ / "copy.cpp") << R"(#include <stdlib.h>
-#include <unistd.h>
-#include <cstring>
-#include "targets/attnfuzz_target.h"
-static attnfuzz_status run(const attnfuzz_call* call) {
-  float* y = static_cast<float*>(call->tensor(call, "out")->data);
-  std::memcpy(y, call->tensor(call, "v")->data, 16);
-  )" << what << R"(
-  return ATTNFUZZ_OK;
-}
-static const attnfuzz_target targets[] = {{"copy", "1", "", "{}", run, nullptr, nullptr, nullptr, nullptr}};
-static const attnfuzz_target_list list = {ATTNFUZZ_ABI_VERSION, 1, targets};
-extern "C" const attnfuzz_target_list* attnfuzz_plugin(void) { return &list; }
-)";
-    const std::string file = (dir_ / "copy.so").string();
-    const Ran built = run("c++ -std=c++17 -shared -fPIC -I " + build::source_dir() + " " +
-                          (dir_ / "copy.cpp").string() + " -o " + file);
-    ASSERT_EQ(built.exit, 0) << built.output;
+    const std::string file = copy_plugin(
+        std::string("float* y = static_cast<float*>(call->tensor(call, \"out\")->data);\n"
+                    "  std::memcpy(y, call->tensor(call, \"v\")->data, 16);\n  ") +
+        what);
     std::string text = program(c, file);
     text.replace(text.find("seconds = 20"), 12, "seconds = 1");
     const Ran ran = build_and_run(text);
@@ -145,21 +155,9 @@ TEST_F(PluginRepro, SmallFloats) {
     p.head_dim = 1;
     p.head_dim_v = 4;
     p.dtype = dtype;
-    std::ofstream(dir_ / "copy.cpp") << R"(#include <cstring>
-#include "targets/attnfuzz_target.h"
-static attnfuzz_status run(const attnfuzz_call* call) {
-  const DLTensor *v = call->tensor(call, "v"), *out = call->tensor(call, "out");
-  std::memcpy(out->data, v->data, 4 * v->dtype.bits / 8);
-  return ATTNFUZZ_OK;
-}
-static const attnfuzz_target targets[] = {{"copy", "1", "", "{}", run, nullptr, nullptr, nullptr, nullptr}};
-static const attnfuzz_target_list list = {ATTNFUZZ_ABI_VERSION, 1, targets};
-extern "C" const attnfuzz_target_list* attnfuzz_plugin(void) { return &list; }
-)";
-    const std::string file = (dir_ / "copy.so").string();
-    const Ran built = run("c++ -std=c++17 -shared -fPIC -I " + build::source_dir() + " " +
-                          (dir_ / "copy.cpp").string() + " -o " + file);
-    ASSERT_EQ(built.exit, 0) << built.output;
+    const std::string file = copy_plugin(
+        "const DLTensor *v = call->tensor(call, \"v\"), *out = call->tensor(call, \"out\");\n"
+        "  std::memcpy(out->data, v->data, 4 * v->dtype.bits / 8);");
     const Ran right = build_and_run(program(c, file));
     EXPECT_EQ(right.exit, 0) << name(dtype) << right.output;
   }

@@ -30,7 +30,7 @@ def uniform(bits: np.ndarray) -> np.ndarray:
 # dtype: (type of the array, stored mantissa bits, exponent of the smallest normal number, codes of infinity and NaN)
 RAW_TYPES = {"bf16": (np.uint16, 7, -126, 0x7F80, 0x7FC0), "e4m3": (np.uint8, 3, -6, 0x7F, 0x7F),
              "e5m2": (np.uint8, 2, -14, 0x7C, 0x7E)}
-LARGEST = {"int8": 127, "e4m3": 448, "e5m2": 57344}  # numbers of what caches are quantised to
+LARGEST = {"f16": 65504, "e4m3": 448, "e5m2": 57344, "int8": 127}  # finite numbers of narrow types
 TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16}
 
 
@@ -187,7 +187,7 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
             seen, bias = dense_mask(p, data)
             tensors["mask"] = encode(seen.astype(np.float64), dtype)
             if bias is not None:
-                largest = {"f16": 65504, "e4m3": 448, "e5m2": 57344}.get(dtype, np.inf)
+                largest = LARGEST.get(dtype, np.inf)
                 finite = np.clip(bias, -largest, largest)
                 tensors["bias"] = encode(np.where(np.isfinite(bias), finite, bias), dtype)
         if p.get("dropout_keep", 100) < 100:

@@ -2,9 +2,9 @@
 
     tools/campaigns.sh --out DIR [--only WORD] [--scale X] [--no-run] [--markdown FILE] [--json FILE]
 
-A campaign that has its summary under DIR is not run again unless it was interrupted, so an interrupted run goes on where it stopped. --only: targets
-or environments with WORD in their name. --scale: every time or number of cases times X. --no-run: the table of what DIR holds.
-A row that DIR has no summary of, or that --only leaves out, is kept as the JSON file has it.
+A campaign that has its summary under DIR is not run again unless it was interrupted, so an interrupted run goes on where it
+stopped. --only: targets or environments with WORD in their name. --scale: every time or number of cases times X. --no-run: the
+table of what DIR holds. A row that DIR has no summary of, or that --only leaves out, is kept as the JSON file has it.
 Every finding has to be judged by hand: `judged` in campaigns.toml says what its signature is, by a heading of
 docs/findings.md. Exit: 0 all judged, 1 some finding is not or some campaign gave no summary, 2 wrong usage.
 """
@@ -101,9 +101,11 @@ def main(argv: list[str]) -> int:
     rows, missing = [], []
     for entry in data["campaign"]:
         asked, summary = args.only in name(entry), folder(args.out, entry) / "summary.json"
-        if asked and not args.no_run and finished(summary) is None:
+        found = finished(summary) if asked else None
+        if asked and found is None and not args.no_run:
             run(entry, args.scale, data["seed"], summary.parent)
-        if asked and (found := finished(summary)) is not None:
+            found = finished(summary)
+        if found is not None:
             rows.append(row(entry, found, data["judged"]))
         elif name(entry) in kept:
             rows.append(kept[name(entry)])

@@ -75,7 +75,7 @@ int run_job(Options& options) {
   if (options.update_baseline)
     write_text(options.baseline, write_baseline(baseline_of(session.report, baseline)));
 
-  const size_t fresh = session.new_findings();
+  const size_t fresh = session.report.new_findings();
   if (!flags.quiet)
     fmt::print("{} new, {} known; reports in {}\n", fresh, session.report.items.size() - fresh,
                flags.out);

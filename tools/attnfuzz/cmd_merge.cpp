@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-
 #include "reports/merge.h"
 #include "reports/store.h"
 #include "reports/text.h"
@@ -48,11 +46,7 @@ int merge(const Options& options) {
     const bool fresh = Store(options.store).add_once(merged.run, merged.report.items);
     fmt::print("{}\n", fresh ? "added to the store" : "the store has this run already");
   }
-  const std::vector<Report::Item>& items = merged.report.items;
-  return std::all_of(items.begin(), items.end(),
-                     [](const Report::Item& item) { return item.known; })
-             ? nothing_found
-             : findings;
+  return merged.report.new_findings() == 0 ? nothing_found : findings;
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-
 #include "reports/summary.h"
 #include "reports/text.h"
 #include "tools/attnfuzz/command.h"
@@ -25,12 +23,9 @@ void add_report(CLI::App& app, int& exit_code) {
     if (!run.finished)
       spdlog::warn("{}: the run was killed: its findings alone are told", options->dir);
     write_formats(run.report, options->dir, options->formats);
-    const std::vector<Report::Item>& items = run.report.items;
-    fmt::print("{} written to {}\n", text::count(static_cast<int64_t>(items.size()), "finding"),
-               options->dir);
-    const bool fresh =
-        std::any_of(items.begin(), items.end(), [](const auto& item) { return !item.known; });
-    exit_code = fresh ? findings : nothing_found;
+    fmt::print("{} written to {}\n",
+               text::count(static_cast<int64_t>(run.report.items.size()), "finding"), options->dir);
+    exit_code = run.report.new_findings() == 0 ? nothing_found : findings;
   });
 }
 

@@ -75,11 +75,6 @@ void Session::count(const std::string& target, const CampaignStats& stats) {
   }
 }
 
-size_t Session::new_findings() const {
-  return static_cast<size_t>(std::count_if(report.items.begin(), report.items.end(),
-                                           [](const Report::Item& item) { return !item.known; }));
-}
-
 bool Session::lost_failures() const {
   return std::any_of(report.targets.begin(), report.targets.end(), [&](const auto& target) {
     const auto& [name, stats] = target;

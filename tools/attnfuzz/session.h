@@ -23,7 +23,6 @@ class Session {
   /// After a campaign: how many of its cases failed with each finding's signature.
   void count(const std::string& target, const CampaignStats& stats);
   /// How many findings are not in the baseline.
-  size_t new_findings() const;
   /// Whether a run was cut off before any of a target's failures became a finding.
   bool lost_failures() const;
   /// Writes summary.json, the findings' folders and `formats` under the out folder.
