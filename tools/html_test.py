@@ -93,14 +93,14 @@ def test_keyboard_reaches_a_finding_and_copies_its_program(browser, report):
             break
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.closest('article').id") == page.evaluate("location.hash.slice(1)")
+    page.wait_for_function("location.hash && document.activeElement.closest('article')?.id === location.hash.slice(1)")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("article:target button").first.focus()
     page.keyboard.press("Enter")
     page.locator("article:target button", has_text="Copied").wait_for()
     assert "attnfuzz replay" in page.evaluate("navigator.clipboard.readText()")
     page.locator("article:target a", has_text="all findings").press("Enter")
-    assert page.locator("#index").is_visible()
+    page.locator("#index").wait_for()
     assert page.messages == []
     page.close()
 
@@ -110,5 +110,6 @@ def test_works_without_scripts(browser, report):
     page = context.new_page()
     page.goto(report)
     page.locator("#index a").first.click()
-    assert page.locator("article:target h2").is_visible() and not page.locator("#index").is_visible()
+    page.locator("article:target h2").wait_for()
+    page.locator("#index").wait_for(state="hidden")
     context.close()
