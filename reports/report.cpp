@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <system_error>
 
 #include "oracle/case_io.h"
 #include "reports/story.h"
+#include "reports/text_file.h"
 #include "reports/writers/writers.h"
 
 namespace attnfuzz {
@@ -33,28 +31,11 @@ const Writer& find_writer(std::string_view format) {
   throw InputError("--format", "", fmt::format("expected one of {}, not {}", known, format));
 }
 
-/// Written beside and renamed, so that a reader (or a kill) never sees half a file.
-void write_file(const std::filesystem::path& file, const std::string& text) {
-  const std::filesystem::path part = file.string() + ".part";
-  {
-    errno = 0;
-    std::ofstream out(part, std::ios::binary);
-    out << text;
-    if (!out.flush()) {
-      const std::string why = std::generic_category().message(errno);
-      std::error_code ignored;
-      std::filesystem::remove(part, ignored);
-      throw InputError(file.string(), "", "expected a file that can be written: " + why);
-    }
-  }
-  std::filesystem::rename(part, file);
-}
-
 /// A folder that was made for what can't be written whole goes again.
 class FolderOfOne {
  public:
   explicit FolderOfOne(std::filesystem::path dir)
-      : dir_(std::move(dir)), made_(std::filesystem::create_directories(dir_)) {}
+      : dir_(std::move(dir)), made_(make_folder(dir_)) {}
   FolderOfOne(const FolderOfOne&) = delete;
   FolderOfOne& operator=(const FolderOfOne&) = delete;
   ~FolderOfOne() {
@@ -81,12 +62,6 @@ Report merged(const Report& report) {
   return one;
 }
 
-[[noreturn]] void fail(const std::filesystem::path& dir,
-                       const std::filesystem::filesystem_error& error) {
-  throw InputError(dir.string(), "",
-                   std::string("expected a folder that can be written: ") + error.code().message());
-}
-
 }  // namespace
 
 std::span<const Writer> writers() {
@@ -105,23 +80,21 @@ size_t Report::new_findings() const {
       std::count_if(items.begin(), items.end(), [](const Item& item) { return !item.known; }));
 }
 
-void write_finding(Report::Item& item, const std::filesystem::path& dir) try {
+void write_finding(Report::Item& item, const std::filesystem::path& dir) {
   const Finding& f = item.finding;
   FolderOfOne folder(dir);
   const Repro repro = make_repro(f);
   item.repro = repro.file_name;
-  if (!repro.text.empty()) write_file(dir / repro.file_name, repro.text);
-  write_file(dir / "case.json", write_case(f.shrunk.c));
+  if (!repro.text.empty()) write_text(dir / repro.file_name, repro.text);
+  write_text(dir / "case.json", write_case(f.shrunk.c));
   for (size_t k = 0; k < f.before.size(); ++k)
-    write_file(dir / before_file(k), write_case(f.before[k]));
-  write_file(dir / "report.md", finding_markdown(item));
+    write_text(dir / before_file(k), write_case(f.before[k]));
+  write_text(dir / "report.md", finding_markdown(item));
   folder.keep();
-} catch (const std::filesystem::filesystem_error& error) {
-  fail(dir, error);
 }
 
 void write_formats(const Report& report, const std::filesystem::path& dir,
-                   std::span<const std::string> formats) try {
+                   std::span<const std::string> formats) {
   std::vector<const Writer*> chosen;
   for (const std::string& format : formats)
     if (const Writer* writer = &find_writer(format);
@@ -130,16 +103,14 @@ void write_formats(const Report& report, const std::filesystem::path& dir,
   Report written = merged(report);
   for (Report::Item& item : written.items)
     write_finding(item, dir / "findings" / item.finding.signature);
-  std::filesystem::create_directories(dir);
+  make_folder(dir);
   for (const Writer* writer : chosen) {
-    if (writer->write != nullptr) write_file(dir / writer->file, writer->write(written));
+    if (writer->write != nullptr) write_text(dir / writer->file, writer->write(written));
     if (writer->write_item != nullptr)
       for (const Report::Item& item : written.items)
-        write_file(dir / "findings" / item.finding.signature / writer->file,
+        write_text(dir / "findings" / item.finding.signature / writer->file,
                    writer->write_item(item));
   }
-} catch (const std::filesystem::filesystem_error& error) {
-  fail(dir, error);
 }
 
 void write_report(const Report& report, const std::filesystem::path& dir,

@@ -21,5 +21,24 @@ TEST(TextFile, AnEmptyFileIsReadableAndAFolderIsNot) {
   std::filesystem::remove_all(dir);
 }
 
+TEST(TextFile, IsWrittenWholeOrNotAtAll) {
+  const std::filesystem::path dir = ::testing::TempDir() + "attnfuzz-text-file-write-test";
+  EXPECT_TRUE(make_folder(dir / "new"));
+  EXPECT_FALSE(make_folder(dir / "new"));
+  write_text(dir / "a", "first");
+  write_text(dir / "a", "second");
+  EXPECT_EQ(read_text(dir / "a"), "second");
+  EXPECT_FALSE(std::filesystem::exists(dir / "a.part"));
+  std::filesystem::create_symlink("a", dir / "link");
+  write_text(dir / "link", "third");
+  EXPECT_TRUE(std::filesystem::is_symlink(dir / "link"));
+  EXPECT_EQ(read_text(dir / "a"), "third");
+  EXPECT_THROW(write_text(dir / "missing" / "a", ""), InputError);
+  EXPECT_THROW(write_text(dir / "new", ""), InputError);
+  EXPECT_THROW(write_text("/dev/full", "text"), InputError);
+  EXPECT_THROW(make_folder(dir / "a" / "below"), InputError);
+  std::filesystem::remove_all(dir);
+}
+
 }  // namespace
 }  // namespace attnfuzz

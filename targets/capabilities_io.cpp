@@ -163,6 +163,8 @@ DType read_dtype(const Node& node) {
   return *parse_name<DType>(node.word(words_of<DType>(), "a dtype"));
 }
 
+constexpr int kMostExpUlps = 1 << 16;  // of f32: 1 in 128 of the weight
+
 Precision read_precision(const Node& node, DType dtype) {
   Precision precision = default_precision(dtype);
   for (const auto& [key, value] : node.members("a precision")) {
@@ -175,8 +177,9 @@ Precision read_precision(const Node& node, DType dtype) {
     } else if (key == "rope") {
       precision.rope = read_dtype(value);
     } else if (key == "exp_ulps") {
-      if (!value.json.is_number() || !(value.json.get<double>() >= 0))
-        value.reject("expected a number of at least 0");
+      if (!value.json.is_number() || !(value.json.get<double>() >= 0) ||
+          value.json.get<double>() > kMostExpUlps)
+        value.reject(fmt::format("expected a number from 0 to {}", kMostExpUlps));
       precision.exp_ulps = value.json.get<double>();
     } else if (key == "flush_subnormals") {
       if (!value.json.is_boolean()) value.reject("expected true or false");

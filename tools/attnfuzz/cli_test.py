@@ -193,6 +193,8 @@ def test_an_installed_program_finds_its_corpus_and_adapters(tmp_path):
         (["triage", "/dev/null"], "/dev/null: expected an error's text, found nothing"),
         (["run", "-t", "cpu:naive", "--format", "pdf"], "--format"),
         (["run", "-t", "cpu:niave"], "did you mean 'cpu:naive'"),
+        (["run", "-t", "cpu:naive", "--memory", "0"], "--memory: expected at least 16M, found 0 bytes"),
+        (["corpus", "min", str(CASE.parent), "-o", "/dev/full"], "/dev/full: expected a folder that can be made"),
         (["replay", "nowhere.json"], "nowhere.json"),
     ],
 )

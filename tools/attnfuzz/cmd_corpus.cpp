@@ -51,7 +51,7 @@ std::string name_of(const CorpusFile& file) {
 }
 
 void copy_to(const CorpusFile& file, const fs::path& dir) {
-  fs::create_directories(dir);
+  make_folder(dir);
   write_text(dir / name_of(file), write_case(file.file));
 }
 

@@ -55,7 +55,7 @@ struct Folders {
         crashes(fs::path(options.out) / "crashes"),
         corpus(options.corpus.empty() ? fs::path(options.out) / "corpus"
                                       : fs::path(options.corpus)) {
-    for (const fs::path& dir : {failures, crashes, corpus}) fs::create_directories(dir);
+    for (const fs::path& dir : {failures, crashes, corpus}) make_folder(dir);
   }
 };
 

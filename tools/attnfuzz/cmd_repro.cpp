@@ -2,6 +2,7 @@
 
 #include "oracle/case_io.h"
 #include "reports/report.h"
+#include "reports/text_file.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/target_options.h"
 

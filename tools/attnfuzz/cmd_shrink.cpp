@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "oracle/case_io.h"
+#include "reports/text_file.h"
 #include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 
 #include "oracle/error.h"
 
@@ -35,12 +34,6 @@ std::vector<fs::path> corpus_files(const fs::path& dir) {
   }
   std::sort(files.begin(), files.end());
   return files;
-}
-
-void write_text(const fs::path& file, const std::string& text) {
-  std::ofstream out(file, std::ios::binary);
-  if (!(out << text) || !out.flush())
-    throw InputError(file.string(), "", "expected a place that can be written to");
 }
 
 }  // namespace attnfuzz::cli

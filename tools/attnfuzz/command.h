@@ -45,6 +45,4 @@ double parse_duration(const std::string& text, const std::string& flag);
 /// The case files below `dir`, sorted by path; empty if there is no such folder.
 std::vector<std::filesystem::path> corpus_files(const std::filesystem::path& dir);
 
-void write_text(const std::filesystem::path& file, const std::string& text);
-
 }  // namespace attnfuzz::cli

@@ -9,6 +9,7 @@
 
 #include "oracle/build.h"
 #include "reports/environment.h"
+#include "reports/text_file.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/progress.h"
 
@@ -22,10 +23,8 @@ Session::Session(fs::path out, bool quiet, Baseline baseline, const std::string&
   report.environment = environment_text();
   if (!store.empty()) shared_ = std::make_unique<Store>(store);
   if (out_.empty()) return;
+  make_folder(out_ / "findings");
   std::error_code error;
-  fs::create_directories(out_ / "findings", error);
-  if (error)
-    throw InputError(out_.string(), "", "expected a folder that can be made: " + error.message());
   fs::remove(out_ / "summary.json", error);  // an earlier run's: this one may not come to its end
   store_ = std::make_unique<Store>((out_ / "findings.sqlite").string());
 }

@@ -18,6 +18,8 @@
 namespace attnfuzz::cli {
 namespace {
 
+constexpr uint64_t kLeastMemory = uint64_t{16} << 20;
+
 bool is_builtin(std::string_view name) {
   const auto all = builtin_targets();
   return std::any_of(all.begin(), all.end(),
@@ -87,6 +89,8 @@ std::unique_ptr<Target> TargetOptions::open(const std::string& name) const {
 std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) const {
   WorkerLimits worker;
   worker.case_seconds = parse_duration(timeout, "--timeout");
+  if (memory < kLeastMemory)  // a process alone takes more
+    throw InputError("--memory", "", fmt::format("expected at least 16M, found {} bytes", memory));
   worker.memory_bytes = memory;
   if (is_hostile_name(name)) return open_isolated(name, worker);
   if (cuda::is_cuda_name(name))

@@ -10,6 +10,7 @@ and gives the same, so nothing is lost and nothing counted twice. Shards that ar
 run again: start the driver again where it was cut off. Exit code: attnfuzz merge's."""
 import argparse
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -28,6 +29,8 @@ def run_shard(program, words, shard, shards):
                                "--format", "md", "--quiet"], capture_output=True, text=True)
         if done.returncode not in (0, 1):
             raise RuntimeError(f"shard {shard}: exit {done.returncode}: {done.stderr[-2000:]}")
+        if json.loads(pathlib.Path(dir, "out", "summary.json").read_text())["interrupted"]:
+            raise RuntimeError(f"shard {shard}: interrupted; start the driver again for what is left")
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as tar:
             tar.add(f"{dir}/out", arcname=".")

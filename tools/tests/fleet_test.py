@@ -98,6 +98,30 @@ def test_a_slurm_task_that_fails_leaves_no_shard(tmp_path):
     assert done.returncode == 2 and not (tmp_path / "bad" / "shard-0001").exists()
 
 
+INTERRUPTED = """#!/bin/sh
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2"
+echo '{"interrupted": true}' > "$2/summary.json"
+"""
+
+
+def test_an_interrupted_shard_is_none(tmp_path, monkeypatch):
+    program = tmp_path / "attnfuzz"
+    program.write_text(INTERRUPTED)
+    program.chmod(0o755)
+    environment = {**os.environ, "OUT": str(tmp_path / "out"), "ATTNFUZZ": str(program), "SLURM_ARRAY_TASK_ID": "1",
+                   "SLURM_ARRAY_TASK_COUNT": "1"}
+    done = subprocess.run([ROOT / "tools" / "fleet" / "slurm_campaign.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and "shard 1 was interrupted" in done.stderr
+    assert not (tmp_path / "out" / "shard-0001").exists()
+    pytest.importorskip("ray", reason="Ray is not installed: tools/fleet/requirements.txt")
+    monkeypatch.syspath_prepend(ROOT / "tools" / "fleet")
+    import ray_campaign
+
+    with pytest.raises(RuntimeError, match="shard 1: interrupted"):
+        ray_campaign.run_shard(str(program), [], 1, 1)
+
+
 def start_cluster():
     """A head without processors and two nodes with one each."""
     from ray.cluster_utils import Cluster

@@ -141,6 +141,8 @@ def check(
 
     Raises InputError for claims that are none or that can't reach fn. Never raises for findings: see Result.
     """
+    if not (isinstance(seconds, numbers.Real) and 0 <= seconds < float("inf")):
+        raise InputError(f"seconds: expected a number from 0 on, found {seconds!r}")
     demand_whole(cases=cases, seed=seed, stop_after=stop_after, max_shrink_tries=max_shrink_tries)
     target = target_of(fn, arrays, claims)
     campaign = target.campaign()

@@ -325,6 +325,8 @@ def test_reports_and_their_repro(tmp_path):
         (["reference:attention", "--replay", "bytes.json"], "bytes.json: expected a case file: it is not UTF-8"),
         (["reference:attention", "--cases", "-1"], "cases: expected a whole number from 0 to 2^63 - 1, found -1"),
         (["reference:attention", "--seed", str(1 << 64)], "seed: expected a whole number"),
+        (["reference:attention", "--seconds", "-1"], "seconds: expected a number from 0 on, found -1.0"),
+        (["reference:attention", "--seconds", "nan"], "seconds: expected a number from 0 on, found nan"),
     ],
 )
 def test_wrong_usage_on_the_command_line(arguments, words, tmp_path):
