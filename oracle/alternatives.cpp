@@ -9,10 +9,10 @@ namespace attnfuzz {
 std::span<const Alternative> alternatives() {
   static const std::vector<Alternative> table = [] {
     std::vector<Alternative> all;
-    for (const auto group :
-         {alternative::position(), alternative::misread(), alternative::cache(),
-          alternative::mask(), alternative::bias(), alternative::score(), alternative::tensors(),
-          alternative::keys(), alternative::state(), alternative::backward()}) {
+    for (const auto group : {alternative::position(), alternative::misread(), alternative::cache(),
+                             alternative::mask(), alternative::bias(), alternative::score(),
+                             alternative::layout(), alternative::tensors(), alternative::keys(),
+                             alternative::state(), alternative::backward()}) {
       all.insert(all.end(), group.begin(), group.end());
     }
     return all;

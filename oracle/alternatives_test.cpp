@@ -101,6 +101,8 @@ std::vector<Case> examples() {
                               Output::dk,     Output::dv,     Output::dbias,
                               Output::dsinks, Output::dmem_k, Output::dmem_v};
   all.push_back(backward);
+  backward.problem.head_dim_v = 6;
+  all.push_back(backward);
   Step evict, fork, append;
   evict.op = StepOp::evict;
   evict.start = 1;
@@ -141,6 +143,12 @@ std::vector<Case> more_examples() {
   Case capped = sized({});
   capped.problem.softcap = 0.8;
   all.push_back(capped);
+  Case square = sized({use("causal")});
+  square.problem.num_kv_heads = square.problem.num_heads;
+  square.problem.kv_len = square.problem.q_len;
+  all.push_back(square);
+  all.push_back(on_cache({CacheKind::ring, 5, 0}, {use("causal")},
+                         {{StepOp::prefill, 4, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}}));
   Case tiny = sized({});
   tiny.data.dist = Distribution::tiny;
   all.push_back(tiny);

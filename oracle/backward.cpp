@@ -154,17 +154,29 @@ class Backward {
     }
   }
 
+  /// The key head that gets what query head h makes of dk and dv; −1: none.
+  int64_t gradient_head(int64_t h) const {
+    const bool interleaved = p_.head_map == HeadMap::interleaved;
+    const int64_t g = p_.kv_head(h), nth = interleaved ? h / p_.num_kv_heads : h % group();
+    if (has_slip(p_, Slip::first_head_of_group) && nth > 0) return -1;
+    if (has_slip(p_, Slip::last_head_of_group) && nth + 1 < group()) return -1;
+    if (has_slip(p_, Slip::other_head_map)) return interleaved ? h / group() : h % p_.num_kv_heads;
+    if (has_slip(p_, Slip::head_by_share))
+      return h % group() < p_.num_kv_heads && h / group() < group() ? h % group() : -1;
+    return g;
+  }
+
   void key_head(int64_t b, int64_t g) {
-    gather(b, g);
     total_k_.reset(keys_, p_.head_dim);
     total_v_.reset(keys_, p_.head_dim_v);
-    int64_t nth = 0;  // of the group
+    int64_t gathered = -1;
     for (int64_t h = 0; h < p_.num_heads; ++h) {
-      if (p_.kv_head(h) != g) continue;
-      const bool left_out = (has_slip(p_, Slip::first_head_of_group) && nth > 0) ||
-                            (has_slip(p_, Slip::last_head_of_group) && nth + 1 < group());
-      ++nth;
-      query_head(b, h, left_out);
+      const int64_t from = p_.kv_head(h);
+      const bool own = from == g, adds = gradient_head(h) == g;
+      if (!own && !adds) continue;
+      if (from != gathered) gather(b, from);
+      gathered = from;
+      query_head(b, h, own, adds);
     }
     total_v_.unchecked = total_k_.unchecked;
     memory_k_.unchecked |= total_k_.unchecked;
@@ -175,8 +187,8 @@ class Backward {
     }
   }
 
-  /// All queries of one head, block by block.
-  void query_head(int64_t b, int64_t h, bool left_out) {
+  /// All queries of one head, block by block: what is theirs alone, and what the key head gets.
+  void query_head(int64_t b, int64_t h, bool own, bool adds) {
     head_k_.value.setZero(keys_, p_.head_dim);
     head_v_.value.setZero(keys_, p_.head_dim_v);
     head_k_.error = head_k_.value;
@@ -190,9 +202,9 @@ class Backward {
         head_k_.error += share.dk.error;
         head_v_.error += share.dv.error;
       }
-      place(b, h, first, share);
+      if (own) place(b, h, first, share);
     }
-    if (left_out) return;
+    if (!adds) return;
     total_k_.add(head_k_.value, head_k_.error);
     total_v_.add(head_v_.value, head_v_.error);
     if (has_slip(p_, Slip::memory_last_row) && b + 1 < p_.batch) return;

@@ -135,7 +135,8 @@ void HeadBackward::differentiate(const BackwardBlock& block, Eigen::Index r) {
   if (has_slip(problem_, Slip::no_softcap_slope)) slope_.row(r).setOnes();
   if (has_slip(problem_, Slip::slope_not_divided))
     slope_.row(r) = 1 - problem_.softcap * problem_.softcap * (1 - slope_.row(r).array());
-  const Row ds = p_.row(r).array() * (dp_.row(r).array() - dot);
+  Row ds = p_.row(r).array() * (dp_.row(r).array() - dot);
+  if (has_slip(problem_, Slip::dropped_in_softmax)) ds -= (a_ - p_).row(r).array() * dot;
   dz_.row(r) = ds * slope_.row(r).array();
   const bool outside = (problem_.bias_order == BiasOrder::after_softcap) !=
                        (has_slip(problem_, Slip::dbias_other_order));
@@ -150,6 +151,11 @@ void HeadBackward::collect(const BackwardKeys& keys, const BackwardBlock& block)
   const double dq_scale = scale_of(problem_, Slip::dq_not_scaled, Slip::dq_scaled_twice);
   const double dk_scale = scale_of(problem_, Slip::dk_not_scaled, Slip::dk_scaled_twice);
   share_.dq.value.noalias() = dq_scale * (dz_ * keys.k);
+  if (const Eigen::Index rest = keys.v.cols() - keys.k.cols();
+      has_slip(problem_, Slip::dq_of_head_dim) && rest > 0) {
+    const Matrix dp = block.grad_out.rightCols(rest) * keys.v.rightCols(rest).transpose();
+    share_.dq.value -= dq_scale * dp.cwiseProduct(a_).cwiseProduct(slope_) * keys.k;
+  }
   share_.dk.value.noalias() = dk_scale * (dz_.transpose() * block.q);
   const bool dropped = !has_slip(problem_, Slip::dv_not_dropped);
   share_.dv.value.noalias() = (dropped ? a_ : p_).transpose() * block.grad_out;

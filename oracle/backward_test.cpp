@@ -174,7 +174,7 @@ Case telling_case(DType dtype) {
   p.q_len = 9;
   p.kv_len = 11;
   p.head_dim = 8;
-  p.head_dim_v = 5;
+  p.head_dim_v = 10;
   p.dtype = dtype;
   p.softcap = 2;
   p.sinks = true;
@@ -192,7 +192,7 @@ TEST(Backward, BoundsAreSharpEnoughForEverySlip) {
     const Case c = telling_case(dtype);
     const Inputs inputs = make_inputs(c);
     const Answer right = answer(c, inputs, single);
-    for (int slip = 1; slip <= static_cast<int>(Slip::memory_last_row); ++slip) {
+    for (int slip = 1; slip <= static_cast<int>(Slip::head_by_share); ++slip) {
       Case other = c;
       const Misreading misreading{.slip = static_cast<Slip>(slip)};
       other.problem.misreading = &misreading;

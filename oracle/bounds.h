@@ -32,6 +32,7 @@ struct ErrorModel {
   ErrorModel(const Problem& problem, const Precision& precision);
   /// How far a bias may be off as the target has got it.
   double of_bias(double added) const {
+    if (std::isinf(added)) return 0;  // no rounding comes near it
     const double size = std::abs(added);
     return bias * (size + 4) + std::max(0.0, size - largest_bias);
   }

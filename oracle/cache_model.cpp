@@ -150,6 +150,18 @@ void CacheModel::grow(size_t b, int64_t added) {
     if (!row.origins.empty()) row.origins.back().lost = true;
 }
 
+/// The tokens before the newest stand one position farther back, and nothing stands where they end.
+void CacheModel::roll_early(Row& row) const {
+  if (row.next != case_.cache->capacity || row.tokens.size() < 2) return;
+  for (int64_t& position : row.positions) --position;
+  row.positions.back() = row.next - 1;
+  row.origins.front().lost = true;
+  row.positions.front() = row.next - 2;
+  std::rotate(row.tokens.begin(), row.tokens.begin() + 1, row.tokens.end() - 1);
+  std::rotate(row.positions.begin(), row.positions.begin() + 1, row.positions.end() - 1);
+  std::rotate(row.origins.begin(), row.origins.begin() + 1, row.origins.end() - 1);
+}
+
 void CacheModel::fill_slot(size_t b, size_t slot, const Token& token) {
   Row& row = rows_[b];
   if (read().tail_values_lost) {
@@ -249,6 +261,7 @@ void CacheModel::apply(size_t index) {
     for (int64_t i = 0; i < added; ++i)
       add(b, {static_cast<int32_t>(index), static_cast<int32_t>(b), step.first_real(b) + i},
           row.past);
+    if (read().rolls_early && added == 1) roll_early(row);
   }
 }
 

@@ -62,7 +62,7 @@ class CacheModel {
   /// Of a token: see Place.
   struct Origin {
     int64_t born, first, last_move;
-    bool lost = false;  ///< growing_loses_last
+    bool lost = false;  ///< nothing is read for it: growing_loses_last, rolls_early
   };
   struct Row {
     std::vector<Token> tokens;
@@ -86,6 +86,7 @@ class CacheModel {
   Token held(int64_t b, size_t j, std::vector<Token> Row::*slots) const;
   void keep_in_ring(Row& row) const;
   void grow(size_t b, int64_t added);
+  void roll_early(Row& row) const;
   const CacheReading& read() const { return misreading_of(case_.problem).cache; }
 
   /// Two rows, and the slots of the page that both write to (CacheReading::tail_shared).

@@ -30,8 +30,12 @@ enum class Slip : uint8_t {
   dv_not_dropped,
   dsinks_negated,
   dbias_scaled,
-  dbias_other_order,  ///< as if the bias came on the other side of the softcap
-  memory_last_row,    ///< dmem_k and dmem_v from the last batch row alone
+  dbias_other_order,   ///< as if the bias came on the other side of the softcap
+  memory_last_row,     ///< dmem_k and dmem_v from the last batch row alone
+  dropped_in_softmax,  ///< dS = A ∘ dP − A Σ P dP, with A, P after dropout, for P
+  dq_of_head_dim,      ///< dP for dq from the first head_dim elements of v and grad_out
+  other_head_map,      ///< dk and dv of a query head go to the key head of the other map
+  head_by_share,       ///< and to slot (h mod group, h / group) of [num_kv_heads, group]
 };
 
 /// Where a cached token stands.
@@ -66,6 +70,9 @@ struct CacheReading {
   int64_t (*kept_in)(int64_t position, int64_t capacity) = nullptr;
   /// One buffer for all rows, which doubles when it is full, and then lacks each row's last token.
   bool growing_loses_last = false;
+  /// A ring that a single token fills drops its oldest token and keeps an empty slot before the
+  /// new.
+  bool rolls_early = false;
 
   /// Whether the tokens of a row are not simply those in its slots.
   bool of_slots() const {
@@ -82,10 +89,11 @@ struct StateReading {
   bool first_gate_dim = false;   ///< the gate's element 0 for all elements of the key
   bool first_gate_head = false;  ///< key head 0's gate for all heads
   bool past = true;              ///< false: each step begins with an empty state
-  int64_t chunk = 0;             ///< where the following matter: at multiples of it; 0: nowhere
-  double chunk_decay = 1;        ///< power of the decay of a chunk's first token
-  bool chunk_last = true;        ///< false: a chunk's last token is no part of the state behind it
-  bool chunk_state = true;       ///< false: a chunk begins with an empty state
+  bool rows_before = false;  ///< true: a step decays it by the tokens of the rows before as well
+  int64_t chunk = 0;         ///< where the following matter: at multiples of it; 0: nowhere
+  double chunk_decay = 1;    ///< power of the decay of a chunk's first token
+  bool chunk_last = true;    ///< false: a chunk's last token is no part of the state behind it
+  bool chunk_state = true;   ///< false: a chunk begins with an empty state
 };
 
 /// How a problem is read wrongly, where no other option of a Problem says it: for alternatives()

@@ -137,6 +137,19 @@ TEST(Diagnose, DataThatIsNotFiniteHasWordsOfItsOwn) {
   }
 }
 
+TEST(Diagnose, DecaysThatAreNothingTogether) {
+  for (const int64_t len : {4, 200}) {
+    Finding f = nan_finding(NonFinite::none);
+    Problem& p = f.shrunk.c.problem;
+    p.kind = ProblemKind::linear;
+    p.mask.rules = {{find_rule("causal"), {}}};
+    p.q_len = p.kv_len = len;
+    ASSERT_NO_THROW(check(f.shrunk.c));
+    const auto causes = diagnose(f);
+    EXPECT_EQ(!causes.empty() && causes[0].name == "decay-overflow", len == 200);
+  }
+}
+
 TEST(Diagnose, AMeaningComesBeforeInfiniteValues) {
   Finding f = nan_finding(NonFinite::inf_value);
   f.last.verdict.fits = {&alternatives()[0]};

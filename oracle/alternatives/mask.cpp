@@ -1,5 +1,6 @@
-// Padding, documents and explicit boolean masks; rows that see nothing.
+// Padding, documents and explicit boolean masks; rows that see nothing; what a softcap uncovers.
 #include <algorithm>
+#include <limits>
 
 #include "oracle/alternatives/rewrite.h"
 
@@ -70,7 +71,32 @@ Rewritten fully_masked(const Case& c, FullyMasked gives) {
   return with(c, &Problem::fully_masked, gives);
 }
 
+/// What is hidden has the score −∞ before the softcap, and −softcap behind it.
+void apply_uncovered(const RuleUse&, const RowContext&, const MaskRow& row) {
+  for (size_t j = 0; j < row.visible.size(); ++j) {
+    if (row.visible[j] != 0) continue;
+    row.visible[j] = 1;
+    if (!row.bias.empty()) row.bias[j] = -std::numeric_limits<double>::infinity();
+  }
+}
+constexpr RuleSpec uncovered{.name = "uncovered",
+                             .words = "",
+                             .params = {},
+                             .positional = false,
+                             .adds_bias = true,
+                             .apply = apply_uncovered};
+
+Rewritten softcap_after_mask(Case c) {
+  if (c.problem.softcap == 0 || c.problem.mask.rules.empty()) return {};
+  c.problem.bias_order = BiasOrder::before_softcap;
+  c.problem.mask.rules.push_back({&uncovered, {}});
+  return c;
+}
+
 constexpr Alternative table[] = {
+    {"softcap-after-mask",
+     "the softcap is applied after the mask, so that a hidden key's score is -softcap",
+     [](const Case& c) { return softcap_after_mask(c); }},
     {"padding-left", "the padding is on the left of each row, not on the right",
      [](const Case& c) { return padding_side(c, 0); }},
     {"padding-right", "the padding is on the right of each row, not on the left",

@@ -81,6 +81,7 @@ constexpr Misreading positions_of_slots{.cache = {.key_position = slot_of_ring}}
 constexpr Misreading not_turned{.cache = {.key_position = order_in_ring}};
 constexpr Misreading stuck{.cache = {.kept_in = last_slot_when_full}};
 constexpr Misreading growing_loses_last{.cache = {.growing_loses_last = true}};
+constexpr Misreading rolls_early{.cache = {.key_angle = as_born, .rolls_early = true}};
 constexpr Misreading positions_of_first_row{.cache = {.positions_of_first_row = true}};
 
 bool has_step(const Case& c, StepOp op) {
@@ -221,6 +222,9 @@ constexpr Alternative table[] = {
      [](const Case& c) { return of_ring(c, not_turned); }},
     {"ring-stuck", "a full ring keeps every new token in its last slot",
      [](const Case& c) { return of_ring(c, stuck); }},
+    {"ring-rolls-early",
+     "a token that just fills the ring pushes the oldest out and leaves an empty slot before it",
+     [](const Case& c) { return of_ring(c, rolls_early); }},
     {"cache-growing-loses-last",
      "the buffer doubles when it is full, and the last token of each row is not copied",
      [](const Case& c) { return of_buffer(c); }},

@@ -19,6 +19,7 @@ std::span<const Alternative> score();
 std::span<const Alternative> cache();
 std::span<const Alternative> state();
 std::span<const Alternative> tensors();
+std::span<const Alternative> layout();
 std::span<const Alternative> keys();
 std::span<const Alternative> backward();
 std::span<const Alternative> misread();

@@ -19,6 +19,9 @@ bool decays_by_key(const Case& c) {
 bool decays_by_head(const Case& c) {
   return decays(c) && c.problem.num_kv_heads > 1;
 }
+bool decays_in_rows(const Case& c) {
+  return decays(c) && c.cached() && c.problem.batch > 1;
+}
 bool has_beta(const Case& c) {
   return traits(c.problem.kind).beta;
 }
@@ -46,6 +49,7 @@ constexpr Misreading gate_first_head{.state = {.first_gate_head = true}};
 constexpr Misreading beta_ignored{.state = {.beta = false}};
 constexpr Misreading own_missing{.state = {.own_token = false}};
 constexpr Misreading no_past{.state = {.past = false}};
+constexpr Misreading of_rows_before{.state = {.rows_before = true}};
 template <int64_t size>
 constexpr Misreading chunk_no_decay{.state = {.chunk = size, .chunk_decay = 0}};
 template <int64_t size>
@@ -76,6 +80,10 @@ constexpr Alternative table[] = {
                                             "the gate of a key's element 0 is used for all of it"),
     line<gate_first_head, decays_by_head>("gate-first-head",
                                           "the gate of the first key head is used for all heads"),
+    line<of_rows_before, decays_in_rows>(
+        "gate-of-rows-before",
+        "the state that a step of several tokens goes on from decays by the tokens of the batch "
+        "rows before as well, as if all rows were one sequence"),
     line<own_missing, always>("state-before-token",
                               "a query reads the state before its own token is in it"),
     line<no_past, always>("state-not-carried", "each step begins with an empty state"),

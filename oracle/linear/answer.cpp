@@ -105,6 +105,27 @@ class RecurrentAnswerer {
     }
   }
 
+  void read_gate(const Token& token, int64_t g, std::span<double> gate) const {
+    const StepSources& from = *sources_[static_cast<size_t>(token.step)];
+    if (traits(p_.kind).gate == Gate::fixed) gate[0] = fixed_gate(g);
+    if (from.gate) from.gate->read(token.row, reading_.first_gate_head ? 0 : g, token.i, gate);
+    if (reading_.first_gate_dim) std::fill(gate.begin(), gate.end(), gate.empty() ? 0 : gate[0]);
+  }
+
+  /// Adds the gates of what the step brings to the rows before (StateReading::rows_before).
+  void add_rows_before(const Token& first, int64_t g, std::span<double> gate) const {
+    if (!c_.cached()) return;
+    const Step& step = c_.steps[static_cast<size_t>(first.step)];
+    std::vector<double> other(gate.size());
+    for (int32_t row = 0; step.q_len > 1 && row < first.row; ++row) {
+      const auto b = static_cast<size_t>(row);
+      for (int64_t i = 0; i < step.real_tokens(b); ++i) {
+        read_gate({first.step, row, step.first_real(b) + i}, g, other);
+        for (size_t d = 0; d < gate.size(); ++d) gate[d] += other[d];
+      }
+    }
+  }
+
   void gather(int64_t g, std::span<const Token> tokens, int64_t first_new) {
     const KindTraits kind = traits(p_.kind);
     std::vector<double> k(static_cast<size_t>(p_.head_dim)), v(static_cast<size_t>(p_.head_dim_v));
@@ -116,9 +137,9 @@ class RecurrentAnswerer {
       const StepSources& from = *sources_[static_cast<size_t>(token.step)];
       from.k.read(token.row, g, token.i, k);
       from.v.read(token.row, g, token.i, v);
-      if (kind.gate == Gate::fixed) gate[0] = fixed_gate(g);
-      if (from.gate) from.gate->read(token.row, reading_.first_gate_head ? 0 : g, token.i, gate);
-      if (reading_.first_gate_dim) std::fill(gate.begin(), gate.end(), gate.empty() ? 0 : gate[0]);
+      read_gate(token, g, gate);
+      if (reading_.rows_before && static_cast<int64_t>(t) == first_new)
+        add_rows_before(token, g, gate);
       if (from.beta) from.beta->read(token.row, g, token.i, {&beta, 1});
       const int64_t in_step = place_in_step(token);
       const bool anew =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "oracle/rows.h"
 #include "reports/causes/causes.h"
 #include "reports/causes/rows.h"
 
@@ -66,7 +67,8 @@ struct RangeEntry {
   CauseEntry entry;
   bool (*holds)(const Case&, const Scores&);
 };
-constexpr double exp_limit = 88;  ///< e^88.7 is the largest float
+constexpr double exp_limit = 88;         ///< e^88.7 is the largest float
+constexpr double exp_nearly_limit = 80;  ///< its product with a key may be beyond that
 
 constexpr RangeEntry ranges[] = {
     {{"half-overflow",
@@ -81,6 +83,35 @@ constexpr RangeEntry ranges[] = {
       "that are seen."},
      [](const Case&, const Scores& s) { return std::max(s.largest, s.spread) > exp_limit; }},
 };
+
+/// Of a state.
+constexpr CauseEntry decay_overflow{
+    "decay-overflow",
+    "The decays of a row together are as good as 0: keys are divided by them, which overflows, and "
+    "what that is multiplied with is 0. Between a key and a query only the decays between the two "
+    "count, which are never above 1 together."};
+
+/// The largest sum over a step's tokens of a state's gates, their sign turned.
+double closed_by(const Case& c) {
+  const Inputs inputs = make_inputs(c);
+  double most = 0;
+  for (const auto& [name, tensor] : inputs.all()) {
+    if (!name.starts_with("gate")) continue;
+    const Source gates(c.problem.layout, tensor);
+    const size_t heads = c.problem.layout == Layout::bhsd ? 1 : 2;
+    std::vector<double> gate(tensor.shape.size() > 3 ? static_cast<size_t>(tensor.shape[3]) : 1);
+    for (int64_t b = 0; b < tensor.shape[0]; ++b)
+      for (int64_t g = 0; g < tensor.shape[heads]; ++g) {
+        std::vector<double> sums(gate.size());
+        for (int64_t t = 0; t < tensor.shape[3 - heads]; ++t) {
+          gates.read(b, g, t, gate);
+          for (size_t d = 0; d < gate.size(); ++d) sums[d] -= gate[d];
+        }
+        for (const double sum : sums) most = std::max(most, sum);
+      }
+  }
+  return most;
+}
 
 Cause cause_of(const CauseEntry& entry) {
   return {std::string(entry.name), std::string(entry.words)};
@@ -97,9 +128,10 @@ std::vector<Cause> causes_from_leaks(const Finding& finding) {
 
 std::vector<Cause> causes_from_nonfinite(const Finding& finding) {
   const Case& c = finding.shrunk.c;
-  if (finding.last.verdict.failure != FailureKind::nan || c.cached() || c.problem.recurrent() ||
-      c.data.nonfinite != NonFinite::none)
+  if (finding.last.verdict.failure != FailureKind::nan || c.data.nonfinite != NonFinite::none)
     return {};
+  if (c.problem.recurrent() && closed_by(c) > exp_nearly_limit) return {cause_of(decay_overflow)};
+  if (c.cached() || c.problem.recurrent()) return {};
   const Scores scores = scores_of(c);
   for (const RangeEntry& range : ranges)
     if (range.holds(c, scores)) return {cause_of(range.entry)};
@@ -111,6 +143,7 @@ std::span<const CauseEntry> nonfinite_table() {
     std::vector<CauseEntry> all;
     for (const LeakEntry& leak : leaks) all.push_back(leak.entry);
     for (const RangeEntry& range : ranges) all.push_back(range.entry);
+    all.push_back(decay_overflow);
     return all;
   }();
   return entries;

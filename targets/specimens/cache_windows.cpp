@@ -35,9 +35,11 @@ class RollsEarly : public TokenCache {
   using TokenCache::TokenCache;
   void append(size_t b, Held token) override {
     std::vector<Held>& held = rows[b].held;
-    if (buggy() && brought == 1 && token.position == cache().capacity - 1) {
-      if (!held.empty()) held.erase(held.begin());
+    if (buggy() && brought == 1 && token.position == cache().capacity - 1 && !held.empty()) {
+      held.erase(held.begin());
+      for (Held& earlier : held) --earlier.position;  // a slot each
       Held nothing = token;
+      --nothing.position;
       nothing.k.assign(token.k.size(), 0);
       nothing.v.assign(token.v.size(), 0);
       held.push_back(std::move(nothing));

@@ -35,7 +35,7 @@ constexpr Known table[] = {{"beam-reorder-skipped", 3},         {"crop-zero-igno
                            {"rope-offset-of-first-call", 2},    {"rope-turned-twice", 1},
                            {"shift-delta-replaced", 4},         {"shift-first-row-only", 3},
                            {"sink-keys-not-shifted", 3},        {"sink-window-drops-newest", 1},
-                           {"sliding-cache-rolls-early", 1},    {"window-length-of-dropped", 1},
+                           {"sliding-cache-rolls-early", 2},    {"window-length-of-dropped", 1},
                            {"window-of-first-query", 2}};
 
 struct Found {
