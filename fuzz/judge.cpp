@@ -267,10 +267,9 @@ void find_meanings(Verdict& verdict, const Answer& right, const Case& c, const I
                    const Precision& precision, const Outcome& outcome, Among among) {
   if (verdict.failure == FailureKind::mismatch || verdict.failure == FailureKind::nan) {
     const Elements got = elements_of(c, right, outcome, first_wrong_frame(c, right, outcome).step);
-    verdict.fits = meanings(c, inputs, precision, among,
-                            [&, leaked = has_leaked(c, verdict)](const Answer& meant) {
-                              return has_meaning(c, right, meant, got, leaked);
-                            });
+    verdict.fits = meanings(c, inputs, precision, among, [&](const Answer& meant) {
+      return has_meaning(c, right, meant, got, verdict.leaked);
+    });
     if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
       verdict.failure = FailureKind::ignored;
   } else if (verdict.failure == FailureKind::shape) {
@@ -281,27 +280,26 @@ void find_meanings(Verdict& verdict, const Answer& right, const Case& c, const I
   }
 }
 
-/// Names of the meanings that the target's output has on finite data.
-std::vector<std::string> meanings_of_finite(Target& target, Case c, Among among) {
-  c.data.nonfinite = NonFinite::none;
-  std::vector<std::string> names;
-  for (const Alternative* fit : examine(target, c, false, among).verdict.fits)
-    names.emplace_back(fit->name);
-  return names;
-}
-
-}  // namespace
-
-bool has_leaked(const Case& c, const Verdict& verdict) {
+/// Whether a NaN may be one of hidden keys.
+bool may_have_leaked(const Case& c, const Verdict& verdict) {
   return verdict.failed() && verdict.failure == FailureKind::nan &&
          (c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding);
 }
+
+/// What the target does with finite data in the place of what is hidden.
+Verdict verdict_of_finite(Target& target, Case c, Among among) {
+  c.data.nonfinite = NonFinite::none;
+  return examine(target, c, false, among).verdict;
+}
+
+}  // namespace
 
 Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
               const Outcome& outcome, Among among) {
   const Answer right = has_outputs(outcome) ? answer(c, inputs, precision) : Answer{};
   Verdict verdict = judge_against(right, c, outcome);
-  if (verdict.failed() && !has_leaked(c, verdict))
+  verdict.leaked = may_have_leaked(c, verdict);  // the target can't be asked
+  if (verdict.failed() && !verdict.leaked)
     find_meanings(verdict, right, c, inputs, precision, outcome, among);
   return verdict;
 }
@@ -316,9 +314,11 @@ Examination examine(Target& target, const Case& c, bool properties, Among among)
   const Answer right = has_outputs(done.outcome) ? answer(c, inputs, precision) : Answer{};
   done.verdict = judge_against(right, c, done.outcome);
   std::vector<std::string> of_finite;
-  if (has_leaked(c, done.verdict)) {
-    of_finite = meanings_of_finite(target, c, among);
-    among = &of_finite;
+  if (may_have_leaked(c, done.verdict)) {
+    const Verdict finite = verdict_of_finite(target, c, among);
+    done.verdict.leaked = !finite.failed() || finite.failure != FailureKind::nan;
+    for (const Alternative* fit : finite.fits) of_finite.emplace_back(fit->name);
+    if (done.verdict.leaked) among = &of_finite;
   }
   if (done.verdict.failed())
     find_meanings(done.verdict, right, c, inputs, precision, done.outcome, among);

@@ -51,6 +51,8 @@ struct Verdict {
   WorstElement worst;
   int64_t wrong = 0, checked = 0;  ///< elements outside the bound, elements compared
   double worst_ratio = 0;          ///< max |error| / bound over the checked elements
+  /// NaN or infinities of hidden keys came through: what any meaning gives that sees more keys.
+  bool leaked = false;
   /// How many of a cached case's steps take part: the last one failed.
   size_t steps = SIZE_MAX;
   /// Of a wrong value, or of what a cache says of itself: meanings that the outcome has.
@@ -59,9 +61,6 @@ struct Verdict {
 
   bool failed() const { return kind == VerdictKind::fail; }
 };
-
-/// NaN or infinities of hidden keys came through: what any meaning gives that sees more keys.
-bool has_leaked(const Case& c, const Verdict& verdict);
 
 /// Names of alternatives that an outcome is held against; null: all there are.
 using Among = const std::vector<std::string>*;

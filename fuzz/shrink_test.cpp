@@ -182,6 +182,9 @@ TEST(ShrinkFinding, TellsALeakFromAMaskThatIsWrong) {
   EXPECT_NE(weighed.shrunk.c.data.nonfinite, NonFinite::none);
   EXPECT_TRUE(meanings(weighed).empty());
   EXPECT_EQ(weighed.last.verdict.failure, FailureKind::nan);
+  const Finding overflow = first_finding("mutant:max-not-subtracted");
+  EXPECT_NE(overflow.original.data.nonfinite, NonFinite::none);
+  EXPECT_EQ(overflow.shrunk.c.data.nonfinite, NonFinite::none);
 }
 
 }  // namespace

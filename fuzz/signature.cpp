@@ -122,7 +122,7 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
   for (const Alternative* fit : verdict.fits) failure.meanings.emplace_back(fit->name);
   if (failure.kind == FailureKind::relation)
     failure.meanings = {std::string(verdict.relation->name)};
-  else if (failure.meanings.empty() && has_leaked(c, verdict))
+  else if (failure.meanings.empty() && verdict.leaked)
     failure.meanings = {"leaked"};
   std::sort(failure.meanings.begin(), failure.meanings.end());
   failure.features = features(c);

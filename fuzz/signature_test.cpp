@@ -174,12 +174,13 @@ TEST(FailureClass, HiddenKeysThatComeThroughAreOneFailure) {
   Case c = named_case();
   Verdict verdict = error_verdict("");
   verdict.failure = FailureKind::nan;
+  verdict.leaked = true;
   c.data.nonfinite = NonFinite::nan_padding;
   const std::string one = signature("t", c, verdict);
   c.data.nonfinite = NonFinite::inf_padding;
   c.problem.softcap = 2;
   EXPECT_EQ(one, signature("t", c, verdict));
-  c.data.nonfinite = NonFinite::none;
+  verdict.leaked = false;
   EXPECT_NE(one, signature("t", c, verdict));
 }
 

@@ -184,7 +184,7 @@ void put(Ar& ar, WorstElement& x) {
 template <class Ar>
 void put(Ar& ar, Verdict& x) {
   put(ar, x.kind, x.failure, x.detail, x.essence, x.steps, x.wrong, x.checked, x.worst_ratio,
-      x.fits);
+      x.leaked, x.fits);
   put(ar, x.worst);
   put(ar, x.relation);
 }

@@ -149,6 +149,10 @@ std::vector<Case> more_examples() {
   all.push_back(square);
   all.push_back(on_cache({CacheKind::ring, 5, 0}, {use("causal")},
                          {{StepOp::prefill, 4, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}}));
+  all.push_back(on_cache({CacheKind::dynamic, 0, 0}, {use("window", {int64_t{2}, int64_t{1}})},
+                         {{StepOp::prefill, 4, {}, {}, 0}, {StepOp::append, 3, {}, {}, 0}}));
+  all.push_back(on_cache({CacheKind::fixed, 16, 0}, {use("causal")},
+                         {{StepOp::prefill, 4, {}, {}, 0}, {StepOp::append, 3, {}, {}, 0}}));
   Case tiny = sized({});
   tiny.data.dist = Distribution::tiny;
   all.push_back(tiny);

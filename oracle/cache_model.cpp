@@ -162,6 +162,23 @@ void CacheModel::roll_early(Row& row) const {
   std::rotate(row.origins.begin(), row.origins.begin() + 1, row.origins.end() - 1);
 }
 
+/// Slots that hold nothing yet stand where the next tokens will.
+void CacheModel::show_ahead(Row& row, int64_t slots) const {
+  const int64_t room = case_.cache->capacity - static_cast<int64_t>(row.tokens.size());
+  for (int64_t n = 0; n < std::min(slots, room); ++n) {
+    row.tokens.push_back({-1, 0, 0});
+    row.origins.push_back({row.next + n, row.past, -slots, true});
+    row.positions.push_back(row.next + n);
+  }
+}
+void CacheModel::hide_ahead(Row& row) {
+  while (!row.positions.empty() && row.positions.back() >= row.next) {
+    row.tokens.pop_back();
+    row.origins.pop_back();
+    row.positions.pop_back();
+  }
+}
+
 void CacheModel::fill_slot(size_t b, size_t slot, const Token& token) {
   Row& row = rows_[b];
   if (read().tail_values_lost) {
@@ -229,7 +246,10 @@ void CacheModel::apply(size_t index) {
   if (read().kept_in != nullptr && index > 0)
     for (Row& row : rows_) keep_in_ring(row);
   step_ = index;
-  for (Row& row : rows_) forget(row);  // what the step before left behind
+  for (Row& row : rows_) {  // what the step before left behind
+    if (read().slots_ahead) hide_ahead(row);
+    forget(row);
+  }
   const bool shares = read().tail_shared || read().tail_values_lost;
   if (step.op == StepOp::reorder) {
     const std::vector<Row> old = rows_;
@@ -262,15 +282,16 @@ void CacheModel::apply(size_t index) {
       add(b, {static_cast<int32_t>(index), static_cast<int32_t>(b), step.first_real(b) + i},
           row.past);
     if (read().rolls_early && added == 1) roll_early(row);
+    if (read().slots_ahead && row.past > 0) show_ahead(row, step.q_len);
   }
 }
 
 std::vector<int64_t> CacheModel::lengths() const {
   std::vector<int64_t> lengths;
   for (const Row& row : rows_)
-    lengths.push_back(
-        std::count_if(row.positions.begin(), row.positions.end(),
-                      [&](int64_t position) { return !is_forgotten(row, position); }));
+    lengths.push_back(std::count_if(
+        row.positions.begin(), row.positions.end(),
+        [&](int64_t position) { return position < row.next && !is_forgotten(row, position); }));
   return lengths;
 }
 

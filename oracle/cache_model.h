@@ -62,7 +62,7 @@ class CacheModel {
   /// Of a token: see Place.
   struct Origin {
     int64_t born, first, last_move;
-    bool lost = false;  ///< nothing is read for it: growing_loses_last, rolls_early
+    bool lost = false;  ///< nothing is read for it: see CacheReading
   };
   struct Row {
     std::vector<Token> tokens;
@@ -87,6 +87,8 @@ class CacheModel {
   void keep_in_ring(Row& row) const;
   void grow(size_t b, int64_t added);
   void roll_early(Row& row) const;
+  void show_ahead(Row& row, int64_t slots) const;
+  static void hide_ahead(Row& row);
   const CacheReading& read() const { return misreading_of(case_.problem).cache; }
 
   /// Two rows, and the slots of the page that both write to (CacheReading::tail_shared).

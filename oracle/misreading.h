@@ -73,6 +73,8 @@ struct CacheReading {
   /// A ring that a single token fills drops its oldest token and keeps an empty slot before the
   /// new.
   bool rolls_early = false;
+  /// Behind a later step's tokens its queries see as many slots more, which hold nothing yet.
+  bool slots_ahead = false;
 
   /// Whether the tokens of a row are not simply those in its slots.
   bool of_slots() const {

@@ -78,6 +78,31 @@ Rewritten ring_window(Case c, bool beside) {
   return c;
 }
 
+/// An inner rule that keys cached before the step are not held to.
+void apply_to_new(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  const RuleUse inner = unwrap(use);
+  const std::vector<uint8_t> before(row.visible.begin(), row.visible.end());
+  inner.spec->apply(inner, context, row);
+  for (size_t j = 0; j < before.size(); ++j)
+    if (context.key_pos[j] < context.q_pos - context.i) row.visible[j] = before[j];
+}
+
+Rewritten past_unlimited(Case c) {
+  static constexpr RuleSpec spec{.name = "of new keys",
+                                 .words = "",
+                                 .params = {},
+                                 .positional = true,
+                                 .adds_bias = false,
+                                 .apply = apply_to_new};
+  bool any = false;
+  for (RuleUse& use : c.problem.mask.rules) {
+    if (use.spec->name != "window" && use.spec->name != "chunk") continue;
+    use = {&spec, wrap_values(use)};
+    any = true;
+  }
+  return any && c.cached() ? Rewritten(std::move(c)) : std::nullopt;
+}
+
 template <auto apply>
 Rewritten hiding(Case c) {
   static constexpr RuleSpec spec{.name = "hidden",
@@ -269,6 +294,8 @@ constexpr Alternative table[] = {
      [](const Case& c) { return ring_window<apply_first_window>(c, false); }},
     {"ring-window-of-step", "all queries of a step see all that the ring held before it",
      [](const Case& c) { return ring_window<apply_step_window>(c, false); }},
+    {"window-of-new-keys", "the window or chunk does not hide what was cached before the step",
+     [](const Case& c) { return past_unlimited(c); }},
     {"cache-tail-page-missing", "the last page is left out while it is not full",
      [](const Case& c) { return tail_page_missing(c); }},
     {"evict-start-plus-one", "eviction begins one token late",

@@ -87,7 +87,10 @@ constexpr RuleSpec uncovered{.name = "uncovered",
                              .apply = apply_uncovered};
 
 Rewritten softcap_after_mask(Case c) {
-  if (c.problem.softcap == 0 || c.problem.mask.rules.empty()) return {};
+  const auto& rules = c.problem.mask.rules;
+  const bool hides = std::any_of(rules.begin(), rules.end(),
+                                 [](const RuleUse& use) { return !use.spec->adds_bias; });
+  if (c.problem.softcap == 0 || !hides) return {};
   c.problem.bias_order = BiasOrder::before_softcap;
   c.problem.mask.rules.push_back({&uncovered, {}});
   return c;

@@ -50,6 +50,16 @@ int64_t last_slot_when_full(int64_t position, int64_t capacity) {
   return std::min(position, capacity - 1);
 }
 
+/// Where it stands.
+int64_t in_place(const Place& at) {
+  return at.position;
+}
+/// Queries stand as many positions farther on as there are: all of the step's keys are before them.
+int64_t seen_ahead(const Place& at, int64_t past, int64_t) {
+  if (past == 0 || at.position < past) return at.position;
+  return at.fresh ? past : at.position + at.last_move;
+}
+
 int64_t of_first_head(int64_t, bool) {
   return 0;
 }
@@ -82,6 +92,8 @@ constexpr Misreading not_turned{.cache = {.key_position = order_in_ring}};
 constexpr Misreading stuck{.cache = {.kept_in = last_slot_when_full}};
 constexpr Misreading growing_loses_last{.cache = {.growing_loses_last = true}};
 constexpr Misreading rolls_early{.cache = {.key_angle = as_born, .rolls_early = true}};
+constexpr Misreading sees_ahead{
+    .cache = {.key_angle = in_place, .key_position = seen_ahead, .slots_ahead = true}};
 constexpr Misreading positions_of_first_row{.cache = {.positions_of_first_row = true}};
 
 bool has_step(const Case& c, StepOp op) {
@@ -138,6 +150,13 @@ Rewritten of_ring(Case c, const Misreading& how) {
 Rewritten of_buffer(Case c) {
   if (!c.cached() || c.cache->page_size > 0 || c.cache->forgets()) return {};
   c.problem.misreading = &growing_loses_last;
+  return c;
+}
+
+Rewritten of_fixed(Case c) {
+  const bool causal = find(c, "causal") != nullptr;
+  if (!c.cached() || c.cache->kind != CacheKind::fixed || !causal) return {};
+  c.problem.misreading = &sees_ahead;
   return c;
 }
 
@@ -225,6 +244,10 @@ constexpr Alternative table[] = {
     {"ring-rolls-early",
      "a token that just fills the ring pushes the oldest out and leaves an empty slot before it",
      [](const Case& c) { return of_ring(c, rolls_early); }},
+    {"cache-slots-ahead",
+     "queries after the first step stand q_len positions too far on, and see as many slots that "
+     "hold nothing yet",
+     [](const Case& c) { return of_fixed(c); }},
     {"cache-growing-loses-last",
      "the buffer doubles when it is full, and the last token of each row is not copied",
      [](const Case& c) { return of_buffer(c); }},
