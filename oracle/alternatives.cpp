@@ -9,7 +9,7 @@ namespace attnfuzz {
 std::span<const Alternative> alternatives() {
   static const std::vector<Alternative> table = [] {
     std::vector<Alternative> all;
-    for (const auto group : {alternative::position(), alternative::misread(), alternative::cache(),
+    for (const auto group : {alternative::misread(), alternative::cache(), alternative::position(),
                              alternative::mask(), alternative::bias(), alternative::score(),
                              alternative::layout(), alternative::tensors(), alternative::keys(),
                              alternative::state(), alternative::backward()}) {

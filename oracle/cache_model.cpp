@@ -162,9 +162,11 @@ void CacheModel::roll_early(Row& row) const {
   std::rotate(row.origins.begin(), row.origins.begin() + 1, row.origins.end() - 1);
 }
 
-/// Slots that hold nothing yet stand where the next tokens will.
+/// Slots that hold nothing yet stand where the next tokens will, all new ones as many places back.
 void CacheModel::show_ahead(Row& row, int64_t slots) const {
   const int64_t room = case_.cache->capacity - static_cast<int64_t>(row.tokens.size());
+  for (size_t j = 0; j < row.tokens.size(); ++j)
+    if (row.tokens[j].step == static_cast<int64_t>(step_)) row.origins[j].last_move = -slots;
   for (int64_t n = 0; n < std::min(slots, room); ++n) {
     row.tokens.push_back({-1, 0, 0});
     row.origins.push_back({row.next + n, row.past, -slots, true});
@@ -177,6 +179,7 @@ void CacheModel::hide_ahead(Row& row) {
     row.origins.pop_back();
     row.positions.pop_back();
   }
+  for (Origin& origin : row.origins) origin.last_move = 0;
 }
 
 void CacheModel::fill_slot(size_t b, size_t slot, const Token& token) {
@@ -282,7 +285,7 @@ void CacheModel::apply(size_t index) {
       add(b, {static_cast<int32_t>(index), static_cast<int32_t>(b), step.first_real(b) + i},
           row.past);
     if (read().rolls_early && added == 1) roll_early(row);
-    if (read().slots_ahead && row.past > 0) show_ahead(row, step.q_len);
+    if (read().slots_ahead && index > 0) show_ahead(row, step.q_len);
   }
 }
 

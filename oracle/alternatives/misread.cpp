@@ -55,9 +55,8 @@ int64_t in_place(const Place& at) {
   return at.position;
 }
 /// Queries stand as many positions farther on as there are: all of the step's keys are before them.
-int64_t seen_ahead(const Place& at, int64_t past, int64_t) {
-  if (past == 0 || at.position < past) return at.position;
-  return at.fresh ? past : at.position + at.last_move;
+int64_t seen_ahead(const Place& at, int64_t, int64_t) {
+  return at.position + at.last_move;
 }
 
 int64_t of_first_head(int64_t, bool) {
