@@ -71,11 +71,15 @@ std::string minimal_words(const Shrunk& shrunk) {
                            shrunk.tried, shrunk.tried == 1 ? "y" : "ies");
 }
 
-/// What was learned tells of the essence's numbers: of the detail's where it stands there.
+/// What was learned tells of the essence's numbers; where that stands in the detail, nothing else
+/// there is named.
 std::string annotated_detail(const Finding& f) {
   const Verdict& v = f.last.verdict;
-  return annotate(v.detail, f.shrunk.c,
-                  v.detail.find(v.essence) != std::string::npos ? &f.learned : nullptr);
+  if (v.essence.empty()) return annotate(v.detail, f.shrunk.c, &f.learned);
+  const size_t at = v.detail.find(v.essence);
+  if (at == std::string::npos) return annotate(v.detail, f.shrunk.c);
+  return v.detail.substr(0, at) + annotate(v.essence, f.shrunk.c, &f.learned) +
+         v.detail.substr(at + v.essence.size());
 }
 
 }  // namespace
