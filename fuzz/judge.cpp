@@ -251,7 +251,7 @@ bool has_outputs(const Outcome& outcome) {
 Verdict judge_against(const Answer& right, const Case& c, const Outcome& outcome) {
   if (!has_outputs(outcome)) return judge_status(outcome);
   WrongFrame wrong = first_wrong_frame(c, right, outcome);
-  const Verdict verdict = compare(c, right, elements_of(c, right, outcome, wrong.step));
+  Verdict verdict = compare(c, right, elements_of(c, right, outcome, wrong.step));
   if (verdict.failed()) return verdict;
   if (!wrong.frame.words.empty()) {
     Verdict shape = fail(FailureKind::shape, std::move(wrong.frame.words));

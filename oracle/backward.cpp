@@ -115,7 +115,9 @@ class Backward {
   }
 
  private:
-  int64_t group() const { return p_.num_kv_heads > 0 ? p_.num_heads / p_.num_kv_heads : 0; }
+  int64_t group() const {
+    return std::max<int64_t>(1, p_.num_heads / std::max<int64_t>(1, p_.num_kv_heads));
+  }
 
   void read(const std::string& name) {
     const Tensor& tensor = inputs_.at(name);

@@ -6,9 +6,9 @@
 /// `attnfuzz fuzz` sets both.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 
 #include "fuzz/coverage.h"
@@ -67,7 +67,7 @@ void report(Harness& h, const Case& c, const Examination& exam) {
 size_t put(const Case& c, uint8_t* data, size_t size, size_t most) {
   const std::string text = Mutator::encode(c);
   if (text.size() > most) return size;  // no room: as it was
-  std::memcpy(data, text.data(), text.size());
+  std::copy(text.begin(), text.end(), data);
   return text.size();
 }
 

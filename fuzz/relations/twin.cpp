@@ -173,8 +173,8 @@ bool has_rules_by_row(const Case& c) {
 bool multiplies_exactly(const Case& c, std::string_view role, double factor) {
   const Inputs inputs = make_inputs(c);
   return std::all_of(inputs.all().begin(), inputs.all().end(), [&](const auto& input) {
-    const auto& [name, tensor] = input;
-    if (role_of(name) != role) return true;
+    const Tensor& tensor = input.second;
+    if (role_of(input.first) != role) return true;
     const std::vector<double> values = tensor.to_doubles();
     return std::all_of(values.begin(), values.end(), [&](double x) {
       return !std::isfinite(x) || round_to(tensor.dtype, x * factor) == x * factor;
@@ -195,6 +195,7 @@ std::optional<Twin> rows_of(const Case& c, const std::vector<int64_t>& rows) {
   twin.c.problem.batch = static_cast<int64_t>(rows.size());
   const auto keep = [&](std::vector<int64_t>& list) {
     std::vector<int64_t> kept;
+    kept.reserve(rows.size());
     for (const int64_t row : rows) kept.push_back(list[static_cast<size_t>(row)]);
     list = std::move(kept);
   };

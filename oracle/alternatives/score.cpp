@@ -47,7 +47,8 @@ Rewritten base_2(Case c) {
 }
 
 double padded_dim(const Case& c, int64_t multiple) {
-  return static_cast<double>((c.problem.head_dim + multiple - 1) / multiple * multiple);
+  const int64_t tiles = (c.problem.head_dim + multiple - 1) / multiple;
+  return static_cast<double>(tiles * multiple);
 }
 
 Rewritten head_map(const Case& c, HeadMap map) {

@@ -83,12 +83,14 @@ std::string fill(std::string_view words, const NamedCaptures& captures) {
   std::string out(words);
   for (const auto& [key, list] : captures) {
     std::vector<std::string> named, plain;
+    named.reserve(list.size());
+    plain.reserve(list.size());
     for (const NamedCapture& n : list) {
       named.push_back(n.words());
       plain.push_back(std::to_string(n.value));
     }
-    out = replaced(out, "{" + key + "}", fmt::format("{}", fmt::join(named, ", ")));
-    out = replaced(out, "{" + key + ":n}", fmt::format("{}", fmt::join(plain, ", ")));
+    out = replaced(out, fmt::format("{{{}}}", key), fmt::format("{}", fmt::join(named, ", ")));
+    out = replaced(out, fmt::format("{{{}:n}}", key), fmt::format("{}", fmt::join(plain, ", ")));
   }
   return out;
 }

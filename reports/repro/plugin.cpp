@@ -150,6 +150,7 @@ std::string host_text(DType dtype) {
 
 std::string numbers_text(const std::vector<double>& values, std::string_view suffix = "") {
   std::vector<std::string> words;
+  words.reserve(values.size());
   for (const double value : values)
     words.push_back(std::isnan(value)   ? "NAN"
                     : std::isinf(value) ? (value < 0 ? "-INFINITY" : "INFINITY")

@@ -21,7 +21,7 @@ std::string literal(double value) {
   if (std::isnan(value)) return "np.nan";
   if (std::isinf(value)) return value < 0 ? "-np.inf" : "np.inf";
   const auto narrow = static_cast<float>(value);
-  const std::string text = fmt::format("{}", narrow);
+  std::string text = fmt::format("{}", narrow);
   if (narrow == value && static_cast<float>(std::stod(text)) == narrow) return text;
   return fmt::format("{}", value);
 }
@@ -67,6 +67,7 @@ std::string array(const Tensor& tensor, const Case& c, Role role, int step, bool
     return fmt::format("np.full(({},), {}, {})", shape, literal(values.front()), type);
   if (tensor.size() <= kMostLiterals) {
     std::vector<std::string> literals;
+    literals.reserve(values.size());
     for (const double value : values) literals.push_back(literal(value));
     return fmt::format("np.array([{}], {}).reshape({})", fmt::join(literals, ", "), type, shape);
   }

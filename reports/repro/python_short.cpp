@@ -15,6 +15,7 @@ constexpr int64_t kMostExpected = 96;  ///< elements, over all steps
 
 std::string literals(const std::vector<double>& values, int digits, double times) {
   std::vector<std::string> words;
+  words.reserve(values.size());
   for (const double value : values)
     words.push_back(std::isnan(value)   ? "np.nan"
                     : std::isinf(value) ? (value < 0 ? "-np.inf" : "np.inf")

@@ -61,7 +61,7 @@ std::string error_name(const std::string& line, size_t& behind) {
        colon = line.rfind(": ", colon - 1)) {
     size_t from = colon;
     while (from > 0 && is_word(line[from - 1])) --from;
-    const std::string name = line.substr(from, colon - from);
+    std::string name = line.substr(from, colon - from);
     const bool known = std::any_of(std::begin(endings), std::end(endings),
                                    [&](std::string_view end) { return name.ends_with(end); });
     if (known && is_letter(name[0])) {

@@ -60,6 +60,7 @@ std::vector<OptionHelp> options_of(const CommandHelp& command) {
 
 std::vector<std::string> names_of(const std::vector<CommandHelp>& commands) {
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const CommandHelp& command : commands) names.push_back(command.name);
   return names;
 }
@@ -135,8 +136,11 @@ std::string zsh(const std::vector<CommandHelp>& commands) {
     for (const OptionHelp& option : options_of(command)) {
       std::vector<std::string> words = words_for(option);
       std::string action;
-      for (const std::string& word : words) action += (action.empty() ? "" : " ") + zsh_text(word);
-      if (!action.empty()) action = "(" + action + ")";
+      for (const std::string& word : words) {
+        if (!action.empty()) action += ' ';
+        action += zsh_text(word);
+      }
+      if (!action.empty()) action = fmt::format("({})", action);
       if (action.empty() && (option.flags.empty() || takes_a_path(option))) action = "_files";
       const std::string behind =
           option.value.empty() ? "" : fmt::format(":{}:{}", zsh_text(option.value), action);

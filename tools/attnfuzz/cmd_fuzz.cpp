@@ -79,6 +79,7 @@ int run_fuzzer(const std::string& program, const Options& options, const Folders
     setenv("ATTNFUZZ_TARGET", options.target.c_str(), 1);
     setenv("ATTNFUZZ_FAILURES", folders.failures.c_str(), 1);
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     if (FILE* log = std::freopen((options.out + "/fuzzer.log").c_str(), "a", stderr);

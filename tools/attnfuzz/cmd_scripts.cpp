@@ -20,6 +20,7 @@ namespace {
                                     attnfuzz_home() + "/targets/python/" + script};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   setenv("ATTNFUZZ", std::filesystem::read_symlink("/proc/self/exe").c_str(), 1);

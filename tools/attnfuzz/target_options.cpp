@@ -94,7 +94,7 @@ std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) c
   worker.memory_bytes = memory;
   if (is_hostile_name(name)) return open_isolated(name, worker);
   if (cuda::is_cuda_name(name))
-    if (const std::string why = cuda::why_no_device(); !why.empty()) throw NoDevice(name, why);
+    if (const std::string& why = cuda::why_no_device(); !why.empty()) throw NoDevice(name, why);
   const bool plugin = is_plugin_name(name) || cuda::is_cuda_name(name);
   if (!sanitize.empty()) return open_checked(name, plugin, worker);
   if (plugin ? !in_process : isolate && is_builtin(name)) return open_isolated(name, worker);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <string>
 
 #include "fuzz/campaign.h"
@@ -119,7 +120,7 @@ void print_speed(double seconds) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const std::string what = argc == 3 ? argv[1] : "";
   if (what == "table") {
     print_table(std::strtoull(argv[2], nullptr, 10));
@@ -130,4 +131,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   return 0;
+} catch (const std::exception& error) {
+  fmt::print(stderr, "{}\n", error.what());
+  return 3;
 }

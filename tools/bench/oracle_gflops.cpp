@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <exception>
 
 #include "oracle/answer.h"
 
@@ -29,7 +30,7 @@ double gflops(int64_t length, Run run) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   Precision precision;
   precision.accumulate = precision.p = DType::f64;
   fmt::print("{{");
@@ -46,4 +47,7 @@ int main(int argc, char** argv) {
                gflops(length, [&] { return answer(c, inputs, precision); }));
   }
   fmt::print("}}\n");
+} catch (const std::exception& error) {
+  fmt::print(stderr, "{}\n", error.what());
+  return 3;
 }

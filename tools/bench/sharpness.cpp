@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -169,7 +170,7 @@ void measure_keys(int64_t length) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const std::string_view mode = argc > 1 ? argv[1] : "";
   if (mode == "target" && argc == 5) {
     measure_target(argv[2], std::strtoull(argv[3], nullptr, 10),
@@ -180,4 +181,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: sharpness target NAME CASES SEED | sharpness keys LENGTH…\n");
     return 2;
   }
+} catch (const std::exception& error) {
+  fmt::print(stderr, "{}\n", error.what());
+  return 3;
 }

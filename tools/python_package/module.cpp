@@ -150,7 +150,7 @@ nb::list answer_of(const std::string& text, const std::string& capabilities) {
 
 /// The words for what is wrong with the outputs of a case's steps, empty if they are right.
 std::string judge_outputs(const std::string& text, const std::string& capabilities,
-                          nb::iterable outputs) {
+                          const nb::iterable& outputs) {
   const Case c = case_of(text);
   const Capabilities claims = parse_capabilities(capabilities, "capabilities");
   Outcome outcome;
@@ -274,7 +274,8 @@ void bind_cases(nb::module_& m) {
 
 NB_MODULE(_core, m) {
   nb::set_leak_warnings(false);  // what lives at the interpreter's end is no fault
-  nb::exception<attnfuzz::InputError>(m, "InputError", PyExc_ValueError);
+  [[maybe_unused]] const nb::exception<attnfuzz::InputError> input_error(m, "InputError",
+                                                                         PyExc_ValueError);
   attnfuzz::python::bind_results(m);
   attnfuzz::python::bind_cases(m);
 }

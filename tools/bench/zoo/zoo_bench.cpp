@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <exception>
 #include <nlohmann/json.hpp>
 
 #include "fuzz/campaign.h"
@@ -74,7 +75,7 @@ Json by_grid(const zoo::Mutant& mutant) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const std::string_view mode = argc > 1 ? argv[1] : "";
   const int names = mode == "attnfuzz" ? 4 : 2;
   if ((mode != "attnfuzz" && mode != "grid") || argc < names) {
@@ -91,4 +92,7 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", row.dump());
     std::fflush(stdout);
   }
+} catch (const std::exception& error) {
+  fmt::print(stderr, "{}\n", error.what());
+  return 3;
 }
