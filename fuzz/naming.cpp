@@ -65,9 +65,9 @@ void name_steps(const Case& c, Namer& namer) {
       namer.option("total_len", totals[s][b], s == 0);
       if (s > 0) namer.option("past_len", totals[s - 1][b]);
     }
-  for (const std::vector<int64_t>& rows : totals)
-    for (const int64_t total : rows)
-      if (c.cache->forgets()) namer.option("dropped_len", total - c.cache->capacity);
+  if (c.cache->forgets())
+    for (const std::vector<int64_t>& rows : totals)
+      for (const int64_t total : rows) namer.option("dropped_len", total - c.cache->capacity);
   if (c.cache->page_size > 0)
     for (const std::vector<int64_t>& rows : totals)
       for (const int64_t total : rows)

@@ -52,15 +52,9 @@ void apply_signed(const RuleUse&, const RowContext& context, const MaskRow& row)
 
 template <auto apply>
 Rewritten alibi_by(Case c) {
-  static constexpr RuleSpec spec{.name = "other-alibi",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = true,
-                                 .adds_bias = true,
-                                 .apply = apply};
   RuleUse* use = find(c, "alibi");
   if (use == nullptr) return {};
-  *use = {&spec, {}};
+  *use = {&made_rule<apply, Kind::positional_bias>, {}};
   return c;
 }
 
@@ -82,15 +76,9 @@ double minus_one(const RowContext&) {
 
 template <auto apply>
 Rewritten bias_by(Case c) {
-  static constexpr RuleSpec spec{.name = "other-bias",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = false,
-                                 .adds_bias = true,
-                                 .apply = apply};
   RuleUse* use = find(c, "bias");
   if (use == nullptr) return {};
-  *use = {&spec, wrap_values(*use)};
+  *use = {&made_rule<apply, Kind::bias>, wrap_values(*use)};
   return c;
 }
 

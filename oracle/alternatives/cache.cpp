@@ -66,14 +66,8 @@ void apply_tail_page_missing(const RuleUse& use, const RowContext&, const MaskRo
 /// The ring's window by another rule, beside the ring's own or in its place.
 template <auto apply>
 Rewritten ring_window(Case c, bool beside) {
-  static constexpr RuleSpec spec{.name = "window of a ring",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = false,
-                                 .adds_bias = false,
-                                 .apply = apply};
   if (!c.cached() || c.cache->kind != CacheKind::ring) return {};
-  c.problem.mask.rules.push_back({&spec, {c.cache->capacity}});
+  c.problem.mask.rules.push_back({&made_rule<apply>, {c.cache->capacity}});
   if (!beside) c.cache = Cache{};
   return c;
 }
@@ -88,16 +82,10 @@ void apply_to_new(const RuleUse& use, const RowContext& context, const MaskRow& 
 }
 
 Rewritten past_unlimited(Case c) {
-  static constexpr RuleSpec spec{.name = "of new keys",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = true,
-                                 .adds_bias = false,
-                                 .apply = apply_to_new};
   bool any = false;
   for (RuleUse& use : c.problem.mask.rules) {
     if (use.spec->name != "window" && use.spec->name != "chunk") continue;
-    use = {&spec, wrap_values(use)};
+    use = {&made_rule<apply_to_new, Kind::positional>, wrap_values(use)};
     any = true;
   }
   return any && c.cached() ? Rewritten(std::move(c)) : std::nullopt;
@@ -105,26 +93,14 @@ Rewritten past_unlimited(Case c) {
 
 template <auto apply>
 Rewritten hiding(Case c) {
-  static constexpr RuleSpec spec{.name = "hidden",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = false,
-                                 .adds_bias = false,
-                                 .apply = apply};
   if (!c.cached()) return {};
-  c.problem.mask.rules.push_back({&spec, {}});
+  c.problem.mask.rules.push_back({&made_rule<apply>, {}});
   return c;
 }
 
 Rewritten tail_page_missing(Case c) {
-  static constexpr RuleSpec spec{.name = "whole pages",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = false,
-                                 .adds_bias = false,
-                                 .apply = apply_tail_page_missing};
   if (!c.cached() || c.cache->kind != CacheKind::paged) return {};
-  c.problem.mask.rules.push_back({&spec, {c.cache->page_size}});
+  c.problem.mask.rules.push_back({&made_rule<apply_tail_page_missing>, {c.cache->page_size}});
   return c;
 }
 
@@ -136,17 +112,11 @@ void apply_causal_by_slot(const RuleUse&, const RowContext& context, const MaskR
 }
 
 Rewritten causal_by_slot(Case c) {
-  static constexpr RuleSpec spec{.name = "causal by slot",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = false,
-                                 .adds_bias = false,
-                                 .apply = apply_causal_by_slot};
   RuleUse* use = find(c, "causal");
   const bool evicts = std::any_of(c.steps.begin(), c.steps.end(),
                                   [](const Step& step) { return step.op == StepOp::evict; });
   if (use == nullptr || !evicts) return {};
-  *use = {&spec, {}};
+  *use = {&made_rule<apply_causal_by_slot>, {}};
   return c;
 }
 
@@ -159,14 +129,8 @@ void apply_oldest_kept(const RuleUse& use, const RowContext& context, const Mask
 }
 
 Rewritten oldest_kept(Case c) {
-  static constexpr RuleSpec spec{.name = "the oldest",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = false,
-                                 .adds_bias = false,
-                                 .apply = apply_oldest_kept};
   if (!c.cached() || !c.cache->forgets()) return {};
-  c.problem.mask.rules.push_back({&spec, {c.cache->capacity}});
+  c.problem.mask.rules.push_back({&made_rule<apply_oldest_kept>, {c.cache->capacity}});
   c.cache = Cache{};
   return c;
 }

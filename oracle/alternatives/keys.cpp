@@ -26,19 +26,9 @@ void apply_twice(const RuleUse&, const RowContext& context, const MaskRow& row) 
 }
 
 template <Which which>
-constexpr RuleSpec missing_spec{.name = "missing",
-                                .words = "",
-                                .params = {},
-                                .positional = false,
-                                .adds_bias = false,
-                                .apply = apply_missing<which>};
+constexpr RuleSpec missing_spec = made_rule<apply_missing<which>>;
 template <Which which>
-constexpr RuleSpec twice_spec{.name = "twice",
-                              .words = "",
-                              .params = {},
-                              .positional = false,
-                              .adds_bias = true,
-                              .apply = apply_twice<which>};
+constexpr RuleSpec twice_spec = made_rule<apply_twice<which>, Kind::bias>;
 
 /// The case with the rule, where some of its keys are among those.
 template <const RuleSpec& spec, Which which>

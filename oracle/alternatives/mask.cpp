@@ -38,31 +38,17 @@ void apply_inverted(const RuleUse& use, const RowContext& context, const MaskRow
   for (size_t j = 0; j < set.size(); ++j) row.visible[j] &= static_cast<uint8_t>(1 - set[j]);
 }
 
-constexpr RuleSpec inverted{.name = "inverted",
-                            .words = "",
-                            .params = {},
-                            .positional = false,
-                            .adds_bias = false,
-                            .apply = apply_inverted};
-
 Rewritten boolean_inverted(Case c) {
   RuleUse* use = find(c, "boolean");
   if (use == nullptr) return {};
-  *use = {&inverted, wrap_values(*use)};
+  *use = {&made_rule<apply_inverted>, wrap_values(*use)};
   return c;
 }
-
-constexpr RuleSpec transposed{.name = "transposed",
-                              .words = "",
-                              .params = {},
-                              .positional = false,
-                              .adds_bias = false,
-                              .apply = apply_transposed};
 
 Rewritten boolean_transposed(Case c) {
   RuleUse* use = find(c, "boolean");
   if (use == nullptr) return {};
-  *use = {&transposed, wrap_values(*use)};
+  *use = {&made_rule<apply_transposed>, wrap_values(*use)};
   return c;
 }
 
@@ -79,20 +65,13 @@ void apply_uncovered(const RuleUse&, const RowContext&, const MaskRow& row) {
     if (!row.bias.empty()) row.bias[j] = -std::numeric_limits<double>::infinity();
   }
 }
-constexpr RuleSpec uncovered{.name = "uncovered",
-                             .words = "",
-                             .params = {},
-                             .positional = false,
-                             .adds_bias = true,
-                             .apply = apply_uncovered};
-
 Rewritten softcap_after_mask(Case c) {
   const auto& rules = c.problem.mask.rules;
   const bool hides = std::any_of(rules.begin(), rules.end(),
                                  [](const RuleUse& use) { return !use.spec->adds_bias; });
   if (c.problem.softcap == 0 || !hides) return {};
   c.problem.bias_order = BiasOrder::before_softcap;
-  c.problem.mask.rules.push_back({&uncovered, {}});
+  c.problem.mask.rules.push_back({&made_rule<apply_uncovered, Kind::bias>, {}});
   return c;
 }
 

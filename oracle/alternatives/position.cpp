@@ -98,15 +98,9 @@ void apply_one_early(const RuleUse& use, const RowContext& context, const MaskRo
 }
 
 Rewritten chunk_starts_one_early(Case c) {
-  static constexpr RuleSpec spec{.name = "early",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = true,
-                                 .adds_bias = false,
-                                 .apply = apply_one_early};
   RuleUse* use = find(c, "chunk");
   if (use == nullptr) return {};
-  *use = {&spec, wrap_values(*use)};
+  *use = {&made_rule<apply_one_early, Kind::positional>, wrap_values(*use)};
   return c;
 }
 

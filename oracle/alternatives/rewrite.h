@@ -36,6 +36,19 @@ Rewritten moved(Case c, std::string_view rule, size_t param, int64_t by, int64_t
 /// The case with a rule's number for each batch row moved by `by`, kept within [0, kv_len].
 Rewritten moved_lens(Case c, std::string_view rule, size_t param, int64_t by);
 
+/// What a rule of an alternative is: it hides keys or adds a bias, at its place or by positions.
+enum class Kind : uint8_t { hiding, positional, bias, positional_bias };
+
+/// A rule that no case file can use; wrong readings of a mask are made of them.
+template <auto apply, Kind kind = Kind::hiding>
+inline constexpr RuleSpec made_rule{
+    .name = "of an alternative",
+    .words = "",
+    .params = {},
+    .positional = kind == Kind::positional || kind == Kind::positional_bias,
+    .adds_bias = kind == Kind::bias || kind == Kind::positional_bias,
+    .apply = apply};
+
 template <class T>
 Rewritten with(Case c, T Problem::*member, T value) {
   if (c.problem.*member == value) return std::nullopt;
@@ -71,19 +84,9 @@ void apply_changed(const RuleUse& use, const RowContext& context, const MaskRow&
 
 template <Change change>
 RuleUse wrap(const RuleUse& inner) {
-  static constexpr RuleSpec hides{.name = "changed",
-                                  .words = "",
-                                  .params = {},
-                                  .positional = true,
-                                  .adds_bias = false,
-                                  .apply = apply_changed<change>};
-  static constexpr RuleSpec adds{.name = "changed-bias",
-                                 .words = "",
-                                 .params = {},
-                                 .positional = true,
-                                 .adds_bias = true,
-                                 .apply = apply_changed<change>};
-  return {inner.spec->adds_bias ? &adds : &hides, wrap_values(inner)};
+  return {inner.spec->adds_bias ? &made_rule<apply_changed<change>, Kind::positional_bias>
+                                : &made_rule<apply_changed<change>, Kind::positional>,
+          wrap_values(inner)};
 }
 
 /// An inner rule over [query, key] that is read as [key, query].
