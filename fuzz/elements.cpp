@@ -3,18 +3,24 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <span>
+
 namespace attnfuzz {
 namespace {
 
 struct Axis {
-  std::string_view letter, size;
+  std::string_view letter, size, counts;
   int64_t WorstElement::*member;
 };
-constexpr Axis b{"b", "batch", &WorstElement::b}, h{"h", "num_heads", &WorstElement::h},
-    key_h{"h", "num_kv_heads", &WorstElement::h}, i{"i", "q_len", &WorstElement::i},
-    j{"j", "kv_len", &WorstElement::i}, mem_j{"j", "memory_kv", &WorstElement::i},
-    d{"d", "head_dim", &WorstElement::d}, v_d{"d", "head_dim_v", &WorstElement::d},
-    last_j{"j", "kv_len", &WorstElement::d};
+constexpr Axis b{"b", "batch", "batch row", &WorstElement::b},
+    h{"h", "num_heads", "head", &WorstElement::h},
+    key_h{"h", "num_kv_heads", "KV head", &WorstElement::h},
+    i{"i", "q_len", "query", &WorstElement::i}, j{"j", "kv_len", "key", &WorstElement::i},
+    mem_j{"j", "memory_kv", "memory key", &WorstElement::i},
+    d{"d", "head_dim", "element", &WorstElement::d},
+    v_d{"d", "head_dim_v", "element", &WorstElement::d},
+    last_j{"j", "kv_len", "key", &WorstElement::d};
 
 /// The axes of an output in logical order.
 std::span<const Axis> axes_of(Output output) {
@@ -86,6 +92,22 @@ WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t ste
     rest /= (*wanted.shape)[axis];
   }
   return place;
+}
+
+std::string_view coordinate_name(Output output, int64_t WorstElement::*coordinate) {
+  for (const Axis& axis : axes_of(output))
+    if (axis.member == coordinate) return axis.counts;
+  return {};
+}
+
+int64_t query_head(const Case& c, const WorstElement& element) {
+  const std::span<const Axis> axes = axes_of(element.output);
+  const bool by_kv_heads = std::any_of(axes.begin(), axes.end(),
+                                       [](const Axis& axis) { return axis.size == key_h.size; });
+  if (!by_kv_heads) return element.h;
+  for (int64_t head = 0; head < c.problem.num_heads; ++head)
+    if (c.problem.kv_head(head) == element.h) return head;
+  return 0;
 }
 
 std::string named_shape(const Case& c, const WantedOutput& wanted, const Shape& shape) {

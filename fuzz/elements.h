@@ -26,6 +26,13 @@ const Tensor* given_output(const StepOutput& step, Output output);
 /// is the key head and i the key; dbias: d is the key).
 WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t step, size_t at);
 
+/// What a coordinate of an output counts: "query", "key", "KV head", "element". Empty where the
+/// output has no such axis; the coordinate is 0 there.
+std::string_view coordinate_name(Output output, int64_t WorstElement::*coordinate);
+
+/// The query head that an element belongs to: of an output by KV heads, the first that reads it.
+int64_t query_head(const Case& c, const WorstElement& element);
+
 /// A given or wanted shape with the axes named in which it is right: "[batch=2, 4, 3,
 /// head_dim_v=6]".
 std::string named_shape(const Case& c, const WantedOutput& wanted, const Shape& shape);

@@ -33,7 +33,7 @@ bool same_finiteness(double got, double want) {
 /// Of each step, and of each of its wanted_outputs().
 using Elements = std::vector<std::vector<std::vector<double>>>;
 
-/// Of the first `steps` steps.
+/// Of the first `steps` steps, whose outputs are known to have the wanted shapes.
 Elements elements_of(const Case& c, const Answer& right, const Outcome& outcome, size_t steps) {
   Elements all(steps);
   for (size_t s = 0; s < all.size(); ++s)
@@ -104,7 +104,7 @@ Frame wrong_rows(std::string_view what, std::string_view says, const std::vector
   return {std::move(words), std::move(said)};
 }
 
-Frame wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
+Frame wrong_output(const Case& c, const StepAnswer& want, const StepOutput& got) {
   for (const WantedOutput& wanted : wanted_outputs(c, want)) {
     const Tensor* given = given_output(got, wanted.output);
     const std::string_view word = name(wanted.output);
@@ -118,6 +118,11 @@ Frame wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) 
       return {fmt::format("{} is {}, expected {}", word, name(given->dtype), name(wanted.dtype)),
               {}};
   }
+  return {};
+}
+
+Frame wrong_frame(const Case& c, const StepAnswer& want, const StepOutput& got) {
+  if (Frame wrong = wrong_output(c, want, got); !wrong.words.empty()) return wrong;
   if (Frame wrong =
           wrong_rows("lengths", "a row's cache holds {} tokens", got.lengths, want.lengths);
       !wrong.words.empty())
@@ -226,6 +231,14 @@ bool has_frames(const Case& c, const Answer& meant, const Outcome& outcome) {
   return true;
 }
 
+/// Every output is there in its shape and dtype; what a cache says of itself may be wrong.
+bool has_outputs_of(const Case& c, const Answer& right, const Outcome& outcome) {
+  if (outcome.steps.size() != right.steps.size()) return false;
+  for (size_t s = 0; s < right.steps.size(); ++s)
+    if (!wrong_output(c, right.steps[s], outcome.steps[s]).words.empty()) return false;
+  return true;
+}
+
 std::vector<const Alternative*> meanings(const Case& c, const Inputs& inputs,
                                          const Precision& precision, Among among,
                                          const auto& fits) {
@@ -272,10 +285,10 @@ void find_meanings(Verdict& verdict, const Answer& right, const Case& c, const I
     });
     if (!verdict.fits.empty() && verdict.fits.front()->name.ends_with("-ignored"))
       verdict.failure = FailureKind::ignored;
-  } else if (verdict.failure == FailureKind::shape) {
+  } else if (verdict.failure == FailureKind::shape && has_outputs_of(c, right, outcome)) {
+    const Elements got = elements_of(c, right, outcome, right.steps.size());
     verdict.fits = meanings(c, inputs, precision, among, [&](const Answer& meant) {
-      return has_frames(c, meant, outcome) &&
-             has_meaning(c, right, meant, elements_of(c, meant, outcome, meant.steps.size()));
+      return has_frames(c, meant, outcome) && has_meaning(c, right, meant, got);
     });
   }
 }

@@ -26,6 +26,11 @@ bool all_ones(const Tensor& tensor, size_t n) {
 }  // namespace
 
 std::vector<ElementError> element_errors(const Case& c, const Examination& examination) {
+  return element_errors(c, examination, examination.verdict.worst.output);
+}
+
+std::vector<ElementError> element_errors(const Case& c, const Examination& examination,
+                                         Output output) {
   std::vector<ElementError> errors;
   const std::vector<StepOutput>& outputs = examination.outcome.steps;
   if (outputs.empty()) return errors;
@@ -33,8 +38,9 @@ std::vector<ElementError> element_errors(const Case& c, const Examination& exami
   for (size_t s = 0; s < std::min(outputs.size(), expected.steps.size()); ++s) {
     for (const WantedOutput& want : wanted_outputs(c, expected.steps[s])) {
       const Tensor* given = given_output(outputs[s], want.output);
-      const bool looked_at = want.output == examination.verdict.worst.output;
-      if (!looked_at || given == nullptr || given->shape != *want.shape) continue;
+      if (want.output != output || given == nullptr || given->shape != *want.shape ||
+          given->dtype != want.dtype)
+        continue;
       const std::vector<double> got = given->to_doubles();
       for (size_t n = 0; n < got.size(); ++n) {
         const double bound = (*want.bound)[n], right = (*want.values)[n];

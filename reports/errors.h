@@ -6,7 +6,7 @@
 
 namespace attnfuzz {
 
-/// One compared element, by logical coordinates (query i of the step, element d).
+/// One compared element.
 struct ElementError {
   int64_t step, b, h, i, d;
   double got, want;
@@ -15,9 +15,13 @@ struct ElementError {
   bool wrong() const { return ratio > 1; }
 };
 
-/// A target's output held against the oracle's answer, element by element: the output that the
-/// verdict's worst element is in (coordinates: element_place()). Unchecked elements and steps with
-/// another shape are left out.
+/// One output of a target held against the oracle's answer, element by element. Coordinates are
+/// those of element_place(): what they count differs from output to output (coordinate_name()).
+/// Unchecked elements and steps with another shape or dtype are left out.
+std::vector<ElementError> element_errors(const Case& c, const Examination& examination,
+                                         Output output);
+
+/// Of the output that the verdict's worst element is in.
 std::vector<ElementError> element_errors(const Case& c, const Examination& examination);
 
 /// The keys that a query sees (memory keys not counted), for a case without a cache.

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "fuzz/elements.h"
 #include "oracle/cache_model.h"
 #include "reports/causes/causes.h"
 #include "reports/causes/row_classes.h"
@@ -49,24 +50,13 @@ constexpr CauseEntry kNames[] = {
     {"many-keys", "only rows that see more keys than some number are wrong"},
 };
 
-/// What WorstElement's i and d are in an output.
-struct AxisNames {
-  std::string_view i, d;
-};
-AxisNames axis_names(Output output) {
-  const bool keys = output == Output::dk || output == Output::dv || output == Output::dmem_k ||
-                    output == Output::dmem_v;
-  return {keys ? "key" : "query", output == Output::dbias ? "key" : "element"};
-}
-
 using RowKey = std::array<int64_t, 3>;
 using StepKey = std::pair<int64_t, int64_t>;  ///< step and batch row
 
 /// Where the wrong elements of one output lie.
 struct Where {
   Output output = Output::out;
-  Spread steps{"step", {}, {}}, batch{"batch row", {}, {}}, heads{"head", {}, {}}, queries,
-      elements;
+  Spread steps{"step", {}, {}}, batch, heads, tokens, elements;  ///< no name: not an axis of it
   JudgedRows<Row> rows;           ///< of a case without a cache, where queries are the rows
   JudgedRows<StepRow> step_rows;  ///< of a case with one
   int64_t wrong = 0, total = 0;
@@ -100,16 +90,17 @@ JudgedRows<StepRow> step_rows_of(const Case& c, const std::map<StepKey, bool>& w
 Where look(const Case& c, const Examination& examination) {
   Where at;
   at.output = examination.verdict.worst.output;
-  const AxisNames names = axis_names(at.output);
-  at.queries.axis = names.i;
-  at.elements.axis = names.d;
+  at.batch.axis = coordinate_name(at.output, &WorstElement::b);
+  at.heads.axis = coordinate_name(at.output, &WorstElement::h);
+  at.tokens.axis = coordinate_name(at.output, &WorstElement::i);
+  at.elements.axis = coordinate_name(at.output, &WorstElement::d);
   std::map<RowKey, bool> rows;
   std::map<StepKey, bool> step_rows;
   for (const ElementError& e : element_errors(c, examination)) {
     const std::pair<Spread*, int64_t> place[] = {{&at.steps, e.step},
                                                  {&at.batch, e.b},
                                                  {&at.heads, e.h},
-                                                 {&at.queries, e.i},
+                                                 {&at.tokens, e.i},
                                                  {&at.elements, e.d}};
     for (const auto& [spread, value] : place) {
       spread->checked.insert(value);
@@ -124,7 +115,7 @@ Where look(const Case& c, const Examination& examination) {
   }
   if (c.cached())
     at.step_rows = step_rows_of(c, step_rows);
-  else if (names.i == "query")
+  else if (at.tokens.axis == "query")
     at.rows = rows_of(c, rows);
   return at;
 }
@@ -159,7 +150,7 @@ class Teller {
     const bool by_rows = some_right(seen_.rows);
     if (by_rows) add_classes(key_classes, seen_.rows, shrunk_.rows, false);
     const size_t of_keys = causes_.size();
-    add_tile(seen_.queries, shrunk_.queries);
+    add_tile(seen_.tokens, shrunk_.tokens);
     add_tile(seen_.elements, shrunk_.elements);
     const size_t of_tiles = causes_.size() - of_keys;
     if (by_rows) add_classes(place_classes, seen_.rows, shrunk_.rows, false);
@@ -231,18 +222,19 @@ class Teller {
   }
 
   void add_location() {
-    std::vector<std::string> parts;
+    std::vector<std::string> parts, axes;
+    for (const Spread* spread : {&seen_.batch, &seen_.heads, &seen_.tokens})
+      if (!spread->axis.empty()) axes.emplace_back(spread->axis);
     for (const Spread* spread :
-         {&seen_.steps, &seen_.batch, &seen_.heads, &seen_.queries, &seen_.elements})
+         {&seen_.steps, &seen_.batch, &seen_.heads, &seen_.tokens, &seen_.elements})
       if (std::string words = describe(*spread); !words.empty()) parts.push_back(std::move(words));
     const std::string of = seen_.output == Output::out
                                ? std::string()
                                : fmt::format(" of {}", attnfuzz::name(seen_.output));
-    add_of_first("location",
-                 fmt::format("{} of {} elements{} are wrong{}.", seen_.wrong, seen_.total, of,
-                             parts.empty() ? fmt::format(", in every batch row, head and {}",
-                                                         seen_.queries.axis)
-                                           : ": " + text::list(parts)));
+    add_of_first(
+        "location",
+        fmt::format("{} of {} elements{} are wrong{}.", seen_.wrong, seen_.total, of,
+                    parts.empty() ? ", in every " + text::list(axes) : ": " + text::list(parts)));
   }
 
   Where seen_, shrunk_;  ///< the shrunk one: nothing where it can't be held against the first

@@ -194,7 +194,7 @@ std::vector<double> output(const Recipe& recipe, int64_t size, const RowKeys& ro
 /// Whether a case's output is what the recipe gives.
 bool fits(const Recipe& recipe, int64_t size, const Case& c, const Examination& examination) {
   const Problem& p = c.problem;
-  const std::vector<ElementError> errors = element_errors(c, examination);
+  const std::vector<ElementError> errors = element_errors(c, examination, Output::out);
   const RowReader reader(c, make_inputs(c));
   const double u = unit_roundoff(p.dtype) + unit_roundoff(examination.precision.p);
   std::vector<double> out;
@@ -229,6 +229,8 @@ bool is_tried(const Case& c, const Examination& examination) {
 std::vector<Cause> causes_from_softmax(const Finding& finding) {
   const FailureKind kind = finding.last.verdict.failure;
   if (kind != FailureKind::mismatch && kind != FailureKind::nan) return {};
+  // A recipe gives `out`: of a gradient or an lse it says nothing.
+  if (finding.last.verdict.worst.output != Output::out) return {};
   if (!is_tried(finding.shrunk.c, finding.last)) return {};
   std::vector<Cause> causes;
   for (const Recipe& recipe : table)

@@ -8,7 +8,8 @@ namespace {
 
 constexpr CauseEntry table[] = {
     {"never-written",
-     "The wrong elements hold what `out` is filled with before the call (all bits 1, a NaN that no "
+     "The wrong elements hold what an output is filled with before the call (all bits 1, a NaN "
+     "that no "
      "arithmetic gives): the target never writes them."},
 };
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "fuzz/elements.h"
 #include "reports/show.h"
 #include "reports/story.h"
 #include "reports/text.h"
@@ -27,6 +28,16 @@ std::string table(const std::vector<std::pair<std::string, std::string>>& rows) 
   return out;
 }
 
+std::string mask(const Finding& f) {
+  const Case& c = f.shrunk.c;
+  if (c.cached() || c.problem.batch == 0 || c.problem.num_heads == 0 ||
+      c.problem.mask.rules.empty())
+    return "";
+  const int64_t b = f.last.verdict.worst.b, head = query_head(c, f.last.verdict.worst);
+  return fmt::format("\nMask of batch row {}, head {}:\n\n{}", b, head,
+                     text::markdown_block(draw_mask(c, b, head, true), "text"));
+}
+
 }  // namespace
 
 std::string finding_markdown(const Report::Item& item) {
@@ -45,12 +56,7 @@ std::string finding_markdown(const Report::Item& item) {
                        text::markdown_code(text::line(item.repro)));
   out += "\n## The case\n\n" + text::markdown(describe(f.shrunk.c)) + "\n";
   out += table(story.axes);
-  if (!f.shrunk.c.cached() && f.shrunk.c.problem.batch > 0 && f.shrunk.c.problem.num_heads > 0 &&
-      !f.shrunk.c.problem.mask.rules.empty())
-    out += fmt::format(
-        "\nMask of batch row {}, head {}:\n\n{}", f.last.verdict.worst.b, f.last.verdict.worst.h,
-        text::markdown_block(
-            draw_mask(f.shrunk.c, f.last.verdict.worst.b, f.last.verdict.worst.h, true), "text"));
+  out += mask(f);
   out += "\ncase.json:\n\n" + text::markdown_block(story.case_json, "json");
   out += fmt::format("\n## How it was found\n\nFound in {}. {}\n", story.place, story.minimal);
   if (!f.shrunk.history.empty()) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "fuzz/elements.h"
+
 namespace attnfuzz::figures {
 namespace {
 
@@ -53,11 +55,13 @@ std::string level(double ratio) {
 
 std::string mask(const Case& c, int64_t b, int64_t h, const Case* target) {
   const Problem& p = c.problem;
-  if (c.cached() || p.mask.rules.empty() || b >= p.batch || h >= p.num_heads) return "";
+  const bool is_there = b >= 0 && b < p.batch && h >= 0 && h < p.num_heads;
+  if (c.cached() || p.mask.rules.empty() || !is_there) return "";
   const int64_t rows = std::min(p.q_len, kMost), columns = std::min(p.kv_len, kMost);
   if (rows == 0 || columns == 0) return "";
   const DenseMask wanted = dense_mask(p, c.data);
   const DenseMask done = target != nullptr ? dense_mask(target->problem, target->data) : wanted;
+  if (done.visible.size() != wanted.visible.size()) return "";  // a meaning with other sizes
   std::string cells;
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) {
@@ -68,6 +72,12 @@ std::string mask(const Case& c, int64_t b, int64_t h, const Case* target) {
   return frame(columns, rows, fmt::format("Mask of batch row {}, head {}", b, h), cells);
 }
 
+std::string axes_words(Output output) {
+  const std::string_view tokens = coordinate_name(output, &WorstElement::i);
+  return fmt::format("by {} (rows){}", coordinate_name(output, &WorstElement::h),
+                     tokens.empty() ? "" : fmt::format(" and {} (columns)", tokens));
+}
+
 std::string errors(const Case& c, Output which, const std::vector<ElementError>& elements,
                    int64_t tile) {
   std::map<std::array<int64_t, 3>, std::map<int64_t, double>>
@@ -76,8 +86,10 @@ std::string errors(const Case& c, Output which, const std::vector<ElementError>&
     double& ratio = lines[{e.step, e.b, e.h}][e.i];
     ratio = std::max(ratio, e.ratio);
   }
-  const bool keys = which == Output::dk || which == Output::dv;
-  const std::string_view column = keys ? "key" : "query";
+  const auto named = [&](int64_t WorstElement::*coordinate, int64_t value) {
+    const std::string_view counts = coordinate_name(which, coordinate);
+    return counts.empty() ? std::string() : fmt::format("{} {}, ", counts, value);
+  };
   std::string cells;
   int64_t row = 0, columns = 0;
   for (const auto& [key, queries] : lines) {
@@ -86,9 +98,10 @@ std::string errors(const Case& c, Output which, const std::vector<ElementError>&
       if (i >= kMost) break;
       columns = std::max(columns, i + 1);
       cells += cell(i, row, level(ratio),
-                    fmt::format("{}batch row {}, head {}, {} {}: {:.3g} × the bound",
-                                c.cached() ? fmt::format("step {}, ", key[0]) : "", key[1], key[2],
-                                column, i, ratio));
+                    fmt::format("{}{}{}{}{:.3g} × the bound",
+                                c.cached() ? fmt::format("step {}, ", key[0]) : "",
+                                named(&WorstElement::b, key[1]), named(&WorstElement::h, key[2]),
+                                named(&WorstElement::i, i), ratio));
     }
     ++row;
   }
@@ -96,8 +109,8 @@ std::string errors(const Case& c, Output which, const std::vector<ElementError>&
     cells += fmt::format("<line class=\"tile\" x1=\"{0}\" x2=\"{0}\" y1=\"0\" y2=\"{1}\"/>",
                          static_cast<double>(at * kCell) - 0.5, row * kCell);
   const std::string of = which == Output::out ? "" : fmt::format(" of {}", name(which));
-  const std::string title = fmt::format("Error{} by head (rows) and {} (columns)", of, column);
-  return row == 0 ? "" : frame(columns, row, title, cells);
+  return row == 0 ? ""
+                  : frame(columns, row, fmt::format("Error{} {}", of, axes_words(which)), cells);
 }
 
 }  // namespace attnfuzz::figures

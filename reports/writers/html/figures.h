@@ -11,8 +11,11 @@ namespace attnfuzz::figures {
 /// output has: what it sees beyond the mask and what it misses stand out.
 std::string mask(const Case& c, int64_t b, int64_t h, const Case* target = nullptr);
 
-/// The worst |error| / bound of each (step, batch row, head) and query, with lines every `tile`
-/// queries (0: none).
+/// What errors() draws: "by head (rows) and query (columns)".
+std::string axes_words(Output output);
+
+/// The worst |error| / bound of each (step, batch row, head) and query, or what else the output has
+/// an axis of, with lines every `tile` columns (0: none).
 std::string errors(const Case& c, Output which, const std::vector<ElementError>& elements,
                    int64_t tile);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fuzz/elements.h"
 #include "fuzz/signature.h"
 #include "reports/show.h"
 #include "reports/story.h"
@@ -28,15 +29,15 @@ std::string key(std::initializer_list<std::pair<std::string_view, std::string_vi
 
 std::string mask_figures(const Finding& f) {
   const Case& c = f.shrunk.c;
-  const WorstElement& worst = f.last.verdict.worst;
+  const int64_t b = f.last.verdict.worst.b, head = query_head(c, f.last.verdict.worst);
   const std::string where =
-      fmt::format("batch row {}, head {}; rows are queries, columns keys", worst.b, worst.h);
-  std::string out = figure("What is meant; " + where, figures::mask(c, worst.b, worst.h));
+      fmt::format("batch row {}, head {}; rows are queries, columns keys", b, head);
+  std::string out = figure("What is meant; " + where, figures::mask(c, b, head));
   if (out.empty()) return "";
   if (const auto done = as_the_target(f))
     out += figure(
         fmt::format("What the target seems to do: if {}", f.last.verdict.fits.front()->words),
-        figures::mask(c, worst.b, worst.h, &*done));
+        figures::mask(c, b, head, &*done));
   return "<h3>The mask</h3>\n<div class=\"figures\">\n" + out + "</div>\n" +
          key({{"seen", "seen"},
               {"hidden", "hidden"},
@@ -46,13 +47,12 @@ std::string mask_figures(const Finding& f) {
 
 std::string error_figures(const Finding& f) {
   const std::vector<ElementError> elements = element_errors(f.shrunk.c, f.last);
+  const Output which = f.last.verdict.worst.output;
   if (elements.empty()) return "";
   return "<h3>The error</h3>\n<div class=\"figures\">\n" +
-         figure(
-             fmt::format("By head (rows) and query (columns), the worst element, in bounds; a line "
-                         "every {} queries",
-                         kTile),
-             figures::errors(f.shrunk.c, f.last.verdict.worst.output, elements, kTile)) +
+         figure(fmt::format("Of {}, {}, the worst element, in bounds; a line every {} columns",
+                            name(which), figures::axes_words(which), kTile),
+                figures::errors(f.shrunk.c, which, elements, kTile)) +
          figure("Elements by |error| / bound; wrong below the line", figures::histogram(elements)) +
          "</div>\n" +
          key({{"e0", "≤ 0.1"},
