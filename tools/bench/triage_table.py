@@ -67,7 +67,7 @@ def aligned(wanted: list[tuple[int, set[str]]], got: list[tuple[int, str]]) -> l
 
 
 def by_capture(record: Record, reading: Record) -> tuple[list[set[str]], list[str | None]]:
-    """The right and the read axes of a record of texts.json's older form: it names numbers as attnfuzz's patterns do."""
+    """The right and the read axes of texts.json's older form: its numbers have a reading's names."""
     groups: dict[str, list[str]] = {}
     for number in reading["numbers"]:
         groups.setdefault(number["capture"], []).append(number["axis"])

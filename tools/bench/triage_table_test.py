@@ -12,7 +12,7 @@ PUBLIC = ("public_texts.json", HELD_OUT)
 KEYS = {"source", "framework", "about", "text", "axes", "numbers", "basis", "shapes", "layout"}
 NEEDED = KEYS - {"shapes", "layout"}
 FRAMEWORKS = {
-    "AITER", "Burn", "candle", "Core ML", "DeepSpeed", "diffusers", "DirectML", "exllama", "flash-attn",
+    "AITER", "Ascend", "Burn", "candle", "Core ML", "DeepSpeed", "diffusers", "DirectML", "exllama", "flash-attn",
     "FlashInfer", "flex/compile", "GGML", "JAX", "llama.cpp", "Megatron/TE", "MindSpore", "MLX", "NKI", "NumPy",
     "ONNX Runtime", "OpenVINO", "PaddlePaddle", "PyTorch", "SGLang", "TensorFlow/Keras", "TensorRT", "TensorRT-LLM",
     "tinygrad", "Transformers", "Triton", "TVM", "vLLM", "xformers", "other",
@@ -74,6 +74,12 @@ def test_a_hash_tells_which_texts_are_kept_back() -> None:
         for record in records(name):
             digest = hashlib.sha256(f"{record['source']}\n{record['text']}".encode()).hexdigest()
             assert (int(digest, 16) % 3 == 0) == (name == HELD_OUT), record["source"]
+
+
+def test_there_are_texts_of_many_frameworks() -> None:
+    work, kept = (records(name) for name in PUBLIC)
+    assert len(work) >= 100 and len(kept) >= 50
+    assert len({record["framework"] for record in work + kept} - {"other"}) >= 15
 
 
 def test_no_text_is_there_twice() -> None:
