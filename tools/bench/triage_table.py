@@ -70,7 +70,7 @@ def by_capture(record: Record, reading: Record) -> tuple[list[set[str]], list[st
     """The right and the read axes of texts.json's older form: its numbers have a reading's names."""
     groups: dict[str, list[str]] = {}
     for number in reading["numbers"]:
-        groups.setdefault(number["capture"], []).append(number["axis"])
+        groups.setdefault(number.get("capture", ""), []).append(number["axis"])
     wanted: list[set[str]] = []
     found: list[str | None] = []
     for name, axes in record["axes"].items():
