@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <span>
 
+#include "oracle/rows.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -67,12 +69,34 @@ size_t swap_axis(const Case& c, Output output, size_t axis) {
 
 std::vector<WantedOutput> wanted_outputs(const Case& c, const StepAnswer& step) {
   if (step.shape.empty()) return {};
-  std::vector<WantedOutput> all{
-      {Output::out, c.problem.dtype, &step.shape, &step.out, &step.bound}};
+  std::vector<WantedOutput> all{{Output::out, c.problem.dtype, &step.shape, &step.out, &step.bound,
+                                 step.judged ? &*step.judged : nullptr}};
   for (const MoreAnswer& more : step.more)
     all.push_back({more.output, output_spec(c.problem, more.output, 0).dtype, &more.shape,
-                   &more.values, &more.bound});
+                   &more.values, &more.bound, more.judged ? &*more.judged : nullptr});
   return all;
+}
+
+size_t element_offset(const Case& c, const WantedOutput& wanted, size_t at) {
+  if (wanted.judged == nullptr) return at;
+  const auto dim = static_cast<size_t>(wanted.shape->size() > 3 ? wanted.shape->back() : 1);
+  const size_t row = at / dim, per_head = wanted.judged->rows.size();
+  const auto [b, h] = wanted.judged->heads[row / per_head];
+  const Layout layout = has_layout(wanted.output) ? c.problem.layout : Layout::bhsd;
+  return static_cast<size_t>(
+             Rows(layout, *wanted.shape).index(b, h, wanted.judged->rows[row % per_head])) +
+         at % dim;
+}
+
+std::vector<double> judged_values(const Case& c, const WantedOutput& wanted, const Tensor& given) {
+  if (wanted.judged == nullptr) return given.to_doubles();
+  const auto dim = static_cast<size_t>(wanted.shape->size() > 3 ? wanted.shape->back() : 1);
+  const auto size = static_cast<size_t>(info(given.dtype).bytes);
+  std::vector<double> values(wanted.values->size());
+  for (size_t at = 0; at < values.size(); at += dim)
+    decode(given.dtype, given.bytes.data() + element_offset(c, wanted, at) * size,
+           std::span(values).subspan(at, dim));
+  return values;
 }
 
 const Tensor* given_output(const StepOutput& step, Output output) {
@@ -86,7 +110,7 @@ WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t ste
   place.output = wanted.output;
   place.step = static_cast<int64_t>(step);
   const std::span<const Axis> axes = axes_of(wanted.output);
-  auto rest = static_cast<int64_t>(at);
+  auto rest = static_cast<int64_t>(element_offset(c, wanted, at));
   for (size_t axis = axes.size(); axis-- > 0;) {
     place.*axes[swap_axis(c, wanted.output, axis)].member = rest % (*wanted.shape)[axis];
     rest /= (*wanted.shape)[axis];

@@ -15,6 +15,7 @@ struct WantedOutput {
   const Shape* shape;
   const std::vector<double>* values;
   const std::vector<double>* bound;  ///< empty where the answer was asked without
+  const RowSample* judged;           ///< the rows that these hold; nullptr: all
 };
 /// `out` first; none for a step that brings no tokens.
 std::vector<WantedOutput> wanted_outputs(const Case& c, const StepAnswer& step);
@@ -22,8 +23,14 @@ std::vector<WantedOutput> wanted_outputs(const Case& c, const StepAnswer& step);
 /// What a target gave for it; nullptr if nothing.
 const Tensor* given_output(const StepOutput& step, Output output);
 
-/// Logical coordinates of element `at` of an output: those of WorstElement that it has (dk, dv: h
-/// is the key head and i the key; dbias: d is the key).
+/// Where the element that `wanted` holds at `at` lies in the whole output.
+size_t element_offset(const Case& c, const WantedOutput& wanted, size_t at);
+
+/// The elements of a given output of the wanted shape that `wanted` holds, in its order.
+std::vector<double> judged_values(const Case& c, const WantedOutput& wanted, const Tensor& given);
+
+/// Logical coordinates of the element that `wanted` holds at `at`: those of WorstElement that it
+/// has (dk, dv: h is the key head and i the key; dbias: d is the key).
 WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t step, size_t at);
 
 /// What a coordinate of an output counts: "query", "key", "KV head", "element". Empty where the

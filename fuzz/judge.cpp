@@ -38,7 +38,7 @@ Elements elements_of(const Case& c, const Answer& right, const Outcome& outcome,
   Elements all(steps);
   for (size_t s = 0; s < all.size(); ++s)
     for (const WantedOutput& want : wanted_outputs(c, right.steps[s]))
-      all[s].push_back(given_output(outcome.steps[s], want.output)->to_doubles());
+      all[s].push_back(judged_values(c, want, *given_output(outcome.steps[s], want.output)));
   return all;
 }
 
@@ -207,7 +207,8 @@ bool has_meaning(const Case& c, const Answer& right, const Answer& meant, const 
         });
         // Outputs that the other meaning does not have (the sinks' gradient without sinks) must be
         // right: nothing is said of them.
-        const bool has_other = other != all.end() && *other->shape == *wanted.shape;
+        const bool has_other = other != all.end() && *other->shape == *wanted.shape &&
+                               other->values->size() == wanted.values->size();
         if (wanted.output == Output::out && !has_other) fits = false;
         for (size_t e = 0; fits && e < values.size(); ++e) {
           if ((*wanted.bound)[e] == infinity) continue;

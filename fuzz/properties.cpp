@@ -42,12 +42,15 @@ std::string difference(const Case& c, const Answer& right, const Outcome& all,
       if (y.size() > x.size() || (!rows_left_out && y.size() < x.size()))
         return fmt::format("{}: {} has shape {}", sides.second, name(wanted.output),
                            to_string(other->shape));
-      for (size_t e = 0; e < y.size(); ++e) {
+      for (size_t e = 0; e < wanted.bound->size(); ++e) {
         const bool checked = (*wanted.bound)[e] < std::numeric_limits<double>::infinity();
-        if (!checked || x[e] == y[e] || (std::isnan(x[e]) && std::isnan(y[e]))) continue;
+        const size_t at = element_offset(c, wanted, e);
+        if (!checked || at >= y.size() || x[at] == y[at] ||
+            (std::isnan(x[at]) && std::isnan(y[at])))
+          continue;
         return fmt::format(
             "{}{} is {:.9g} {}, {:.9g} {}", c.cached() ? fmt::format("step {}: ", s) : "",
-            place_text(element_place(c, wanted, s, e)), x[e], sides.first, y[e], sides.second);
+            place_text(element_place(c, wanted, s, e)), x[at], sides.first, y[at], sides.second);
       }
     }
   return {};

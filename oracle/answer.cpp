@@ -48,11 +48,13 @@ struct Share {
 
 class Answerer {
  public:
-  Answerer(const Case& c, const Inputs& inputs, const ErrorModel* model, Share share = {})
+  Answerer(const Case& c, const Inputs& inputs, const ErrorModel* model, const Sample& sample,
+           Share share = {})
       : c_(c),
         p_(c.problem),
         inputs_(inputs),
         model_(model),
+        sample_(sample),
         share_(share),
         attention_(c.problem, model) {
     if (p_.sinks) sinks_ = inputs.at("sinks").to_doubles();
@@ -147,34 +149,62 @@ class Answerer {
   void begin_step(int64_t q_len) {
     StepAnswer& step = answer_.steps.emplace_back();
     step.shape = shape_in(p_.layout, p_.batch, p_.num_heads, q_len, p_.head_dim_v);
-    step.out.assign(static_cast<size_t>(element_count(step.shape)), 0.0);
+    const size_t n = answer_.steps.size() - 1;
+    if (n < sample_.size()) step.judged = sample_[n];
+    const int64_t rows = step.judged ? step.judged->count() : p_.batch * p_.num_heads * q_len;
+    step.out.assign(static_cast<size_t>(rows * p_.head_dim_v), 0.0);
     if (model_ != nullptr) step.bound.assign(step.out.size(), inf);
     for (const Output output : p_.outputs) {
       if (output == Output::out) continue;
       MoreAnswer& more = step.more.emplace_back();
       more.output = output;
       more.shape = output_spec(p_, output, q_len).shape;
-      more.values.assign(static_cast<size_t>(element_count(more.shape)), 0.0);
+      if (output == Output::lse) more.judged = step.judged;
+      more.values.assign(
+          static_cast<size_t>(more.judged ? more.judged->count() : element_count(more.shape)), 0.0);
       if (model_ != nullptr) more.bound.assign(more.values.size(), inf);
     }
   }
 
-  /// Where the lse of row (b, h, i) goes; none if it is not asked for.
-  std::pair<double*, double*> lse_at(int64_t b, int64_t h, int64_t i) {
+  /// Where the lse of row (b, h, i) goes, the `nth` of those that are judged; none if it is not
+  /// asked for.
+  std::pair<double*, double*> lse_at(int64_t b, int64_t h, int64_t i, int64_t nth) {
     if (!p_.asks(Output::lse)) return {};
     MoreAnswer& lse = answer_.steps.back().more.front();
-    const auto at = static_cast<size_t>((b * p_.num_heads + h) * lse.shape[2] + i);
+    const int64_t whole = (b * p_.num_heads + h) * lse.shape[2] + i;
+    const auto at = static_cast<size_t>(lse.judged ? nth : whole);
     return {&lse.values[at], model_ == nullptr ? nullptr : &lse.bound[at]};
   }
 
   void attend_row(size_t step, int64_t b, const RowView& view) {
     for (int64_t g = 0; g < p_.num_kv_heads; ++g) {
       if (!share_.has(p_, b, g)) continue;
-      gather(g, view);
+      bool gathered = false;
       for (int64_t h = 0; h < p_.num_heads; ++h) {
-        if (p_.kv_head(h) == g) attend_head(step, b, h, view);
+        if (p_.kv_head(h) != g || !find_queries(b, h, view)) continue;
+        if (!gathered) gather(g, view);
+        gathered = true;
+        attend_head(step, b, h, view);
       }
     }
+  }
+
+  /// Fills wanted_ with the row's real queries that are worked out for the head; whether there are
+  /// any, or all are wanted.
+  bool find_queries(int64_t b, int64_t h, const RowView& view) {
+    const std::optional<RowSample>& judged = answer_.steps.back().judged;
+    wanted_.clear();
+    if (!judged) {
+      wanted_.resize(static_cast<size_t>(view.queries));
+      std::iota(wanted_.begin(), wanted_.end(), 0);
+      return true;
+    }
+    if (!std::binary_search(judged->heads.begin(), judged->heads.end(), RowSample::BatchHead{b, h}))
+      return false;
+    for (const int64_t row : judged->rows)
+      if (row >= view.first_real && row < view.first_real + view.queries)
+        wanted_.push_back(row - view.first_real);
+    return !wanted_.empty();
   }
 
   void gather(int64_t g, const RowView& view) {
@@ -267,24 +297,23 @@ class Answerer {
   }
 
   void attend_head(size_t step, int64_t b, int64_t h, const RowView& view) {
-    constexpr int64_t block = 64;
+    constexpr size_t block = 64;
     const auto stride = static_cast<size_t>(keys_.stride);
     const double sink = p_.sinks ? sinks_[static_cast<size_t>(h)] : -inf;
     const bool biased = p_.mask.adds_bias();
     StepAnswer& to = answer_.steps.back();
     const Rows rows(p_.layout, to.shape);
-    q_.resize(static_cast<size_t>(block * p_.head_dim));
+    q_.resize(block * static_cast<size_t>(p_.head_dim));
     abs_q_.resize(q_.size());
     const int64_t farthest = view.key_pos.empty() ? 0 : std::abs(view.key_pos.back());
-    for (int64_t begin = 0; begin < view.queries; begin += block) {
-      const int64_t end = std::min(view.queries, begin + block);
-      const auto count = static_cast<size_t>(end - begin);
+    for (size_t begin = 0; begin < wanted_.size(); begin += block) {
+      const size_t end = std::min(wanted_.size(), begin + block), count = end - begin;
       visible_.assign(count * stride, 0);
       if (biased) bias_.assign(count * stride, 0.0);
       if (p_.has_dropout()) kept_.assign(count * stride, 0.0);
       queries_.clear();
-      for (int64_t i = begin; i < end; ++i) {
-        const auto n = static_cast<size_t>(i - begin);
+      for (size_t n = 0; n < count; ++n) {
+        const int64_t i = wanted_[begin + n];
         const auto dim = static_cast<size_t>(p_.head_dim);
         const std::span<double> q = std::span(q_).subspan(n * dim, dim);
         sources_[step]->q.read(b, h, view.first_real + i, q);
@@ -298,10 +327,12 @@ class Answerer {
         uint8_t* visible = visible_.data() + n * stride;
         double* bias = biased ? bias_.data() + n * stride : nullptr;
         mask(step, b, h, i, view, visible, bias);
-        const int64_t at = rows.index(b, h, view.first_real + i);
+        const int64_t row = view.first_real + i;
+        const int64_t nth = to.judged ? to.judged->find(b, h, row) : 0;
+        const int64_t at = to.judged ? nth * p_.head_dim_v : rows.index(b, h, row);
         double* kept = p_.has_dropout() ? kept_.data() + n * stride : nullptr;
         if (kept != nullptr) std::copy_n(dropout_row(b, h, i), keys_.size, kept);
-        const auto [lse, lse_bound] = lse_at(b, h, view.first_real + i);
+        const auto [lse, lse_bound] = lse_at(b, h, row, nth);
         queries_.push_back({q.data(), abs_q.data(),
                             static_cast<double>(std::max(std::abs(q_pos), farthest)),
                             to.out.data() + at, model_ == nullptr ? nullptr : to.bound.data() + at,
@@ -337,6 +368,7 @@ class Answerer {
   const Problem& p_;
   const Inputs& inputs_;
   const ErrorModel* model_;
+  const Sample& sample_;
   Share share_;
   std::optional<CacheModel> cache_;
   HeadAttention attention_;
@@ -348,44 +380,59 @@ class Answerer {
   std::vector<double> key_, value_, q_, abs_q_, bias_, kept_;
   std::vector<double> size_k_, size_v_, error_k_, error_v_, off_;
   std::vector<uint8_t> visible_;
-  std::vector<int64_t> told_;
+  std::vector<int64_t> told_, wanted_;
   std::vector<Query> queries_;
 };
 
-/// Copies what a share has computed.
-void take(const Problem& p, const Share& share, const Answer& from, Answer& to) {
+/// Copies what a share has computed of one step.
+void take_step(const Problem& p, const Share& share, const StepAnswer& from, StepAnswer& to) {
   const auto dim = static_cast<size_t>(p.head_dim_v);
-  for (size_t s = 0; s < from.steps.size(); ++s) {
-    const StepAnswer& part = from.steps[s];
-    if (part.shape.empty()) continue;
-    const Rows rows(p.layout, part.shape);
-    const int64_t q_len = part.shape[p.layout == Layout::bhsd ? 2 : 1];
-    for (int64_t b = 0; b < p.batch; ++b)
-      for (int64_t h = 0; h < p.num_heads; ++h) {
-        if (!share.has(p, b, p.kv_head(h))) continue;
-        for (int64_t i = 0; i < q_len; ++i) {
-          const auto at = rows.index(b, h, i);
-          std::copy_n(part.out.begin() + at, dim, to.steps[s].out.begin() + at);
-          std::copy_n(part.bound.begin() + at, dim, to.steps[s].bound.begin() + at);
-          if (!p.asks(Output::lse)) continue;
-          const auto row = static_cast<size_t>((b * p.num_heads + h) * q_len + i);
-          to.steps[s].more.front().values[row] = part.more.front().values[row];
-          to.steps[s].more.front().bound[row] = part.more.front().bound[row];
-        }
-      }
+  const Rows rows(p.layout, from.shape);
+  const int64_t q_len = from.shape[p.layout == Layout::bhsd ? 2 : 1];
+  const auto copy = [&](int64_t at, int64_t row) {
+    std::copy_n(from.out.begin() + at, dim, to.out.begin() + at);
+    std::copy_n(from.bound.begin() + at, dim, to.bound.begin() + at);
+    if (!p.asks(Output::lse)) return;
+    const auto n = static_cast<size_t>(row);
+    to.more.front().values[n] = from.more.front().values[n];
+    to.more.front().bound[n] = from.more.front().bound[n];
+  };
+  if (from.judged) {
+    const auto per_head = std::ssize(from.judged->rows);
+    for (int64_t row = 0; row < from.judged->count(); ++row) {
+      const auto [b, h] = from.judged->heads[static_cast<size_t>(row / per_head)];
+      if (share.has(p, b, p.kv_head(h))) copy(row * p.head_dim_v, row);
+    }
+    return;
   }
+  for (int64_t b = 0; b < p.batch; ++b)
+    for (int64_t h = 0; h < p.num_heads; ++h) {
+      if (!share.has(p, b, p.kv_head(h))) continue;
+      for (int64_t i = 0; i < q_len; ++i)
+        copy(rows.index(b, h, i), (b * p.num_heads + h) * q_len + i);
+    }
+}
+
+void take(const Problem& p, const Share& share, const Answer& from, Answer& to) {
+  for (size_t s = 0; s < from.steps.size(); ++s)
+    if (!from.steps[s].shape.empty()) take_step(p, share, from.steps[s], to.steps[s]);
 }
 
 }  // namespace
 
 Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, int threads) {
+  return answer(c, inputs, precision, sample_of(c), threads);
+}
+
+Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, const Sample& sample,
+              int threads) {
   if (c.problem.recurrent()) return recurrent_answer(c, inputs, &precision);
   const ErrorModel model(c.problem, precision);
   const int64_t units = c.problem.batch * c.problem.num_kv_heads;
   const int64_t shares = std::clamp<int64_t>(threads, 1, std::max<int64_t>(1, units));
   std::vector<Answer> parts(static_cast<size_t>(shares));
   const auto compute = [&](int64_t n) {
-    parts[static_cast<size_t>(n)] = Answerer(c, inputs, &model, {n, shares}).run();
+    parts[static_cast<size_t>(n)] = Answerer(c, inputs, &model, sample, {n, shares}).run();
   };
   {
     std::vector<std::jthread> others;
@@ -400,7 +447,8 @@ Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, i
 
 Answer answer(const Case& c, const Inputs& inputs) {
   if (c.problem.recurrent()) return recurrent_answer(c, inputs, nullptr);
-  Answer answer = Answerer(c, inputs, nullptr).run();
+  const Sample all;
+  Answer answer = Answerer(c, inputs, nullptr, all).run();
   if (c.problem.asks_gradients()) add_gradients(c, inputs, nullptr, answer.steps.front());
   return answer;
 }

@@ -5,6 +5,7 @@
 
 #include "oracle/case.h"
 #include "oracle/inputs.h"
+#include "oracle/sample.h"
 
 namespace attnfuzz {
 
@@ -29,18 +30,21 @@ struct MoreAnswer {
   Output output;
   Shape shape;
   std::vector<double> values, bound;
+  std::optional<RowSample> judged = {};  ///< as StepAnswer's
 };
 
 /// What one step must give. Elements in the order of the case's layout; shape as `out`. All but
 /// `lengths`, `positions` and `capacity` is empty for a step that brings no tokens.
 struct StepAnswer {
-  Shape shape;
+  Shape shape;                ///< of the whole output
   std::vector<double> out;    ///< exact up to double rounding; NaN where NaN is the answer
   std::vector<double> bound;  ///< |target − out| ≤ bound; +inf where the element is unchecked
   std::vector<int64_t> lengths;    ///< tokens cached for each row after the step; empty uncached
   std::vector<int64_t> positions;  ///< where each row's next token will stand; empty uncached
   int64_t capacity = 0;            ///< tokens that a row can hold; 0: no limit
   std::vector<MoreAnswer> more;    ///< beside out, for a step that brings tokens
+  /// The rows that `out` and `bound` hold, in the order of RowSample; none: all, as they lie.
+  std::optional<RowSample> judged = {};
 };
 
 struct Answer {
@@ -51,10 +55,14 @@ struct Answer {
 /// nothing, whatever it holds; a visible infinity or NaN in v gives what IEEE 754 gives for Σ p v,
 /// and a visible key whose score is NaN or +inf gives NaN. Rows that no real query stands for (a
 /// ragged step's tail) are unchecked. The bound's derivation: oracle/bounds.md. `threads` share the
-/// batch rows and key heads; the answer's bits do not depend on their number.
+/// batch rows and key heads; the answer's bits do not depend on their number. Of long cases only
+/// the rows of `sample` are worked out; an empty one means all.
+Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, const Sample& sample,
+              int threads = 1);
+/// By sample_of(c).
 Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, int threads = 1);
 
-/// The same without bounds (StepAnswer::bound stays empty).
+/// The same without bounds (StepAnswer::bound stays empty), of all rows.
 Answer answer(const Case& c, const Inputs& inputs);
 
 }  // namespace attnfuzz

@@ -277,27 +277,43 @@ Tensor dropout(const Problem& p, const Data& data) {
   return Tensor::from_doubles(p.dtype, shape, kept);
 }
 
-/// The mask of the rules that add a bias, or of those that hide keys.
-DenseMask mask_of(const Problem& p, const Data& data, bool adds_bias) {
+/// [batch, num_heads, q_len, kv_len]: what the rules that add a bias add, or 1 for each key that
+/// the others let a query see. Apart: what a bias of −inf hides is for the bias alone to say. A
+/// finite one that the type can't hold (ALiBi's of a key far away, in 8 bits) is the type's lowest
+/// number; the bound allows for it.
+Tensor mask_tensor(const Problem& p, const Data& data, bool adds_bias) {
   Problem part = p;
   std::erase_if(part.mask.rules,
                 [&](const RuleUse& use) { return use.spec->adds_bias != adds_bias; });
-  return dense_mask(part, data);
+  Tensor tensor(p.dtype, {p.batch, p.num_heads, p.q_len, p.kv_len});
+  const auto kv_len = static_cast<size_t>(p.kv_len),
+             row_bytes = kv_len * static_cast<size_t>(info(p.dtype).bytes);
+  std::vector<int64_t> key_pos(kv_len);
+  std::iota(key_pos.begin(), key_pos.end(), 0);
+  std::vector<uint8_t> visible(kv_len);
+  std::vector<double> values(kv_len);
+  const double largest = info(p.dtype).max_finite;
+  std::byte* to = tensor.bytes.data();
+  for (int64_t b = 0; b < p.batch; ++b)
+    for (int64_t h = 0; h < p.num_heads; ++h)
+      for (int64_t i = 0; i < p.q_len; ++i, to += row_bytes) {
+        std::fill(visible.begin(), visible.end(), uint8_t{1});
+        if (adds_bias) std::fill(values.begin(), values.end(), 0.0);
+        mask_row({part, data, b, h, i, query_position(part, i), key_pos, first_token(part, b), 0},
+                 {visible, adds_bias ? std::span(values) : std::span<double>()});
+        for (size_t j = 0; j < kv_len; ++j) {
+          if (!adds_bias) values[j] = visible[j];
+          if (adds_bias && std::isfinite(values[j]))
+            values[j] = std::clamp(values[j], -largest, largest);
+        }
+        encode(p.dtype, values, to);
+      }
+  return tensor;
 }
 
-/// Apart: what a bias of −inf hides is for the bias alone to say. A finite one that the type can't
-/// hold (ALiBi's of a key far away, in 8 bits) is the type's lowest number; the bound allows for
-/// it.
 void add_mask(Inputs& inputs, const Problem& p, const Data& data) {
-  const Shape shape{p.batch, p.num_heads, p.q_len, p.kv_len};
-  const std::vector<uint8_t> visible = mask_of(p, data, false).visible;
-  inputs.add("mask", Tensor::from_doubles(p.dtype, shape, {visible.begin(), visible.end()}));
-  if (!p.mask.adds_bias()) return;
-  std::vector<double> bias = mask_of(p, data, true).bias;
-  const double largest = info(p.dtype).max_finite;
-  for (double& x : bias)
-    if (std::isfinite(x)) x = std::clamp(x, -largest, largest);
-  inputs.add("bias", Tensor::from_doubles(p.dtype, shape, bias));
+  inputs.add("mask", mask_tensor(p, data, false));
+  if (p.mask.adds_bias()) inputs.add("bias", mask_tensor(p, data, true));
 }
 
 }  // namespace

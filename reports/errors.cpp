@@ -41,13 +41,14 @@ std::vector<ElementError> element_errors(const Case& c, const Examination& exami
       if (want.output != output || given == nullptr || given->shape != *want.shape ||
           given->dtype != want.dtype)
         continue;
-      const std::vector<double> got = given->to_doubles();
+      const std::vector<double> got = judged_values(c, want, *given);
       for (size_t n = 0; n < got.size(); ++n) {
         const double bound = (*want.bound)[n], right = (*want.values)[n];
         if (std::isinf(bound)) continue;
         const WorstElement at = element_place(c, want, s, n);
         errors.push_back({at.step, at.b, at.h, at.i, at.d, got[n], right,
-                          ratio(got[n], right, bound), all_ones(*given, n)});
+                          ratio(got[n], right, bound),
+                          all_ones(*given, element_offset(c, want, n))});
       }
     }
   }

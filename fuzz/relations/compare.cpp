@@ -156,6 +156,7 @@ std::vector<const Relation*> applicable(std::span<const Relation* const> of,
                                         const Capabilities& capabilities, const Case& c) {
   std::vector<const Relation*> found;
   if (of.empty() || c.problem.batch == 0 || !can_have_twin(c)) return found;
+  if (!sample_of(c).empty()) return found;  // the twin's sample holds other rows
   for (const Relation* relation : of)
     if (claimed_twin(*relation, capabilities, c)) found.push_back(relation);
   return found;

@@ -44,7 +44,7 @@ int main(int argc, char** argv) try {
     const Inputs inputs = make_inputs(c);
     fmt::print("{}\"{}\": [{:.2f}, {:.2f}]", arg > 1 ? ", " : "", length,
                gflops(length, [&] { return answer(c, inputs); }),
-               gflops(length, [&] { return answer(c, inputs, precision); }));
+               gflops(length, [&] { return answer(c, inputs, precision, Sample{}); }));
   }
   fmt::print("}}\n");
 } catch (const std::exception& error) {

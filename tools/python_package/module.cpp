@@ -135,7 +135,7 @@ nb::list answer_of(const std::string& text, const std::string& capabilities) {
   const Capabilities claims = parse_capabilities(capabilities, "capabilities");
   nb::list steps;
   for (const StepAnswer& step :
-       answer(c, make_inputs(c), claims.precision_of(c.problem.dtype)).steps) {
+       answer(c, make_inputs(c), claims.precision_of(c.problem.dtype), Sample{}).steps) {
     if (step.shape.empty()) {
       steps.append(nb::none());
       continue;

@@ -1,0 +1,197 @@
+#include "oracle/sample.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "oracle/philox.h"
+
+namespace attnfuzz {
+namespace {
+
+constexpr double rows_multiplications = 0x1p28;  ///< what the judged rows of a case may cost
+constexpr int64_t least_rows = 16, most_rows = 64, least_pairs = 4;
+/// Tile sizes of most kernels, for want of the target's own.
+constexpr int64_t standard_tiles[] = {64, 128, 16, 32, 256};
+constexpr uint32_t draw_tensor = 0xFFFFFFF0;  // no tensor of a case has this number
+
+/// Numbers that follow from the case's seed and the step.
+class Draws {
+ public:
+  Draws(const Case& c, size_t step) : seed_(c.data.seed), step_(step) {}
+  int64_t below(int64_t limit) {
+    const uint64_t bits =
+        element_bits(seed_, draw_tensor, element_index(0, step_ & 0xFFF, count_++, 0));
+    return static_cast<int64_t>(bits % static_cast<uint64_t>(limit));
+  }
+
+ private:
+  uint64_t seed_, step_, count_ = 0;
+};
+
+/// The first `most` different ones of those that are added.
+template <class T>
+class Chosen {
+ public:
+  explicit Chosen(int64_t most) : most_(static_cast<size_t>(most)) {}
+  bool full() const { return values_.size() >= most_; }
+  void add(const T& value) {
+    if (!full()) values_.insert(value);
+  }
+  std::vector<T> sorted() const { return {values_.begin(), values_.end()}; }
+
+ private:
+  size_t most_;
+  std::set<T> values_;
+};
+
+/// What one step asks for.
+struct StepSize {
+  int64_t q_len = 0, keys = 0;
+  int64_t first_position = 0;  ///< of query 0 of the longest row
+
+  double of_row(const Problem& p) const {
+    return static_cast<double>(keys) * static_cast<double>(p.head_dim + p.head_dim_v);
+  }
+  double of_all(const Problem& p) const {
+    return of_row(p) * static_cast<double>(q_len) * static_cast<double>(p.batch) *
+           static_cast<double>(p.num_heads);
+  }
+};
+
+std::vector<StepSize> step_sizes(const Case& c) {
+  const Problem& p = c.problem;
+  if (!c.cached()) return {{p.q_len, p.memory_kv + p.kv_len, query_position(p, 0)}};
+  std::vector<StepSize> sizes;
+  std::vector<int64_t> totals(static_cast<size_t>(p.batch), 0);
+  for (const Step& step : c.steps) {
+    const int64_t before = totals.empty() ? 0 : *std::max_element(totals.begin(), totals.end());
+    follow(step, totals);
+    StepSize& size = sizes.emplace_back();
+    if (!step.has_tokens() || totals.empty()) continue;
+    size = {step.q_len, *std::max_element(totals.begin(), totals.end()), before};
+    const bool bounded = c.cache->forgets() && c.cache->kind != CacheKind::hybrid;
+    if (bounded) size.keys = std::min(size.keys, c.cache->capacity + step.keys());
+    size.keys += p.memory_kv;
+  }
+  return sizes;
+}
+
+/// Sizes after which something begins anew or ends, that the case tells: pages, capacities, windows
+/// and chunks.
+std::vector<int64_t> told_tiles(const Case& c) {
+  std::vector<int64_t> tiles;
+  if (c.cached())
+    for (const int64_t size : {c.cache->page_size, c.cache->capacity})
+      if (size > 1) tiles.push_back(size);
+  for (const RuleUse& use : c.problem.mask.rules)
+    for (size_t k = 0; k < use.values.size(); ++k) {
+      if (use.spec->params[k].kind == RuleParam::Kind::integer && use.integer(k) > 1)
+        tiles.push_back(use.integer(k));
+      if (use.spec->params[k].kind != RuleParam::Kind::lengths) continue;
+      int64_t end = 0;
+      for (const int64_t length : use.list(k)) tiles.push_back(end += length);
+    }
+  return tiles;
+}
+
+std::vector<int64_t> draw_rows(const Case& c, const StepSize& size, int64_t count, Draws& draws) {
+  const int64_t len = size.q_len;
+  Chosen<int64_t> chosen(std::min(count, len));
+  const auto add = [&](int64_t row) {
+    if (row >= 0 && row < len) chosen.add(row);
+  };
+  const auto add_edge = [&](int64_t edge) {
+    add(edge - 1);
+    add(edge);
+  };
+  add(0);
+  add(len - 1);
+  std::vector<int64_t> tiles(std::begin(standard_tiles), std::end(standard_tiles));
+  for (const int64_t tile : told_tiles(c)) {
+    add_edge(tile);
+    add_edge(tile - size.first_position);
+    if (tile < len) tiles.push_back(tile);
+  }
+  for (const int64_t tile : standard_tiles) add_edge(tile);
+  for (const int64_t tile : tiles) add_edge((len - 1) / tile * tile);  // the last tile, partial
+  while (!chosen.full()) {
+    const int64_t tile = tiles[static_cast<size_t>(draws.below(std::ssize(tiles)))];
+    if (draws.below(2) == 0) add_edge((1 + draws.below((len + tile - 1) / tile)) * tile);
+    add(draws.below(len));
+  }
+  return chosen.sorted();
+}
+
+std::vector<RowSample::BatchHead> draw_heads(const Problem& p, int64_t count, Draws& draws) {
+  Chosen<RowSample::BatchHead> chosen(std::min(count, p.batch * p.num_heads));
+  chosen.add({0, 0});
+  chosen.add({p.batch - 1, p.num_heads - 1});
+  const auto other = [&](int64_t h) { return p.kv_head(h) != p.kv_head(0); };
+  for (int64_t h = 0; h < p.num_heads; ++h)
+    if (other(h)) {  // the next group's first head
+      chosen.add({0, h});
+      break;
+    }
+  const int64_t pairs = p.batch * p.num_heads;
+  if (count >= pairs)
+    for (int64_t n = 0; n < pairs; ++n) chosen.add({n / p.num_heads, n % p.num_heads});
+  while (!chosen.full()) chosen.add({draws.below(p.batch), draws.below(p.num_heads)});
+  return chosen.sorted();
+}
+
+RowSample draw(const Case& c, const StepSize& size, double budget, size_t step) {
+  const Problem& p = c.problem;
+  Draws draws(c, step);
+  const int64_t pairs = p.batch * p.num_heads;
+  const auto affordable = static_cast<int64_t>(budget / size.of_row(p));
+  const int64_t total = std::max(affordable, 2 * least_rows);
+  const int64_t rows =
+      std::min(size.q_len, std::clamp(total / pairs, std::min(least_rows, total), most_rows));
+  RowSample sample;
+  sample.of_heads = pairs;
+  sample.of_rows = size.q_len;
+  sample.rows = draw_rows(c, size, rows, draws);
+  sample.heads = draw_heads(p, std::max(total / std::max<int64_t>(1, rows), least_pairs), draws);
+  return sample;
+}
+
+}  // namespace
+
+int64_t RowSample::find(int64_t b, int64_t h, int64_t row) const {
+  const auto head = std::lower_bound(heads.begin(), heads.end(), BatchHead{b, h});
+  const auto at = std::lower_bound(rows.begin(), rows.end(), row);
+  if (head == heads.end() || *head != BatchHead{b, h} || at == rows.end() || *at != row) return -1;
+  return (head - heads.begin()) * std::ssize(rows) + (at - rows.begin());
+}
+
+Sample sample_of(const Case& c) {
+  if (c.problem.recurrent() || c.problem.asks_gradients()) return {};
+  const std::vector<StepSize> sizes = step_sizes(c);
+  double all = 0;
+  for (const StepSize& size : sizes) all += size.of_all(c.problem);
+  if (all <= most_multiplications) return {};
+  const auto with_tokens = static_cast<double>(std::count_if(
+      sizes.begin(), sizes.end(), [](const StepSize& size) { return size.q_len > 0; }));
+  Sample sample(sizes.size());
+  for (size_t step = 0; step < sizes.size(); ++step)
+    if (sizes[step].of_all(c.problem) > most_multiplications / with_tokens)
+      sample[step] = draw(c, sizes[step], rows_multiplications / with_tokens, step);
+  return sample;
+}
+
+std::string words_of(const RowSample& sample) {
+  constexpr size_t most_named = 12;
+  std::string rows;
+  for (size_t n = 0; n < std::min(most_named, sample.rows.size()); ++n)
+    rows += fmt::format("{}{}", n == 0 ? "" : ", ", sample.rows[n]);
+  if (sample.rows.size() > most_named) rows += fmt::format(", … {}", sample.rows.back());
+  std::string words =
+      fmt::format("{} of {} query rows: {}", sample.rows.size(), sample.of_rows, rows);
+  if (std::ssize(sample.heads) < sample.of_heads)
+    words += fmt::format("; in {} of {} heads of the batch", sample.heads.size(), sample.of_heads);
+  return words;
+}
+
+}  // namespace attnfuzz
