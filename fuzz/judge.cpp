@@ -240,16 +240,14 @@ bool has_outputs_of(const Case& c, const Answer& right, const Outcome& outcome) 
   return true;
 }
 
-std::vector<const Alternative*> meanings(const Case& c, const Inputs& inputs,
-                                         const Precision& precision, Among among,
-                                         const auto& fits) {
-  std::vector<const Alternative*> all;
-  for (const Alternative& alternative : alternatives()) {
-    if (among != nullptr &&
-        std::find(among->begin(), among->end(), alternative.name) == among->end())
+std::vector<const Fault*> meanings(const Case& c, const Inputs& inputs, const Precision& precision,
+                                   Among among, const auto& fits) {
+  std::vector<const Fault*> all;
+  for (const Fault& fault : faults()) {
+    if (among != nullptr && std::find(among->begin(), among->end(), fault.name) == among->end())
       continue;
-    if (const std::optional<Answer> other = answer_by(alternative, c, inputs, precision))
-      if (fits(*other)) all.push_back(&alternative);
+    if (const std::optional<Answer> other = faulty_answer(fault, c, inputs, precision))
+      if (fits(*other)) all.push_back(&fault);
   }
   return all;
 }
@@ -331,7 +329,7 @@ Examination examine(Target& target, const Case& c, bool properties, Among among)
   if (may_have_leaked(c, done.verdict)) {
     const Verdict finite = verdict_of_finite(target, c, among);
     done.verdict.leaked = !finite.failed() || finite.failure != FailureKind::nan;
-    for (const Alternative* fit : finite.fits) of_finite.emplace_back(fit->name);
+    for (const Fault* fit : finite.fits) of_finite.emplace_back(fit->name);
     if (done.verdict.leaked) among = &of_finite;
   }
   if (done.verdict.failed())

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "oracle/alternatives.h"
+#include "fuzz/faults/fault.h"
 #include "oracle/answer.h"
 #include "targets/target.h"
 
@@ -56,13 +56,13 @@ struct Verdict {
   /// How many of a cached case's steps take part: the last one failed.
   size_t steps = SIZE_MAX;
   /// Of a wrong value, or of what a cache says of itself: meanings that the outcome has.
-  std::vector<const Alternative*> fits;
+  std::vector<const Fault*> fits;
   const Relation* relation = nullptr;  ///< the one that was looked into, if any
 
   bool failed() const { return kind == VerdictKind::fail; }
 };
 
-/// Names of alternatives that an outcome is held against; null: all there are.
+/// Names of faults that an outcome is held against; null: all there are.
 using Among = const std::vector<std::string>*;
 
 Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,

@@ -9,7 +9,6 @@
 #include "fuzz/generate.h"
 #include "fuzz/signature.h"
 #include "fuzz/testing.h"
-#include "oracle/misreading.h"
 
 namespace attnfuzz {
 namespace {
@@ -26,10 +25,9 @@ Case plain_case() {
   return c;
 }
 
-Outcome right_outcome(const Case& c) {
-  const Answer right = answer(c, make_inputs(c), precision);
+Outcome outcome_of(const Case& c, const Answer& answer) {
   Outcome outcome;
-  for (const StepAnswer& step : right.steps) {
+  for (const StepAnswer& step : answer.steps) {
     StepOutput& output = outcome.steps.emplace_back();
     if (!step.shape.empty())
       output.out = Tensor::from_doubles(c.problem.dtype, step.shape, step.out);
@@ -39,6 +37,10 @@ Outcome right_outcome(const Case& c) {
                                                       more.shape, more.values);
   }
   return outcome;
+}
+
+Outcome right_outcome(const Case& c) {
+  return outcome_of(c, answer(c, make_inputs(c), precision));
 }
 
 Verdict judged(const Case& c, const Outcome& outcome) {
@@ -210,7 +212,7 @@ TEST(Judge, NamesTheMeaningThatTheOutputHas) {
   ASSERT_TRUE(verdict.failed());
   EXPECT_EQ(verdict.failure, FailureKind::ignored);
   std::vector<std::string_view> fits;
-  for (const Alternative* fit : verdict.fits) fits.push_back(fit->name);
+  for (const Fault* fit : verdict.fits) fits.push_back(fit->name);
   EXPECT_NE(std::find(fits.begin(), fits.end(), "window-ignored"), fits.end());
 }
 
@@ -262,11 +264,11 @@ TEST(Judge, SaysWhichGradientIsWrongAndWhere) {
   }
 }
 
-TEST(Judge, NamesTheSlipOfABackwardPass) {
-  Case slipped = backward_case();
-  const Misreading misreading{.slip = Slip::dk_not_scaled};
-  slipped.problem.misreading = &misreading;
-  const Verdict verdict = judged(backward_case(), right_outcome(slipped));
+TEST(Judge, NamesTheFaultOfABackwardPass) {
+  const Case c = backward_case();
+  const Answer wrong =
+      faulty_answer(*find_fault("dk-not-scaled"), c, make_inputs(c), precision).value();
+  const Verdict verdict = judged(c, outcome_of(c, wrong));
   ASSERT_EQ(verdict.fits.size(), 1u);
   EXPECT_EQ(verdict.fits[0]->name, "dk-not-scaled");
 }

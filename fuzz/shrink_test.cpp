@@ -153,7 +153,7 @@ Finding first_finding(const std::string& target) {
 
 std::vector<std::string_view> meanings(const Finding& finding) {
   std::vector<std::string_view> names;
-  for (const Alternative* fit : finding.last.verdict.fits) names.push_back(fit->name);
+  for (const Fault* fit : finding.last.verdict.fits) names.push_back(fit->name);
   return names;
 }
 

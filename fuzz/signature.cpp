@@ -92,7 +92,7 @@ Case first_steps(Case c, size_t steps) {
 
 /// Of the meanings that an output can have, the most specific one.
 std::string_view likeliest(const std::vector<std::string>& meanings) {
-  for (const Alternative& each : alternatives())
+  for (const Fault& each : faults())
     if (std::find(meanings.begin(), meanings.end(), each.name) != meanings.end()) return each.name;
   return meanings.empty() ? std::string_view() : meanings.front();
 }
@@ -119,7 +119,7 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
   if (has_text(failure.kind))
     read_text(failure, verdict.essence.empty() ? verdict.detail : verdict.essence,
               first_steps(c, verdict.steps));
-  for (const Alternative* fit : verdict.fits) failure.meanings.emplace_back(fit->name);
+  for (const Fault* fit : verdict.fits) failure.meanings.emplace_back(fit->name);
   if (failure.kind == FailureKind::relation)
     failure.meanings = {std::string(verdict.relation->name)};
   else if (failure.meanings.empty() && verdict.leaked)

@@ -152,9 +152,9 @@ TEST(Signature, IsTheSameWhereverAPlugInLies) {
 
 TEST(Signature, IsTheMostSpecificMeaning) {
   FailureClass one;
-  one.meanings = {std::string(alternatives()[2].name)};
+  one.meanings = {std::string(faults()[2].name)};
   FailureClass two = one;
-  two.meanings.emplace_back(alternatives()[5].name);
+  two.meanings.emplace_back(faults()[5].name);
   std::sort(two.meanings.begin(), two.meanings.end());
   EXPECT_EQ(signature("t", one), signature("t", two));
 }

@@ -72,8 +72,8 @@ template <class Ar>
 void put(Ar& ar, StepOutput& x);
 template <class Ar>
 void put(Ar& ar, NumberReading& x);
-void put(Writer& w, const Alternative*& x);
-void put(Reader& r, const Alternative*& x);
+void put(Writer& w, const Fault*& x);
+void put(Reader& r, const Fault*& x);
 void put(Writer& w, const Relation*& x);
 void put(Reader& r, const Relation*& x);
 
@@ -116,15 +116,14 @@ void put(Reader& r, Counts& x) {
   }
 }
 
-void put(Writer& w, const Alternative*& x) {
+void put(Writer& w, const Fault*& x) {
   std::string word(x->name);
   put(w, word);
 }
-void put(Reader& r, const Alternative*& x) {
+void put(Reader& r, const Fault*& x) {
   std::string word;
   put(r, word);
-  for (const Alternative& alternative : alternatives())
-    if (alternative.name == word) x = &alternative;
+  x = find_fault(word);
 }
 
 void put(Writer& w, const Relation*& x) {

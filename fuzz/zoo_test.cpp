@@ -60,8 +60,7 @@ TEST(Zoo, CachesThatLoseTokensHaveMeanings) {
     std::vector<std::string> fits;
     run_campaign(*open_mutant("mutant:" + std::string(mutant)), options,
                  {{}, [&](const Finding& finding) {
-                    for (const Alternative* fit : finding.last.verdict.fits)
-                      fits.emplace_back(fit->name);
+                    for (const Fault* fit : finding.last.verdict.fits) fits.emplace_back(fit->name);
                   }});
     EXPECT_TRUE(std::ranges::find(fits, meaning) != fits.end()) << mutant;
   }

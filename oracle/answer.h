@@ -5,6 +5,7 @@
 
 #include "oracle/case.h"
 #include "oracle/inputs.h"
+#include "oracle/lower/plan.h"
 #include "oracle/sample.h"
 
 namespace attnfuzz {
@@ -62,7 +63,11 @@ Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, c
 /// By sample_of(c).
 Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, int threads = 1);
 
-/// The same without bounds (StepAnswer::bound stays empty), of all rows.
+/// The same of a plan that need not be lower(c): what is read is the plan's, all else the case's.
+Answer evaluate(const Case& c, const Plan& plan, const Inputs& inputs, const Precision& precision,
+                const Sample& sample, int threads = 1);
+
+/// The answer without bounds (StepAnswer::bound stays empty), of all rows.
 Answer answer(const Case& c, const Inputs& inputs);
 
 }  // namespace attnfuzz

@@ -6,7 +6,7 @@
 #include <limits>
 #include <numbers>
 
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 #include "oracle/test_cases.h"
 
 namespace attnfuzz {

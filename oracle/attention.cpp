@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "oracle/matrix.h"
-#include "oracle/misreading.h"
 
 namespace attnfuzz {
 namespace {
@@ -230,12 +228,8 @@ void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& quer
 void HeadAttention::finish_lse(double sink, const Query& query, const Row& row) const {
   const bool sink_alone = !row.sums && sink > -inf && row.constant == 0;
   const bool by_formula = row.sums && !row.uniform;
-  double log_sum = by_formula ? std::log(row.sum) : 0, max = by_formula ? row.max : sink;
-  if (has_slip(problem_, Slip::lse_shifted)) max = 0;
-  if (has_slip(problem_, Slip::lse_without_sink) && by_formula)
-    log_sum = std::log(row.sum - std::exp(sink - row.max));
+  const double log_sum = by_formula ? std::log(row.sum) : 0, max = by_formula ? row.max : sink;
   *query.lse = max + log_sum;
-  if (has_slip(problem_, Slip::lse_base_2)) *query.lse *= std::numbers::log2e;
   if (query.lse_bound == nullptr) return;
   *query.lse_bound = by_formula || sink_alone ? lse_bound(*model_, row.error, max, log_sum) : inf;
 }

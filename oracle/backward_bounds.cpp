@@ -8,7 +8,8 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-/// The keys of row r that have a part in a gradient: where a Slip has another mask, those of both.
+/// The keys of row r that have a part in a gradient: where P is made by another mask, those of
+/// both.
 std::vector<uint8_t> visible_or_shown(const BackwardBlock& block, Eigen::Index r,
                                       Eigen::Index count) {
   std::vector<uint8_t> both(block.visible.begin() + r * count,
@@ -27,15 +28,15 @@ double summed(const ErrorModel& m, double roundings) {
 }  // namespace
 
 /// What a sum of products with the scale costs, relative to the sum of its terms' sizes.
-double HeadBackward::summing(double terms) const {
+double HeadBackwardBase::summing(double terms) const {
   return (1 + growth(model_->u, terms + 12)) * (1 + growth(model_->u_scores, 3)) *
              (1 + growth(model_->u_factor, 2)) -
          1;
 }
 
 /// From the forward pass's w: ep, ea, the sink's, and of the softcap's slope.
-void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, const Row& s,
-                                 const Row& p, double max, double sum) {
+void HeadBackwardBase::bound_weights(const BackwardBlock& block, Eigen::Index r, const Row& s,
+                                     const Row& p, double max, double sum) {
   const ErrorModel& m = *model_;
   const Eigen::Index count = s.size();
   const std::vector<uint8_t> visible = visible_or_shown(block, r, count);
@@ -81,8 +82,8 @@ void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, con
 }
 
 /// D may be Σ P dP, or grad_out · out from the rounded output: the worse of the two.
-double HeadBackward::dot_error(const BackwardBlock& block, Eigen::Index r, const Row& edp,
-                               double dot) const {
+double HeadBackwardBase::dot_error(const BackwardBlock& block, Eigen::Index r, const Row& edp,
+                                   double dot) const {
   const ErrorModel& m = *model_;
   const RowError& error = errors_[static_cast<size_t>(r)];
   const Row p = p_.row(r), ep = ep_.row(r), dp = dp_.row(r).array().abs();
@@ -101,7 +102,7 @@ double HeadBackward::dot_error(const BackwardBlock& block, Eigen::Index r, const
   return worse + m.u_scores * (std::abs(dot) + worse);
 }
 
-void HeadBackward::bound_differences(const BackwardBlock& block, Eigen::Index r, double dot) {
+void HeadBackwardBase::bound_differences(const BackwardBlock& block, Eigen::Index r, double dot) {
   const ErrorModel& m = *model_;
   const Eigen::Index count = s_.cols();
   const double dims = static_cast<double>(block.grad_out.cols());
@@ -143,7 +144,7 @@ void HeadBackward::bound_differences(const BackwardBlock& block, Eigen::Index r,
   leave_out(r);
 }
 
-void HeadBackward::bound_sums() {
+void HeadBackwardBase::bound_sums() {
   const ErrorModel& m = *model_;
   const double scale = std::abs(problem_.scale_value());
   const double tiny = m.tiny_inputs;

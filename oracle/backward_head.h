@@ -1,5 +1,7 @@
 #pragma once
 #include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -21,7 +23,7 @@ struct BackwardKeys {
 struct BackwardBlock {
   Matrix q, grad_out;            ///< [rows, head_dim], [rows, head_dim_v]
   std::vector<uint8_t> visible;  ///< [rows, keys], memory keys included
-  std::vector<uint8_t> shown;    ///< as P is made anew by another mask, for a Slip; or empty
+  std::vector<uint8_t> shown;    ///< where BackwardTerms make P by another mask; or empty
   Matrix bias;                   ///< [rows, keys], or empty: none
   Matrix kept;                   ///< [rows, keys] dropout's factors, 0 or 1/keep; or empty
   double sink = -std::numeric_limits<double>::infinity();
@@ -40,29 +42,55 @@ struct BackwardShare {
   std::vector<uint8_t> unchecked;  ///< [rows]: has no part in the above, and nothing is sure there
 };
 
-/// The backward pass of one head. Bounds only with a model. Keeps its buffers from call to call.
-class HeadBackward {
- public:
-  /// `terms`: how many queries dk, dv and dsinks are summed over.
-  HeadBackward(const Problem& problem, const ErrorModel* model, int64_t terms)
+using BackwardRow = Eigen::Array<double, 1, Eigen::Dynamic>;
+
+/// One row of P before it is divided by its sum, from its scores s.
+struct UnscaledWeights {
+  const BackwardRow& s;
+  BackwardRow& p;        ///< exp(s − max)
+  double max, sink;      ///< the row's largest score; the sink's logit or −inf
+  double &sum, &sink_p;  ///< Σ p with the sink's, and the sink's
+};
+
+/// The named intermediate values of the backward pass on their way from one formula to the next, as
+/// the formulas have them. Diagnosis computes what other formulas would give by terms of its own:
+/// see fuzz/faults/.
+struct BackwardTerms {
+  /// Row r of `shown`, [rows, keys]: the keys that P is made anew for.
+  void mask(const RowContext&, int64_t /*memory*/, int64_t /*keys*/, Eigen::Index /*r*/,
+            std::vector<uint8_t>& /*shown*/) const {}
+  void weights(const Problem&, UnscaledWeights) const {}
+  /// D = Σ P dP, from dP without dropout and with it.
+  void row_dot(const BackwardRow& /*p*/, const BackwardRow& /*dp*/, const BackwardRow& /*dropped*/,
+               double& /*dot*/) const {}
+  void softcap_slope(const Problem&, BackwardRow& /*slope*/) const {}
+  /// dS = P (dP − D); `a` is P after dropout.
+  void ds(const BackwardRow& /*p*/, const BackwardRow& /*a*/, double /*dot*/,
+          BackwardRow& /*ds*/) const {}
+  void dbias(const Problem&, const BackwardRow& /*ds*/, const BackwardRow& /*dz*/,
+             BackwardRow& /*dbias*/) const {}
+  void dq(const BackwardKeys&, const BackwardBlock&, const Matrix& /*a*/, const Matrix& /*slope*/,
+          double /*scale*/, Matrix& /*dq*/) const {}
+};
+
+/// What the backward pass of one head needs whatever its terms: buffers and bounds. Bounds only
+/// with a model. Keeps its buffers from call to call.
+class HeadBackwardBase {
+ protected:
+  using Row = BackwardRow;
+
+  HeadBackwardBase(const Problem& problem, const ErrorModel* model, int64_t terms)
       : problem_(problem), model_(model), terms_(static_cast<double>(terms)) {}
 
-  const BackwardShare& run(const BackwardKeys& keys, const BackwardBlock& block);
-
- private:
-  using Row = Eigen::Array<double, 1, Eigen::Dynamic>;
-
   void set_block(const BackwardKeys& keys, const BackwardBlock& block);
-  void weigh(const BackwardKeys& keys, const BackwardBlock& block, Eigen::Index r);
+  Row scores(const BackwardBlock& block, Eigen::Index r);
+  bool is_finite(const BackwardKeys& keys, const BackwardBlock& block, Eigen::Index r,
+                 const Row& s) const;
   void bound_weights(const BackwardBlock& block, Eigen::Index r, const Row& s, const Row& p,
                      double max, double sum);
-  void differentiate(const BackwardBlock& block, Eigen::Index r);
   void bound_differences(const BackwardBlock& block, Eigen::Index r, double dot);
-  double dot_error(const BackwardBlock& block, Eigen::Index r, const Row& edp, double dot) const;
-  void collect(const BackwardKeys& keys, const BackwardBlock& block);
   void bound_sums();
   void leave_out(Eigen::Index r);
-  double summing(double terms) const;
 
   const Problem& problem_;
   const ErrorModel* model_;
@@ -77,6 +105,109 @@ class HeadBackward {
   Matrix o_, wo_, w_;
   Row sink_p_, sink_ep_;  ///< [rows]
   std::vector<RowError> errors_;
+
+ private:
+  double dot_error(const BackwardBlock& block, Eigen::Index r, const Row& edp, double dot) const;
+  double summing(double terms) const;
 };
+
+/// The backward pass of one head.
+template <class Terms>
+class HeadBackward : private HeadBackwardBase {
+ public:
+  /// `terms`: how many queries dk, dv and dsinks are summed over.
+  HeadBackward(const Problem& problem, const ErrorModel* model, int64_t terms, const Terms& of)
+      : HeadBackwardBase(problem, model, terms), of_(of) {}
+
+  const BackwardShare& run(const BackwardKeys& keys, const BackwardBlock& block);
+
+ private:
+  void weigh(const BackwardKeys& keys, const BackwardBlock& block, Eigen::Index r);
+  void differentiate(const BackwardBlock& block, Eigen::Index r);
+  void collect(const BackwardKeys& keys, const BackwardBlock& block);
+
+  [[no_unique_address]] Terms of_;
+};
+
+template <class Terms>
+const BackwardShare& HeadBackward<Terms>::run(const BackwardKeys& keys,
+                                              const BackwardBlock& block) {
+  set_block(keys, block);
+  for (Eigen::Index r = 0; r < s_.rows(); ++r) weigh(keys, block, r);
+  o_.noalias() = a_ * keys.v;
+  if (model_ != nullptr) wo_.noalias() = w_ * abs_v_;
+  for (Eigen::Index r = 0; r < s_.rows(); ++r) differentiate(block, r);
+  collect(keys, block);
+  return share_;
+}
+
+/// Row r of P, from its dot products.
+template <class Terms>
+void HeadBackward<Terms>::weigh(const BackwardKeys& keys, const BackwardBlock& block,
+                                Eigen::Index r) {
+  const Eigen::Index count = s_.cols();
+  const uint8_t* visible = block.visible.data() + r * count;
+  const bool any = std::find(visible, visible + count, 1) != visible + count;
+  const bool has_sink = block.sink > -std::numeric_limits<double>::infinity();
+  if (!any && !has_sink && problem_.fully_masked != FullyMasked::zero) leave_out(r);
+  if (!any) {
+    sink_p_[r] = has_sink ? 1 : 0;
+    return;
+  }
+  const Row s = scores(block, r);
+  if (!is_finite(keys, block, r, s)) return leave_out(r);
+  double max = block.sink;
+  for (Eigen::Index j = 0; j < count; ++j)
+    if (visible[j] != 0) max = std::max(max, s[j]);
+  Row p = (s - max).exp();
+  double sum = 0, sink = std::exp(block.sink - max);
+  for (Eigen::Index j = 0; j < count; ++j) sum += visible[j] != 0 ? p[j] : 0;
+  sum += sink;
+  of_.weights(problem_, {s, p, max, block.sink, sum, sink});
+  const uint8_t* shown = block.shown.empty() ? visible : block.shown.data() + r * count;
+  for (Eigen::Index j = 0; j < count; ++j) p[j] = shown[j] != 0 ? p[j] : 0;
+  p_.row(r) = p / sum;
+  sink_p_[r] = sink / sum;
+  if (model_ != nullptr) bound_weights(block, r, s, p, max, sum);
+  a_.row(r) = p_.row(r);
+  if (block.kept.size() == 0) return;
+  a_.row(r).array() *= block.kept.row(r).array();
+  if (model_ == nullptr) return;
+  ea_.row(r).array() *= block.kept.row(r).array();
+  w_.row(r).array() *= block.kept.row(r).array();
+}
+
+/// dP, D and dS of row r, and what the scaled products and the sink get.
+template <class Terms>
+void HeadBackward<Terms>::differentiate(const BackwardBlock& block, Eigen::Index r) {
+  if (share_.unchecked[static_cast<size_t>(r)] != 0) return;
+  const Row undropped = dp_.row(r), p = p_.row(r), a = a_.row(r);
+  if (block.kept.size() > 0) dp_.row(r).array() *= block.kept.row(r).array();
+  const Row dp = dp_.row(r);
+  double dot = (p * dp).sum();
+  of_.row_dot(p, undropped, dp, dot);
+  Row slope = slope_.row(r);
+  of_.softcap_slope(problem_, slope);
+  slope_.row(r) = slope;
+  Row ds = p * (dp - dot);
+  of_.ds(p, a, dot, ds);
+  const Row dz = ds * slope;
+  dz_.row(r) = dz;
+  Row dbias = problem_.bias_order == BiasOrder::after_softcap ? ds : dz;
+  of_.dbias(problem_, ds, dz, dbias);
+  share_.ds.value.row(r) = dbias;
+  if (model_ != nullptr) bound_differences(block, r, dot);
+  if (share_.unchecked[static_cast<size_t>(r)] == 0) share_.dsink -= sink_p_[r] * dot;
+}
+
+template <class Terms>
+void HeadBackward<Terms>::collect(const BackwardKeys& keys, const BackwardBlock& block) {
+  const double scale = problem_.scale_value();
+  share_.dq.value.noalias() = scale * (dz_ * keys.k);
+  of_.dq(keys, block, a_, slope_, scale, share_.dq.value);
+  share_.dk.value.noalias() = scale * (dz_.transpose() * block.q);
+  share_.dv.value.noalias() = a_.transpose() * block.grad_out;
+  if (model_ != nullptr) bound_sums();
+}
 
 }  // namespace attnfuzz

@@ -36,8 +36,6 @@ template <>
 inline constexpr std::array<std::string_view, 2> names_of<BiasOrder>{"after_softcap",
                                                                      "before_softcap"};
 
-struct Misreading;  // oracle/misreading.h
-
 /// What attention is: softmax, or a recurrence of a state S for each key head, with v its input and
 /// q its reader (u is the step's input, see oracle/linear/kinds.h):
 ///   S = decay ∘ S + k uᵀ;  out = scale · Sᵀ q.
@@ -97,7 +95,6 @@ struct Problem {
   Rope rope = Rope::none;
   double rope_base = 10000;
   Mask mask;
-  const Misreading* misreading = nullptr;  ///< not in files: for alternatives() alone
 
   /// Whether a state is carried from token to token in place of keys and values.
   bool recurrent() const { return kind != ProblemKind::softmax; }

@@ -89,7 +89,7 @@ std::vector<Cause> diagnose(const Finding& finding) {
 
 std::vector<CauseEntry> cause_table() {
   std::vector<CauseEntry> table;
-  for (const Alternative& each : alternatives()) table.push_back({each.name, each.words});
+  for (const Fault& each : faults()) table.push_back({each.name, each.words});
   for (const AxisPair& each : axis_pairs()) table.push_back({each.name, each.words});
   for (const auto& patterns : text_patterns())
     for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});

@@ -14,7 +14,7 @@ struct Cause {
   std::string words;  ///< a sentence or two for a maintainer
 };
 
-/// All that fit, likeliest first: what a checker noticed, alternative meanings of the case that the
+/// All that fit, likeliest first: what a checker noticed, faults that the
 /// output has, then error texts whose numbers name axes, then where the error lies (rows, keys,
 /// heads, tiles).
 std::vector<Cause> diagnose(const Finding& finding);

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <set>
 
-#include "oracle/misreading.h"
 #include "reports/sample_findings.h"
 
 namespace attnfuzz {
@@ -38,8 +37,8 @@ TEST(Diagnose, WindowIgnored) {
 
 TEST(Diagnose, SeveralMeaningsAreSaidSo) {
   Finding f = samples::mismatch_finding(small_case(), [](auto...) { return true; });
-  ASSERT_GE(alternatives().size(), 3u);
-  const Alternative* all[] = {&alternatives()[0], &alternatives()[1], &alternatives()[2]};
+  ASSERT_GE(faults().size(), 3u);
+  const Fault* all[] = {&faults()[0], &faults()[1], &faults()[2]};
   f.last.verdict.fits = {all[0], all[1], all[2]};
   f.first.verdict.fits = {all[1]};
   auto causes = diagnose(f);
@@ -152,10 +151,10 @@ TEST(Diagnose, DecaysThatAreNothingTogether) {
 
 TEST(Diagnose, AMeaningComesBeforeInfiniteValues) {
   Finding f = nan_finding(NonFinite::inf_value);
-  f.last.verdict.fits = {&alternatives()[0]};
+  f.last.verdict.fits = {&faults()[0]};
   const auto causes = diagnose(f);
   ASSERT_EQ(causes.size(), 2u);
-  EXPECT_EQ(causes[0].name, alternatives()[0].name);
+  EXPECT_EQ(causes[0].name, faults()[0].name);
   EXPECT_EQ(causes[1].name, "inf-value");
 }
 
@@ -395,10 +394,10 @@ TEST(Diagnose, NamesWhatABackwardPassForgot) {
   Case c = samples::small_case(R"({"align":"top_left","rules":[{"rule":"causal"}]})");
   c.problem.softcap = 2;
   c.problem.outputs = {Output::out, Output::dq, Output::dk};
-  Case slipped = c;
-  const Misreading misreading{.slip = Slip::no_softcap_slope};
-  slipped.problem.misreading = &misreading;
-  const std::vector<Cause> causes = diagnose(samples::as_if(c, slipped));
+  const Answer wrong =
+      faulty_answer(*find_fault("grad-without-softcap-slope"), c, make_inputs(c), Precision{})
+          .value();
+  const std::vector<Cause> causes = diagnose(samples::finding(c, samples::outcome_of(c, wrong)));
   ASSERT_FALSE(causes.empty());
   EXPECT_EQ(causes[0].name, "grad-without-softcap-slope");
 }

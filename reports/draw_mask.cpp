@@ -5,7 +5,7 @@
 #include <numeric>
 #include <span>
 
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 #include "reports/show.h"
 
 namespace attnfuzz {
@@ -81,15 +81,15 @@ Grid whole_mask(const Case& c, int64_t b, int64_t h) {
 }
 
 /// What the step just done asks of row b.
-Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheModel& cache) {
+Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheHistory& cache) {
   const int64_t past = cache.past_length(b);
-  const std::span<const int64_t> key_pos = cache.positions(b);
-  const auto row = [&c, &cache, b, h, step, past](int64_t i, std::span<const int64_t> positions) {
+  const std::vector<int64_t> key_pos = cache.positions(b);
+  const auto row = [&c, b, h, step, past](int64_t i, std::span<const int64_t> positions) {
     std::vector<uint8_t> visible(positions.size(), 1);
     mask_row({c.problem, c.data, b, h, i, past + i, positions, 0, step}, {visible, {}});
     const int64_t g = c.problem.kv_head(h);
     for (size_t j = 0; j < visible.size(); ++j)
-      visible[j] &= static_cast<uint8_t>(cache.sees(past + i, positions[j], g));
+      visible[j] &= static_cast<uint8_t>(cache_shows(*c.cache, past + i, positions[j], g));
     return visible;
   };
   return {past, cache.new_tokens(b), static_cast<int64_t>(key_pos.size()),
@@ -97,7 +97,7 @@ Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheModel& 
 }
 
 std::string step_masks(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width) {
-  CacheModel cache(c);
+  CacheHistory cache(c);
   std::string out;
   for (size_t s = 0; s < c.steps.size(); ++s) {
     cache.apply(s);

@@ -117,7 +117,7 @@ Json verdict_json(const Verdict& v) {
   if (w.output != Output::out) json["worst"]["output"] = name(w.output);
   if (!v.essence.empty()) json["essence"] = v.essence;
   json["fits"] = Json::array();
-  for (const Alternative* fit : v.fits) json["fits"].push_back(fit->name);
+  for (const Fault* fit : v.fits) json["fits"].push_back(fit->name);
   if (v.relation != nullptr) json["relation"] = v.relation->name;
   return json;
 }
@@ -137,7 +137,7 @@ Verdict to_verdict(const Json& json) {
              to_number(w.at("want")),     to_number(w.at("bound"))};
   if (w.contains("output")) v.worst.output = to_enum<Output>(w.at("output"));
   for (const Json& fit : json.at("fits"))  // one that is gone from the table is left out
-    for (const Alternative& each : alternatives())
+    for (const Fault& each : faults())
       if (fit.get_ref<const std::string&>() == each.name) v.fits.push_back(&each);
   if (json.contains("relation")) v.relation = find_relation(json.at("relation").get<std::string>());
   if (v.failure == FailureKind::relation && v.relation == nullptr)

@@ -39,7 +39,7 @@ TEST(ItemJson, RoundTrip) {
   f.last.precision.truncates = true;
   f.last.verdict.worst.got = std::numeric_limits<double>::infinity();
   f.last.verdict.worst_ratio = std::numeric_limits<double>::infinity();
-  f.last.verdict.fits = {&alternatives()[0]};
+  f.last.verdict.fits = {&faults()[0]};
   const Report::Item item = samples::item(f);
   const std::string json = item_to_json(item);
   const Report::Item back = item_from_json(json, "test");

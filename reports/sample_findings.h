@@ -38,10 +38,10 @@ inline Case cached_case() {
       .c;
 }
 
-/// What a right target gives.
-inline Outcome right_outcome(const Case& c) {
+/// What a target gives that computes this.
+inline Outcome outcome_of(const Case& c, const Answer& answer) {
   Outcome outcome;
-  for (const StepAnswer& step : answer(c, make_inputs(c)).steps) {
+  for (const StepAnswer& step : answer.steps) {
     StepOutput output;
     if (!step.shape.empty())
       output.out = Tensor::from_doubles(c.problem.dtype, step.shape, step.out);
@@ -52,6 +52,10 @@ inline Outcome right_outcome(const Case& c) {
     outcome.steps.push_back(std::move(output));
   }
   return outcome;
+}
+
+inline Outcome right_outcome(const Case& c) {
+  return outcome_of(c, answer(c, make_inputs(c)));
 }
 
 inline Finding finding(const Case& c, Outcome outcome) {

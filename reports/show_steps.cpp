@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 #include "reports/text.h"
 
 namespace attnfuzz {
@@ -124,7 +124,7 @@ std::string timeline(const Case& c) {
     words += cache.positions == Positions::kept ? "; tokens behind an eviction keep their positions"
                                                 : "; tokens behind an eviction move up";
   words += ". Steps:\n";
-  CacheModel model(c);
+  CacheHistory model(c);
   BlockTables tables(c.problem.batch, std::max<int64_t>(1, cache.page_size));
   Numbers before(static_cast<size_t>(c.problem.batch), 0);
   for (size_t s = 0; s < c.steps.size(); ++s) {

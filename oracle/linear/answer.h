@@ -3,7 +3,8 @@
 
 namespace attnfuzz {
 
-/// answer() of a case whose attention carries a state; without bounds where `precision` is null.
-Answer recurrent_answer(const Case& c, const Inputs& inputs, const Precision* precision);
+/// evaluate() of a case whose attention carries a state; without bounds where `precision` is null.
+Answer recurrent_answer(const Case& c, const Plan& plan, const Inputs& inputs,
+                        const Precision* precision);
 
 }  // namespace attnfuzz

@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "oracle/linear/kinds.h"
-#include "oracle/misreading.h"
 
 namespace attnfuzz {
 namespace {
@@ -57,39 +56,6 @@ TEST(RecurrentAnswer, ByHand) {
     ASSERT_EQ(out.size(), 2U);
     EXPECT_NEAR(out[0], 10 * row.first, 1e-11) << name(row.kind);
     EXPECT_NEAR(out[1], 20 * row.second, 1e-11) << name(row.kind);
-  }
-}
-
-/// How many of an answer's elements another reading moves by more than the bound.
-double share_moved(const Case& c, const StateReading& reading) {
-  const Inputs inputs = make_inputs(c);
-  const StepAnswer right = answer(c, inputs, Precision{}).steps[0];
-  Case other = c;
-  const Misreading misreading{.state = reading};
-  other.problem.misreading = &misreading;
-  const StepAnswer wrong = answer(other, inputs).steps[0];
-  double moved = 0;
-  for (size_t n = 0; n < right.out.size(); ++n)
-    moved += std::abs(right.out[n] - wrong.out[n]) > right.bound[n];
-  return moved / static_cast<double>(right.out.size());
-}
-
-TEST(RecurrentAnswer, BoundsAreSharpEnoughForOneToken) {
-  const StateReading without_own{.own_token = false};
-  for (size_t k = 1; k < names_of<ProblemKind>.size(); ++k)
-    for (const int64_t len : {3, 12, 40}) {
-      Case c = sized(static_cast<ProblemKind>(k), len, 16);
-      c.problem.batch = 3;
-      EXPECT_GT(share_moved(c, without_own), 0.9) << names_of<ProblemKind>[k] << " " << len;
-    }
-}
-
-TEST(RecurrentAnswer, BoundsAreSharpEnoughForOneDecay) {
-  const StateReading no_decay{.chunk = 8, .chunk_decay = 0};
-  for (const ProblemKind kind : {ProblemKind::linear, ProblemKind::ssd, ProblemKind::gated_delta}) {
-    Case c = sized(kind, 10, 16);
-    c.problem.batch = 8;
-    EXPECT_GT(share_moved(c, no_decay), 0.1) << name(kind);  // the last two of ten queries
   }
 }
 

@@ -22,11 +22,9 @@ int64_t gates_of(const Problem& p, Gate gate) {
 
 }  // namespace
 
-RecurrentHead::RecurrentHead(const Problem& problem, const Precision* precision,
-                             const StateReading& reading)
+RecurrentHead::RecurrentHead(const Problem& problem, const Precision* precision)
     : p_(problem),
       traits_(traits(problem.kind)),
-      reading_(reading),
       dim_(problem.head_dim),
       dim_v_(problem.head_dim_v),
       gates_(gates_of(problem, traits_.gate)) {
@@ -41,30 +39,21 @@ void RecurrentHead::clear() {
   k_norm_ = state_ = largest_ = 0;
   for (std::vector<double>* each : {&k_, &u_, &gate_, &beta_, &sums_, &u_error_}) each->clear();
   begin_.clear();
-  begins_chunk_.clear();
 }
 
 void RecurrentHead::add(const StateToken& token) {
   const int64_t t = size_++;
   begin_.push_back(t == 0 || token.begins ? t : begin_.back());
-  if (!reading_.chunk_state && token.begins_chunk) begin_.back() = t;
-  begins_chunk_.push_back(token.begins_chunk);
   k_.insert(k_.end(), token.k.begin(), token.k.end());
   u_.insert(u_.end(), token.v.begin(), token.v.end());
   gate_.insert(gate_.end(), token.gate.begin(), token.gate.end());
-  beta_.push_back(reading_.beta ? token.beta : 1);
+  beta_.push_back(token.beta);
   if (!errors_) return;
   for (int64_t d = 0; d < gates_; ++d) {
     const double before = t == 0 ? 0 : sums_[static_cast<size_t>((t - 1) * gates_ + d)];
     sums_.push_back(before + std::abs(gate(t)[d]));
   }
   k_norm_ = std::max(k_norm_, norm1(k(t), dim_));
-}
-
-/// Of the decay at token s.
-double RecurrentHead::power(int64_t s) const {
-  return begins_chunk_[static_cast<size_t>(s)] != 0 ? reading_.gate_power * reading_.chunk_decay
-                                                    : reading_.gate_power;
 }
 
 /// Bounds the relative error of the product of the decays behind s, up to t, less one.
@@ -87,7 +76,7 @@ double RecurrentHead::term_error(int64_t t) const {
 void RecurrentHead::weigh_by_head(int64_t t, const double* q) {
   const int64_t begin = begin_[static_cast<size_t>(t)];
   const double of_terms = errors_ ? term_error(t) : 0;
-  double decay = reading_.own_decay && gates_ > 0 ? std::exp(gate(t)[0]) : 1;
+  double decay = 1;
   for (int64_t s = t; s >= begin; --s) {
     double dot = 0, abs_dot = 0;
     for (int64_t d = 0; d < dim_; ++d) dot += q[d] * k(s)[d];
@@ -98,8 +87,7 @@ void RecurrentHead::weigh_by_head(int64_t t, const double* q) {
       abs_[static_cast<size_t>(s)] = abs_dot * decay;
       error_[static_cast<size_t>(s)] = abs_dot * decay * (of_terms + of_gates * (1 + of_terms));
     }
-    const bool reads_before = s == t && !reading_.own_token;
-    if (gates_ > 0 && !reads_before) decay *= std::exp(gate(s)[0] * power(s));
+    if (gates_ > 0) decay *= std::exp(gate(s)[0]);
   }
 }
 
@@ -107,8 +95,6 @@ void RecurrentHead::weigh_by_key(int64_t t, const double* q) {
   const int64_t begin = begin_[static_cast<size_t>(t)];
   const double of_terms = errors_ ? term_error(t) : 0;
   std::vector<double> decayed(q, q + dim_);
-  if (reading_.own_decay)
-    for (int64_t d = 0; d < dim_; ++d) decayed[static_cast<size_t>(d)] *= std::exp(gate(t)[d]);
   for (int64_t s = t; s >= begin; --s) {
     double sum = 0, abs_sum = 0, error = 0;
     for (int64_t d = 0; d < dim_; ++d) {
@@ -123,9 +109,7 @@ void RecurrentHead::weigh_by_key(int64_t t, const double* q) {
       abs_[static_cast<size_t>(s)] = abs_sum;
       error_[static_cast<size_t>(s)] = abs_sum * of_terms + error * (1 + of_terms);
     }
-    if (s == t && !reading_.own_token) continue;
-    for (int64_t d = 0; d < dim_; ++d)
-      decayed[static_cast<size_t>(d)] *= std::exp(gate(s)[d] * power(s));
+    for (int64_t d = 0; d < dim_; ++d) decayed[static_cast<size_t>(d)] *= std::exp(gate(s)[d]);
   }
 }
 
@@ -136,13 +120,6 @@ void RecurrentHead::weigh(int64_t t, const double* q) {
   if (errors_) abs_.assign(size, 0);
   if (errors_) error_.assign(size, 0);
   traits_.gate == Gate::key ? weigh_by_key(t, q) : weigh_by_head(t, q);
-  const auto drop = [&](int64_t s) {
-    for (std::vector<double>* each : {&a_, &abs_, &error_})
-      if (!each->empty()) (*each)[static_cast<size_t>(s)] = 0;
-  };
-  if (reading_.chunk_last) return;
-  for (int64_t s = begin_[static_cast<size_t>(t)] + 1; s <= t; ++s)
-    if (begins_chunk_[static_cast<size_t>(s)] != 0) drop(s - 1);
 }
 
 /// u_t, from those before; and row t of what bound_inputs() needs.
@@ -233,11 +210,15 @@ void RecurrentHead::solve() {
 }
 
 void RecurrentHead::read(int64_t t, std::span<const double> q, double* out, double* bound) {
+  if (t < 0) {
+    std::fill_n(out, dim_v_, 0.0);
+    if (bound != nullptr) std::fill_n(bound, dim_v_, 0.0);
+    return;
+  }
   const double scale = p_.scale_value();
   std::vector<double> scaled(q.begin(), q.end());
   for (double& x : scaled) x *= scale;
   weigh(t, scaled.data());
-  if (!reading_.own_token) a_[static_cast<size_t>(t)] = 0;
   const int64_t begin = begin_[static_cast<size_t>(t)];
   std::fill_n(out, dim_v_, 0.0);
   for (int64_t s = begin; s <= t; ++s)

@@ -8,7 +8,6 @@
 #include "oracle/bounds.h"
 #include "oracle/case.h"
 #include "oracle/linear/kinds.h"
-#include "oracle/misreading.h"
 
 namespace attnfuzz {
 
@@ -17,8 +16,7 @@ struct StateToken {
   std::span<const double> k, v;  ///< [head_dim], [head_dim_v]
   std::span<const double> gate;  ///< [head_dim], [1], or none
   double beta = 1;
-  bool begins = false;        ///< a document: nothing before it counts
-  bool begins_chunk = false;  ///< see StateReading
+  bool begins = false;  ///< a document: nothing before it counts
 };
 
 /// The O(n²) parallel form of the recurrences, for one key head of one batch row, with error
@@ -29,13 +27,14 @@ struct StateToken {
 class RecurrentHead {
  public:
   /// `precision` null: no bounds.
-  RecurrentHead(const Problem& problem, const Precision* precision, const StateReading& reading);
+  RecurrentHead(const Problem& problem, const Precision* precision);
 
   void clear();
   void add(const StateToken& token);
   /// Call when all tokens have been added.
   void solve();
-  /// What the query at token t reads: out, and bound unless that is null, [head_dim_v].
+  /// What a query reads of the state after token t (−1: before all, zeros): out, and bound unless
+  /// that is null, [head_dim_v].
   void read(int64_t t, std::span<const double> q, double* out, double* bound);
 
  private:
@@ -49,7 +48,6 @@ class RecurrentHead {
   void weigh(int64_t t, const double* q);
   void weigh_by_head(int64_t t, const double* q);
   void weigh_by_key(int64_t t, const double* q);
-  double power(int64_t s) const;
   double gate_error(int64_t t, int64_t s, int64_t d) const;
   double term_error(int64_t t) const;
   void substitute(int64_t t);
@@ -58,15 +56,13 @@ class RecurrentHead {
 
   const Problem& p_;
   const KindTraits traits_;
-  const StateReading reading_;
   const int64_t dim_, dim_v_, gates_;
   std::optional<ErrorTerms> errors_;
   int64_t size_ = 0;
   std::vector<double> k_, u_, gate_, beta_,
       sums_;  ///< sums_: Σ |gate|, of the token and all before
   std::vector<double> u_error_, v_;
-  std::vector<int64_t> begin_;  ///< the first token that counts
-  std::vector<uint8_t> begins_chunk_;
+  std::vector<int64_t> begin_;                   ///< the first token that counts
   double k_norm_ = 0, state_ = 0, largest_ = 0;  ///< max ‖k‖₁, Σ max|k| max|u|, max |u|, |v|
   // Of one query: a_ts; its terms' absolute values; and what they may be off by.
   std::vector<double> a_, abs_, error_;

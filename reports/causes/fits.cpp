@@ -9,13 +9,13 @@ namespace attnfuzz {
 /// One cause for each meaning that the shrunk case's output has. A small case often has several:
 /// those that cases near it have too, and the case as it was first found, come first.
 std::vector<Cause> causes_from_fits(const Finding& finding) {
-  std::vector<const Alternative*> fits = finding.last.verdict.fits;
-  const std::vector<const Alternative*>& first = finding.first.verdict.fits;
+  std::vector<const Fault*> fits = finding.last.verdict.fits;
+  const std::vector<const Fault*>& first = finding.first.verdict.fits;
   const std::vector<std::string>& learned = finding.learned.meanings;
-  const auto in_first = [&](const Alternative* fit) {
+  const auto in_first = [&](const Fault* fit) {
     return std::find(first.begin(), first.end(), fit) != first.end();
   };
-  const auto near = [&](const Alternative* fit) {
+  const auto near = [&](const Fault* fit) {
     return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
   };
   const auto in_both = std::stable_partition(fits.begin(), fits.end(), in_first) - fits.begin();

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 #include "reports/causes/causes.h"
 #include "reports/text.h"
 
@@ -88,7 +88,7 @@ struct Reported {
 std::vector<Reported> reported_lengths(const Run& run) {
   std::vector<Reported> all;
   if (!run.c.cached()) return all;
-  CacheModel model(run.c);
+  CacheHistory model(run.c);
   std::vector<int64_t> before(static_cast<size_t>(run.c.problem.batch), 0);
   for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
     model.apply(s);
@@ -138,7 +138,7 @@ Cause cause_of(const LengthEntry& entry, const Case& c, const Reported& r) {
 
 /// A step that changes what is cached, and did so in the first row alone.
 std::optional<Cause> cause_from_first_row(const Run& run) {
-  CacheModel model(run.c);
+  CacheHistory model(run.c);
   std::vector<int64_t> before(static_cast<size_t>(run.c.problem.batch), 0);
   for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
     model.apply(s);
@@ -168,7 +168,7 @@ bool reports_capacity(const Run& run) {
 
 /// The first wrong length comes after a step without tokens: what that did to the row.
 std::vector<Cause> causes_from_changes(const Run& run) {
-  CacheModel model(run.c);
+  CacheHistory model(run.c);
   std::vector<int64_t> before(static_cast<size_t>(run.c.problem.batch), 0);
   for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
     model.apply(s);
@@ -199,7 +199,7 @@ std::optional<Cause> cause_from_reset(const Case& c, const Reported& r) {
   size_t reset = r.step;
   while (reset > 0 && steps[reset].op != StepOp::reset) --reset;
   if (steps[reset].op != StepOp::reset) return {};
-  CacheModel model(c);
+  CacheHistory model(c);
   for (size_t s = 0; s < reset; ++s) model.apply(s);
   const int64_t held = model.lengths()[static_cast<size_t>(r.b)], more = r.got - r.want;
   if (more <= 0 || more > held) return {};
@@ -212,7 +212,7 @@ std::optional<Cause> cause_from_reset(const Case& c, const Reported& r) {
 
 /// What a cache says of itself beside its lengths: where it goes on, and what it can hold.
 std::vector<Cause> causes_from_places(const Run& run) {
-  CacheModel model(run.c);
+  CacheHistory model(run.c);
   for (size_t s = 0; s < std::min(run.steps.size(), run.c.steps.size()); ++s) {
     model.apply(s);
     const StepOutput& got = run.steps[s];

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "fuzz/elements.h"
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 #include "reports/causes/causes.h"
 #include "reports/causes/row_classes.h"
 #include "reports/errors.h"
@@ -73,7 +73,7 @@ JudgedRows<Row> rows_of(const Case& c, const std::map<RowKey, bool>& wrong) {
 
 JudgedRows<StepRow> step_rows_of(const Case& c, const std::map<StepKey, bool>& wrong) {
   JudgedRows<StepRow> rows;
-  CacheModel model(c);
+  CacheHistory model(c);
   for (size_t s = 0; s < c.steps.size(); ++s) {
     model.apply(s);
     const std::vector<int64_t> next = model.next_positions();

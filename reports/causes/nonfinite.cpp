@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fuzz/faults/rows.h"
 #include "oracle/rows.h"
 #include "reports/causes/causes.h"
-#include "reports/causes/rows.h"
 
 namespace attnfuzz {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 
 namespace attnfuzz {
 namespace {
@@ -75,7 +75,7 @@ constexpr RowClass<StepRow> kStepClasses[] = {
      }},
     {"steps-ragged", "that are shorter than another row of the batch",
      [](const StepRow& r) {
-       CacheModel model(r.c);
+       CacheHistory model(r.c);
        for (size_t s = 0; s <= r.s; ++s) model.apply(s);
        const std::vector<int64_t> next = model.next_positions();
        return r.total < *std::max_element(next.begin(), next.end());

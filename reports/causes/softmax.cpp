@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "fuzz/faults/rows.h"
 #include "reports/causes/causes.h"
-#include "reports/causes/rows.h"
 #include "reports/errors.h"
 
 namespace attnfuzz {

@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 #include "reports/writers/html/figures.h"
 
 namespace attnfuzz::figures {
@@ -69,7 +69,7 @@ std::string histogram(const std::vector<ElementError>& elements) {
 
 std::string timeline(const Case& c, const Outcome& outcome) {
   if (!c.cached() || c.problem.batch == 0) return "";
-  CacheModel model(c);
+  CacheHistory model(c);
   std::vector<std::vector<int64_t>> wanted;
   int64_t most = 1;
   for (size_t s = 0; s < c.steps.size(); ++s) {

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 Rewritten padding_side(Case c, int64_t side) {
@@ -75,7 +75,7 @@ Rewritten softcap_after_mask(Case c) {
   return c;
 }
 
-constexpr Alternative table[] = {
+constexpr Fault table[] = {
     {"softcap-after-mask",
      "the softcap is applied after the mask, so that a hidden key's score is -softcap",
      [](const Case& c) { return softcap_after_mask(c); }},
@@ -90,9 +90,9 @@ constexpr Alternative table[] = {
     {"padding-first-row", "every batch row is padded like the first",
      [](const Case& c) { return padding_of_first_row(c); }},
     {"documents-plus-one", "the first document is one token longer",
-     [](const Case& c) { return documents_first_boundary(c, 1); }, Alternative::Of::any},
+     [](const Case& c) { return documents_first_boundary(c, 1); }, Fault::Of::any},
     {"documents-minus-one", "the first document is one token shorter",
-     [](const Case& c) { return documents_first_boundary(c, -1); }, Alternative::Of::any},
+     [](const Case& c) { return documents_first_boundary(c, -1); }, Fault::Of::any},
     {"boolean-inverted", "the boolean mask is read the other way round (set means hidden)",
      [](const Case& c) { return boolean_inverted(c); }},
     {"boolean-first-head", "the boolean mask of the first head is used for all heads",
@@ -108,7 +108,7 @@ constexpr Alternative table[] = {
     {"padding-ignored", "the padding is not hidden",
      [](const Case& c) { return without(c, "padding"); }},
     {"documents-ignored", "documents are not kept apart",
-     [](const Case& c) { return without(c, "documents"); }, Alternative::Of::any},
+     [](const Case& c) { return without(c, "documents"); }, Fault::Of::any},
     {"boolean-ignored", "the boolean mask is not applied",
      [](const Case& c) { return without(c, "boolean"); }},
     {"fully-masked-zero", "rows that see no key give zeros",
@@ -121,8 +121,8 @@ constexpr Alternative table[] = {
 
 }  // namespace
 
-std::span<const Alternative> mask() {
+std::span<const Fault> mask() {
   return table;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

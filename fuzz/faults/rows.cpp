@@ -1,4 +1,4 @@
-#include "reports/causes/rows.h"
+#include "fuzz/faults/rows.h"
 
 #include <algorithm>
 #include <cmath>

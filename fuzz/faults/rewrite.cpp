@@ -1,8 +1,8 @@
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
 #include <algorithm>
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 
 RuleUse* find(Case& c, std::string_view rule) {
   for (RuleUse& use : c.problem.mask.rules) {
@@ -57,4 +57,4 @@ RuleUse unwrap(const RuleUse& use) {
           {use.values.begin() + 1, use.values.end()}};
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

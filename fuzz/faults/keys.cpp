@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <numbers>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 /// Whether key j of `size` keys is one of those that the loop gets wrong.
@@ -158,7 +158,7 @@ void to_tile_end(RowContext& context) {
        twice<before_tail<n>>},                                                              \
       {"keys-tail-" #n "-zeros",                                                            \
        "the last tile of " #n " keys is filled with keys and values of zeros that count",   \
-       zeros_to_tile<n>, Alternative::Of::softmax, read_zeros_to_tile<n>},                  \
+       zeros_to_tile<n>, Fault::Of::softmax, read_zeros_to_tile<n>},                        \
       {"keys-first-" #n "-missing", "the first tile of " #n " keys is left out",            \
        missing<first_tile<n>>},                                                             \
       {"keys-second-" #n "-missing", "the second tile of " #n " keys is left out",          \
@@ -182,10 +182,10 @@ void to_tile_end(RowContext& context) {
         missing<part_end<n>>                                                      \
   }
 
-constexpr Alternative table[] = {
+constexpr Fault table[] = {
     {"empty-slot-seen",
      "a slot that holds nothing yet, a key and a value of zeros, is seen as well", empty_slot,
-     Alternative::Of::softmax, read_empty_slot},
+     Fault::Of::softmax, read_empty_slot},
     ATTNFUZZ_TILE(16),
     ATTNFUZZ_TILE(32),
     ATTNFUZZ_TILE(64),
@@ -203,8 +203,8 @@ constexpr Alternative table[] = {
 
 }  // namespace
 
-std::span<const Alternative> keys() {
+std::span<const Fault> keys() {
   return table;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

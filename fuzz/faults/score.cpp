@@ -2,9 +2,9 @@
 #include <cmath>
 #include <numbers>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 Rewritten scaled(Case c, double scale) {
@@ -56,22 +56,22 @@ Rewritten head_map(const Case& c, HeadMap map) {
   return grouped ? with(c, &Problem::head_map, map) : std::nullopt;
 }
 
-constexpr Alternative table[] = {
+constexpr Fault table[] = {
     {"head-map-interleaved", "query head h uses key head h mod num_kv_heads",
-     [](const Case& c) { return head_map(c, HeadMap::interleaved); }, Alternative::Of::any},
+     [](const Case& c) { return head_map(c, HeadMap::interleaved); }, Fault::Of::any},
     {"head-map-grouped", "query head h uses key head h / (num_heads / num_kv_heads)",
-     [](const Case& c) { return head_map(c, HeadMap::grouped); }, Alternative::Of::any},
+     [](const Case& c) { return head_map(c, HeadMap::grouped); }, Fault::Of::any},
     {"scale-of-head-dim-v", "scores are scaled by 1/sqrt(head_dim_v)",
      [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim_v))); },
-     Alternative::Of::any},
+     Fault::Of::any},
     {"scale-of-hidden", "scores are scaled by 1/sqrt(num_heads · head_dim)",
      [](const Case& c) {
        return scaled(c, per_root(static_cast<double>(c.problem.num_heads * c.problem.head_dim)));
      },
-     Alternative::Of::any},
+     Fault::Of::any},
     {"scale-of-head-dim", "scores are scaled by 1/head_dim, without the root",
      [](const Case& c) { return scaled(c, 1 / static_cast<double>(c.problem.head_dim)); },
-     Alternative::Of::any},
+     Fault::Of::any},
     {"scale-of-padded-dim-8", "head_dim is rounded up to a multiple of 8 for the scale",
      [](const Case& c) { return scaled(c, per_root(padded_dim(c, 8))); }},
     {"scale-of-padded-dim-32", "head_dim is rounded up to a multiple of 32 for the scale",
@@ -82,18 +82,18 @@ constexpr Alternative table[] = {
      }},
     {"scale-twice", "the scale is applied twice",
      [](const Case& c) { return scaled(c, c.problem.scale_value() * c.problem.scale_value()); },
-     Alternative::Of::any},
+     Fault::Of::any},
     {"scale-root", "only the root of the scale is applied (to q or k alone)",
      [](const Case& c) {
        const double scale = c.problem.scale_value();
        return scale > 0 ? scaled(c, std::sqrt(scale)) : std::nullopt;
      },
-     Alternative::Of::any},
+     Fault::Of::any},
     {"scale-missing", "scores are not scaled", [](const Case& c) { return scaled(c, 1); },
-     Alternative::Of::any},
+     Fault::Of::any},
     {"scale-ignored", "the default scale, 1/sqrt(head_dim), is used instead of the case's",
      [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim))); },
-     Alternative::Of::any},
+     Fault::Of::any},
     {"softcap-before-scale", "the softcap is applied before the scale",
      [](const Case& c) { return softcap_before_scale(c); }},
     {"softcap-not-multiplied", "the softcap's factor is missing: tanh(s / cap)",
@@ -112,8 +112,8 @@ constexpr Alternative table[] = {
 
 }  // namespace
 
-std::span<const Alternative> score() {
+std::span<const Fault> score() {
   return table;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

@@ -1,4 +1,4 @@
-#include "oracle/alternatives.h"
+#include "fuzz/faults/fault.h"
 
 #include <gtest/gtest.h>
 
@@ -42,7 +42,7 @@ Case on_cache(Cache cache, std::vector<RuleUse> rules, std::vector<Step> steps) 
   return c;
 }
 
-/// Cases that between them use all that alternatives are about.
+/// Cases that between them use all that faults are about.
 std::vector<Case> examples() {
   std::vector<Case> all{
       sized({}),
@@ -213,17 +213,17 @@ TEST(Alternatives, EachAppliesToAnExampleAndShowsThere) {
     ASSERT_NO_THROW(check(c));
     const Inputs inputs = make_inputs(c);
     const Answer truth = answer(c, inputs, Precision{});
-    for (const Alternative& alternative : alternatives()) {
-      const std::optional<Answer> meant = answer_by(alternative, c, inputs, Precision{});
+    for (const Fault& fault : faults()) {
+      const std::optional<Answer> meant = faulty_answer(fault, c, inputs, Precision{});
       if (!meant) continue;
       EXPECT_TRUE(alternative.read != nullptr || *alternative.rewrite(c) != c)
-          << alternative.name << " on " << one_line(c);
+          << fault.name << " on " << one_line(c);
       ASSERT_EQ(meant->steps.size(), truth.steps.size());
-      if (differs(truth, *meant)) shown.emplace(alternative.name);
+      if (differs(truth, *meant)) shown.emplace(fault.name);
     }
   }
-  for (const Alternative& alternative : alternatives()) {
-    EXPECT_TRUE(shown.contains(std::string(alternative.name))) << alternative.name;
+  for (const Fault& fault : faults()) {
+    EXPECT_TRUE(shown.contains(std::string(fault.name))) << fault.name;
   }
 }
 
@@ -234,14 +234,14 @@ TEST(Alternatives, OfACaseWithoutHeads) {
   c.problem.sinks = true;
   ASSERT_NO_THROW(check(c));
   const Inputs inputs = make_inputs(c);
-  for (const Alternative& alternative : alternatives())
-    EXPECT_NO_THROW(answer_by(alternative, c, inputs, Precision{})) << alternative.name;
+  for (const Fault& fault : faults())
+    EXPECT_NO_THROW(faulty_answer(fault, c, inputs, Precision{})) << fault.name;
 }
 
 TEST(Alternatives, NamesAreUniqueAndWordsAreThere) {
   std::set<std::string_view> names;
-  for (const Alternative& alternative : alternatives()) {
-    EXPECT_TRUE(names.insert(alternative.name).second) << alternative.name;
+  for (const Fault& fault : faults()) {
+    EXPECT_TRUE(names.insert(fault.name).second) << fault.name;
     EXPECT_FALSE(alternative.words.empty());
   }
   EXPECT_GE(names.size(), 150u);
@@ -250,12 +250,12 @@ TEST(Alternatives, NamesAreUniqueAndWordsAreThere) {
 TEST(Alternatives, RewriteOfAPlainSquareCaseLeavesItsInputsAlone) {
   Case c = sized({use("causal")});
   c.problem.kv_len = c.problem.q_len;
-  for (const Alternative& alternative : alternatives()) {
+  for (const Fault& fault : faults()) {
     const std::optional<Case> other = alternative.rewrite(c);
     if (!other) continue;
-    EXPECT_NE(alternative.name, "align-bottom-right") << "means the same where q_len = kv_len";
-    EXPECT_EQ(other->data, c.data) << alternative.name;
-    EXPECT_EQ(other->problem.layout, c.problem.layout) << alternative.name;
+    EXPECT_NE(fault.name, "align-bottom-right") << "means the same where q_len = kv_len";
+    EXPECT_EQ(other->data, c.data) << fault.name;
+    EXPECT_EQ(other->problem.layout, c.problem.layout) << fault.name;
   }
 }
 

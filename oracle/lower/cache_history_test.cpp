@@ -1,4 +1,4 @@
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 
 #include <gtest/gtest.h>
 
@@ -14,16 +14,18 @@ Case with(Cache cache, std::vector<Step> steps) {
   return c;
 }
 
-std::vector<Token> tokens(const CacheModel& cache, int64_t b) {
-  return {cache.tokens(b).begin(), cache.tokens(b).end()};
+std::vector<Token> tokens(const CacheHistory& cache, int64_t b) {
+  std::vector<Token> tokens;
+  for (const KeyEntry& entry : cache.entries(b)) tokens.push_back(entry.key);
+  return tokens;
 }
 
 using Tokens = std::vector<Token>;
 using Lengths = std::vector<int64_t>;
 
-TEST(CacheModel, RaggedPrefillThenDecode) {
+TEST(CacheHistory, RaggedPrefillThenDecode) {
   const Case c = with({}, {{StepOp::prefill, 3, {3, 1}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}});
-  CacheModel cache(c);
+  CacheHistory cache(c);
   cache.apply(0);
   EXPECT_EQ(cache.lengths(), (Lengths{3, 1}));
   EXPECT_EQ(cache.new_tokens(1), 1);
@@ -33,21 +35,21 @@ TEST(CacheModel, RaggedPrefillThenDecode) {
   EXPECT_EQ(tokens(cache, 1), (Tokens{{0, 1, 0}, {1, 1, 0}}));
 }
 
-TEST(CacheModel, ReorderCopiesRowsAndRemembersWhereTheyCameFrom) {
+TEST(CacheHistory, ReorderCopiesRowsAndRemembersWhereTheyCameFrom) {
   const Case c = with({}, {{StepOp::prefill, 1, {}, {}, 0},
                            {StepOp::reorder, 0, {}, {1, 1}, 0},
                            {StepOp::decode, 1, {}, {}, 0}});
-  CacheModel cache(c);
+  CacheHistory cache(c);
   for (size_t n = 0; n < 3; ++n) cache.apply(n);
   EXPECT_EQ(tokens(cache, 0), (Tokens{{0, 1, 0}, {2, 0, 0}}));
   EXPECT_EQ(tokens(cache, 1), (Tokens{{0, 1, 0}, {2, 1, 0}}));
 }
 
-TEST(CacheModel, CropKeepsTheFirstTokensAndResetNone) {
+TEST(CacheHistory, CropKeepsTheFirstTokensAndResetNone) {
   const Case c = with({}, {{StepOp::prefill, 4, {4, 1}, {}, 0},
                            {StepOp::crop, 0, {}, {}, 2},
                            {StepOp::reset, 0, {}, {}, 0}});
-  CacheModel cache(c);
+  CacheHistory cache(c);
   cache.apply(0);
   cache.apply(1);
   EXPECT_EQ(cache.lengths(), (Lengths{2, 1}));
@@ -56,19 +58,19 @@ TEST(CacheModel, CropKeepsTheFirstTokensAndResetNone) {
   EXPECT_EQ(cache.lengths(), (Lengths{0, 0}));
 }
 
-TEST(CacheModel, RingForgetsTheOldestAndCountsOn) {
+TEST(CacheHistory, RingForgetsTheOldestAndCountsOn) {
   const Case c = with({CacheKind::ring, 2, 0},
                       {{StepOp::prefill, 3, {}, {}, 0}, {StepOp::decode, 1, {}, {}, 0}});
-  CacheModel cache(c);
+  CacheHistory cache(c);
   cache.apply(0);
-  EXPECT_EQ(cache.tokens(0).size(), 3u);  // the step's own queries may look at all
+  EXPECT_EQ(cache.entries(0).size(), 3u);  // the step's own queries may look at all
   EXPECT_EQ(cache.lengths(), (Lengths{2, 2}));
   cache.apply(1);
   EXPECT_EQ(tokens(cache, 0), (Tokens{{0, 0, 1}, {0, 0, 2}, {1, 0, 0}}));
   EXPECT_EQ(cache.positions(0)[0], 1);
   EXPECT_EQ(cache.past_length(0), 3);
-  EXPECT_TRUE(cache.sees(3, 2, 0));  // its own token and the one before
-  EXPECT_FALSE(cache.sees(3, 1, 0));
+  EXPECT_TRUE(cache_shows(*c.cache, 3, 2, 0));  // its own token and the one before
+  EXPECT_FALSE(cache_shows(*c.cache, 3, 1, 0));
 }
 
 }  // namespace

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 /// A vector of a [batch, heads, len, dim] tensor.
@@ -294,7 +294,7 @@ Inputs read(const Case& c, Inputs inputs) {
   return gather(c, std::move(inputs), role_names<roles...>, from);
 }
 
-/// An alternative that reads tensors in another way.
+/// A fault that reads tensors in another way.
 struct Misread {
   std::string_view name, words;
   Rewritten (*rewrite)(const Case&);
@@ -404,14 +404,14 @@ constexpr Misread table[] = {
 
 }  // namespace
 
-std::span<const Alternative> tensors() {
-  static const std::vector<Alternative> all = [] {
-    std::vector<Alternative> made;
+std::span<const Fault> tensors() {
+  static const std::vector<Fault> all = [] {
+    std::vector<Fault> made;
     for (const Misread& each : table)
-      made.push_back({each.name, each.words, each.rewrite, Alternative::Of::softmax, each.read});
+      made.push_back({each.name, each.words, each.rewrite, Fault::Of::softmax, each.read});
     return made;
   }();
   return all;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

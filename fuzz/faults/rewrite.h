@@ -4,25 +4,25 @@
 #include <string_view>
 #include <utility>
 
-#include "oracle/alternatives.h"
+#include "fuzz/faults/fault.h"
 #include "oracle/case.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 
 using Rewritten = std::optional<Case>;
 
 // The groups that make up the table: one file each.
-std::span<const Alternative> position();
-std::span<const Alternative> mask();
-std::span<const Alternative> bias();
-std::span<const Alternative> score();
-std::span<const Alternative> cache();
-std::span<const Alternative> state();
-std::span<const Alternative> tensors();
-std::span<const Alternative> layout();
-std::span<const Alternative> keys();
-std::span<const Alternative> backward();
-std::span<const Alternative> misread();
+std::span<const Fault> position();
+std::span<const Fault> mask();
+std::span<const Fault> bias();
+std::span<const Fault> score();
+std::span<const Fault> cache();
+std::span<const Fault> state();
+std::span<const Fault> tensors();
+std::span<const Fault> layout();
+std::span<const Fault> keys();
+std::span<const Fault> backward();
+std::span<const Fault> cached_reads();
 
 /// The use of a rule by a case, nullptr if it does not use it.
 RuleUse* find(Case& c, std::string_view rule);
@@ -36,13 +36,13 @@ Rewritten moved(Case c, std::string_view rule, size_t param, int64_t by, int64_t
 /// The case with a rule's number for each batch row moved by `by`, kept within [0, kv_len].
 Rewritten moved_lens(Case c, std::string_view rule, size_t param, int64_t by);
 
-/// What a rule of an alternative is: it hides keys or adds a bias, at its place or by positions.
+/// What a rule of a fault is: it hides keys or adds a bias, at its place or by positions.
 enum class Kind : uint8_t { hiding, positional, bias, positional_bias };
 
 /// A rule that no case file can use; wrong readings of a mask are made of them.
 template <auto apply, Kind kind = Kind::hiding>
 inline constexpr RuleSpec made_rule{
-    .name = "of an alternative",
+    .name = "of a fault",
     .words = "",
     .params = {},
     .positional = kind == Kind::positional || kind == Kind::positional_bias,
@@ -113,4 +113,4 @@ Rewritten changed_positions(Case c) {
   return any ? Rewritten(std::move(c)) : std::nullopt;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

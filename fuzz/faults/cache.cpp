@@ -3,9 +3,9 @@
 #include <limits>
 #include <numeric>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 void past_ignored(RowContext& context) {
@@ -232,7 +232,7 @@ Rewritten moved_queries(const Case& c) {
   return c.cached() ? changed_positions<change>(c) : std::nullopt;
 }
 
-constexpr Alternative table[] = {
+constexpr Fault table[] = {
     {"cache-offset-in-heads",
      "a step's queries stand at num_heads · step (the head axis counted as the token axis)",
      [](const Case& c) { return moved_queries<past_in_heads>(c); }},
@@ -289,21 +289,21 @@ constexpr Alternative table[] = {
     {"evict-ignored", "nothing is evicted",
      [](const Case& c) { return op_ignored(c, StepOp::evict); }},
     {"fork-ignored", "the row is not copied",
-     [](const Case& c) { return op_ignored(c, StepOp::fork); }, Alternative::Of::any},
+     [](const Case& c) { return op_ignored(c, StepOp::fork); }, Fault::Of::any},
     {"reorder-ignored", "the rows are not reordered",
-     [](const Case& c) { return reorder_ignored(c); }, Alternative::Of::any},
+     [](const Case& c) { return reorder_ignored(c); }, Fault::Of::any},
     {"crop-ignored", "the cache is not cropped",
      [](const Case& c) { return op_ignored(c, StepOp::crop); }},
     {"reset-ignored", "the cache is not emptied",
-     [](const Case& c) { return op_ignored(c, StepOp::reset); }, Alternative::Of::any},
+     [](const Case& c) { return op_ignored(c, StepOp::reset); }, Fault::Of::any},
     {"lens-ignored", "the padding at the end of a ragged step counts as tokens",
-     [](const Case& c) { return lens_ignored(c); }, Alternative::Of::any},
+     [](const Case& c) { return lens_ignored(c); }, Fault::Of::any},
 };
 
 }  // namespace
 
-std::span<const Alternative> cache() {
+std::span<const Fault> cache() {
   return table;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 /// [batch, len, heads, dim] read as [batch, heads, len, dim], or the other way round: the same
@@ -24,15 +24,15 @@ Rewritten heads_as_tokens(Case c) {
   return c;
 }
 
-constexpr Alternative table[] = {
+constexpr Fault table[] = {
     {"heads-as-tokens", "the head axis of all tensors is taken for the token axis",
-     [](const Case& c) { return heads_as_tokens(c); }, Alternative::Of::any},
+     [](const Case& c) { return heads_as_tokens(c); }, Fault::Of::any},
 };
 
 }  // namespace
 
-std::span<const Alternative> layout() {
+std::span<const Fault> layout() {
   return table;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 double slope(int64_t h, int64_t heads) {
@@ -96,7 +96,7 @@ Rewritten ordered(const Case& c, BiasOrder order) {
   return with(c, &Problem::bias_order, order);
 }
 
-constexpr Alternative table[] = {
+constexpr Fault table[] = {
     {"bias-before-softcap", "the bias is added before the softcap, not after it",
      [](const Case& c) { return ordered(c, BiasOrder::before_softcap); }},
     {"bias-after-softcap", "the bias is added after the softcap, not before it",
@@ -138,8 +138,8 @@ constexpr Alternative table[] = {
 
 }  // namespace
 
-std::span<const Alternative> bias() {
+std::span<const Fault> bias() {
   return table;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault

@@ -1,7 +1,7 @@
 // Steps and kinds of caches that change which tokens a row holds and where they stand.
 #include <gtest/gtest.h>
 
-#include "oracle/cache_model.h"
+#include "oracle/lower/cache_history.h"
 #include "oracle/case_io.h"
 
 namespace attnfuzz {
@@ -44,8 +44,8 @@ Step fork(int64_t from, int64_t to) {
   return step;
 }
 
-std::vector<int64_t> positions(const CacheModel& model, int64_t b) {
-  return {model.positions(b).begin(), model.positions(b).end()};
+std::vector<int64_t> positions(const CacheHistory& model, int64_t b) {
+  return model.positions(b);
 }
 
 using Numbers = std::vector<int64_t>;
@@ -56,7 +56,7 @@ TEST(CacheModelSteps, EvictedTokensLeaveAGapOrNone) {
     cache.positions = shifted ? Positions::shifted : Positions::kept;
     const Case c =
         with(cache, {tokens(StepOp::prefill, 5, {5, 2}), evict(1, 3), tokens(StepOp::decode, 1)});
-    CacheModel model(c);
+    CacheHistory model(c);
     model.apply(0);
     model.apply(1);
     EXPECT_EQ(model.lengths(), (Numbers{2, 1}));
@@ -64,7 +64,7 @@ TEST(CacheModelSteps, EvictedTokensLeaveAGapOrNone) {
     model.apply(2);
     EXPECT_EQ(positions(model, 0), shifted ? (Numbers{0, 1, 2}) : (Numbers{0, 4, 5}));
     EXPECT_EQ(positions(model, 1), shifted ? (Numbers{0, 1}) : (Numbers{0, 2}));
-    EXPECT_EQ(model.tokens(0)[1], (Token{0, 0, 4}));
+    EXPECT_EQ(model.entries(0)[1].key, (Token{0, 0, 4}));
   }
 }
 
@@ -73,7 +73,7 @@ TEST(CacheModelSteps, ACropBehindAGapGoesBackToThePositionOfWhatIsLost) {
   crop.op = StepOp::crop;
   crop.length = 1;
   const Case c = with({}, {tokens(StepOp::prefill, 5), evict(1, 2), crop});
-  CacheModel model(c);
+  CacheHistory model(c);
   for (size_t n = 0; n < 3; ++n) model.apply(n);
   EXPECT_EQ(model.next_positions(), (Numbers{3, 3}));
 }
@@ -81,19 +81,19 @@ TEST(CacheModelSteps, ACropBehindAGapGoesBackToThePositionOfWhatIsLost) {
 TEST(CacheModelSteps, AForkCopiesOneRow) {
   const Case c =
       with({}, {tokens(StepOp::prefill, 3, {3, 1}), fork(0, 1), tokens(StepOp::append, 2, {1, 2})});
-  CacheModel model(c);
+  CacheHistory model(c);
   for (size_t n = 0; n < 3; ++n) model.apply(n);
   EXPECT_EQ(model.lengths(), (Numbers{4, 5}));
-  EXPECT_EQ(model.tokens(1)[2], (Token{0, 0, 2}));
-  EXPECT_EQ(model.tokens(1)[3], (Token{2, 1, 0}));
+  EXPECT_EQ(model.entries(1)[2].key, (Token{0, 0, 2}));
+  EXPECT_EQ(model.entries(1)[3].key, (Token{2, 1, 0}));
 }
 
 TEST(CacheModelSteps, LeftPaddedTokensStandAtTheEndOfTheStep) {
   const Case c = with({}, {tokens(StepOp::prefill, 4, {4, 1}, Side::left)});
-  CacheModel model(c);
+  CacheHistory model(c);
   model.apply(0);
   EXPECT_EQ(model.first_new(1), 3);
-  EXPECT_EQ(model.tokens(1)[0], (Token{0, 1, 3}));
+  EXPECT_EQ(model.entries(1)[0].key, (Token{0, 1, 3}));
   EXPECT_EQ(model.positions(1)[0], 0);
 }
 
@@ -111,10 +111,10 @@ TEST(CacheModelSteps, EachKindForgetsInItsWay) {
   for (const Row& row : table) {
     SCOPED_TRACE(std::string(name(row.cache.kind)));
     const Case c = with(row.cache, {tokens(StepOp::prefill, 7), tokens(StepOp::append, 0)});
-    CacheModel model(c);
+    CacheHistory model(c);
     model.apply(0);
     EXPECT_EQ(model.lengths()[0], static_cast<int64_t>(row.left_of_7.size()));
-    EXPECT_EQ(model.sees(6, 0, 1), row.odd_head_sees_0);
+    EXPECT_EQ(cache_shows(*c.cache, 6, 0, 1), row.odd_head_sees_0);
     EXPECT_EQ(model.capacity(), row.capacity);
     model.apply(1);
     EXPECT_EQ(positions(model, 0), row.left_of_7);

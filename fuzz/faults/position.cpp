@@ -1,10 +1,10 @@
 // Where queries stand among the keys, and how far they see from there.
 #include <algorithm>
 
-#include "oracle/alternatives/rewrite.h"
+#include "fuzz/faults/rewrite.h"
 #include "oracle/masks/rule.h"
 
-namespace attnfuzz::alternative {
+namespace attnfuzz::fault {
 namespace {
 
 /// Alignment matters where a positional rule meets q_len ≠ kv_len, without a cache.
@@ -118,7 +118,7 @@ Rewritten prefix_causal(Case c) {
   return c;
 }
 
-constexpr Alternative table[] = {
+constexpr Fault table[] = {
     {"align-top-left", "query 0 stands at key 0 (positions aligned top-left, not bottom-right)",
      [](const Case& c) { return aligned(c, Align::top_left); }},
     {"align-bottom-right",
@@ -184,8 +184,8 @@ constexpr Alternative table[] = {
 
 }  // namespace
 
-std::span<const Alternative> position() {
+std::span<const Fault> position() {
   return table;
 }
 
-}  // namespace attnfuzz::alternative
+}  // namespace attnfuzz::fault
