@@ -3,7 +3,11 @@
 #include <cmath>
 #include <numbers>
 
+#include "fuzz/faults/outputs.h"
 #include "fuzz/faults/rewrite.h"
+#include "fuzz/faults/rows.h"
+#include "oracle/backward_pass.h"
+#include "oracle/rows.h"
 
 namespace attnfuzz::fault {
 namespace {
