@@ -47,13 +47,6 @@ struct TextPattern {
   std::string_view name;     ///< the cause's name
   std::string_view pattern;  ///< see match_text
   std::string_view words;
-  /// Which axes the captures are, for a text without a case (reports/triage), separated by spaces:
-  /// "a@dim" the operand's axis with the number {dim}, "one@shape" all axes of the operand,
-  /// "a@inner" that a product sums over, "a@letter" that of an einsum's letter in the text,
-  /// "mask=batch,q_len" these, "got:batch,q_len" these unless a known size says otherwise. Operands
-  /// are those of the operation that raised the error: a, one and want the first, all others the
-  /// second.
-  std::string_view axes = {};
 };
 /// All tables, one for each system.
 std::span<const std::span<const TextPattern>> text_patterns();

@@ -36,8 +36,7 @@ constexpr TextPattern kPatterns[] = {
      "An allocation failed: an intermediate (often the full q_len × kv_len score matrix, or an "
      "expanded mask) is made whole."},
     {"head-size", "head dimension at most {b}",
-     "The kernel takes a head_dim of at most {b:n}: that limit is not part of what it declares.",
-     "b=head_dim"},
+     "The kernel takes a head_dim of at most {b:n}: that limit is not part of what it declares."},
 };
 
 }  // namespace

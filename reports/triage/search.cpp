@@ -6,6 +6,8 @@
 #include "fuzz/error_text.h"
 #include "fuzz/generate.h"
 #include "fuzz/replayable.h"
+#include "reports/causes/causes.h"
+#include "reports/triage/axes.h"
 
 namespace attnfuzz::triage {
 namespace {
@@ -72,12 +74,12 @@ bool has_axes(const Reading& reading, std::string_view text,
     if (number.role != TextNumber::Role::size) continue;
     const size_t k = at++;
     for (const NumberAxis& read : reading.numbers) {
-      if (read.offset != number.offset || read.capture.empty() || read.axis.empty() ||
-          !read.of.empty())
-        continue;
-      if (k >= names.size() ||
-          std::find(names[k].begin(), names[k].end(), read.axis) == names[k].end())
-        return false;
+      if (read.offset != number.offset || read.axis.empty() || read.value == 1) continue;
+      const Axis axis = axis_named(read.axis);
+      const auto is_it = [&](const std::string& name) {
+        return name == read.axis || is_same_kind(axis, axis_named(name));
+      };
+      if (k >= names.size() || std::none_of(names[k].begin(), names[k].end(), is_it)) return false;
     }
   }
   return true;
@@ -126,11 +128,21 @@ std::optional<Case> with_numbers(Target& target, const Reading& reading, const F
   return same ? std::optional(c) : std::nullopt;
 }
 
+/// A text without numbers is known by its words: one pattern of reports/causes/ matches both.
+bool matches_same_pattern(const Reading& reading, const std::string& text) {
+  for (const auto& table : text_patterns())
+    for (const TextPattern& row : table)
+      if (match_text(row.pattern, reading.traceback.message) && match_text(row.pattern, text))
+        return true;
+  return false;
+}
+
 }  // namespace
 
 bool same_complaint(const Reading& reading, const std::string& text) {
   const std::string wanted = text_template(reading.core);
-  return !wanted.empty() && text_template(text).find(wanted) != std::string::npos;
+  if (!wanted.empty() && text_template(text).find(wanted) != std::string::npos) return true;
+  return reading.numbers.empty() && matches_same_pattern(reading, text);
 }
 
 Search search(Target& target, const Reading& reading, const SearchOptions& options) {

@@ -6,82 +6,13 @@
 
 #include "oracle/error.h"
 #include "reports/triage/triage.h"
+#include "reports/triage/words.h"
 
 namespace attnfuzz::triage {
 namespace {
 
 struct Alias {
-  std::string_view word, axis;
-};
-/// What the field's code calls the axes.
-constexpr Alias kAliases[] = {
-    {"batch", "batch"},
-    {"batch_size", "batch"},
-    {"bsz", "batch"},
-    {"bs", "batch"},
-    {"B", "batch"},
-    {"N", "batch"},
-    {"num_heads", "num_heads"},
-    {"num_attention_heads", "num_heads"},
-    {"n_heads", "num_heads"},
-    {"n_head", "num_heads"},
-    {"nhead", "num_heads"},
-    {"nheads", "num_heads"},
-    {"heads", "num_heads"},
-    {"h", "num_heads"},
-    {"H", "num_heads"},
-    {"num_kv_heads", "num_kv_heads"},
-    {"num_key_value_heads", "num_kv_heads"},
-    {"n_kv_heads", "num_kv_heads"},
-    {"kv_num_heads", "num_kv_heads"},
-    {"kv_heads", "num_kv_heads"},
-    {"q_len", "q_len"},
-    {"lq", "q_len"},
-    {"tgt_len", "q_len"},
-    {"query_length", "q_len"},
-    {"seq_len", "q_len"},
-    {"seqlen", "q_len"},
-    {"seq_length", "q_len"},
-    {"sequence_length", "q_len"},
-    {"max_seq_len", "q_len"},
-    {"T", "q_len"},
-    {"S", "q_len"},
-    {"L", "q_len"},
-    {"kv_len", "kv_len"},
-    {"lkv", "kv_len"},
-    {"kv_seq_len", "kv_len"},
-    {"seqlen_kv", "kv_len"},
-    {"src_len", "kv_len"},
-    {"key_length", "kv_len"},
-    {"past_len", "past_len"},
-    {"past_key_values_length", "past_len"},
-    {"past_sequence_length", "past_len"},
-    {"head_dim", "head_dim"},
-    {"head_dim_q", "head_dim"},
-    {"dim_head", "head_dim"},
-    {"head_size", "head_dim"},
-    {"headdim", "head_dim"},
-    {"d_k", "head_dim"},
-    {"D", "head_dim"},
-    {"head_dim_v", "head_dim_v"},
-    {"v_head_dim", "head_dim_v"},
-    {"value_dim_head", "head_dim_v"},
-    {"d_model", "hidden"},
-    {"embed_dim", "hidden"},
-    {"hidden_size", "hidden"},
-    {"num_mem_kv", "memory_kv"},
-    {"attn_num_mem_kv", "memory_kv"},
-    {"sliding_window", "window"},
-    {"window_size", "window"},
-    {"attention_chunk_size", "chunk"},
-    {"chunk_size", "chunk"},
-    {"max_cache_len", "capacity"},
-    {"max_cache_length", "capacity"},
-    {"page_size", "page_size"},
-    {"block_size", "page_size"},
-    {"max_position_embeddings", "max_positions"},
-    {"n_positions", "max_positions"},
-    {"n_ctx", "max_positions"},
+  std::string_view word, tensor;
 };
 
 /// The axes of a tensor with this layout, or of one whose axes do not depend on it.
@@ -183,12 +114,6 @@ std::vector<int64_t> numbers_after(std::string_view text, size_t at) {
 
 }  // namespace
 
-std::string_view axis_of_word(std::string_view word) {
-  for (const Alias& alias : kAliases)
-    if (alias.word == word) return alias.axis;
-  return {};
-}
-
 std::vector<KnownSize> parse_shapes(std::string_view text, std::string_view layout) {
   std::vector<KnownSize> known;
   while (!text.empty()) {
@@ -200,7 +125,7 @@ std::vector<KnownSize> parse_shapes(std::string_view text, std::string_view layo
     if (equals == item.npos) throw wrong_shapes(item, "expected TENSOR=AxBxC, such as q=2x8x4x32");
     std::string_view tensor = item.substr(0, equals);
     for (const Alias& alias : kTensors)
-      if (alias.word == tensor) tensor = alias.axis;
+      if (alias.word == tensor) tensor = alias.tensor;
     const Shape shape = parse_dims(item, item.substr(equals + 1));
     const std::string_view wanted = shape.size() == 3 && layout == "bhsd" ? "bsd" : layout;
     const TensorAxes* axes = nullptr;
@@ -224,13 +149,12 @@ std::vector<KnownSize> sizes_in(std::string_view text) {
   std::vector<KnownSize> known;
   for (size_t at = 1; at < text.size(); ++at) {
     if (text[at] != '=' && text[at] != ':') continue;
-    std::vector<std::string_view> words = words_before(text, at);
+    const std::vector<std::string_view> words = words_before(text, at);
     const std::vector<int64_t> numbers = numbers_after(text, at + 1);
-    if (words.empty() || numbers.empty()) continue;
-    if (words.size() > numbers.size()) words = {words.back()};  // "f(x, heads=8": the last alone
+    if (words.size() < 2 || words.size() > numbers.size()) continue;
     for (size_t k = 0; k < words.size(); ++k)
-      if (const std::string_view axis = axis_of_word(words[k]); !axis.empty())
-        known.push_back({std::string(axis), "", numbers[k]});
+      if (const AxisGuess guess = axis_of(words[k]); guess.axis != Axis::none)
+        known.push_back({std::string(name_of(guess.axis)), "", numbers[k]});
   }
   return known;
 }

@@ -3,6 +3,7 @@
 
 #include "fuzz/error_text.h"
 #include "reports/text.h"
+#include "reports/triage/grammar.h"
 #include "reports/triage/triage.h"
 
 namespace attnfuzz::triage {
@@ -57,14 +58,18 @@ std::vector<std::string> split_lines(std::string_view text) {
 std::string error_name(const std::string& line, size_t& behind) {
   static constexpr std::string_view endings[] = {"Error", "Exception",      "InvalidArgument",
                                                  "Fail",  "OutOfResources", "InvalidGraph"};
-  for (size_t colon = line.rfind(": "); colon != line.npos && colon > 0;
-       colon = line.rfind(": ", colon - 1)) {
+  const auto is_end = [&](size_t k) {
+    return line[k] == ':' ? line[k + 1] == ' '
+                          : line[k] == '(' && (line[k + 1] == '\'' || line[k + 1] == '"');
+  };
+  for (size_t colon = line.size() < 2 ? 0 : line.size() - 2; colon > 0; --colon) {
+    if (!is_end(colon)) continue;
     size_t from = colon;
     while (from > 0 && is_word(line[from - 1])) --from;
     std::string name = line.substr(from, colon - from);
     const bool known = std::any_of(std::begin(endings), std::end(endings),
                                    [&](std::string_view end) { return name.ends_with(end); });
-    if (known && is_letter(name[0])) {
+    if (known && !name.empty() && is_letter(name[0])) {
       behind = colon + 2;
       return name;
     }
@@ -112,6 +117,44 @@ std::string package_of(std::string_view text) {
   return "";
 }
 
+/// Words that lines which say what went wrong have, in lower case.
+constexpr std::string_view kComplaints[] = {
+    "mismatch",  "incompatible", "must ",        "cannot ",      "could not",   "failed",
+    "invalid",   "expected",     "should ",      "exceed",       "unsupported", "supported",
+    "not match", "n't match",    "panicked",     "assert",       "error",       "inconsistent",
+    "not equal", "too long",     "greater than", "out of range", "larger than", "out of bound",
+    "different", "wrong",        "overflow"};
+
+/// How much a line is like an error's message.
+int complaint(const std::string& line) {
+  std::string lower = line;
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char x) { return x >= 'A' && x <= 'Z' ? static_cast<char>(x + 32) : x; });
+  const bool complains =
+      std::any_of(std::begin(kComplaints), std::end(kComplaints),
+                  [&](std::string_view word) { return lower.find(word) != lower.npos; });
+  const std::vector<Mention> mentions = mentions_in(line);
+  const bool shapes = std::any_of(mentions.begin(), mentions.end(), [](const Mention& each) {
+    return each.kind == Mention::Kind::shape;
+  });
+  return (complains ? 4 : 0) + (shapes ? 2 : !mentions.empty() ? 1 : 0);
+}
+
+/// Where no line names an error: the line that complains most, the last of them.
+void find_message(Traceback& read) {
+  int most = 4;
+  size_t best = read.lines.size();
+  for (size_t k = 0; k < read.lines.size(); ++k)
+    if (const int here = complaint(read.lines[k]); here >= most) {
+      most = here;
+      best = k;
+    }
+  read.message_begin = best == read.lines.size() ? 0 : best;
+  read.message_end = best == read.lines.size() ? best : best + 1;
+  while (read.message_end < read.lines.size() && !ends_message(read.lines[read.message_end]))
+    ++read.message_end;
+}
+
 std::string joined(const std::vector<std::string>& lines, size_t from, size_t to) {
   std::string all;
   for (size_t k = from; k < to; ++k) {
@@ -135,9 +178,14 @@ Traceback read_traceback(std::string_view raw) {
     size_t end = k + 1;
     while (end < read.lines.size() && !ends_message(read.lines[end])) ++end;
     read.message = read.lines[k].substr(behind) + " " + joined(read.lines, k + 1, end);
+    read.message_begin = k;
+    read.message_end = end;
     break;
   }
-  if (read.error.empty()) read.message = read.whole;
+  if (read.error.empty()) {
+    find_message(read);
+    read.message = joined(read.lines, read.message_begin, read.message_end);
+  }
   if (read.message.size() > kMostMessage) read.message.resize(kMostMessage);
   read.message = text::line(read.message, kMostMessage);
   return read;

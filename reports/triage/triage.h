@@ -18,6 +18,7 @@ struct Traceback {
   std::string whole;               ///< all of the text on one line
   std::string package;             ///< as targets are named: "transformers"; empty: not told
   std::vector<std::string> lines;  ///< without prompts, boxes and ranks
+  size_t message_begin = 0, message_end = 0;  ///< which of the lines are the message
 };
 Traceback read_traceback(std::string_view raw);
 
@@ -32,45 +33,41 @@ struct KnownSize {
 /// bsd ([batch, len, hidden]) or nsd ([batch*heads, len, dim]); a tensor of three axes is bsd
 /// unless told. Throws InputError naming --shapes.
 std::vector<KnownSize> parse_shapes(std::string_view text, std::string_view layout);
-/// Sizes that the text itself gives: "num_heads=8", "B, H, S = 4, 2, 1500".
+/// Sizes that the text gives as a list: "B, H, S = 4, 2, 1500".
 std::vector<KnownSize> sizes_in(std::string_view text);
-/// The axis that a name of the field stands for ("bsz", "num_attention_heads"); empty: none.
-std::string_view axis_of_word(std::string_view word);
-
-/// What is done to which tensors, as far as the traceback's code tells.
-struct Operation {
-  std::string_view name;        ///< "scores and mask"
-  std::string_view fragments;   ///< of source lines that do it, separated by " | "
-  std::string_view a, b;        ///< the operands' axes, comma-separated
-  std::string_view of_a, of_b;  ///< whose sizes these are, where not the call's own
-};
-std::span<const Operation> operations();
-/// The operation of the innermost line that shows one; nullptr where none does.
-const Operation* find_operation(const Traceback& traceback);
-/// What an error of this name is most often about.
-const Operation& likely_operation(std::string_view pattern);
 
 /// A number of the message and the axis that it stands for.
 struct NumberAxis {
-  std::string capture;  ///< the pattern's name for it
   int64_t value = 0;
   std::string axis;   ///< "kv_len"; empty: not told
-  std::string of;     ///< "mask", "limit"; empty: the call's own
-  std::string why;    ///< "its place", "its value"; empty: not told
-  size_t offset = 0;  ///< in Reading::core
+  std::string of;     ///< whose: "mask"; empty: not told
+  size_t offset = 0;  ///< in Reading::core; npos for a number of another line
 
   std::string words() const;  ///< "kv_len=8 (mask)"
 };
 
+/// How far a reading is to be trusted.
+enum class Sureness : uint8_t {
+  none,    ///< the text is not read
+  open,    ///< another reading is about as likely
+  likely,  ///< the likeliest of several
+  sure
+};
+std::string_view name_of(Sureness sureness);
+
 /// An error text with its numbers named.
 struct Reading {
   Traceback traceback;
-  std::string pattern;    ///< the cause's name; empty: no pattern knows the text
-  std::string core;       ///< the part of the text that the pattern matched
-  std::string operation;  ///< Operation::name; empty where the pattern needs none
-  bool assumed = false;   ///< no line shows the operation: the likely one is taken
-  std::vector<NumberAxis> numbers;
-  std::vector<std::string> notes;  ///< what the numbers' relation says
+  std::string core;  ///< the part of the message that has the numbers
+  std::string form;  ///< what was done: "elementwise"; empty: not told
+  std::string a, b;  ///< what met: "scores", "mask"
+  Sureness sureness = Sureness::none;
+  std::vector<NumberAxis> numbers;                ///< in the text's order
+  std::optional<std::pair<size_t, size_t>> meet;  ///< which two of them should have agreed
+  int64_t elements = 0;                           ///< of the tensor, where the text tells
+  std::vector<NumberAxis> instead;     ///< the second likeliest reading, where the first is open
+  std::vector<std::string> notes;      ///< what the numbers' relation says
+  std::vector<std::string> questions;  ///< to the reporter: what would decide
   std::optional<Cause> cause;
   std::vector<KnownSize> known;
 

@@ -13,21 +13,27 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string how(const Reading& reading, const NumberAxis& number) {
-  if (number.axis.empty()) return "not told";
-  if (number.why == "its place" && !reading.operation.empty())
-    return fmt::format("by its place {} {}{}",
-                       reading.assumed ? "if the operation is on" : "in the operation on",
-                       reading.operation, reading.assumed ? " (assumed: the text shows none)" : "");
-  return "by " + number.why;
+std::string sureness_text(const Reading& reading) {
+  const std::string what =
+      reading.a.empty()
+          ? ""
+          : fmt::format(": {} of {}{}", reading.form, reading.a,
+                        reading.b.empty() || reading.b == reading.a ? "" : " and " + reading.b);
+  switch (reading.sureness) {
+    case Sureness::none:
+      return reading.cause ? "only the mistake is known" : "nothing fits well enough";
+    case Sureness::open:
+      return "open, two readings fit about as well" + what;
+    case Sureness::likely:
+      return "likely" + what;
+    case Sureness::sure:
+      return "sure" + what;
+  }
+  return "";
 }
 
 Json number_json(const NumberAxis& number) {
-  return {{"capture", number.capture},
-          {"value", number.value},
-          {"axis", number.axis},
-          {"of", number.of},
-          {"why", number.why}};
+  return {{"value", number.value}, {"axis", number.axis}, {"of", number.of}};
 }
 
 Json search_json(const Search& search) {
@@ -54,22 +60,33 @@ std::string reading_text(const Reading& reading) {
   std::string out = fmt::format("error      {}{}{}\n", text::line(reading.traceback.error),
                                 reading.traceback.error.empty() ? "" : ": ",
                                 text::line(reading.named_core(), 1000));
-  out += fmt::format("package    {}\n",
-                     reading.traceback.package.empty() ? "not told" : reading.traceback.package);
-  std::string_view head = "numbers";
-  for (const NumberAxis& number : reading.numbers) {
-    out += fmt::format("{:<10} {:<8} {:<24} {}\n", head, number.value,
-                       number.axis.empty() ? "?" : number.words(), how(reading, number));
+  std::string_view head = "reading";
+  const auto line = [&](std::string_view words) {
+    out += fmt::format("{:<10} {}\n", head, words);
     head = "";
-  }
+  };
+  for (const NumberAxis& number : reading.numbers)
+    line(fmt::format("{:<8} {}{}", number.value, number.axis.empty() ? "?" : number.axis,
+                     number.of.empty() ? "" : " of the " + number.of));
   if (reading.numbers.empty())
-    out += fmt::format("numbers    {}\n", reading.pattern.empty()
-                                              ? "none told: attnfuzz does not know this text"
-                                              : "the text has none that is an axis");
-  for (const std::string& note : reading.notes) out += fmt::format("note       {}\n", note);
+    line(reading.cause ? "the text has no number that is an axis" : "not read");
+  head = "how sure";
+  line(sureness_text(reading));
+  if (!reading.instead.empty()) {
+    head = "or";
+    for (const NumberAxis& number : reading.instead)
+      line(fmt::format("{:<8} {}", number.value, number.axis.empty() ? "?" : number.axis));
+  }
+  head = "mistake";
   if (reading.cause)
-    out += fmt::format("cause      {} ({})\n", text::line(reading.cause->words, 2000),
-                       reading.cause->name);
+    line(fmt::format("{} ({})", text::line(reading.cause->words, 2000), reading.cause->name));
+  head = "note";
+  for (const std::string& note : reading.notes)
+    if (!reading.cause || note != reading.cause->words) line(note);
+  head = "ask";
+  for (const std::string& question : reading.questions) line(question);
+  head = "package";
+  line(reading.traceback.package.empty() ? "not told" : reading.traceback.package);
   return out;
 }
 
@@ -98,13 +115,21 @@ std::string search_text(const Search& search) {
 
 std::string triage_json(const Reading& reading, const std::vector<Proposal>& proposals,
                         const std::vector<Search>& searches) {
-  Json json{{"error", reading.traceback.error},    {"message", reading.core},
-            {"named", reading.named_core()},       {"package", reading.traceback.package},
-            {"pattern", reading.pattern},          {"operation", reading.operation},
-            {"operation_assumed", reading.assumed}};
+  Json json{{"error", reading.traceback.error},
+            {"message", reading.core},
+            {"named", reading.named_core()},
+            {"package", reading.traceback.package},
+            {"pattern", reading.form},
+            {"operation", reading.a + " and " + reading.b},
+            {"operation_assumed", reading.sureness != Sureness::sure},
+            {"sure", reading.sureness == Sureness::sure},
+            {"sureness", name_of(reading.sureness)}};
   json["numbers"] = Json::array();
   for (const NumberAxis& number : reading.numbers) json["numbers"].push_back(number_json(number));
+  json["instead"] = Json::array();
+  for (const NumberAxis& number : reading.instead) json["instead"].push_back(number_json(number));
   json["notes"] = reading.notes;
+  json["questions"] = reading.questions;
   if (reading.cause)
     json["cause"] = {{"name", reading.cause->name}, {"words", reading.cause->words}};
   json["proposals"] = Json::array();

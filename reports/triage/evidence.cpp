@@ -1,0 +1,265 @@
+#include "reports/triage/evidence.h"
+
+#include <algorithm>
+
+namespace attnfuzz::triage {
+namespace {
+
+struct Phrase {
+  std::string_view words;  ///< in lower case
+  Form form;
+  double weight;
+};
+/// Hints, no gates: a text without any of these is read by its shapes alone.
+constexpr Phrase kPhrases[] = {
+    {"must match the size of tensor", Form::elementwise, 3},
+    {"broadcast", Form::elementwise, 1.5},
+    {"incompatible shapes", Form::elementwise, 1},
+    {"where", Form::elementwise, .3},
+    {"addv2", Form::elementwise, 2},
+    {"op:add", Form::elementwise, 2},
+    {"op:mul", Form::elementwise, 2},
+    {"op:select", Form::elementwise, 2},
+    {"running add node", Form::elementwise, 2},
+    {"running mul node", Form::elementwise, 2},
+    {"can_repeat", Form::elementwise, 2},
+    {"elementwise", Form::elementwise, 2},
+    {"in add", Form::elementwise, 1},
+    {"in mul", Form::elementwise, 1},
+    {"in sub", Form::elementwise, 1},
+    {"make_shape_compatible", Form::elementwise, 2},
+    {"expanded size", Form::expand, 4},
+    {"expand(", Form::expand, 3},
+    {"expand ", Form::expand, 1},
+    {"broadcast_to", Form::expand, 1.5},
+    {"requested shape", Form::expand, 1},
+    {"cannot be expanded", Form::expand, 3},
+    {"except in dimension", Form::concat, 4},
+    {"concat", Form::concat, 3},
+    {"tensor number", Form::concat, 2},
+    {"stack expects", Form::concat, 3},
+    {"cat(", Form::concat, 2},
+    {"in cat", Form::concat, 3},
+    {"is invalid for input of size", Form::view, 5},
+    {"reshape", Form::view, 3},
+    {"cannot view", Form::view, 3},
+    {"view size", Form::view, 3},
+    {"total size", Form::view, 2},
+    {"number of elements", Form::view, 2},
+    {"cannot be multiplied", Form::matmul, 4},
+    {"matmul", Form::matmul, 3},
+    {"dot_general", Form::matmul, 3},
+    {"contract", Form::matmul, 3},
+    {"in[0]", Form::matmul, 3},
+    {"mul_mat", Form::matmul, 4},
+    {"gemm", Form::matmul, 3},
+    {"inner dim", Form::matmul, 3},
+    {"core dimension", Form::matmul, 4},
+    {"batch2", Form::matmul, 4},
+    {"bmm", Form::matmul, 3},
+    {"multiply", Form::matmul, 1.5},
+    {"m1:", Form::matmul, 4},
+    {"dot", Form::matmul, .5},
+    {"einsum", Form::einsum, 4},
+    {"subscript", Form::einsum, 3},
+    {"expected", Form::equal, 1},
+    {"should be", Form::equal, 1.5},
+    {"must be", Form::equal, 1},
+    {"must have", Form::equal, 1.5},
+    {"must match", Form::equal, .5},
+    {"should have", Form::equal, 1.5},
+    {"the same", Form::equal, 1},
+    {"mismatch", Form::equal, .8},
+    {"!=", Form::equal, 1},
+    {"==", Form::equal, 1},
+    {"<>", Form::equal, 1},
+    {"doesn't match", Form::equal, 1},
+    {"does not match", Form::equal, 1},
+    {"invalid shape", Form::equal, 1},
+    {"inconsistent", Form::equal, 1},
+    {"not equal", Form::equal, 1},
+    {"was created for", Form::equal, 3},
+    {"unsupported", Form::equal, .5},
+    {"copying a param", Form::equal, 4},
+    {"size mismatch for", Form::equal, 3},
+    {"exceed", Form::limit, 4},
+    {"longer than", Form::limit, 3},
+    {"greater than", Form::limit, 2},
+    {"too long", Form::limit, 3},
+    {"larger than", Form::limit, 2},
+    {"at most", Form::limit, 3},
+    {"only supports", Form::limit, 2},
+    {"only support", Form::limit, 2},
+    {"maximum", Form::limit, 1},
+    {"<=", Form::limit, 2},
+    {"less than", Form::limit, 1.5},
+    {"up to", Form::limit, 2},
+    {"divisible", Form::divide, 5},
+    {"multiple of", Form::divide, 4},
+    {"power of 2", Form::divide, 4},
+    {"power of two", Form::divide, 4},
+    {"must divide", Form::divide, 4},
+    {" % ", Form::divide, 3},
+    {"out of bounds", Form::index, 4},
+    {"out of range", Form::index, 3},
+    {"index_copy", Form::copy, 4},
+    {"copy", Form::copy, 1},
+    {"into shape", Form::copy, 2},
+    {"indexing result", Form::copy, 3},
+    {"slice", Form::copy, 1},
+    {"output with shape", Form::elementwise, 3},
+    {"update", Form::copy, .7},
+    {"append", Form::copy, 1},
+};
+
+std::string lowered(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char x) { return x >= 'A' && x <= 'Z' ? static_cast<char>(x + 32) : x; });
+  return out;
+}
+
+void raise(double& to, double value) {
+  to = std::max(to, value);
+}
+
+/// The names in a line: identifiers, whole.
+template <class Visit>
+void each_name(std::string_view line, const Visit& visit) {
+  const auto is_word = [](char x) {
+    return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_' || (x >= '0' && x <= '9');
+  };
+  for (size_t k = 0; k < line.size();) {
+    if (!is_word(line[k])) {
+      ++k;
+      continue;
+    }
+    const size_t from = k;
+    while (k < line.size() && is_word(line[k])) ++k;
+    visit(line.substr(from, k - from));
+  }
+}
+
+/// The words around a number that is no part of a shape: "num_heads=8", "8 heads".
+void add_number_fact(Evidence& evidence, const Mention& mention, double weight) {
+  const int64_t value = mention.sizes[0].value;
+  if (value <= 0) return;
+  std::string_view before = mention.before;
+  while (!before.empty() && (before.back() == ' ' || before.back() == '"' || before.back() == '\''))
+    before.remove_suffix(1);
+  if (!before.empty() && (before.back() == '=' || before.back() == ':')) {
+    before.remove_suffix(1);
+    while (!before.empty() && (before.back() == ' ' || before.back() == '"' ||
+                               before.back() == '\'' || before.back() == '='))
+      before.remove_suffix(1);
+    size_t from = before.size();
+    while (from > 0 &&
+           (before[from - 1] == '_' || (before[from - 1] >= '0' && before[from - 1] <= '9') ||
+            (before[from - 1] | 32) >= 'a')) {
+      const char x = before[from - 1];
+      if (!((x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_' || (x >= '0' && x <= '9')))
+        break;
+      --from;
+    }
+    const AxisGuess guess = axis_of(before.substr(from));
+    if (guess.axis != Axis::none)
+      evidence.facts.push_back(
+          {guess.axis, value, Role::none, weight * guess.strength, guess.any_length});
+    return;
+  }
+  // "8 heads", "1500 tokens"; "batch size of 4".
+  std::string_view after = mention.after;
+  after = after.substr(0, after.find_first_of(".,;:()[]\n"));
+  const std::vector<std::string> words = words_of(after);
+  if (!words.empty() && after.starts_with(' ')) {
+    std::string phrase = "num";
+    for (size_t k = 0; k < std::min<size_t>(words.size(), 3); ++k) {
+      phrase += " " + words[k];
+      const AxisGuess guess = axis_of(phrase);
+      if (guess.axis == Axis::none || guess.axis == Axis::hidden) continue;
+      evidence.facts.push_back(
+          {guess.axis, value, Role::none, weight * .8 * guess.strength, guess.any_length});
+      return;
+    }
+  }
+  const size_t cut = before.find_last_of(".,;()[]\n");
+  const AxisGuess guess = axis_of(cut == before.npos ? before : before.substr(cut + 1));
+  if (guess.axis != Axis::none)
+    evidence.facts.push_back(
+        {guess.axis, value, Role::none, weight * .6 * guess.strength, guess.any_length});
+}
+
+/// Whose shape it is: the name right before it.
+RoleGuess label_of(std::string_view before) {
+  while (!before.empty() && std::string_view(" =:([{'\"`,*").find(before.back()) != before.npos)
+    before.remove_suffix(1);
+  const size_t cut = before.find_last_of(",;\n[]){}");
+  return role_of(cut == before.npos ? before : before.substr(cut + 1));
+}
+
+void add_line(Evidence& evidence, const std::string& line, double weight) {
+  std::string_view names = line;
+  each_name(names, [&](std::string_view name) {
+    if (name.size() < 2 && name != "q" && name != "k" && name != "v") return;
+    const RoleGuess guess = role_of(name);
+    if (guess.role != Role::none)
+      raise(evidence.roles[static_cast<size_t>(guess.role)], weight * guess.strength);
+  });
+  for (const Mention& mention : mentions_in(line)) {
+    if (mention.kind == Mention::Kind::shape && mention.sizes.size() > 1) {
+      evidence.shapes.push_back({mention, label_of(mention.before)});
+    } else if (mention.kind == Mention::Kind::size) {
+      add_number_fact(evidence, mention, weight > .5 ? .9 : .7);
+    }
+  }
+}
+
+}  // namespace
+
+std::array<double, static_cast<size_t>(Form::count)> forms_of(std::string_view message) {
+  std::array<double, static_cast<size_t>(Form::count)> forms{};
+  const std::string text = lowered(message);
+  for (const Phrase& phrase : kPhrases)
+    if (text.find(phrase.words) != text.npos)
+      raise(forms[static_cast<size_t>(phrase.form)], phrase.weight);
+  return forms;
+}
+
+Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known) {
+  Evidence evidence;
+  evidence.forms = forms_of(traceback.error + ": " + traceback.message);
+  for (const KnownSize& size : known) {
+    const Axis axis = axis_named(size.axis);
+    if (axis != Axis::none)
+      evidence.facts.push_back(
+          {axis, size.value, size.of.empty() ? Role::none : Role::mask, 1, false});
+  }
+  // From the message outwards: what stands nearest counts most.
+  constexpr size_t most_lines = 200;
+  size_t looked_at = 0;
+  double near = 1;
+  const auto look_at = [&](size_t k) {
+    const std::string& line = traceback.lines[k];
+    if (line.empty() || ++looked_at > most_lines) return;
+    for (CodeOp& op : operations_in(line)) {
+      op.line = looked_at;
+      evidence.operations.push_back(std::move(op));
+    }
+    if (evidence.result_axes.empty())
+      if (const size_t comment = line.find('#'); comment != line.npos)
+        evidence.result_axes = axes_in_brackets(line.substr(comment + 1));
+    add_line(evidence, line, near);
+    near = std::max(.25, near * .85);
+  };
+  for (size_t k = traceback.message_begin; k-- > 0;) look_at(k);
+  near = .5;
+  for (size_t k = traceback.message_end; k < traceback.lines.size(); ++k) look_at(k);
+  each_name(traceback.message, [&](std::string_view name) {
+    const RoleGuess guess = role_of(name);
+    if (guess.strength > .75 && name.size() > 1)
+      raise(evidence.roles[static_cast<size_t>(guess.role)], guess.strength);
+  });
+  return evidence;
+}
+
+}  // namespace attnfuzz::triage

@@ -1,0 +1,46 @@
+#pragma once
+#include <array>
+#include <string>
+#include <vector>
+
+#include "reports/triage/code.h"
+#include "reports/triage/grammar.h"
+#include "reports/triage/triage.h"
+
+/// What a report says besides the numbers themselves.
+namespace attnfuzz::triage {
+
+/// A size that is known: from the report's text, or from --shapes.
+struct Fact {
+  Axis axis;
+  int64_t value;
+  Role of = Role::none;     ///< whose, where not the call's own
+  double weight = 1;        ///< how far it is to be trusted
+  bool any_length = false;  ///< a length of queries or keys
+};
+
+/// A shape outside the message, and whose it is.
+struct LabelledShape {
+  Mention shape;
+  RoleGuess role;
+};
+
+struct Evidence {
+  /// Weights of the forms that the message's phrases speak for; all 0: none does.
+  std::array<double, static_cast<size_t>(Form::count)> forms{};
+  /// What the words around the message name, nearest lines most: 0 to 1.
+  std::array<double, static_cast<size_t>(Role::count)> roles{};
+  std::vector<CodeOp> operations;      ///< of the lines of code, the innermost first
+  std::vector<AxisGuess> result_axes;  ///< that a comment beside the innermost gives its result
+  std::vector<Fact> facts;
+  std::vector<LabelledShape> shapes;
+
+  double form(Form form) const { return forms[static_cast<size_t>(form)]; }
+  double role(Role role) const { return roles[static_cast<size_t>(role)]; }
+};
+Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known);
+
+/// The forms that a message's phrases speak for.
+std::array<double, static_cast<size_t>(Form::count)> forms_of(std::string_view message);
+
+}  // namespace attnfuzz::triage

@@ -1,0 +1,107 @@
+#include "reports/triage/scenes.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace attnfuzz::triage {
+namespace {
+
+struct Alike {
+  Role one, other;
+  double how_much;
+};
+constexpr Alike kAlike[] = {
+    {Role::mask, Role::bias, .6},     {Role::cache, Role::k, .5},
+    {Role::cache, Role::v, .5},       {Role::cache, Role::pages, .7},
+    {Role::memory, Role::k, .5},      {Role::hidden, Role::q, .4},
+    {Role::hidden, Role::k, .4},      {Role::hidden, Role::v, .4},
+    {Role::k, Role::v, .5},           {Role::hidden, Role::out, .4},
+    {Role::weight, Role::hidden, .2}, {Role::scores, Role::weight, .2},
+    {Role::memory, Role::cache, .4},  {Role::pages, Role::k, .4},
+    {Role::ids, Role::hidden, .2},    {Role::out, Role::v, .2},
+};
+
+/// Whether a line that does `code` can have raised a message of this form.
+bool can_raise(Form code, Form message) {
+  if (code == message || code == Form::unknown) return code != Form::unknown;
+  switch (message) {
+    case Form::elementwise:
+      return code == Form::matmul || code == Form::einsum || code == Form::copy ||
+             code == Form::expand;
+    case Form::matmul:
+      return code == Form::einsum;
+    case Form::expand:
+      return code == Form::elementwise || code == Form::matmul || code == Form::copy;
+    case Form::equal:
+      return code == Form::matmul || code == Form::elementwise;
+    case Form::copy:
+      return code == Form::elementwise || code == Form::concat;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+double likeness(Role one, Role other) {
+  if (one == other) return 1;
+  for (const Alike& row : kAlike)
+    if ((row.one == one && row.other == other) || (row.one == other && row.other == one))
+      return row.how_much;
+  return 0;
+}
+
+double by_label(const RoleGuess& label, Role role) {
+  constexpr double least = .45, agrees = 3, against = 2.5;
+  if (label.strength < least) return 0;
+  const double like = likeness(label.role, role);
+  return label.strength * (like >= 1 ? agrees : like > 0 ? agrees * like - .5 : -against);
+}
+
+RoleGuess label_before(std::string_view before) {
+  while (!before.empty() && std::string_view(" =:([{'\"`,*").find(before.back()) != before.npos)
+    before.remove_suffix(1);
+  const size_t cut = before.find_last_of(",;\n[]){}");
+  return role_of(cut == before.npos ? before : before.substr(cut + 1));
+}
+
+/// The innermost line whose operation fits, if it names one of its operands.
+double SceneScore::by_code(Form form, Role a, Role b) const {
+  constexpr double agrees = 2.2, against = 1.8, least = .45, fading = .8;
+  double weight = 1;
+  size_t line = 0;
+  for (const CodeOp& op : evidence_.operations) {
+    if (!can_raise(op.form, form) || op.operands.empty()) continue;
+    if (line != 0 && op.line != line) weight *= fading;
+    if (weight < .5) break;
+    double score = 0;
+    bool a_taken = false, b_taken = false, speaks = false;
+    for (const Operand& operand : op.operands) {
+      if (operand.role.strength < least) continue;
+      speaks = true;
+      const double to_a = a_taken ? 0 : likeness(operand.role.role, a),
+                   to_b = b_taken ? 0 : likeness(operand.role.role, b);
+      const double best = std::max(to_a, to_b);
+      (to_a >= to_b ? a_taken : b_taken) |= best > 0;
+      score += operand.role.strength * (best > 0 ? agrees * best : -against);
+    }
+    line = op.line;
+    if (speaks) return score * weight;
+  }
+  return 0;
+}
+
+double SceneScore::of(const Scene& scene) const {
+  constexpr double by_words = 1.1, by_form = 1;
+  double score = std::log(scene.weight / 10) + by_form * evidence_.form(scene.form) +
+                 by_code(scene.form, scene.a, scene.b);
+  score += by_words * evidence_.role(scene.a);
+  if (scene.b != scene.a) score += by_words * evidence_.role(scene.b);
+  return score;
+}
+
+double SceneScore::of_role(Role role, double strength) const {
+  return strength * evidence_.role(role);
+}
+
+}  // namespace attnfuzz::triage

@@ -1,0 +1,30 @@
+#pragma once
+#include "reports/triage/evidence.h"
+#include "reports/triage/layouts.h"
+
+namespace attnfuzz::triage {
+
+/// How likely it is, by what the report says, that an operation combines two tensors.
+class SceneScore {
+ public:
+  explicit SceneScore(const Evidence& evidence) : evidence_(evidence) {}
+
+  double of(const Scene& scene) const;               ///< a logarithm
+  double of_role(Role role, double strength) const;  ///< of the words around, for a tensor alone
+
+ private:
+  double by_code(Form form, Role a, Role b) const;
+
+  const Evidence& evidence_;
+};
+
+/// How much one role is like another, 0 to 1: keys and a cache of keys are often called one thing.
+double likeness(Role one, Role other);
+
+/// The score of a tensor's role by a label beside its shape.
+double by_label(const RoleGuess& label, Role role);
+
+/// Whose a shape is, by the words right before it.
+RoleGuess label_before(std::string_view before);
+
+}  // namespace attnfuzz::triage

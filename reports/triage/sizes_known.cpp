@@ -1,0 +1,169 @@
+#include "reports/triage/sizes_known.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "reports/triage/layouts.h"
+
+namespace attnfuzz::triage {
+namespace {
+
+size_t at(Axis axis) {
+  return static_cast<size_t>(axis);
+}
+
+constexpr double kTrust = .8;       ///< that a size which the report tells is the call's own
+constexpr double kConflict = .03;   ///< that an axis has another size in the second tensor
+constexpr double kMisplaced = .05;  ///< that another axis stands at a place
+
+/// An axis that often has the size of another, and how often.
+struct Often {
+  Axis axis, other;
+  double chance;
+};
+constexpr Often kOften[] = {{Axis::kv_len, Axis::q_len, .5},
+                            {Axis::q_len, Axis::kv_len, .5},
+                            {Axis::num_kv_heads, Axis::num_heads, .45},
+                            {Axis::num_heads, Axis::num_kv_heads, .45},
+                            {Axis::head_dim_v, Axis::head_dim, .9},
+                            {Axis::head_dim, Axis::head_dim_v, .9},
+                            {Axis::kv_hidden, Axis::hidden, .5},
+                            {Axis::hidden, Axis::kv_hidden, .5},
+                            {Axis::capacity, Axis::kv_len, .2},
+                            {Axis::kv_len, Axis::capacity, .2},
+                            {Axis::past_len, Axis::kv_len, .1},
+                            {Axis::batch_kv_heads, Axis::batch_heads, .5},
+                            {Axis::batch_heads, Axis::batch_kv_heads, .5},
+                            {Axis::max_positions, Axis::q_len, .1},
+                            {Axis::kv_tokens, Axis::tokens, .5},
+                            {Axis::tokens, Axis::kv_tokens, .5}};
+
+struct Product {
+  Axis product, one, other;
+};
+constexpr Product kProducts[] = {{Axis::hidden, Axis::num_heads, Axis::head_dim},
+                                 {Axis::kv_hidden, Axis::num_kv_heads, Axis::head_dim},
+                                 {Axis::batch_heads, Axis::batch, Axis::num_heads},
+                                 {Axis::batch_kv_heads, Axis::batch, Axis::num_kv_heads},
+                                 {Axis::tokens, Axis::batch, Axis::q_len},
+                                 {Axis::kv_tokens, Axis::batch, Axis::kv_len},
+                                 {Axis::num_heads, Axis::num_kv_heads, Axis::group}};
+
+struct Sum {
+  Axis sum, one, other;
+};
+constexpr Sum kSums[] = {{Axis::kv_len, Axis::past_len, Axis::q_len},
+                         {Axis::memory_and_kv, Axis::memory_kv, Axis::kv_len}};
+
+}  // namespace
+
+Sizes::Sizes(const std::vector<Fact>& facts) {
+  const auto tell = [&](Axis axis, const Fact& fact, double weight) {
+    if (weight <= trust_[at(axis)]) return;
+    trust_[at(axis)] = weight;
+    fact_[at(axis)] = fact.value;
+  };
+  for (const Fact& fact : facts) {
+    if (fact.value <= 0) continue;
+    if (fact.of == Role::mask) {
+      mask_[at(fact.axis)][mask_[at(fact.axis)][0] != 0] = fact.value;
+    } else if (fact.any_length) {
+      tell(Axis::q_len, fact, fact.weight * .8);
+      tell(Axis::kv_len, fact, fact.weight * .75);
+    } else {
+      tell(fact.axis, fact, fact.weight);
+    }
+  }
+}
+
+int64_t Sizes::set_or_fact(Axis axis) const {
+  return set_[at(axis)] != 0 ? set_[at(axis)] : trust_[at(axis)] > .4 ? fact_[at(axis)] : 0;
+}
+
+/// The chance that other axes' sizes give it, 0 where they say nothing; negative: how far they
+/// speak against it.
+double Sizes::related(Axis axis, int64_t size) const {
+  for (const Product& row : kProducts) {
+    const int64_t product = set_or_fact(row.product), one = set_or_fact(row.one),
+                  other = set_or_fact(row.other);
+    if (row.product == axis && one > 0 && other > 0) return one * other == size ? .8 : -.8;
+    if (row.one == axis && product > 0 && other > 0 && product == size * other) return .7;
+    if (row.other == axis && product > 0 && one > 0 && product == size * one) return .7;
+  }
+  for (const Sum& row : kSums) {
+    const int64_t sum = set_or_fact(row.sum), one = set_or_fact(row.one),
+                  other = set_or_fact(row.other);
+    if (row.sum == axis && one > 0 && other > 0 && one + other == size) return .6;
+    if (row.one == axis && sum > 0 && other > 0 && sum == size + other) return .5;
+  }
+  if (is_heads(axis)) {
+    const int64_t other =
+        set_or_fact(axis == Axis::num_heads ? Axis::num_kv_heads : Axis::num_heads);
+    const int64_t most = std::max(other, size), least = std::min(other, size);
+    if (other > 0 && other != size && ((axis == Axis::num_heads) == (size > other)) &&
+        most % least == 0)
+      return .12;
+  }
+  return 0;
+}
+
+double Sizes::chance_when_unset(Axis axis, int64_t size) const {
+  double chance = std::exp(log_prior(axis, size));
+  if (const double by = related(axis, size); by > 0)
+    chance = by + (1 - by) * chance;
+  else if (by < 0)
+    chance *= 1 + by;
+  for (const Often& row : kOften)
+    if (row.axis == axis)
+      if (const int64_t other = set_or_fact(row.other); other > 0) {
+        chance = (other == size ? row.chance : 0) + (1 - row.chance) * chance;
+        break;
+      }
+  const double trust = kTrust * trust_[at(axis)];
+  return (fact_[at(axis)] == size ? trust : 0) + (1 - trust) * chance;
+}
+
+double Sizes::log_chance(Axis axis, int64_t size, Role role) const {
+  if (size <= 0) return 0;
+  if (axis == Axis::none) return size == 1 ? 0 : -12;
+  if (role == Role::mask || role == Role::bias)
+    for (const int64_t own : mask_[at(axis)])
+      if (own == size && own > 1) return std::log(.8);
+  if (set_[at(axis)] == size) return std::log(.9);
+  if (size == 1) return std::log(chance_of_one(role, axis));
+  const double any = std::log(1 - chance_of_one(role, axis));
+  if (set_[at(axis)] > 1) return any + std::log(kConflict) + log_prior(axis, size);
+  return any + std::log(std::max(1e-12, chance_when_unset(axis, size)));
+}
+
+Axis Sizes::other_axis_of(int64_t size, Axis but) const {
+  for (size_t k = 1; k < kCount; ++k)
+    if (set_[k] == size && k != at(but)) return static_cast<Axis>(k);
+  for (size_t k = 1; k < kCount; ++k)
+    if (fact_[k] == size && trust_[k] > .4 && k != at(but)) return static_cast<Axis>(k);
+  return Axis::none;
+}
+
+double Sizes::place(Role role, Axis axis, int64_t size, Axis& named) {
+  named = axis;
+  const double here = log_chance(axis, size, role);
+  if (size > 1) {
+    const bool conflicts = set_[at(axis)] != 0 && set_[at(axis)] != size;
+    const bool surprises =
+        conflicts || (fact_[at(axis)] != 0 && fact_[at(axis)] != size && trust_[at(axis)] > .4);
+    if (surprises && axis != Axis::none) {
+      const Axis other = other_axis_of(size, axis);
+      const double there = std::log(kMisplaced);
+      if (other != Axis::none && there > here) {
+        named = other;
+        return there;
+      }
+    }
+    if (set_[at(axis)] == 0 || set_[at(axis)] == 1) set(axis, size);
+  } else if (size == 1 && set_[at(axis)] == 0 && axis != Axis::none) {
+    set(axis, 0);
+  }
+  return here;
+}
+
+}  // namespace attnfuzz::triage

@@ -1,0 +1,37 @@
+#pragma once
+#include <array>
+
+#include "reports/triage/evidence.h"
+
+namespace attnfuzz::triage {
+
+/// The sizes that a reading has given to axes so far, and how likely the next one is.
+class Sizes {
+ public:
+  explicit Sizes(const std::vector<Fact>& facts);
+
+  /// The logarithm of the probability that this axis of such a tensor has the size, which it then
+  /// has. `named`: the axis that the number stands for: another one where the size is no surprise
+  /// there and none at its place (a row's number where the queries' should be).
+  double place(Role role, Axis axis, int64_t size, Axis& named);
+
+  /// The same for a number alone, without setting anything.
+  double log_chance(Axis axis, int64_t size, Role role = Role::none) const;
+  int64_t known(Axis axis) const { return set_[static_cast<size_t>(axis)]; }
+  void set(Axis axis, int64_t size) { set_[static_cast<size_t>(axis)] = size; }
+
+  /// Another axis that is known to have this size; none if there is none.
+  Axis other_axis_of(int64_t size, Axis but) const;
+
+ private:
+  double chance_when_unset(Axis axis, int64_t size) const;
+  double related(Axis axis, int64_t size) const;
+  int64_t set_or_fact(Axis axis) const;
+
+  static constexpr auto kCount = static_cast<size_t>(Axis::count);
+  std::array<int64_t, kCount> set_{}, fact_{};
+  std::array<double, kCount> trust_{};
+  std::array<std::array<int64_t, 2>, kCount> mask_{};  ///< of the mask, by --shapes
+};
+
+}  // namespace attnfuzz::triage

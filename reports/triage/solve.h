@@ -1,0 +1,33 @@
+#pragma once
+#include <vector>
+
+#include "reports/triage/evidence.h"
+
+/// Names the numbers of a message: every way that attention code can have come to it is scored by
+/// what the report says, what layouts and sizes are common, and how its numbers fit together.
+namespace attnfuzz::triage {
+
+/// A number of the message and what it stands for.
+struct Slot {
+  size_t mention, place;  ///< which size of which mention
+  int64_t value;
+  Axis axis = Axis::none;
+  Role of = Role::none;  ///< whose size it is
+};
+
+/// One reading of all the numbers.
+struct Candidate {
+  std::vector<Slot> slots;
+  Form form = Form::unknown;
+  Role a = Role::none, b = Role::none;  ///< what meets
+  double chance = 0;                    ///< that it is the right one
+};
+
+/// Readings of the message, the likeliest first, no two alike; empty where there is nothing to
+/// read.
+std::vector<Candidate> solve(const std::vector<Mention>& mentions, const Evidence& evidence);
+
+/// Whether two readings say the same, but for names of one thing (num_heads, num_kv_heads).
+bool agree(const Candidate& one, const Candidate& other);
+
+}  // namespace attnfuzz::triage

@@ -1,0 +1,272 @@
+#include "reports/triage/words.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+namespace attnfuzz::triage {
+namespace {
+
+bool is_upper(char x) {
+  return x >= 'A' && x <= 'Z';
+}
+bool is_lower(char x) {
+  return x >= 'a' && x <= 'z';
+}
+
+/// A list of words in one string, separated by spaces.
+bool has_word(std::string_view list, std::string_view word) {
+  for (size_t at = list.find(word); at != list.npos; at = list.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    if ((at == 0 || list[at - 1] == ' ') && (end == list.size() || list[end] == ' ')) return true;
+  }
+  return false;
+}
+
+struct RoleWord {
+  Role role;
+  double strength;
+  std::string_view words;
+};
+/// The strongest word of a name decides: a key_padding_mask is a mask.
+constexpr RoleWord kRoleWords[] = {
+    {Role::mask, .95, "mask masks masked masking tril triu allowed visible visibility attendable"},
+    {Role::mask, .5, "causal padding padded pad keep"},
+    {Role::bias, .96, "bias alibi slopes biases"},
+    {Role::bias, .7, "rel relative distance"},
+    {Role::rotary, .97,
+     "rotary rope cos sin cosine sine freqs freq cis rotate rot rotated cosines sines mrope"},
+    {Role::rotary, .75, "sinusoidal emb pe"},
+    {Role::table, .98, "blocktable blocktables pagetable"},
+    {Role::pages, .97, "paged pages page pagedattention pagedkv"},
+    {Role::cache, .93, "cache cached past caches kvcache prev previous history"},
+    {Role::memory, .94, "mem memory nullkv persistent"},
+    {Role::scores, .9,
+     "score scores logit logits prob probs energy energies sim similarity similarities affinity "
+     "dots qk softmax sdpa"},
+    {Role::scores, .8, "weights attn attentions weighting att scaled"},
+    {Role::scores, .5, "attention w s p"},
+    {Role::out, .85, "out output outputs o context ctx"},
+    {Role::q, .82, "q query queries qs xq qh qt qry"},
+    {Role::k, .82, "k key keys ks xk kh kt kv"},
+    {Role::v, .82, "v value values vs xv vh val vals"},
+    {Role::state, .9, "state states recurrent ssm h0"},
+    {Role::gate, .9, "gate gates decay decays beta betas alpha gk"},
+    {Role::ids, .7, "ids tokens indices slots positions src tgt"},
+    {Role::weight, .86, "weight proj projection kernel linear"},
+    {Role::hidden, .97, "hidden qkv"},
+    {Role::hidden, .6, "x embeds embed embeddings inputs residual hs features feats h inp"},
+};
+
+/// Words that mean the same: the first is the one that the rules below use.
+constexpr std::string_view kSame[] = {
+    "head heads nhead nheads hd",
+    "dim dims dimension dimensions size sizes width features channels depth",
+    "num number n nb count numbers",
+    "len length lengths lens seqlen seqlens seq sequence sequences tokens token timesteps",
+    "q query queries tgt target lq",
+    "k key keys kv src source lk lkv encoder total kvs",
+    "v value values",
+    "batch bsz bs batches",
+    "hidden embed embd embedding embeddings model emb",
+    "max maximum most limit largest",
+    "pos position positions ctx context",
+    "page block pages blocks",
+    "group groups rep repeats gqa",
+    "past cached prefix previous prev history",
+    "mem memory persistent",
+    "cache buffer caches",
+};
+std::string_view canonical(std::string_view word) {
+  for (const std::string_view list : kSame)
+    if (has_word(list, word)) return list.substr(0, list.find(' '));
+  return word;
+}
+
+/// Words that are two in one.
+struct Joined {
+  std::string_view word, parts;
+};
+constexpr Joined kJoined[] = {
+    {"headdim", "head dim"},  {"nheads", "num head"},   {"nhead", "num head"},
+    {"seqlen", "seq len"},    {"headsize", "head dim"}, {"batchsize", "batch dim"},
+    {"dk", "head dim"},       {"dv", "head dim v"},     {"dhead", "head dim"},
+    {"dmodel", "hidden dim"}, {"nctx", "max pos"},      {"blocksize", "page dim"},
+    {"nembd", "hidden dim"},  {"numheads", "num head"}, {"kvheads", "k head"},
+    {"seqlenq", "q len"},     {"seqlenk", "k len"},     {"qlen", "q len"},
+    {"klen", "k len"},        {"kvlen", "k len"},       {"hidden", "hidden"},
+    {"seqlens", "seq len"},   {"keyvalue", "k v"},      {"kvcache", "k cache"}};
+
+struct AxisRule {
+  Axis axis;
+  std::string_view all;        ///< every one of these
+  std::string_view any = {};   ///< and one of these
+  std::string_view none = {};  ///< and none of these
+  double strength = .9;
+  bool any_length = false;
+};
+/// The first that fits. In canonical words.
+constexpr AxisRule kAxisRules[] = {
+    {Axis::batch_kv_heads, "batch head k"},
+    {Axis::batch_heads, "batch head"},
+    {Axis::half_dim, "dim half", "head rotary rot rope"},
+    {Axis::head_dim, "dim", "rotary rot rope nope"},
+    {Axis::head_dim_v, "head dim v", "", "k num"},
+    {Axis::head_dim, "head", "dim d hidden per", "num group page"},
+    {Axis::head_dim, "head dim", "", "group page"},
+    {Axis::head_dim, "d", "k q head", "model num len"},
+    {Axis::head_dim_v, "d v", "", "model num len"},
+    {Axis::group, "group", "num head dim per", "norm"},
+    {Axis::num_kv_heads, "head k"},
+    {Axis::num_kv_heads, "head v"},
+    {Axis::num_heads, "head", "", "layer"},
+    {Axis::page_size, "page", "dim len"},
+    {Axis::num_pages, "page", "num max", "table per"},
+    {Axis::batch, "batch", "", "seqlens"},
+    {Axis::kv_len, "k cache len", "", "max capacity"},
+    {Axis::max_positions, "max pos", "", "cache"},
+    {Axis::capacity, "cache", "capacity max dim"},
+    {Axis::capacity, "max supported"},
+    {Axis::max_positions, "num pos"},
+    {Axis::window, "window"},
+    {Axis::chunk, "chunk"},
+    {Axis::memory_kv, "mem", "num k len"},
+    {Axis::past_len, "past", "len k num seen"},
+    {Axis::past_len, "cache len"},
+    {Axis::q_len, "q len"},
+    {Axis::kv_len, "k len"},
+    {Axis::max_positions, "max len", "model supported allowed", ""},
+    {Axis::q_len, "len", "", "vocab per max_num", .8, true},
+    {Axis::hidden, "hidden", "dim d num", ""},
+    {Axis::hidden, "in", "dim", "", .5},
+    {Axis::q_len, "q num", "", "layer", .7},
+    {Axis::kv_len, "k num", "", "layer", .7},
+    {Axis::head_dim, "dim", "q k", "num", .6},
+};
+
+/// What a letter alone is mostly used for.
+struct Letter {
+  char letter;
+  Axis axis;
+  double strength;
+  bool any_length = false;
+};
+constexpr Letter kLetters[] = {
+    {'b', Axis::batch, .8},       {'B', Axis::batch, .8},       {'N', Axis::batch, .4},
+    {'h', Axis::num_heads, .7},   {'H', Axis::num_heads, .7},   {'d', Axis::head_dim, .6},
+    {'D', Axis::head_dim, .5},    {'n', Axis::q_len, .4, true}, {'t', Axis::q_len, .5, true},
+    {'T', Axis::q_len, .6, true}, {'s', Axis::q_len, .5, true}, {'S', Axis::q_len, .5, true},
+    {'L', Axis::q_len, .6, true}, {'l', Axis::q_len, .5, true}, {'i', Axis::q_len, .6},
+    {'j', Axis::kv_len, .6},      {'q', Axis::q_len, .5},       {'k', Axis::kv_len, .4},
+    {'C', Axis::hidden, .5},      {'g', Axis::num_kv_heads, .3}};
+
+bool fits(const AxisRule& rule, std::span<const std::string> words) {
+  const auto contains = [&](std::string_view word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  const auto each = [](std::string_view list, const auto& visit) {
+    while (!list.empty()) {
+      const size_t end = std::min(list.find(' '), list.size());
+      if (end > 0) visit(list.substr(0, end));
+      list.remove_prefix(std::min(end + 1, list.size()));
+    }
+  };
+  bool all = true, any = rule.any.empty(), none = true;
+  each(rule.all, [&](std::string_view word) { all = all && contains(word); });
+  each(rule.any, [&](std::string_view word) { any = any || contains(word); });
+  each(rule.none, [&](std::string_view word) { none = none && !contains(word); });
+  return all && any && none;
+}
+
+std::vector<std::string> canonical_words(std::string_view text) {
+  std::vector<std::string> words;
+  for (const std::string& word : words_of(text)) {
+    const auto joined = std::find_if(std::begin(kJoined), std::end(kJoined),
+                                     [&](const Joined& row) { return row.word == word; });
+    std::string_view parts = joined != std::end(kJoined) ? joined->parts : std::string_view(word);
+    while (!parts.empty()) {
+      const size_t end = std::min(parts.find(' '), parts.size());
+      words.emplace_back(canonical(parts.substr(0, end)));
+      parts.remove_prefix(std::min(end + 1, parts.size()));
+    }
+  }
+  return words;
+}
+
+constexpr std::array<std::string_view, static_cast<size_t>(Role::count)> kRoleNames = {
+    "",
+    "queries",
+    "keys",
+    "values",
+    "output",
+    "scores",
+    "mask",
+    "bias",
+    "rotary table",
+    "cache",
+    "paged cache",
+    "block table",
+    "hidden states",
+    "weight",
+    "state",
+    "gates",
+    "token numbers",
+    "memory keys"};
+
+}  // namespace
+
+std::string_view name_of(Role role) {
+  return kRoleNames[static_cast<size_t>(role)];
+}
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  std::string word;
+  const auto end_word = [&] {
+    if (!word.empty()) words.push_back(std::move(word));
+    word.clear();
+  };
+  for (size_t k = 0; k < text.size(); ++k) {
+    const char x = text[k];
+    if (is_upper(x)) {
+      const bool starts =
+          k > 0 && (is_lower(text[k - 1]) ||
+                    (is_upper(text[k - 1]) && k + 1 < text.size() && is_lower(text[k + 1]) &&
+                     !(text[k + 1] == 's' && (k + 2 == text.size() || !is_lower(text[k + 2])))));
+      if (starts) end_word();
+      word += static_cast<char>(x - 'A' + 'a');
+    } else if (is_lower(x)) {
+      word += x;
+    } else {
+      end_word();
+    }
+  }
+  end_word();
+  return words;
+}
+
+RoleGuess role_of(std::string_view text) {
+  const std::vector<std::string> words = words_of(text);
+  RoleGuess best;
+  for (size_t k = 0; k < words.size(); ++k) {
+    const std::string pair = k + 1 < words.size() ? words[k] + words[k + 1] : "";
+    const bool is_table = pair.starts_with("blocktable") || pair.starts_with("pagetable");
+    if (is_table) return {Role::table, .98};
+    for (const RoleWord& row : kRoleWords)
+      if (row.strength > best.strength && has_word(row.words, words[k]))
+        best = {row.role, row.strength};
+  }
+  return best;
+}
+
+AxisGuess axis_of(std::string_view text) {
+  if (text.size() == 1)
+    for (const Letter& row : kLetters)
+      if (row.letter == text[0]) return {row.axis, row.strength, row.any_length};
+  const std::vector<std::string> words = canonical_words(text);
+  for (const AxisRule& rule : kAxisRules)
+    if (fits(rule, words)) return {rule.axis, rule.strength, rule.any_length};
+  return {};
+}
+
+}  // namespace attnfuzz::triage
