@@ -1,5 +1,7 @@
 #include "oracle/suggest.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 #include <utility>
@@ -43,6 +45,11 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> kno
   for (size_t k = 0; k < near.size(); ++k)
     text += (k == 0 ? "; did you mean '" : k + 1 < near.size() ? "', '" : "' or '") + near[k];
   return text.empty() ? text : text + "'?";
+}
+
+std::string did_you_mean_or_all(std::string_view word, std::span<const std::string> known) {
+  const std::string near = did_you_mean(word, known);
+  return near.empty() ? fmt::format("; expected one of {}", fmt::join(known, ", ")) : near;
 }
 
 }  // namespace attnfuzz

@@ -46,7 +46,7 @@ struct Node {
   void known_or_reject(const std::string& text, std::span<const std::string> known,
                        const std::string& what) const {
     if (std::find(known.begin(), known.end(), text) == known.end())
-      reject(fmt::format("expected {}, not '{}'{}", what, text, did_you_mean(text, known)));
+      reject(fmt::format("expected {}, not '{}'{}", what, text, did_you_mean_or_all(text, known)));
   }
   int64_t integer(int64_t min) const {
     if (!json.is_number_integer() || json.get<int64_t>() < min)

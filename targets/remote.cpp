@@ -62,8 +62,7 @@ class RemoteTarget : public Target {
       return {Status::crash, fmt::format("the worker does not start again: {}", e.what()), {}};
     }
     const std::string request = write_request(++id_, c, inputs, worker_->memory, threads_);
-    const WorkerProcess::Answer answer =
-        worker_->process.exchange(request, limits_.case_seconds, limits_.memory_bytes);
+    const WorkerProcess::Answer answer = exchange(request);
     if (answer.end != WorkerProcess::End::line) {
       worker_.reset();
       note(fmt::format("{}: the worker ended at request {}: {}", info_.name, id_,
@@ -95,12 +94,23 @@ class RemoteTarget : public Target {
     worker_ = std::make_unique<Worker>(command_);
     ++started;
     const WorkerProcess::Answer answer =
-        worker_->process.exchange({}, limits_.hello_seconds, limits_.memory_bytes);
+        worker_->process.exchange({}, limits_.hello_seconds, limits_.memory_bytes, limits_.waiting);
     if (answer.end != WorkerProcess::End::line) throw InputError(name, "", answer.text);
     try {
       return parse_hello(answer.text, name);
     } catch (const ProtocolError& e) {
       throw InputError(name, "", fmt::format("not a worker's greeting: {}", e.what()));
+    }
+  }
+
+  WorkerProcess::Answer exchange(const std::string& request) {
+    try {
+      return worker_->process.exchange(request, limits_.case_seconds, limits_.memory_bytes,
+                                       limits_.waiting);
+    } catch (
+        ...) {  // by limits_.waiting: the reply may still come, and must not be taken for another
+      worker_.reset();
+      throw;
     }
   }
 

@@ -109,7 +109,8 @@ WorkerProcess::Answer WorkerProcess::closed() {
 }
 
 WorkerProcess::Answer WorkerProcess::exchange(std::string_view request, double seconds,
-                                              uint64_t memory_bytes) {
+                                              uint64_t memory_bytes,
+                                              const std::function<void()>& waiting) {
   if (pid_ <= 0) return {End::died, "not running"};
   tail_.clear();
   received_.clear();
@@ -136,6 +137,7 @@ WorkerProcess::Answer WorkerProcess::exchange(std::string_view request, double s
     if (now > deadline) return ended(End::timeout, fmt::format("no reply in {} s", seconds));
     if (now < next_watch) continue;
     next_watch = now + watch_every;
+    if (waiting) waiting();
     if (dead()) return closed();
     if (const uint64_t used = group_memory(pid_); used > memory_bytes)
       return ended(End::memory, fmt::format("more than {} MiB in use", memory_bytes >> 20));

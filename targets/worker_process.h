@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,7 @@ struct WorkerLimits {
   double hello_seconds = 120;  ///< from the start to the first line: slow imports
   uint64_t memory_bytes = uint64_t{4} << 30;
   uint64_t output_bytes = uint64_t{1} << 30;  ///< tensors of one reply
+  std::function<void()> waiting = {};         ///< called while a worker is waited for; may throw
 };
 
 /// A child process that speaks lines over a socket (its fd 3) and shares memory (its fd 4). It
@@ -45,7 +47,9 @@ class WorkerProcess {
   };
   /// Sends `request` (may be empty) and waits for one line. After any other end than `line` the
   /// process group is dead.
-  Answer exchange(std::string_view request, double seconds, uint64_t memory_bytes);
+  /// `waiting` is called meanwhile, every 50 ms; what it throws goes through.
+  Answer exchange(std::string_view request, double seconds, uint64_t memory_bytes,
+                  const std::function<void()>& waiting = {});
 
   pid_t pid() const { return pid_; }
 

@@ -1,6 +1,7 @@
 """Runs Python packages under test for attnfuzz, one case at a time.
 
     worker.py --list               one JSON line on fd 3: every target of the adapters, with what is missing for it
+    worker.py python:MODULE:FUNCTION    serves that function (the package attnfuzz is needed for it)
     worker.py PACKAGE:NAME[@ENV]   serves that target until its parent closes fd 3; ENV, the environment whose interpreter
                                    runs this, is a part of the name that the target then goes by
 
@@ -96,6 +97,8 @@ def survey(file: Path) -> list[dict]:
 
 def find(name: str) -> tuple[object | None, str]:
     """The target, or why there is none."""
+    if name.startswith("python:"):  # a function, by its import path
+        return function(name)
     file = ADAPTERS / (name.partition(":")[0].replace("-", "_") + ".py")
     if not file.is_file():
         return None, "no adapter for this package (attnfuzz targets lists those that there are)"
@@ -109,6 +112,16 @@ def find(name: str) -> tuple[object | None, str]:
         return None, f"none of {', '.join(targets)}"
     why_not = no_device(targets[name])
     return (None, why_not) if why_not else (targets[name], "")
+
+
+def function(name: str) -> tuple[object | None, str]:
+    """The target python:MODULE:FUNCTION, or why there is none."""
+    sys.path.extend(filter(None, [os.environ.get("ATTNFUZZ_PACKAGE")]))
+    try:
+        from attnfuzz import _isolate
+    except ModuleNotFoundError as e:
+        return None, f"Python functions need attnfuzz's Python package: {e}"
+    return _isolate.served(name)
 
 
 class Memory:
@@ -188,6 +201,8 @@ class Server:
             reply |= {"status": "memory", "text": f"MemoryError: {e}"}
         except Exception as e:
             reply |= {"status": "error", "text": f"{type(e).__name__}: {e}"}
+        if getattr(self.target, "spent", False):
+            reply["final"] = True
         return reply | {"text": sendable(reply["text"]), "steps": steps}
 
 
@@ -216,7 +231,10 @@ def main(arguments: list[str]) -> int:
     server = Server(target, Memory(4))
     send({"attnfuzz_worker": PROTOCOL, "target": describe(target) | {"name": arguments[0]}})
     for line in lines:
-        send(server.answer(json.loads(line)))
+        reply = server.answer(json.loads(line))
+        send(reply)
+        if reply.get("final"):  # the process can do no more: its device has faulted
+            break
     return 0
 
 

@@ -8,6 +8,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <ctime>
@@ -18,6 +19,7 @@
 #include "reports/report.h"
 #include "reports/show.h"
 #include "reports/story.h"
+#include "targets/remote.h"
 #include "tools/python_package/python_target.h"
 
 namespace nb = nanobind;
@@ -40,11 +42,31 @@ class CallbackDraw final : public Draw {
   std::function<uint64_t()> choice_;
 };
 
-/// How a function is tested: what the Python side says of it.
-PythonTarget target_of(const std::string& name, const std::string& version,
-                       const std::string& capabilities, nb::callable run, nb::object declined) {
+/// A function that runs in this process: what the Python side says of it.
+std::unique_ptr<Target> target_of(const std::string& name, const std::string& version,
+                                  const std::string& capabilities, nb::callable run,
+                                  nb::object declined) {
   TargetInfo info{name, version, "", parse_capabilities(capabilities, name)};
-  return {std::move(info), std::move(run), std::move(declined)};
+  return std::make_unique<PythonTarget>(std::move(info), std::move(run), std::move(declined));
+}
+
+/// Lets Python's signal handlers run: Ctrl-C becomes an exception here.
+void check_signals() {
+  const nb::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
+/// A target in a worker process, which Ctrl-C stops waiting for.
+std::unique_ptr<Target> remote_target(const std::string& name, std::vector<std::string> argv,
+                                      const std::map<std::string, std::string>& variables,
+                                      double case_seconds, uint64_t memory_bytes) {
+  WorkerCommand command{std::move(argv), {variables.begin(), variables.end()}};
+  WorkerLimits limits;
+  limits.case_seconds = case_seconds;
+  limits.memory_bytes = memory_bytes;
+  limits.waiting = check_signals;
+  const nb::gil_scoped_release released;
+  return open_remote(name, command, limits);
 }
 
 Report::Item item_of(Finding finding, const std::string& environment) {
@@ -56,10 +78,16 @@ Report::Item item_of(Finding finding, const std::string& environment) {
 /// Runs a campaign and keeps its report.
 class Campaign {
  public:
-  Campaign(PythonTarget target, const std::string& environment) : target_(std::move(target)) {
+  explicit Campaign(std::unique_ptr<Target> target) : target_(std::move(target)) {
     report_.version = build::version();
-    report_.environment = environment_text() + (environment.empty() ? "" : ", ") + environment;
+    report_.environment = environment_text();
   }
+
+  const std::string& environment() const { return report_.environment; }
+  void add_environment(const std::string& more) {
+    report_.environment = environment_text() + ", " + more;
+  }
+  const TargetInfo& info() const { return target_->info(); }
 
   using OnFinding = std::function<void(const Report::Item&)>;
   using OnProgress = std::function<void(const CampaignStats&)>;
@@ -73,41 +101,50 @@ class Campaign {
     options.max_shrink_tries = max_shrink_tries;
     options.stop_after = stop_after;
     CampaignEvents events;
+    CampaignStats stats;
     events.progress = [&](const CampaignStats& now) {
+      stats = now;
+      const nb::gil_scoped_acquire gil;
       if (PyErr_CheckSignals() != 0) throw nb::python_error();
       if (on_progress) on_progress(now);
     };
-    events.finding = [&](const Finding& finding) { add(finding, on_finding); };
+    events.finding = [&](const Finding& finding) {
+      const nb::gil_scoped_acquire gil;
+      add(finding, on_finding);
+    };
     report_.options = options;
-    CampaignStats stats = run_campaign(target_, options, events);
-    for (Report::Item& item : report_.items)
-      if (const auto count = stats.signatures.find(item.finding.signature);
-          count != stats.signatures.end())
-        item.finding.count = static_cast<int64_t>(count->second);
-    report_.targets.emplace_back(target_.info().name, std::move(stats));
+    try {
+      const nb::gil_scoped_release released;  // other threads may print and draw meanwhile
+      stats = run_campaign(*target_, options, events);
+    } catch (...) {  // Ctrl-C: what was found until then is kept
+      stats.interrupted = true;
+      finish(std::move(stats));
+      throw;
+    }
+    finish(std::move(stats));
   }
 
   /// Judges one case; the finding if it fails.
   std::optional<Report::Item> replay(const std::string& text, int64_t max_shrink_tries) {
     const Case c = case_of(text);
     CampaignStats stats;
-    Judged judged{c, examine(target_, c)};
+    Judged judged{c, examine(*target_, c)};
     stats.count(c, judged.examination.verdict);
     const bool failed = judged.examination.verdict.failed();
     std::optional<Report::Item> item;
     if (failed) {
-      Finding finding = finding_of(target_.info(), 0, 0, std::move(judged));
+      Finding finding = finding_of(target_->info(), 0, 0, std::move(judged));
       finding.corpus = "case.json";
-      if (max_shrink_tries > 0) shrink_finding(target_, finding, max_shrink_tries);
+      if (max_shrink_tries > 0) shrink_finding(*target_, finding, max_shrink_tries);
       item = add(finding, nullptr);
     }
-    report_.targets.emplace_back(target_.info().name, std::move(stats));
+    report_.targets.emplace_back(target_->info().name, std::move(stats));
     return item;
   }
 
   /// Empty if the case is inside the target's capabilities, else why not.
   std::string why_not(const std::string& text) const {
-    return target_.info().capabilities.why_not(case_of(text));
+    return target_->info().capabilities.why_not(case_of(text));
   }
   const Report& report() const { return report_; }
 
@@ -119,7 +156,15 @@ class Campaign {
     return item;
   }
 
-  PythonTarget target_;
+  void finish(CampaignStats stats) {
+    for (Report::Item& item : report_.items)
+      if (const auto count = stats.signatures.find(item.finding.signature);
+          count != stats.signatures.end())
+        item.finding.count = static_cast<int64_t>(count->second);
+    report_.targets.emplace_back(target_->info().name, std::move(stats));
+  }
+
+  std::unique_ptr<Target> target_;
   Report report_;
 };
 
@@ -167,7 +212,8 @@ void bind_results(nb::module_& m) {
       .def_ro("skipped", &CampaignStats::skipped)
       .def_ro("seconds", &CampaignStats::seconds)
       .def_ro("worst_ratio", &CampaignStats::worst_ratio)
-      .def_ro("features", &CampaignStats::features);
+      .def_ro("features", &CampaignStats::features)
+      .def_ro("interrupted", &CampaignStats::interrupted);
   using Item = Report::Item;
   nb::class_<Item>(m, "Item")
       .def_prop_ro("signature", [](const Item& i) { return i.finding.signature; })
@@ -189,13 +235,16 @@ void bind_results(nb::module_& m) {
       .def(
           "__init__",
           [](Campaign* self, const std::string& name, const std::string& version,
-             const std::string& capabilities, nb::callable run, nb::object declined,
-             const std::string& environment) {
+             const std::string& capabilities, nb::callable run, nb::object declined) {
             new (self) Campaign(
-                target_of(name, version, capabilities, std::move(run), std::move(declined)),
-                environment);
+                target_of(name, version, capabilities, std::move(run), std::move(declined)));
           },
-          "name"_a, "version"_a, "capabilities"_a, "run"_a, "declined"_a, "environment"_a)
+          "name"_a, "version"_a, "capabilities"_a, "run"_a, "declined"_a)
+      .def_prop_rw("environment", &Campaign::environment, &Campaign::add_environment)
+      .def_prop_ro("about", [](const Campaign& self) { return self.info().about; })
+      .def_prop_ro(
+          "capabilities",
+          [](const Campaign& self) { return write_capabilities(self.info().capabilities); })
       .def("run", &Campaign::run, "seed"_a, "cases"_a, "seconds"_a, "max_shrink_tries"_a,
            "stop_after"_a, "on_finding"_a.none(), "on_progress"_a.none())
       .def("replay", &Campaign::replay, "case"_a, "max_shrink_tries"_a)
@@ -217,6 +266,16 @@ void bind_results(nb::module_& m) {
 }
 
 void bind_cases(nb::module_& m) {
+  m.def(
+      "isolated_campaign",
+      [](const std::string& name, std::vector<std::string> argv,
+         const std::map<std::string, std::string>& variables, double case_seconds,
+         uint64_t memory_bytes) {
+        return std::make_unique<Campaign>(
+            remote_target(name, std::move(argv), variables, case_seconds, memory_bytes));
+      },
+      "name"_a, "argv"_a, "variables"_a, "case_seconds"_a, "memory_bytes"_a);
+  m.def("home", attnfuzz_home);
   m.def("version", build::version);
   m.def("environment", environment_text);
   m.def("feature_words", feature_words);

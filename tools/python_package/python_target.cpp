@@ -22,6 +22,20 @@ nb::dlpack::dtype numpy_type(DType dtype) {
           static_cast<uint8_t>(8 * bytes), 1};
 }
 
+/// A copy of a raw array, whose elements have the type of this word.
+Tensor to_tensor(nb::handle word, nb::handle raw) {
+  const auto dtype = parse_name<DType>(nb::cast<std::string>(word));
+  const auto array = nb::cast<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>(raw);
+  Shape shape;
+  for (size_t axis = 0; axis < array.ndim(); ++axis)
+    shape.push_back(static_cast<int64_t>(array.shape(axis)));
+  if (!dtype || array.itemsize() != static_cast<size_t>(info(*dtype).bytes))
+    throw std::logic_error("an array's elements have another size than its dtype");
+  Tensor tensor(*dtype, std::move(shape));
+  if (array.size() > 0) std::memcpy(tensor.bytes.data(), array.data(), tensor.bytes.size());
+  return tensor;
+}
+
 std::string text_of(const nb::python_error& error) {
   std::string text = nb::cast<std::string>(error.type().attr("__name__"));
   try {
@@ -53,25 +67,21 @@ nb::dict to_numpy(const Inputs& inputs) {
 StepOutput to_step(nb::handle step) {
   StepOutput output;
   const nb::tuple parts = nb::cast<nb::tuple>(step);
-  if (!parts[1].is_none()) {
-    const auto dtype = parse_name<DType>(nb::cast<std::string>(parts[0]));
-    const auto array = nb::cast<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>(parts[1]);
-    Shape shape;
-    for (size_t axis = 0; axis < array.ndim(); ++axis)
-      shape.push_back(static_cast<int64_t>(array.shape(axis)));
-    if (!dtype || array.itemsize() != static_cast<size_t>(info(*dtype).bytes))
-      throw std::logic_error("an array's elements have another size than its dtype");
-    output.out = Tensor(*dtype, std::move(shape));
-    if (array.size() > 0)
-      std::memcpy(output.out.bytes.data(), array.data(), output.out.bytes.size());
-  }
+  if (!parts[1].is_none()) output.out = to_tensor(parts[0], parts[1]);
   output.lengths = nb::cast<std::vector<int64_t>>(parts[2]);
   output.positions = nb::cast<std::vector<int64_t>>(parts[3]);
   output.capacity = nb::cast<std::optional<int64_t>>(parts[4]);
+  for (const auto& [name, value] : nb::cast<nb::dict>(parts[5])) {
+    const auto which = parse_name<Output>(nb::cast<std::string>(name));
+    if (!which) throw std::logic_error("an output has a name that is none");
+    const nb::tuple pair = nb::cast<nb::tuple>(value);
+    output.more.emplace(*which, to_tensor(pair[0], pair[1]));
+  }
   return output;
 }
 
 Outcome PythonTarget::run(const Case& c, const Inputs& inputs) {
+  const nb::gil_scoped_acquire gil;
   Outcome outcome;
   try {
     for (const nb::handle step : run_(write_case(c), to_numpy(inputs)))

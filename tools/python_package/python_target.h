@@ -7,7 +7,8 @@ namespace attnfuzz::python {
 
 /// A Python function as a target, run in this process. It is called with the case's text and its
 /// inputs (a dict of NumPy arrays of its own), and yields one tuple for each step:
-/// (dtype, raw array or None, lengths, positions, capacity or None). An exception becomes an error
+/// (dtype, raw array or None, lengths, positions, capacity or None, {name: (dtype, raw array)} of
+/// what the case asks for beside out). It may be run without the GIL. An exception becomes an error
 /// of the case; KeyboardInterrupt and others that are no Exception go through.
 class PythonTarget final : public Target {
  public:
@@ -28,7 +29,7 @@ class PythonTarget final : public Target {
 nanobind::object to_numpy(const Tensor& tensor);
 /// The inputs by name.
 nanobind::dict to_numpy(const Inputs& inputs);
-/// A copy of (dtype, raw array or None, lengths, positions, capacity or None).
+/// A copy of such a tuple.
 StepOutput to_step(nanobind::handle step);
 
 }  // namespace attnfuzz::python

@@ -8,11 +8,12 @@ description of what a function claims: Claims.
 """
 
 from attnfuzz._case import Case, CaseLike
-from attnfuzz._check import Finding, Result, check, load, replay
+from attnfuzz._check import Interrupted, check, load, replay
 from attnfuzz._claims import Claims
 from attnfuzz._core import InputError, version
 from attnfuzz._decorator import attention_test
-from attnfuzz._target import Declined
+from attnfuzz._function import Declined
+from attnfuzz._result import Finding, Result
 
 __version__ = version()
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Declined",
     "Finding",
     "InputError",
+    "Interrupted",
     "Result",
     "attention_test",
     "check",

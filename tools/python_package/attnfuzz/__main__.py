@@ -1,13 +1,19 @@
-"""python -m attnfuzz MODULE:FUNCTION: check() from the command line; exits 1 if it finds something."""
+"""python -m attnfuzz MODULE:FUNCTION: check() from the command line; exits 0 where all is right, 1 for findings."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from pathlib import Path
 
-from attnfuzz._check import FORMATS, check, load, replay
+from attnfuzz._check import FORMATS, TIMEOUT, Interrupted, check, load, replay
 from attnfuzz._claims import Claims
 from attnfuzz._core import InputError, size_names
+
+
+EXITS = {"passed": 0, "failed": 1, "nothing was tested": 3, "interrupted": 130}
+"""Exit codes; 2 is wrong usage."""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -16,7 +22,19 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--cases", type=int, default=200, metavar="N", help="how many cases (default: 200)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same cases")
     parser.add_argument("--seconds", type=float, default=0, help="a time instead of --cases")
-    parser.add_argument("--arrays", help="numpy, torch or jax (default: what the function's source tells)")
+    parser.add_argument("--arrays", help="numpy, torch, jax or another module (default: what the function's code tells)")
+    parser.add_argument("--device", help="where PyTorch's or JAX's arrays lie: cuda, cuda:1, mps …")
+    parser.add_argument("--gradients", action="store_true", help="test dq, dk and dv too")
+    parser.add_argument("--lse", action="store_true", help="the function returns (out, lse)")
+    parser.add_argument("--dtype", action="append", default=[], metavar="WORD",
+                        help="f32 (default), f16, bf16 …; repeatable")
+    parser.add_argument("--align", choices=["top_left", "bottom_right"],
+                        help="how its causal and window stand where q_len and kv_len differ")
+    parser.add_argument("--keyword", action="append", default=[], metavar="NAME",
+                        help="an option that it takes though its signature does not name it (**kwargs); repeatable")
+    parser.add_argument("--claims", metavar="FILE", help="claims as JSON, as `attnfuzz probe` writes them")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help="of one case (default: 20)")
+    parser.add_argument("--in-process", action="store_true", help="run it in this process: a crash or a hang ends all")
     parser.add_argument("--feature", action="append", default=[], metavar="WORD",
                         help="what it can do beyond its parameters: gqa, dtype:bf16, layout:bshd …; repeatable")
     parser.add_argument("--size", action="append", default=[], metavar="NAME=MIN:MAX[:MULTIPLE]",
@@ -26,8 +44,21 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def read_claims(file: str) -> dict[str, object]:
+    try:
+        claims = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as e:
+        raise InputError(f"{file}: expected a file of claims: {e}") from None
+    if not isinstance(claims, dict):
+        raise InputError(f"{file}: expected an object of claims")
+    return claims
+
+
 def claims_of(options: argparse.Namespace) -> Claims:
-    claims: dict[str, object] = {"features": options.feature}
+    claims: dict[str, object] = read_claims(options.claims) if options.claims else {}
+    claims |= {name: value for name in ("dtype", "align") if (value := getattr(options, name))}
+    if options.feature:
+        claims["features"] = options.feature
     for text in options.size:
         name, _, numbers = text.partition("=")
         try:
@@ -42,15 +73,20 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     try:
         fn, claims = load(options.function), claims_of(options)
+        how = {"arrays": options.arrays, "device": options.device, "gradients": options.gradients, "lse": options.lse,
+               "keywords": options.keyword, "timeout": options.timeout, "isolate": False if options.in_process else None}
         if options.replay:
-            finding = replay(fn, options.replay, arrays=options.arrays, **claims)
+            finding = replay(fn, options.replay, **how, **claims)
             print(finding or f"{options.replay}: right")
             return 0 if finding is None else 1
-        result = check(fn, cases=options.cases, seed=options.seed, seconds=options.seconds, arrays=options.arrays, **claims)
+        try:
+            result = check(fn, cases=options.cases, seed=options.seed, seconds=options.seconds, **how, **claims)
+        except Interrupted as e:
+            result = e.result
         print(result)
         if options.out:
             result.write(options.out)
-        return 0 if result else 1
+        return EXITS[result.verdict]
     except InputError as e:
         print(f"attnfuzz: {e}", file=sys.stderr)
         return 2

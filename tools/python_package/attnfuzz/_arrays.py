@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -24,7 +23,20 @@ DTYPES = {
 }
 """A package's name of an element type, and the word that cases have for it."""
 _NAMES = {word: name for name, word in DTYPES.items()}
-_RAW = {"bf16": np.int16, "e4m3": np.uint8, "e5m2": np.uint8}  # types that NumPy lacks: how their bits travel
+_RAW = {"bf16": np.uint16, "e4m3": np.uint8, "e5m2": np.uint8}  # types that NumPy lacks: how their bits travel
+
+Give = Callable[[Array, str], Any]
+"""Makes the function's array of a NumPy array (raw bits where NumPy lacks the type) and its dtype's word."""
+
+
+def dtype_word(value: Any) -> str:
+    """The word for an element type said in any way: "f16", "float16", torch.float16, numpy.float16, jax.numpy.float16."""
+    text = value if isinstance(value, str) else getattr(value, "__name__", None) or str(value)
+    text = text.rpartition(".")[2]
+    short = {"half": "float16", "float": "float32", "double": "float64", "fp16": "float16", "fp32": "float32",
+             "fp64": "float64"}
+    name = short.get(text, text)
+    return DTYPES.get(name, name)
 
 
 def _module(name: str) -> Any:
@@ -32,7 +44,7 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _numpy(raw: Array, dtype: str) -> Any:
+def _numpy(raw: Array, dtype: str, device: Optional[str]) -> Any:
     if dtype not in _RAW:
         return raw
     try:
@@ -42,69 +54,91 @@ def _numpy(raw: Array, dtype: str) -> Any:
     return raw.view(getattr(ml_dtypes, _NAMES[dtype]))
 
 
-def _torch(raw: Array, dtype: str) -> Any:
+def _torch(raw: Array, dtype: str, device: Optional[str]) -> Any:
     torch = _module("torch")
-    if dtype not in _RAW:
-        return torch.from_dlpack(raw)
-    return torch.from_dlpack(raw.view(_RAW[dtype])).view(getattr(torch, _NAMES[dtype]))
+    bits = raw.view(np.int16) if dtype == "bf16" else raw
+    tensor = torch.from_dlpack(bits)
+    if device is not None:
+        tensor = tensor.to(device)
+    return tensor.view(getattr(torch, _NAMES[dtype])) if dtype in _RAW else tensor
 
 
-def _jax(raw: Array, dtype: str) -> Any:
+def _jax(raw: Array, dtype: str, device: Optional[str]) -> Any:
     jax = _module("jax")
     if dtype == "f64" and not jax.config.jax_enable_x64:
         raise InputError("JAX has no float64 by default: expected jax.config.update('jax_enable_x64', True) before")
-    return jax.numpy.asarray(_numpy(raw, dtype))
+    array = jax.numpy.asarray(_numpy(raw, dtype, None))
+    return array if device is None else jax.device_put(array, _jax_device(jax, device))
 
 
-GIVE: dict[str, Callable[[Array, str], Any]] = {"numpy": _numpy, "torch": _torch, "jax": _jax}
-"""How each package's arrays are made of a NumPy array (raw bits where NumPy lacks the type) and its dtype's word."""
+def _jax_device(jax: Any, device: str) -> Any:
+    platform, _, index = device.partition(":")
+    return jax.devices(platform)[int(index or 0)]
 
 
-def giver(arrays: str | ModuleType) -> Callable[[Array, str], Any]:
-    """How arrays are made: for one of GIVE, or any module with from_dlpack() (the array API standard)."""
-    if isinstance(arrays, str):
-        if arrays not in GIVE:
-            raise InputError(f"arrays: expected one of {', '.join(GIVE)} or a module, not {arrays!r}")
+GIVE = {"numpy": _numpy, "torch": _torch, "jax": _jax}
+DEVICES = ("torch", "jax")
+"""Packages whose arrays can be put on a device by name."""
+
+
+def giver(arrays: str | ModuleType, device: str | None = None) -> Give:
+    """How arrays are made: for one of GIVE, or any module with from_dlpack() or asarray() (the array API standard).
+
+    Raises InputError where the package is not there, or can't put arrays on `device`.
+    """
+    name = arrays if isinstance(arrays, str) else arrays.__name__
+    if name in GIVE:
         try:
-            importlib.import_module(arrays)
+            importlib.import_module(name)
         except ModuleNotFoundError:
-            raise InputError(f"arrays: {arrays} is not installed") from None
-        return GIVE[arrays]
-    if (name := arrays.__name__) in GIVE:
-        return GIVE[name]
-    if not hasattr(arrays, "from_dlpack"):
-        raise InputError(f"arrays: expected a module with from_dlpack(), not {name}")
-    return lambda raw, dtype: arrays.from_dlpack(_numpy(raw, dtype))
+            raise InputError(f"arrays: {name} is not installed") from None
+        check_device(name, device)
+        return lambda raw, dtype: GIVE[name](raw, dtype, device)
+    if isinstance(arrays, str):
+        try:
+            arrays = importlib.import_module(arrays)
+        except ModuleNotFoundError:
+            known = ", ".join(GIVE)
+            raise InputError(f"arrays: expected one of {known} or an installed module, not {name!r}") from None
+    if device is not None:
+        raise InputError(f"device: attnfuzz can't put {name}'s arrays on a device; expected torch or jax")
+    make = getattr(arrays, "from_dlpack", None) or getattr(arrays, "asarray", None)
+    if make is None:
+        raise InputError(f"arrays: expected a module with from_dlpack() or asarray(), not {name}")
+    return lambda raw, dtype: make(_numpy(raw, dtype, None))
 
 
-def guess(fn: Callable[..., Any]) -> str:
-    """The package whose arrays a function takes: by its annotations, its class, and the modules that it names."""
-    code_of = inspect.unwrap(getattr(fn, "func", fn))
-    seen: list[str] = [type(fn).__module__, *(base.__module__ for base in type(fn).__mro__)]
-    seen.append(getattr(code_of, "__module__", None) or "")
-    seen.extend(str(annotation) for annotation in getattr(code_of, "__annotations__", {}).values())
-    if code := getattr(code_of, "__code__", None):
-        scope = code_of.__globals__ | dict(zip(code.co_freevars, map(_content, code_of.__closure__ or ())))
-        for name in (*code.co_names, *code.co_freevars):
-            value = scope.get(name)
-            seen.append(getattr(value, "__name__" if isinstance(value, ModuleType) else "__module__", None) or "")
-    for package in ("torch", "jax"):
-        if any(package in text.replace("'", ".").replace(" ", ".").split(".") for text in seen):
-            return package
-    return "numpy"
-
-
-def _content(cell: Any) -> Any:
+def check_device(arrays: str, device: str | None) -> None:
+    """Raises InputError unless the package has this device here."""
+    if device is None:
+        return
+    if arrays not in DEVICES:
+        raise InputError(f"device={device!r}: NumPy's arrays are on the CPU; expected arrays='torch' or 'jax'")
     try:
-        return cell.cell_contents
-    except ValueError:  # a name that is not bound yet
-        return None
+        if arrays == "torch":
+            _module("torch").empty(0, device=device)
+        else:
+            _jax_device(_module("jax"), device)
+    except (RuntimeError, AssertionError, ValueError, IndexError, NotImplementedError) as e:
+        raise InputError(f"device={device!r}: {arrays} has no such device here: {str(e).splitlines()[0]}") from None
+
+
+def synchronise(arrays: str | ModuleType, device: str | None) -> None:
+    """Waits for the device, so that what it fails at is told of this call."""
+    if device is None or arrays != "torch":
+        return  # jax waits when an output is taken
+    module = getattr(_module("torch"), device.partition(":")[0], None)
+    if module is not None and hasattr(module, "synchronize"):
+        module.synchronize()
+
+
+def kind_of(output: Any) -> str:
+    """The package that an array is of."""
+    return (type(output).__module__ or "").partition(".")[0].removesuffix("lib")
 
 
 def take(output: Any) -> tuple[str, Array]:
-    """An output's dtype (a case's word) and its elements as a contiguous NumPy array, raw where NumPy lacks the type."""
-    if isinstance(output, (tuple, list)) and output:
-        output = output[0]  # (out, weights), as many functions give it
+    """An array's dtype (a case's word) and its elements as a contiguous NumPy array, raw where NumPy lacks the type."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(output, torch.Tensor):
         name = str(output.dtype).rpartition(".")[2]
@@ -114,6 +148,9 @@ def take(output: Any) -> tuple[str, Array]:
         array = output.numpy()
     elif hasattr(output, "__array__"):
         array = np.asarray(output)
+        name = array.dtype.name
+    elif hasattr(output, "get") and hasattr(output, "__cuda_array_interface__"):  # CuPy's way back to the host
+        array = np.asarray(output.get())
         name = array.dtype.name
     elif hasattr(output, "__dlpack__"):
         array = np.from_dlpack(output)
@@ -125,3 +162,13 @@ def take(output: Any) -> tuple[str, Array]:
     dtype = DTYPES[name]
     array = np.ascontiguousarray(array).reshape(np.shape(array))
     return dtype, array.view(_RAW[dtype]) if dtype in _RAW else array
+
+
+def raw(output: Any) -> Array:
+    """The same without the dtype's word, which the element type of the array stands for."""
+    return take(output)[1]
+
+
+def first(output: Any) -> Any:
+    """The array of an output (out, weights), as many functions give it."""
+    return output[0] if isinstance(output, (tuple, list)) and output else output

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Union
 
-from attnfuzz import _arrays, _claims, _core
-from attnfuzz._types import Array
+from attnfuzz import _arrays, _claims, _core, _gradients
+from attnfuzz._types import Array, Step
 
 CaseLike = Union["Case", "dict[str, Any]", str, Path]
 """A case, its dict, its JSON text, or the path of a case file."""
@@ -90,11 +90,17 @@ class Case:
     def check(self, *outputs: Any, precision: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Raises AssertionError unless the outputs (one for each step; one without a cache) are right.
 
+        Where the case asks for more than out, each is (out, lse, dq, dk, dv …) as far as they are asked for, or a dict.
         `precision` tells how they were computed, as in Claims.
         """
         claims = _claims.for_judging(self.problem["dtype"], precision)
-        if words := _core.judge(self.json, claims, [(*_arrays.take(out), [], [], None) for out in outputs]):
+        if words := _core.judge(self.json, claims, [self._step(returned) for returned in outputs]):
             raise AssertionError(f"{words}\nof {self}")
+
+    def _step(self, returned: Any) -> Step:
+        outputs = {name: _arrays.take(array)
+                   for name, array in _gradients.named(returned, self.problem.get("outputs") or ["out"]).items()}
+        return (*outputs.pop("out"), [], [], None, outputs)
 
     def save(self, file: str | Path) -> None:
         Path(file).write_text(self.json)

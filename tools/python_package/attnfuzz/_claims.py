@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypedDict, Union
 
-from attnfuzz import _core
+from attnfuzz import _arrays, _core
 from attnfuzz._core import InputError
 from attnfuzz._options import OPTIONS, Option
 
@@ -29,7 +31,7 @@ class Claims(TypedDict, total=False):
     memory_kv: Size
 
     features: Words  # beyond those that the parameters tell: "gqa", "data:large", "fully_masked:zero" …
-    dtype: Words  # f32 (the default), f16, bf16, f64, e4m3, e5m2
+    dtype: Any  # f32 (the default), f16, bf16, f64, e4m3, e5m2; torch.float16 and numpy.float16 are understood too
     layout: Words  # bhsd (the default): [batch, heads, len, dim]; bshd: [batch, len, heads, dim]
     align: Words  # how the function's own causal and window stand if q_len ≠ kv_len: top_left, bottom_right
     fully_masked: Words  # what a query that sees no key gives: zero, nan, uniform, any
@@ -42,6 +44,8 @@ class Claims(TypedDict, total=False):
     tiles: Mapping[str, Sequence[int]]  # edges worth aiming at: {"kv_len": [64]}
     params: Mapping[str, Size]  # limits of a rule's parameter: {"window.left": (0, 64)}
     max_rules: int
+
+    capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these: what `attnfuzz probe` wrote
 
 
 DEFAULT_SIZES: dict[str, list[int]] = {
@@ -65,12 +69,20 @@ def words(value: Words) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
+def words_of(key: str, value: Any) -> list[str]:
+    """The words of one of GROUPS' keywords; an element type may be said as any package says it."""
+    if key != "dtype":
+        return words(value)
+    several = isinstance(value, Iterable) and not isinstance(value, (str, type))
+    return [_arrays.dtype_word(each) for each in (value if several else [value])]
+
+
 def claimed(name: str, claims: Claims) -> list[str]:
     """The words of a group of features that the caller claims, by its keyword or in `features`."""
     given: dict[str, Any] = dict(claims)
     prefix = GROUPS[name] + ":"
     return [
-        *words(given.get(name, ())),
+        *words_of(name, given.get(name, ())),
         *(w.removeprefix(prefix) for w in words(given.get("features", ())) if w.startswith(prefix)),
     ]
 
@@ -93,26 +105,56 @@ def _carriers(word: str) -> list[str]:
     return []
 
 
-def complete(claims: Claims, options: Mapping[str, Option], where: str) -> str:
-    """The capabilities as JSON. Raises InputError for a claim that is none, or that can't reach the function."""
-    given: dict[str, Any] = dict(claims)
-    known = [*_core.size_names(), *Claims.__annotations__]
+def demand_known(given: Mapping[str, Any], where: str) -> None:
+    """Raises InputError for a keyword that is no capability."""
+    known = [*_core.size_names(), *(key for key in Claims.__annotations__ if key not in _core.size_names())]
     for key in given:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise InputError(f"{where}: {key} is no capability{hint}; expected some of {', '.join(known)}")
-    features = set(words(given.get("features", ())))
-    for key, group in GROUPS.items():
-        features.update(f"{group}:{word}" for word in words(given.get(key, ())))
+
+
+def demand_carriers(features: Iterable[str], options: Mapping[str, Option], where: str) -> None:
+    """Raises InputError for a feature that can't reach the function."""
+    has = {option.names[0] for option in options.values()}
     for word in sorted(features):
         carriers = _carriers(word)
-        has = {option.names[0] for option in options.values()}
         if carriers and not has & {*carriers, "case"}:
+            hint = "; gradients=True differentiates PyTorch's and JAX's functions" if "grad_out" in carriers else ""
             raise InputError(
                 f"{where}: {word} is claimed, but the function has none of the parameters "
-                f"{', '.join([*carriers, 'case'])}, so it can't be told"
+                f"{', '.join([*carriers, 'case'])}, so it can't be told{hint}"
             )
+
+
+def given_whole(given: Mapping[str, Any], where: str) -> str:
+    """The capabilities that the caller has as a file, a text or a dict, checked."""
+    if len(given) > 1:
+        raise InputError(f"{where}: capabilities are whole: expected no other claims beside them")
+    source = given["capabilities"]
+    if isinstance(source, Mapping):
+        return _core.capabilities(json.dumps(source), where)
+    try:
+        return _core.capabilities(Path(source).read_text(), os.fspath(source))
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"{os.fspath(source)}: expected a file of capabilities: {e}") from None
+
+
+def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: Iterable[str] = ()) -> str:
+    """The capabilities as JSON. `sure`: features that need no parameter to reach the function.
+
+    Raises InputError for a claim that is none, or that can't reach the function.
+    """
+    given: dict[str, Any] = dict(claims)
+    demand_known(given, where)
+    if "capabilities" in given:
+        return given_whole(given, where)
+    features = set(words(given.get("features", ())))
+    for key, group in GROUPS.items():
+        features.update(f"{group}:{word}" for word in words_of(key, given.get(key, ())))
+    demand_carriers(features, options, where)
+    features.update(sure)
     for option in options.values():
         features.update(option.words)
     for group, word in DEFAULT_WORDS.items():

@@ -16,6 +16,7 @@ class Stats:
     seconds: float
     worst_ratio: float
     features: dict[str, int]
+    interrupted: bool
 
 class Item:
     signature: str
@@ -41,8 +42,12 @@ class Campaign:
         capabilities: str,
         run: Callable[[str, dict[str, Array]], Iterator[Step]],
         declined: type[Exception],
-        environment: str,
     ) -> None: ...
+    environment: str
+    @property
+    def about(self) -> str: ...
+    @property
+    def capabilities(self) -> str: ...
     def run(
         self,
         seed: int,
@@ -61,6 +66,10 @@ class Campaign:
     @property
     def stats(self) -> Stats: ...
 
+def isolated_campaign(
+    name: str, argv: list[str], variables: dict[str, str], case_seconds: float, memory_bytes: int
+) -> Campaign: ...
+def home() -> str: ...
 def version() -> str: ...
 def environment() -> str: ...
 def feature_words() -> list[str]: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +22,7 @@ class Settings:
 
     cases: int | None
     seed: int | None
-    arrays: str | ModuleType | None
+    how: dict[str, Any]  # arrays, device, gradients, lse, keywords, isolate, timeout: as check() has them
     claims: Claims
 
 
@@ -31,6 +31,12 @@ def attention_test(
     cases: int | None = None,
     seed: int | None = None,
     arrays: str | ModuleType | None = None,
+    device: str | None = None,
+    gradients: bool = False,
+    lse: bool = False,
+    keywords: Sequence[str] = (),
+    isolate: bool | None = None,
+    timeout: float = 20.0,
     **claims: Unpack[Claims],
 ) -> Callable[[F], F]:
     """Marks an attention function (q, k, v, …) -> out as a test; keywords and shapes are those of check().
@@ -44,8 +50,11 @@ def attention_test(
     the budget where `cases` and `seed` do not. The function stays what it was.
     """
 
+    how = {"arrays": arrays, "device": device, "gradients": gradients, "lse": lse, "keywords": keywords,
+           "isolate": isolate, "timeout": timeout}
+
     def mark(fn: F) -> F:
-        setattr(fn, MARK, Settings(cases, seed, arrays, claims))
+        setattr(fn, MARK, Settings(cases, seed, how, claims))
         return fn
 
     return mark

@@ -17,7 +17,7 @@ import pytest
 from attnfuzz._decorator import MARK, Settings
 
 if TYPE_CHECKING:
-    from attnfuzz._check import Finding
+    from attnfuzz._result import Finding
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,7 +79,7 @@ class _Item(pytest.Item):
 
 
 class FindingFailure(AssertionError):
-    """A remembered finding that fails still."""
+    """A remembered finding that fails still, or a campaign that tested nothing."""
 
 
 class FindingItem(_Item):
@@ -94,7 +94,7 @@ class FindingItem(_Item):
 
         settings = self.parent.settings
         try:
-            finding = replay(self.parent.fn, self.file, arrays=settings.arrays, **settings.claims)
+            finding = replay(self.parent.fn, self.file, **settings.how, **settings.claims)
         except InputError as e:
             pytest.skip(str(e))
         if finding is not None:
@@ -120,12 +120,15 @@ class CampaignItem(_Item):
             self.parent.fn,
             cases=option("--attnfuzz-cases") if settings.cases is None else settings.cases,
             seed=option("--attnfuzz-seed") if settings.seed is None else settings.seed,
-            arrays=settings.arrays,
             progress=False,
             on_finding=found,
+            **settings.how,
             **settings.claims,
         )
         self.user_properties.append(("attnfuzz_cases", str(result.cases)))
+        self.add_report_section("call", "attnfuzz", str(result))
+        if result.verdict not in ("passed", "failed"):  # the findings are tests of their own
+            raise FindingFailure(str(result))
 
     def report_failed(self, finding: Finding) -> None:
         nodeid = f"{self.parent.nodeid}::{finding.signature}"
