@@ -18,7 +18,7 @@ std::string variable(const char* name) {
 
 WorkerCommand worker_command(const std::string& python, const std::string& argument) {
   return {{python, attnfuzz_home() + "/targets/python/worker.py", argument},
-          {{"PYTHONDONTWRITEBYTECODE", "1"}}};
+          {{"PYTHONDONTWRITEBYTECODE", "1"}, {"ATTNFUZZ_PACKAGE", python_package_folder()}}};
 }
 
 /// The interpreter of a pinned environment (targets/python/env.py), the default one without a name.
@@ -47,6 +47,13 @@ std::string attnfuzz_home() {
   const fs::path installed = program.parent_path().parent_path() / "share" / "attnfuzz";
   return fs::exists(installed / "targets" / "python", missing) ? installed.string()
                                                                : build::source_dir();
+}
+
+std::string python_package_folder() {
+  namespace fs = std::filesystem;
+  std::error_code missing;
+  const fs::path folder = fs::read_symlink("/proc/self/exe", missing).parent_path() / "python";
+  return fs::exists(folder / "attnfuzz", missing) ? folder.string() : "";
 }
 
 std::string python_interpreter() {

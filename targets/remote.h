@@ -36,6 +36,9 @@ std::vector<PythonTarget> list_python_targets();
 
 /// ATTNFUZZ_PYTHON; else .venv/bin/python of the checkout; else python3 on PATH.
 std::string python_interpreter();
+/// The folder to put on Python's path for attnfuzz's own package, as built beside this program;
+/// empty where the interpreter has it installed, or nobody built it.
+std::string python_package_folder();
 /// Where corpus/ and targets/python/ lie: ATTNFUZZ_HOME, else share/attnfuzz beside the folder of
 /// an installed program, else where attnfuzz was built from.
 std::string attnfuzz_home();

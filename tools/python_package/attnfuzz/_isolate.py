@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attnfuzz import _core
+from attnfuzz import _command
 from attnfuzz._core import InputError
 from attnfuzz._function import Declined, FunctionAdapter, How, adapter_of
 from attnfuzz._types import Array
@@ -83,7 +83,7 @@ def command(adapter: FunctionAdapter, place: Place) -> tuple[list[str], dict[str
     if Path(__file__).is_symlink():  # in the build tree
         package = str(Path(__file__).parent.parent)
     python_path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
-    script = str(Path(_core.home()) / "targets" / "python" / "worker.py")
+    script = str(Path(_command.home()) / "targets" / "python" / "worker.py")
     return [sys.executable, script, adapter.name], {
         VARIABLE: json.dumps(spec), "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
 
