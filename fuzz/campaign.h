@@ -8,6 +8,7 @@
 
 #include "fuzz/generate.h"
 #include "fuzz/judge.h"
+#include "fuzz/measure/statement.h"
 #include "fuzz/relations/relation.h"
 #include "fuzz/shrink.h"
 #include "fuzz/signature.h"
@@ -26,6 +27,8 @@ struct Finding {
   Shrunk shrunk;
   Examination last;      ///< of the shrunk case
   FailureClass learned;  ///< what the cases tried on the way tell: for annotate()
+  /// Of wrong values: what the target was seen to do otherwise (fuzz/measure/).
+  std::vector<measure::Statement> measured = {};
   int64_t count = 1;     ///< cases of this campaign with this signature
 };
 

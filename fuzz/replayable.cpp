@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "fuzz/known.h"
+#include "fuzz/measure/finding.h"
 #include "fuzz/signature.h"
 
 namespace attnfuzz {
@@ -127,7 +128,9 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
   not_alone(target, finding);
 }
 
-void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options) {
+namespace {
+
+void shrink_alone(Target& target, Finding& finding, const ReplayableOptions& options) {
   const Verdict& first = finding.first.verdict;
   shrink_finding(target, finding, options.max_tries, options.stop);
   if (options.max_tries == 0 || !target.renew() || shrunk_fails(target, finding)) return;
@@ -135,6 +138,14 @@ void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions
   if (!anew.verdict.failed()) return search_earlier(target, finding, options);
   finding.first = std::move(anew);
   shrink_renewing(target, finding, options);
+}
+
+}  // namespace
+
+void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options) {
+  shrink_alone(target, finding, options);
+  if (options.stop && options.stop()) return;
+  measure::measure_finding(target, finding, options.measure_seconds);
 }
 
 }  // namespace attnfuzz

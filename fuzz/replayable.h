@@ -28,6 +28,7 @@ class After final : public Target {
 struct ReplayableOptions {
   int64_t max_tries = 20000;
   Stop stop = {};
+  double measure_seconds = 4;  ///< that experiments on the failing case may take
   Earlier earlier = {};                  ///< empty: none ran
   const KnownFailures* known = nullptr;  ///< of the campaign: what to count a case to that is not
                                          ///< worth a search of its own

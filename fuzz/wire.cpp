@@ -72,6 +72,8 @@ template <class Ar>
 void put(Ar& ar, StepOutput& x);
 template <class Ar>
 void put(Ar& ar, NumberReading& x);
+template <class Ar>
+void put(Ar& ar, measure::Statement& x);
 void put(Writer& w, const Fault*& x);
 void put(Reader& r, const Fault*& x);
 void put(Writer& w, const Relation*& x);
@@ -204,6 +206,10 @@ void put(Ar& ar, FailureClass& x) {
   put(ar, x.kind, x.text, x.numbers, x.meanings, x.features, x.alone);
 }
 template <class Ar>
+void put(Ar& ar, measure::Statement& x) {
+  put(ar, x.about, x.words);
+}
+template <class Ar>
 void put(Ar& ar, CampaignStats& x) {
   put(ar, x.cases, x.passed, x.failed, x.skipped, x.seconds, x.worst_ratio, x.features,
       x.signatures, x.interrupted);
@@ -218,6 +224,7 @@ void put(Ar& ar, Finding& x) {
   put(ar, x.shrunk.history, x.shrunk.tried, x.shrunk.minimal);
   put(ar, x.last);
   put(ar, x.learned);
+  put(ar, x.measured);
 }
 
 template <class Ar>

@@ -58,7 +58,9 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
   if (noticed)
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   append(causes, causes_from_flushing(finding));
-  append(causes, causes_from_fits(finding));
+  append(causes, causes_from_fits(finding, true));
+  append(causes, causes_from_measurement(finding));
+  append(causes, causes_from_fits(finding, false));
   append(causes, causes_from_leaks(finding));
   append(causes, causes_from_offset(finding));
   if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
@@ -93,8 +95,9 @@ std::vector<CauseEntry> cause_table() {
   for (const AxisPair& each : axis_pairs()) table.push_back({each.name, each.words});
   for (const auto& patterns : text_patterns())
     for (const TextPattern& each : patterns) table.push_back({each.name, each.pattern});
-  for (const auto& entries : {earlier_table(), length_table(), softmax_table(), unwritten_table(),
-                              nonfinite_table(), precision_table(), location_table()})
+  for (const auto& entries :
+       {earlier_table(), measured_table(), length_table(), softmax_table(), unwritten_table(),
+        nonfinite_table(), precision_table(), location_table()})
     table.insert(table.end(), entries.begin(), entries.end());
   for (const Relation& each : relations()) table.push_back({each.name, each.cause});
   for (const Silent& each : kSilent) table.push_back(each.entry);

@@ -234,6 +234,9 @@ std::string item_to_json(const Report::Item& item) {
   json["causes"] = Json::array();
   for (const Cause& cause : item.causes)
     json["causes"].push_back({{"name", cause.name}, {"words", cause.words}});
+  json["measured"] = Json::array();
+  for (const measure::Statement& each : f.measured)
+    json["measured"].push_back({{"about", each.about}, {"words", each.words}});
   json["case"] = Json::parse(write_case(f.shrunk.c));
   json["shrink"] = {
       {"history", f.shrunk.history}, {"tried", f.shrunk.tried}, {"minimal", f.shrunk.minimal}};
@@ -266,6 +269,9 @@ Report::Item item_from_json(std::string_view text, const std::string& where) try
   for (const Json& cause : json.at("causes"))
     item.causes.push_back(
         {cause.at("name").get<std::string>(), cause.at("words").get<std::string>()});
+  for (const Json& each : json.value("measured", Json::array()))
+    f.measured.push_back(
+        {each.at("about").get<std::string>(), each.at("words").get<std::string>()});
   const Json& shrink = json.at("shrink");
   f.shrunk = {to_case(json.at("case"), where), shrink.at("history").get<std::vector<std::string>>(),
               shrink.at("tried").get<int64_t>(), shrink.at("minimal").get<bool>()};

@@ -50,7 +50,7 @@ std::vector<int64_t> positions(const CacheHistory& model, int64_t b) {
 
 using Numbers = std::vector<int64_t>;
 
-TEST(CacheModelSteps, EvictedTokensLeaveAGapOrNone) {
+TEST(CacheHistorySteps, EvictedTokensLeaveAGapOrNone) {
   for (const bool shifted : {false, true}) {
     Cache cache;
     cache.positions = shifted ? Positions::shifted : Positions::kept;
@@ -68,7 +68,7 @@ TEST(CacheModelSteps, EvictedTokensLeaveAGapOrNone) {
   }
 }
 
-TEST(CacheModelSteps, ACropBehindAGapGoesBackToThePositionOfWhatIsLost) {
+TEST(CacheHistorySteps, ACropBehindAGapGoesBackToThePositionOfWhatIsLost) {
   Step crop;
   crop.op = StepOp::crop;
   crop.length = 1;
@@ -78,7 +78,7 @@ TEST(CacheModelSteps, ACropBehindAGapGoesBackToThePositionOfWhatIsLost) {
   EXPECT_EQ(model.next_positions(), (Numbers{3, 3}));
 }
 
-TEST(CacheModelSteps, AForkCopiesOneRow) {
+TEST(CacheHistorySteps, AForkCopiesOneRow) {
   const Case c =
       with({}, {tokens(StepOp::prefill, 3, {3, 1}), fork(0, 1), tokens(StepOp::append, 2, {1, 2})});
   CacheHistory model(c);
@@ -88,7 +88,7 @@ TEST(CacheModelSteps, AForkCopiesOneRow) {
   EXPECT_EQ(model.entries(1)[3].key, (Token{2, 1, 0}));
 }
 
-TEST(CacheModelSteps, LeftPaddedTokensStandAtTheEndOfTheStep) {
+TEST(CacheHistorySteps, LeftPaddedTokensStandAtTheEndOfTheStep) {
   const Case c = with({}, {tokens(StepOp::prefill, 4, {4, 1}, Side::left)});
   CacheHistory model(c);
   model.apply(0);
@@ -97,7 +97,7 @@ TEST(CacheModelSteps, LeftPaddedTokensStandAtTheEndOfTheStep) {
   EXPECT_EQ(model.positions(1)[0], 0);
 }
 
-TEST(CacheModelSteps, EachKindForgetsInItsWay) {
+TEST(CacheHistorySteps, EachKindForgetsInItsWay) {
   struct Row {
     Cache cache;
     Numbers left_of_7;  ///< positions that the next step finds
@@ -121,7 +121,7 @@ TEST(CacheModelSteps, EachKindForgetsInItsWay) {
   }
 }
 
-TEST(CacheModelSteps, CaseFilesKeepThem) {
+TEST(CacheHistorySteps, CaseFilesKeepThem) {
   Cache cache{CacheKind::dynamic};
   cache.positions = Positions::shifted;
   const Case c =
@@ -134,7 +134,7 @@ TEST(CacheModelSteps, CaseFilesKeepThem) {
   EXPECT_EQ(one_line(c), "b2 h2 d1 f32 causal dynamic shifted prefill4[4,1]left evict1+2 fork1→0");
 }
 
-TEST(CacheModelSteps, ImpossibleOnesAreRejected) {
+TEST(CacheHistorySteps, ImpossibleOnesAreRejected) {
   const Step prefill = tokens(StepOp::prefill, 2);
   EXPECT_THROW(with({}, {prefill, fork(0, 2)}), InputError);
   EXPECT_THROW(with({}, {prefill, evict(0, 0)}), InputError);

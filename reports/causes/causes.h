@@ -16,7 +16,11 @@ namespace attnfuzz {
 
 /// A case that fails only after others in the same process.
 std::vector<Cause> causes_from_earlier(const Finding& finding);
-std::vector<Cause> causes_from_fits(const Finding& finding);
+/// Other meanings of the case that the output has. `shown`: those that the case as it was first
+/// found has too; else those that only the shrunk case has.
+std::vector<Cause> causes_from_fits(const Finding& finding, bool shown);
+/// What experiments on the target showed.
+std::vector<Cause> causes_from_measurement(const Finding& finding);
 /// `learned` as for name_numbers().
 std::vector<Cause> causes_from_text(std::string_view text, const Case& c,
                                     const FailureClass* learned = nullptr);
@@ -87,6 +91,7 @@ struct AxisPair {
 };
 std::span<const AxisPair> axis_pairs();
 std::span<const CauseEntry> earlier_table();
+std::span<const CauseEntry> measured_table();
 std::span<const CauseEntry> length_table();
 std::span<const CauseEntry> softmax_table();
 std::span<const CauseEntry> unwritten_table();

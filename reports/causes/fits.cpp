@@ -5,40 +5,41 @@
 #include "reports/causes/causes.h"
 
 namespace attnfuzz {
+namespace {
 
-/// One cause for each meaning that the shrunk case's output has. A small case often has several:
-/// those that cases near it have too, and the case as it was first found, come first.
-std::vector<Cause> causes_from_fits(const Finding& finding) {
+std::string words(const Fault& fit, size_t k, size_t count, bool shown, size_t all) {
+  std::string text =
+      fmt::format("The output {}equals what you get if {}.", k == 0 ? "" : "also ", fit.words);
+  if (k > 0) return text;
+  if (!shown)
+    text += " (This fits the smallest case only, not the case as it was first found.)";
+  else if (count == 1 && all > 1)
+    text += fmt::format(
+        " (The smallest case fits {} meanings; of these only this one fits the case as it was "
+        "first found.)",
+        all);
+  else if (count > 1)
+    text += fmt::format(" ({} meanings give this same output here.)", count);
+  return text;
+}
+
+}  // namespace
+
+/// A small case often has several meanings: those that cases near it have too come first.
+std::vector<Cause> causes_from_fits(const Finding& finding, bool shown) {
   std::vector<const Fault*> fits = finding.last.verdict.fits;
+  const size_t all = fits.size();
   const std::vector<const Fault*>& first = finding.first.verdict.fits;
   const std::vector<std::string>& learned = finding.learned.meanings;
-  const auto in_first = [&](const Fault* fit) {
-    return std::find(first.begin(), first.end(), fit) != first.end();
-  };
-  const auto near = [&](const Fault* fit) {
+  std::erase_if(fits, [&](const Fault* fit) {
+    return shown == (std::find(first.begin(), first.end(), fit) == first.end());
+  });
+  std::stable_partition(fits.begin(), fits.end(), [&](const Fault* fit) {
     return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
-  };
-  const auto in_both = std::stable_partition(fits.begin(), fits.end(), in_first) - fits.begin();
-  if (std::none_of(fits.begin(), fits.end(), in_first))
-    std::stable_partition(fits.begin(), fits.end(), near);
-  else
-    std::stable_partition(fits.begin(), fits.begin() + in_both, near);
-  const bool told_apart = in_both == 1 && fits.size() > 1;
-
+  });
   std::vector<Cause> causes;
-  for (size_t k = 0; k < fits.size(); ++k) {
-    const std::string_view also = k == 0 ? "" : "also ";
-    std::string words =
-        fmt::format("The output {}equals what you get if {}.", also, fits[k]->words);
-    if (k == 0 && told_apart)
-      words += fmt::format(
-          " (The smallest case fits {} meanings; of these only this one fits the "
-          "case as it was first found.)",
-          fits.size());
-    else if (k == 0 && fits.size() > 1)
-      words += fmt::format(" ({} meanings give this same output here.)", fits.size());
-    causes.push_back({std::string(fits[k]->name), std::move(words)});
-  }
+  for (size_t k = 0; k < fits.size(); ++k)
+    causes.push_back({std::string(fits[k]->name), words(*fits[k], k, fits.size(), shown, all)});
   return causes;
 }
 

@@ -23,6 +23,7 @@ void add_run(CLI::App& app, int& exit_code);
 void add_ci(CLI::App& app, int& exit_code);
 void add_replay(CLI::App& app, int& exit_code);
 void add_shrink(CLI::App& app, int& exit_code);
+void add_measure(CLI::App& app, int& exit_code);
 void add_show(CLI::App& app, int& exit_code);
 void add_fuzz(CLI::App& app, int& exit_code);
 void add_corpus(CLI::App& app, int& exit_code);

@@ -27,6 +27,8 @@ constexpr Command commands[] = {
     {"replay", "Rerun case files and judge them", add_replay},
     {"shrink", "Reduce a failing case to the smallest one that fails the same way", add_shrink},
     {"show", "Tell a case in words and draw its mask", add_show},
+    {"measure", "Measure what a target computes on a case: which tokens, with which weights",
+     add_measure},
     {"fuzz", "Fuzz one target guided by coverage (needs the clang build: preset fuzz)", add_fuzz},
     {"corpus", "Folders of cases: what they cover, the smallest that cover the same", add_corpus},
     {"merge", "Put the runs of a campaign's shards together, each failure once", add_merge},

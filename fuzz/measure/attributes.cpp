@@ -1,0 +1,92 @@
+#include "fuzz/measure/attributes.h"
+
+#include <algorithm>
+
+namespace attnfuzz::measure {
+namespace {
+
+void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
+  const Case& c = plan.c;
+  const auto step = static_cast<size_t>(query.step), b = static_cast<size_t>(query.b);
+  Step at;
+  at.q_len = c.problem.q_len;
+  if (c.cached()) at = c.steps[step];
+  const auto came = [&](StepOp op) {
+    return static_cast<int64_t>(std::any_of(c.steps.begin(),
+                                            c.steps.begin() + static_cast<std::ptrdiff_t>(step),
+                                            [&](const Step& each) { return each.op == op; }));
+  };
+  int64_t before = 0;
+  for (size_t s = 0; s < step; ++s) before += c.steps[s].has_tokens() ? 1 : 0;
+  const int64_t past = query.position - (query.i - at.first_query(b));
+  to.emplace_back("in the first step that brings tokens", before == 0);
+  to.emplace_back("in a prefill", c.cached() && at.op == StepOp::prefill);
+  to.emplace_back("in an append", c.cached() && at.op == StepOp::append);
+  to.emplace_back("in a decode", at.op == StepOp::decode);
+  to.emplace_back("after a reorder", came(StepOp::reorder));
+  to.emplace_back("after a fork", came(StepOp::fork));
+  to.emplace_back("after a crop", came(StepOp::crop));
+  to.emplace_back("after a reset", came(StepOp::reset));
+  to.emplace_back("after an evict", came(StepOp::evict));
+  to.emplace_back("in a row with padding in the step", !at.lens.empty() && at.lens[b] < at.keys());
+  to.emplace_back("tokens in the row before the step", past);
+  to.emplace_back("the step's q_len", at.q_len);
+  to.emplace_back("step", query.step);
+}
+
+void add_sizes(const Case& c, Where::Attributes& to) {
+  const Problem& p = c.problem;
+  to.emplace_back("batch", p.batch);
+  to.emplace_back("num_heads / num_kv_heads", p.num_heads / std::max<int64_t>(1, p.num_kv_heads));
+  to.emplace_back("num_kv_heads", p.num_kv_heads);
+  to.emplace_back("head_dim", p.head_dim);
+  to.emplace_back("head_dim_v < head_dim", p.head_dim_v < p.head_dim);
+  to.emplace_back("head_dim_v > head_dim", p.head_dim_v > p.head_dim);
+  to.emplace_back("capacity", c.cached() ? c.cache->capacity : 0);
+  to.emplace_back("page_size", c.cached() ? c.cache->page_size : 0);
+  to.emplace_back("kv_len", p.kv_len);
+}
+
+}  // namespace
+
+Where::Attributes attributes_of(const Plan& plan, const Query& query) {
+  const Problem& p = plan.c.problem;
+  const int64_t q_len =
+      plan.c.cached() ? plan.c.steps[static_cast<size_t>(query.step)].q_len : p.q_len;
+  const int64_t group = p.num_heads / std::max<int64_t>(1, p.num_kv_heads);
+  Where::Attributes all{{"batch row", query.b},
+                        {"query", query.i},
+                        {"queries behind it in its step", q_len - 1 - query.i},
+                        {"position", query.position},
+                        {"keys seen", static_cast<int64_t>(query.keys.size())},
+                        {"query head", query.h},
+                        {"KV head", p.kv_head(query.h)},
+                        {"query head within its group", query.h % std::max<int64_t>(1, group)}};
+  add_step(plan, query, all);
+  add_sizes(plan.c, all);
+  return all;
+}
+
+Where::Attributes attributes_of(const Plan& plan, const Query& query, const Held& held, size_t j) {
+  const int64_t position = held.positions[j], distance = query.position - position;
+  const auto count = static_cast<int64_t>(held.tokens.size());
+  const int64_t page = plan.c.cached() ? std::max<int64_t>(1, plan.c.cache->page_size) : 1;
+  const RuleUse* window = plan.c.problem.mask.find("window");
+  const int64_t left = window == nullptr ? 0 : window->integer(0);
+  const int64_t capacity = plan.c.cached() ? plan.c.cache->capacity : 0;
+  Where::Attributes all{{"keys back from the query", distance},
+                        {"keys back − window.left", distance - left},
+                        {"keys back − capacity", distance - capacity},
+                        {"key", position},
+                        {"that came with the query's own step", held.tokens[j].step == query.step},
+                        {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
+                        {"page", static_cast<int64_t>(j) / page},
+                        {"slot of its page", static_cast<int64_t>(j) % page},
+                        {"key mod 2", position % 2},
+                        {"key mod 64", position % 64},
+                        {"steps since it came", query.step - held.tokens[j].step}};
+  for (const auto& attribute : attributes_of(plan, query)) all.push_back(attribute);
+  return all;
+}
+
+}  // namespace attnfuzz::measure

@@ -1,0 +1,125 @@
+#include "fuzz/measure/measure.h"
+
+#include <gtest/gtest.h>
+
+#include "fuzz/generate.h"
+#include "fuzz/measure/reading.h"
+#include "fuzz/testing.h"
+#include "oracle/test_cases.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+using attnfuzz::testing::FunctionTarget;
+
+constexpr std::string_view capabilities = R"({
+  "sizes": {"batch": [1, 4], "num_heads": [1, 4], "num_kv_heads": [1, 4], "q_len": [1, 20],
+            "kv_len": [1, 40], "head_dim": [1, 16], "head_dim_v": [1, 16], "steps": [1, 6]},
+  "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa", "cross", "head_dim_v", "rule:causal",
+               "rule:window", "align:bottom_right", "cache:dynamic", "step:prefill", "step:append",
+               "step:decode", "step:reorder"]
+})";
+
+/// Computes right, but another case than it is asked.
+FunctionTarget misled(std::function<Case(Case)> change) {
+  const std::shared_ptr<Target> naive = open_target("cpu:naive");
+  return FunctionTarget(capabilities, [naive, change](const Case& c, const Inputs& inputs) {
+    return naive->run(change(c), inputs);
+  });
+}
+
+Measurement measured(Target& target, const Case& c) {
+  Budget budget(2000, 60);
+  return measure(target, std::array{c}, budget);
+}
+
+Case windowed() {
+  Case c;
+  c.problem.batch = 2;
+  c.problem.num_heads = 4;
+  c.problem.num_kv_heads = 2;
+  c.problem.q_len = 7;
+  c.problem.kv_len = 9;
+  c.problem.head_dim = 8;
+  c.problem.head_dim_v = 5;
+  c.problem.mask.align = Align::bottom_right;
+  c.problem.mask.rules = {attnfuzz::testing::use("causal"),
+                          attnfuzz::testing::use("window", {int64_t{3}, int64_t{0}})};
+  return c;
+}
+
+TEST(Ranges, JoinsNeighbours) {
+  EXPECT_EQ(ranges({0, 1, 2, 3, 5, 8, 7}), "0–3, 5, 7, 8");
+}
+
+TEST(Measure, SeesNothingWhereTheTargetIsRight) {
+  for (const char* name : {"cpu:naive", "cpu:tiled", "cpu:split", "cpu:paged", "cpu:ring"}) {
+    const std::unique_ptr<Target> target = open_target(name);
+    const Generator generator(target->info().capabilities);
+    for (uint64_t index = 0; index < 25; ++index) {
+      Draw draw(3, index);
+      const Case c = generator(draw);
+      const Measurement seen = measured(*target, c);
+      EXPECT_TRUE(seen.statements.empty())
+          << name << " " << one_line(c) << ": " << seen.statements.front().words;
+    }
+  }
+}
+
+TEST(Measure, TellsAWindowOneKeyTooWide) {
+  FunctionTarget target = misled([](Case c) {
+    for (RuleUse& rule : c.problem.mask.rules)
+      if (rule.spec->name == "window") rule.values[0] = rule.integer(0) + 1;
+    return c;
+  });
+  const Measurement seen = measured(target, windowed());
+  ASSERT_EQ(seen.statements.size(), 1u);
+  EXPECT_NE(seen.statements[0].words.find("hides, exactly those with keys back from the query = 4"),
+            std::string::npos)
+      << seen.statements[0].words;
+}
+
+TEST(Measure, TellsValuesOfTheFirstRow) {
+  const std::shared_ptr<Target> naive = open_target("cpu:naive");
+  FunctionTarget target(capabilities, [naive](const Case& c, Inputs inputs) {
+    Tensor v = inputs.at("v");
+    const size_t row = v.bytes.size() / static_cast<size_t>(c.problem.batch);
+    for (size_t n = row; n < v.bytes.size(); ++n) v.bytes[n] = v.bytes[n % row];
+    inputs.replace("v", v);
+    return naive->run(c, inputs);
+  });
+  const Measurement seen = measured(target, windowed());
+  ASSERT_EQ(seen.statements.size(), 1u);
+  EXPECT_NE(seen.statements[0].words.find("the token at the same place of row 0"),
+            std::string::npos)
+      << seen.statements[0].words;
+  EXPECT_NE(seen.statements[0].words.find("exactly batch row = 1"), std::string::npos);
+}
+
+TEST(Measure, TellsWhatAReorderDidNotMove) {
+  Case c = windowed();
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.problem.mask.align = Align::top_left;
+  c.problem.mask.rules = {attnfuzz::testing::use("causal")};
+  c.cache = Cache{};
+  c.steps.resize(3);
+  c.steps[0].op = StepOp::prefill;
+  c.steps[0].q_len = 4;
+  c.steps[1].op = StepOp::reorder;
+  c.steps[1].rows = {1, 1};
+  c.steps[2].op = StepOp::decode;
+  c.steps[2].q_len = 1;
+  const std::shared_ptr<Target> dense = open_target("cpu:dense");
+  FunctionTarget target(capabilities, [dense](Case each, const Inputs& inputs) {
+    each.steps[1].rows = {0, 1};
+    return dense->run(each, inputs);
+  });
+  const Measurement seen = measured(target, c);
+  ASSERT_EQ(seen.statements.size(), 1u);
+  EXPECT_NE(seen.statements[0].words.find("0–3 of row 0, which no row holds any more"),
+            std::string::npos)
+      << seen.statements[0].words;
+}
+
+}  // namespace
+}  // namespace attnfuzz::measure

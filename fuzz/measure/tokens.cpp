@@ -1,0 +1,224 @@
+#include "fuzz/measure/tokens.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "fuzz/measure/attributes.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+/// What one query does with its keys, told apart.
+struct Difference {
+  std::vector<Place> missing;  ///< declared and not taken
+  std::vector<Place> foreign;  ///< taken: another row's, another head's, gone, later; or once more
+  std::set<size_t> hidden;     ///< places in Held of own tokens that are taken though hidden
+};
+
+Difference difference(const Plan& plan, const Query& query, const Reading& reading) {
+  Difference all;
+  const int64_t head = plan.c.problem.kv_head(query.h);
+  std::map<size_t, int64_t> times;
+  for (const Use& use : reading.uses) times[use.source] += reading.counted ? use.times : 1;
+  for (const Key& key : query.keys) {
+    const auto found = times.find(key.source);
+    if (found == times.end()) {
+      all.missing.push_back(place_of(plan, query, key.source));
+    } else {
+      for (int64_t n = 1; n < found->second; ++n)
+        all.foreign.push_back(place_of(plan, query, key.source));
+      times.erase(found);
+    }
+  }
+  for (const auto& [source, count] : times) {
+    const Place place = place_of(plan, query, source);
+    if (place.of == Place::Of::own_row && place.head == head)
+      all.hidden.insert(place.place);
+    else
+      for (int64_t n = 0; n < count; ++n) all.foreign.push_back(place);
+  }
+  const auto by_position = [](const Place& a, const Place& b) {
+    return std::tuple(a.of, a.row, a.head, a.position) <
+           std::tuple(b.of, b.row, b.head, b.position);
+  };
+  std::sort(all.missing.begin(), all.missing.end(), by_position);
+  std::sort(all.foreign.begin(), all.foreign.end(), by_position);
+  return all;
+}
+
+std::string only_where(const Where& where, std::string_view what) {
+  const Where::Condition condition = where.condition();
+  if (!condition.found || condition.words.empty()) return "";
+  return fmt::format("{} {}", what, condition.words);
+}
+
+}  // namespace
+
+void TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
+                     double error) {
+  ++cases_;
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    const Query& query = plan.queries[n];
+    if (query.keys.empty()) continue;  // what such a row gives is a matter of `fully_masked`
+    const bool bad_value = got.nonfinite[n] != 0;
+    const bool offset = std::abs(got.offset[n]) > 1e-6;
+    const bool wrong = !bad_value && (offset || measure::differs(got.of(n), want.of(n), error));
+    ++queries_;
+    nonfinite_ += bad_value ? 1 : 0;
+    offsets_ += offset && !bad_value ? 1 : 0;
+    wrong_ += wrong || bad_value ? 1 : 0;
+    where_.add(attributes_of(plan, query), wrong);
+    where_nonfinite_.add(attributes_of(plan, query), bad_value);
+    if (bad_value) continue;
+    const Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
+    if (wrong && query.keys.size() + reading.uses.size() < example_size_) {
+      example_size_ = query.keys.size() + reading.uses.size();
+      example_ = fmt::format("{} takes {}; the case says {}.", describe_query(plan, query),
+                             describe(plan, reading), describe_declared(plan, query));
+      example_[0] = static_cast<char>(std::toupper(example_[0]));
+    }
+    add_query(plan, query, reading);
+  }
+}
+
+void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& reading) {
+  const Difference all = difference(plan, query, reading);
+  const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+  const bool swaps = !all.foreign.empty() && all.missing.size() == all.foreign.size();
+  all_swapped_ &= all.hidden.empty() && (swaps || (all.missing.empty() && all.foreign.empty()));
+  any_extra_ |= !all.hidden.empty();
+  any_missing_ |= !all.missing.empty();
+  counted_ &= reading.counted;
+  if (reading.zeros > 0) {
+    int64_t used = reading.zeros;
+    for (const Use& use : reading.uses) used += use.times;
+    totals_.push_back(used);
+  }
+  zeros_.insert(reading.zeros);
+  std::set<size_t> missing, seen;
+  for (const Place& place : all.missing)
+    if (place.of == Place::Of::own_row) missing.insert(place.place);
+  for (const Key& key : query.keys)
+    if (const Place place = place_of(plan, query, key.source); place.of == Place::Of::own_row)
+      seen.insert(place.place);
+  for (size_t j = 0; j < held.tokens.size(); ++j) {
+    const Where::Attributes attributes = attributes_of(plan, query, held, j);
+    if (seen.count(j) != 0) {
+      missing_.add(attributes, missing.count(j) != 0);
+      swapped_.add(attributes, swaps && missing.count(j) != 0);
+    } else {
+      extra_.add(attributes, all.hidden.count(j) != 0);
+    }
+  }
+  for (size_t n = 0; swaps && n < all.missing.size(); ++n)
+    swaps_.push_back({all.missing[n], all.foreign[n], query.b, plan.c.problem.kv_head(query.h)});
+}
+
+/// What is taken in the place of what, as one rule: of which row, which head, which place.
+std::string TokenFacts::swap_words() const {
+  const auto all = [&](const auto& holds) {
+    return std::all_of(swaps_.begin(), swaps_.end(), holds);
+  };
+  const Swap& first = swaps_.front();
+  const int64_t shift = first.to.position - first.from.position;
+  std::string place = "other tokens";
+  if (all([](const Swap& s) { return s.to.position == s.from.position; }))
+    place = "the token at the same place";
+  else if (all([&](const Swap& s) { return s.to.position - s.from.position == shift; }))
+    place = fmt::format("the token {} place{} {}", std::abs(shift), std::abs(shift) == 1 ? "" : "s",
+                        shift < 0 ? "before" : "behind");
+  else if (all([&](const Swap& s) { return s.to.position == first.to.position; }))
+    place = fmt::format("token {}", first.to.position);
+  std::string row;
+  const auto of = [&](Place::Of kind) {
+    return all([=](const Swap& s) { return s.to.of == kind; });
+  };
+  if (of(Place::Of::own_row))
+    row = place == "the token at the same place" ? "" : " of the same row";
+  else if (of(Place::Of::gone))
+    row = " that the row held before, or that a row was to give up";
+  else if (of(Place::Of::later))
+    row = " that comes in a later step";
+  else if (all([](const Swap& s) { return s.to.row == 0; }))
+    row = " of row 0";
+  else if (all([](const Swap& s) { return s.to.row == s.row - 1; }))
+    row = " of the row before";
+  else if (of(Place::Of::other_row))
+    row = " of another row";
+  std::string head;
+  if (!all([](const Swap& s) { return s.to.head == s.head; })) {
+    std::map<int64_t, std::set<int64_t>> heads;
+    for (const Swap& s : swaps_) heads[s.head].insert(s.to.head);
+    std::vector<std::string> pairs;
+    for (const auto& [from, to] : heads)
+      for (const int64_t each : to) pairs.push_back(fmt::format("{} → {}", from, each));
+    head = fmt::format(" of another KV head ({})", fmt::join(pairs, ", "));
+  }
+  return "In the place of a key's value the query takes that of " + place + row + head +
+         only_where(swapped_, ": exactly for keys with") + ".";
+}
+
+std::string TokenFacts::visible_words() const {
+  std::string words;
+  const auto say = [&](const Where& where, std::string_view verb, std::string_view none) {
+    const Where::Condition condition = where.condition();
+    if (!words.empty()) words += " ";
+    if (condition.found && !condition.words.empty())
+      words += fmt::format("Queries {} exactly those with {}.", verb, condition.words);
+    else if (condition.found)
+      words += fmt::format("Queries {} all of them.", verb);
+    else
+      words += std::string(none);
+  };
+  if (any_extra_)
+    say(extra_, "see, of the keys that the case hides,",
+        "Queries see keys of their row that the case hides.");
+  if (any_missing_)
+    say(missing_, "do not see, of the keys that the case shows,",
+        "Queries do not see keys that the case shows.");
+  return words;
+}
+
+std::string TokenFacts::zero_words() const {
+  for (const int64_t tile : {256, 128, 64, 32, 16, 8, 4})
+    if (std::all_of(totals_.begin(), totals_.end(), [&](int64_t n) { return n % tile == 0; }))
+      return fmt::format(
+          "Slots that hold zeros are counted as keys, up to the next multiple of {}.", tile);
+  return "Slots that hold zeros are counted as keys.";
+}
+
+std::vector<Statement> TokenFacts::statements() const {
+  std::vector<Statement> all;
+  if (wrong_ == 0) return all;
+  if (nonfinite_ > 0)
+    all.push_back(
+        {"tokens",
+         fmt::format("NaN or an infinity comes out though every value is finite ({} of {} "
+                     "queries{}): memory that no token was written to takes part.",
+                     nonfinite_, queries_, only_where(where_nonfinite_, "; exactly"))});
+  if (offsets_ > 0)
+    all.push_back(
+        {"tokens", fmt::format("With all values 0 something else comes out ({} of {} queries): "
+                               "memory that no token was written to takes part.",
+                               offsets_, queries_)});
+  if (wrong_ == nonfinite_) return all;
+  std::string words;
+  const auto add = [&](const std::string& more) {
+    if (!more.empty()) words += (words.empty() ? "" : " ") + more;
+  };
+  if (!swaps_.empty() && all_swapped_)
+    add(swap_words());
+  else if (any_extra_ || any_missing_)
+    add(visible_words());
+  if (!totals_.empty() && counted_) add(zero_words());
+  const std::string where = only_where(where_, "; exactly");
+  add(fmt::format("Seen at equal scores in {} of {} queries{}.", wrong_ - nonfinite_, queries_,
+                  where));
+  add(example_);
+  all.push_back({"tokens", words});
+  return all;
+}
+
+}  // namespace attnfuzz::measure

@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "fuzz/measure/reading.h"
+#include "fuzz/measure/statement.h"
+#include "fuzz/measure/where.h"
+
+namespace attnfuzz::measure {
+
+/// Which tokens' values the queries of some cases took at equal scores, against what the cases say;
+/// and the plainest words for the difference that hold over all of them.
+class TokenFacts {
+ public:
+  /// What was measured on one case; `error` is weight_error().
+  void add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
+           double error);
+  bool differs() const { return wrong_ > 0; }
+  std::vector<Statement> statements() const;
+
+ private:
+  /// A declared key that a query did not take, and what it took instead.
+  struct Swap {
+    Place from, to;
+    int64_t row, head;  ///< the query's
+  };
+
+  void add_query(const Plan& plan, const Query& query, const Reading& reading);
+  std::string swap_words() const;
+  std::string visible_words() const;
+  std::string zero_words() const;
+
+  int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0;
+  Where where_, where_nonfinite_;
+  Where missing_, extra_, swapped_;
+  std::vector<Swap> swaps_;
+  bool all_swapped_ = true, any_extra_ = false, any_missing_ = false, counted_ = true;
+  std::set<int64_t> zeros_;      ///< how many zeros wrong queries count
+  std::vector<int64_t> totals_;  ///< keys that queries with zeros count in all
+  std::string example_;
+  size_t example_size_ = SIZE_MAX;
+};
+
+}  // namespace attnfuzz::measure

@@ -1,0 +1,97 @@
+#include "fuzz/measure/weights.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace attnfuzz::measure {
+
+std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Budget& budget) {
+  const auto dim = static_cast<size_t>(plan.c.problem.head_dim_v);
+  const size_t sources = plan.sources.size(), runs = (sources + dim - 1) / dim;
+  if (!budget.allows(static_cast<int64_t>(runs) + 1)) return {};
+  Weights all;
+  all.sources = sources;
+  all.w.assign(plan.queries.size() * sources, 0.0);
+  all.nonfinite.assign(plan.queries.size(), 0);
+  all.offset.assign(plan.queries.size(), 0.0);
+  for (size_t r = 0; r <= runs; ++r) {
+    const size_t first = (r - 1) * dim;  // run 0: all values are 0
+    forge.values([&](size_t source, std::span<double> row) {
+      std::fill(row.begin(), row.end(), 0.0);
+      if (r > 0 && source >= first && source < first + dim) row[source - first] = 1;
+    });
+    const std::optional<Given> given = run(target, plan, forge, budget);
+    if (!given) return {};
+    for (size_t n = 0; n < plan.queries.size(); ++n) {
+      const std::span<const double> row = row_of(plan, *given, plan.queries[n]);
+      for (size_t d = 0; d < dim; ++d) {
+        const bool finite = std::isfinite(row[d]);
+        if (!finite) all.nonfinite[n] = 1;
+        if (r == 0 && finite && std::abs(row[d]) > std::abs(all.offset[n])) all.offset[n] = row[d];
+        if (r > 0 && first + d < sources) all.w[n * sources + first + d] = finite ? row[d] : 0;
+      }
+    }
+  }
+  return all;
+}
+
+std::vector<std::vector<int64_t>> elements(Target& target, const Plan& plan, Forge& forge,
+                                           Budget& budget) {
+  if (!budget.allows(1)) return {};
+  forge.values([](size_t, std::span<double> row) {
+    for (size_t d = 0; d < row.size(); ++d) row[d] = static_cast<double>(d + 1);
+  });
+  const std::optional<Given> given = run(target, plan, forge, budget);
+  if (!given) return {};
+  const Weights sums = expected(plan, forge, [](const Query&, const Key&) { return 0.0; });
+  std::vector<std::vector<int64_t>> all;
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    double sum = 0;
+    for (const double w : sums.of(n)) sum += w;
+    std::vector<int64_t>& row = all.emplace_back();
+    for (const double x : row_of(plan, *given, plan.queries[n])) {
+      const double element = sum > 0 ? x / sum : 0;
+      const bool whole = std::isfinite(element) &&
+                         std::abs(element - std::round(element)) < 0.02 * std::max(1.0, element);
+      row.push_back(whole ? static_cast<int64_t>(std::round(element)) - 1 : -1);
+    }
+  }
+  return all;
+}
+
+Weights expected(const Plan& plan, const Forge& forge, const Scores& scores) {
+  Weights all;
+  const Problem& p = plan.c.problem;
+  all.sources = plan.sources.size();
+  all.w.assign(plan.queries.size() * all.sources, 0.0);
+  all.nonfinite.assign(plan.queries.size(), 0);
+  all.offset.assign(plan.queries.size(), 0.0);
+  const double kept = 100 / static_cast<double>(p.dropout_keep);
+  std::vector<double> s;
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    const Query& query = plan.queries[n];
+    s.clear();
+    for (const Key& key : query.keys) s.push_back(scores(query, key));
+    const std::vector<double> w = weights(p, query, s, forge.sink(query.h));
+    for (size_t j = 0; j < w.size(); ++j)
+      all.w[n * all.sources + query.keys[j].source] += kept * w[j];
+  }
+  return all;
+}
+
+double weight_error(const Case& c, const Precision& precision) {
+  const double u = unit_roundoff(c.problem.dtype);
+  const double stored = c.cached() && c.cache->quant != Quant::none ? 0.02 : 0;
+  const DType scores = precision.scores.value_or(precision.accumulate);
+  return 1e-5 + 8 * u + 4 * unit_roundoff(precision.p) + 16 * unit_roundoff(scores) + stored;
+}
+
+bool differs(std::span<const double> got, std::span<const double> want, double error) {
+  for (size_t n = 0; n < got.size(); ++n) {
+    const double size = std::max(std::abs(got[n]), want[n]);
+    if (!(std::abs(got[n] - want[n]) <= error * size + 1e-7)) return true;
+  }
+  return false;
+}
+
+}  // namespace attnfuzz::measure
