@@ -90,7 +90,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
                          [&](uint64_t most) {
                            return earlier_cases(generator, options, index, most, options.shards);
                          },
-                         &known});
+                         &known, options.max_diagnose});
       if (known.add(finding, stats) && events.finding) events.finding(finding);
     }
     stats.seconds = seconds_since(start);

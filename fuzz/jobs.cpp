@@ -296,7 +296,7 @@ class Jobs {
     const ReplayableOptions options{
         options_.max_shrink_tries, [this] { return board_.stopped(); },
         [&](uint64_t most) { return earlier_cases(generator, options_, index, most, stride_); },
-        &known_};
+        &known_, options_.max_diagnose};
     if (!fails_here) {
       const auto& [died, failure] = waiting_.begin()->second;
       if (died && !in_process) return result;  // what died was a process of ours alone: a pass

@@ -316,6 +316,16 @@ Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
   return verdict;
 }
 
+bool predicts(const Fault& fault, const Case& c, const Inputs& inputs, const Precision& precision,
+              const Outcome& outcome) {
+  if (outcome.status != Status::ok) return false;
+  const Answer right = answer(c, inputs, precision);
+  if (!first_wrong_frame(c, right, outcome).frame.words.empty()) return false;
+  const Elements got = elements_of(c, right, outcome, right.steps.size());
+  const std::optional<Answer> meant = faulty_answer(fault, c, inputs, precision);
+  return meant ? has_meaning(c, right, *meant, got) : !compare(c, right, got).failed();
+}
+
 Examination examine(Target& target, const Case& c, bool properties, Among among) {
   const TargetInfo& about = target.info();
   const Precision precision = about.capabilities.precision_of(c.problem.dtype);

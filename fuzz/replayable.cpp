@@ -144,8 +144,8 @@ void shrink_alone(Target& target, Finding& finding, const ReplayableOptions& opt
 
 void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options) {
   shrink_alone(target, finding, options);
-  if (options.stop && options.stop()) return;
-  measure::measure_finding(target, finding, options.measure_seconds);
+  if (options.max_diagnose <= 0 || (options.stop && options.stop())) return;
+  measure::measure_finding(target, finding, options.max_diagnose);
 }
 
 }  // namespace attnfuzz

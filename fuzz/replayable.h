@@ -28,10 +28,10 @@ class After final : public Target {
 struct ReplayableOptions {
   int64_t max_tries = 20000;
   Stop stop = {};
-  double measure_seconds = 4;  ///< that experiments on the failing case may take
   Earlier earlier = {};                  ///< empty: none ran
   const KnownFailures* known = nullptr;  ///< of the campaign: what to count a case to that is not
                                          ///< worth a search of its own
+  double max_diagnose = 4;               ///< as CampaignOptions
 };
 
 /// shrink_finding() to a case that fails in a new process as well: what a process keeps from one

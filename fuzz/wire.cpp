@@ -74,6 +74,8 @@ template <class Ar>
 void put(Ar& ar, NumberReading& x);
 template <class Ar>
 void put(Ar& ar, measure::Statement& x);
+template <class Ar>
+void put(Ar& ar, measure::Trial& x);
 void put(Writer& w, const Fault*& x);
 void put(Reader& r, const Fault*& x);
 void put(Writer& w, const Relation*& x);
@@ -210,6 +212,10 @@ void put(Ar& ar, measure::Statement& x) {
   put(ar, x.about, x.words);
 }
 template <class Ar>
+void put(Ar& ar, measure::Trial& x) {
+  put(ar, x.fault, x.first, x.failing, x.explained, x.passing, x.kept);
+}
+template <class Ar>
 void put(Ar& ar, CampaignStats& x) {
   put(ar, x.cases, x.passed, x.failed, x.skipped, x.seconds, x.worst_ratio, x.features,
       x.signatures, x.interrupted);
@@ -225,6 +231,7 @@ void put(Ar& ar, Finding& x) {
   put(ar, x.last);
   put(ar, x.learned);
   put(ar, x.measured);
+  put(ar, x.trials);
 }
 
 template <class Ar>

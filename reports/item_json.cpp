@@ -237,6 +237,14 @@ std::string item_to_json(const Report::Item& item) {
   json["measured"] = Json::array();
   for (const measure::Statement& each : f.measured)
     json["measured"].push_back({{"about", each.about}, {"words", each.words}});
+  json["trials"] = Json::array();
+  for (const measure::Trial& each : f.trials)
+    json["trials"].push_back({{"fault", each.fault},
+                              {"first", each.first},
+                              {"failing", each.failing},
+                              {"explained", each.explained},
+                              {"passing", each.passing},
+                              {"kept", each.kept}});
   json["case"] = Json::parse(write_case(f.shrunk.c));
   json["shrink"] = {
       {"history", f.shrunk.history}, {"tried", f.shrunk.tried}, {"minimal", f.shrunk.minimal}};
@@ -272,6 +280,10 @@ Report::Item item_from_json(std::string_view text, const std::string& where) try
   for (const Json& each : json.value("measured", Json::array()))
     f.measured.push_back(
         {each.at("about").get<std::string>(), each.at("words").get<std::string>()});
+  for (const Json& each : json.value("trials", Json::array()))
+    f.trials.push_back({each.at("fault").get<std::string>(), each.at("first").get<bool>(),
+                        each.at("failing").get<int64_t>(), each.at("explained").get<int64_t>(),
+                        each.at("passing").get<int64_t>(), each.at("kept").get<int64_t>()});
   const Json& shrink = json.at("shrink");
   f.shrunk = {to_case(json.at("case"), where), shrink.at("history").get<std::vector<std::string>>(),
               shrink.at("tried").get<int64_t>(), shrink.at("minimal").get<bool>()};

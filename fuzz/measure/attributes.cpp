@@ -5,20 +5,30 @@
 namespace attnfuzz::measure {
 namespace {
 
+const Step& step_of(const Plan& plan, const Query& query) {
+  return plan.c.steps[static_cast<size_t>(query.step)];
+}
+
+/// The position of the row's first token (or query) of the query's step.
+int64_t first_of_step(const Plan& plan, const Query& query) {
+  if (!plan.c.cached()) return query.position - query.i;
+  return query.position -
+         (query.i - step_of(plan, query).first_query(static_cast<size_t>(query.b)));
+}
+
 void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
   const Case& c = plan.c;
   const auto step = static_cast<size_t>(query.step), b = static_cast<size_t>(query.b);
   Step at;
   at.q_len = c.problem.q_len;
-  if (c.cached()) at = c.steps[step];
+  if (c.cached()) at = step_of(plan, query);
   const auto came = [&](StepOp op) {
-    return static_cast<int64_t>(std::any_of(c.steps.begin(),
-                                            c.steps.begin() + static_cast<std::ptrdiff_t>(step),
-                                            [&](const Step& each) { return each.op == op; }));
+    return std::any_of(c.steps.begin(), c.steps.begin() + static_cast<std::ptrdiff_t>(step),
+                       [&](const Step& each) { return each.op == op; });
   };
   int64_t before = 0;
   for (size_t s = 0; s < step; ++s) before += c.steps[s].has_tokens() ? 1 : 0;
-  const int64_t past = query.position - (query.i - at.first_query(b));
+  const int64_t past = first_of_step(plan, query);
   to.emplace_back("in the first step that brings tokens", before == 0);
   to.emplace_back("in a prefill", c.cached() && at.op == StepOp::prefill);
   to.emplace_back("in an append", c.cached() && at.op == StepOp::append);
@@ -31,7 +41,7 @@ void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
   to.emplace_back("in a row with padding in the step", !at.lens.empty() && at.lens[b] < at.keys());
   to.emplace_back("tokens in the row before the step", past);
   to.emplace_back("the step's q_len", at.q_len);
-  to.emplace_back("step", query.step);
+  to.emplace_back("step", int64_t{query.step});
 }
 
 void add_sizes(const Case& c, Where::Attributes& to) {
@@ -54,14 +64,15 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query) {
   const int64_t q_len =
       plan.c.cached() ? plan.c.steps[static_cast<size_t>(query.step)].q_len : p.q_len;
   const int64_t group = p.num_heads / std::max<int64_t>(1, p.num_kv_heads);
-  Where::Attributes all{{"batch row", query.b},
-                        {"query", query.i},
-                        {"queries behind it in its step", q_len - 1 - query.i},
-                        {"position", query.position},
-                        {"keys seen", static_cast<int64_t>(query.keys.size())},
-                        {"query head", query.h},
-                        {"KV head", p.kv_head(query.h)},
-                        {"query head within its group", query.h % std::max<int64_t>(1, group)}};
+  Where::Attributes all{
+      {"batch row", int64_t{query.b}},
+      {"query", query.i},
+      {"queries behind it in its step", q_len - 1 - query.i},
+      {"position", query.position},
+      {"keys seen", static_cast<int64_t>(query.keys.size())},
+      {"query head", int64_t{query.h}},
+      {"KV head", p.kv_head(query.h)},
+      {"query head within its group", int64_t{query.h % std::max<int64_t>(1, group)}}};
   add_step(plan, query, all);
   add_sizes(plan.c, all);
   return all;
@@ -74,17 +85,19 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query, const Held
   const RuleUse* window = plan.c.problem.mask.find("window");
   const int64_t left = window == nullptr ? 0 : window->integer(0);
   const int64_t capacity = plan.c.cached() ? plan.c.cache->capacity : 0;
-  Where::Attributes all{{"keys back from the query", distance},
-                        {"keys back − window.left", distance - left},
-                        {"keys back − capacity", distance - capacity},
-                        {"key", position},
-                        {"that came with the query's own step", held.tokens[j].step == query.step},
-                        {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
-                        {"page", static_cast<int64_t>(j) / page},
-                        {"slot of its page", static_cast<int64_t>(j) % page},
-                        {"key mod 2", position % 2},
-                        {"key mod 64", position % 64},
-                        {"steps since it came", query.step - held.tokens[j].step}};
+  Where::Attributes all{
+      {"keys back from the query", distance},
+      {"keys back − window.left", distance - left},
+      {"keys back − capacity", distance - capacity},
+      {"places before the step's first token", first_of_step(plan, query) - position},
+      {"key", position},
+      {"that came with the query's own step", held.tokens[j].step == query.step},
+      {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
+      {"page", static_cast<int64_t>(j) / page},
+      {"slot of its page", static_cast<int64_t>(j) % page},
+      {"key mod 2", position % 2},
+      {"key mod 64", position % 64},
+      {"steps since it came", int64_t{query.step} - held.tokens[j].step}};
   for (const auto& attribute : attributes_of(plan, query)) all.push_back(attribute);
   return all;
 }

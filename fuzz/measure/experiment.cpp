@@ -55,6 +55,20 @@ void Forge::queries(const FillQuery& fill) {
   }
 }
 
+void Forge::grad_out(const std::function<void(std::span<double>)>& fill) {
+  const Problem& p = plan_.c.problem;
+  const Tensor* old = inputs_.find("grad_out");
+  if (old == nullptr) return;
+  const Rows rows(p.layout, old->shape);
+  std::vector<double> values(static_cast<size_t>(old->size()), 0.0);
+  for (int64_t b = 0; b < p.batch; ++b)
+    for (int64_t h = 0; h < p.num_heads; ++h)
+      for (int64_t i = 0; i < p.q_len; ++i)
+        fill(std::span(values).subspan(static_cast<size_t>(rows.index(b, h, i)),
+                                       static_cast<size_t>(p.head_dim_v)));
+  inputs_.replace("grad_out", Tensor::from_doubles(old->dtype, old->shape, values));
+}
+
 void Forge::sources(const std::string& name, const std::string& memory, const FillSource& fill) {
   const Problem& p = plan_.c.problem;
   for (size_t s = 0; s < plan_.held.size(); ++s) {
@@ -63,7 +77,7 @@ void Forge::sources(const std::string& name, const std::string& memory, const Fi
     if (old == nullptr) continue;
     const Rows rows(p.layout, old->shape);
     const int64_t len = old->shape[p.layout == Layout::bhsd ? 2 : 1];
-    const auto dim = static_cast<size_t>(old->shape[3]);
+    const auto dim = static_cast<size_t>(old->shape.size() > 3 ? old->shape[3] : 1);
     std::vector<double> values(static_cast<size_t>(old->size()), 0.0);
     for (int32_t b = 0; b < p.batch; ++b)
       for (int64_t g = 0; g < p.num_kv_heads; ++g)
@@ -98,6 +112,9 @@ std::optional<Given> run(Target& target, const Plan& plan, const Forge& forge, B
     if (out.shape != spec.shape || out.dtype != spec.dtype) return {};
     given.out.back() = out.to_doubles();
     given.shapes.back() = out.shape;
+    for (const auto& [output, tensor] : outcome.steps[s].more)
+      if (!plan.c.cached() && tensor.shape == output_spec(p, output, q_len).shape)
+        given.more[output] = tensor.to_doubles();
   }
   return given;
 }

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,7 +13,8 @@
 
 namespace attnfuzz::measure {
 
-/// How much the experiments on a target may cost. Empty budgets end measuring, never a campaign.
+/// How much the experiments on a target may cost. Empty budgets end measuring,
+/// never a campaign.
 class Budget {
  public:
   Budget(int64_t runs, double seconds) : runs_(runs), seconds_(seconds) {}
@@ -35,15 +37,21 @@ class Forge {
  public:
   explicit Forge(const Plan& plan);
 
-  /// Fills the rows of q ("q", or "q.<step>"): set(query head, row, step, place, row's elements).
+  /// Fills the rows of q ("q", or "q.<step>"): set(query head, row, step,
+  /// place, row's elements).
   using FillQuery =
       std::function<void(int32_t step, int64_t b, int64_t h, int64_t i, std::span<double> row)>;
   void queries(const FillQuery& fill);
-  /// Fills k or v of each source, memory KV too. What stands for no source (the padding of a
-  /// ragged step) is one: its index is handed over as well.
+  /// Fills k or v of each source, memory KV too. What stands for no source (the
+  /// padding of a ragged step) is one: its index is handed over as well.
   using FillSource = std::function<void(size_t source, std::span<double> row)>;
   void keys(const FillSource& fill) { sources("k", "mem_k", fill); }
   void values(const FillSource& fill) { sources("v", "mem_v", fill); }
+  /// Fills the rows of grad_out, by batch row, query head and query.
+  void grad_out(const std::function<void(std::span<double> row)>& fill);
+  /// The same of "gate" and "beta"; the rows have one element where they have
+  /// no dim.
+  void extra(const std::string& name, const FillSource& fill) { sources(name, "", fill); }
   /// Every element of a tensor that is there.
   void fill(std::string_view name, double value);
 
@@ -61,6 +69,7 @@ class Forge {
 struct Given {
   std::vector<std::vector<double>> out;
   std::vector<Shape> shapes;
+  std::map<Output, std::vector<double>> more;  ///< of a case without steps
 };
 /// None where the target does not answer with outputs of the right shapes.
 std::optional<Given> run(Target& target, const Plan& plan, const Forge& forge, Budget& budget);

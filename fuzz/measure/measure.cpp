@@ -1,19 +1,25 @@
 #include "fuzz/measure/measure.h"
 
+#include "fuzz/measure/addresses.h"
+#include "fuzz/measure/levels.h"
+#include "fuzz/measure/places.h"
+#include "fuzz/measure/scores.h"
+#include "fuzz/measure/states.h"
 #include "fuzz/measure/tokens.h"
 
 namespace attnfuzz::measure {
 namespace {
 
-/// The case with data on which nothing but the experiment's own numbers matters.
+/// The case with data on which nothing but the experiment's own numbers
+/// matters.
 Case measured(Case c) {
   c.data.nonfinite = NonFinite::none;
   c.data.dist = Distribution::normal;
   return c;
 }
 
-/// The plan of a case whose bias tensor the experiment fills with zeros. What ALiBi adds is made by
-/// the target and stays.
+/// The plan of a case whose bias tensor the experiment fills with zeros. What
+/// ALiBi adds is made by the target and stays.
 Plan plan_without_bias(const Case& c, Forge& forge) {
   Plan plan = declared(c);
   if (c.problem.mask.find("alibi") != nullptr) return plan;
@@ -23,30 +29,87 @@ Plan plan_without_bias(const Case& c, Forge& forge) {
   return plan;
 }
 
-void measure_tokens(Target& target, const Case& c, Budget& budget, TokenFacts& facts) {
+/// One way to see weights: through out, or through the gradients.
+struct Pass {
+  std::string_view words;  ///< before its statements
+  std::optional<Weights> (*weigh)(Target&, const Plan&, Forge&, Budget&);
+  TokenFacts tokens;
+  ScoreFacts scores;
+};
+
+/// With all scores equal. Whether the tokens are right.
+bool measure_tokens(Target& target, const Case& c, Budget& budget, Pass& pass) {
   const Plan whole = declared(c);
   Forge forge(whole);
   const Plan plan = plan_without_bias(c, forge);
   forge.queries([](int32_t, int64_t, int64_t, int64_t, std::span<double>) {});
-  const std::optional<Weights> got = weigh(target, plan, forge, budget);
-  if (!got) return;
+  const std::optional<Weights> got = pass.weigh(target, plan, forge, budget);
+  if (!got) return false;
   const Weights want = expected(plan, forge, [](const Query&, const Key&) { return 0.0; });
-  facts.add(plan, forge, *got, want,
-            weight_error(c, target.info().capabilities.precision_of(c.problem.dtype)));
+  return pass.tokens.add(plan, forge, *got, want,
+                         weight_error(c, target.info().capabilities.precision_of(c.problem.dtype)));
+}
+
+/// With random q and k, whose scores spread over about so much.
+void measure_scores(Target& target, const Case& c, double spread, Budget& budget, Pass& pass) {
+  Scored scored;
+  const Plan whole = declared(c);
+  Forge forge(whole);
+  scored.plan = std::make_unique<const Plan>(plan_without_bias(c, forge));
+  const Plan& plan = *scored.plan;
+  scored.vectors = std::make_unique<const Vectors>(plan, c.data.seed, spread);
+  scored.vectors->put(forge);
+  std::optional<Weights> got = pass.weigh(target, plan, forge, budget);
+  if (!got) return;
+  scored.got = std::move(*got);
+  scored.want = expected(plan, forge, [&](const Query& query, const Key& key) {
+    return scored.vectors->score(c.problem, static_cast<size_t>(&query - plan.queries.data()),
+                                 query.position, key.source, key.position);
+  });
+  scored.error = weight_error(c, target.info().capabilities.precision_of(c.problem.dtype));
+  pass.scores.add(std::move(scored));
+}
+
+void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
+  if (!measure_tokens(target, c, budget, pass)) return;
+  for (const double spread : {1.0, 5.0})
+    if (!pass.scores.differs()) measure_scores(target, c, spread, budget, pass);
+}
+
+void say(std::vector<Statement> statements, std::string_view before, Measurement& to) {
+  for (Statement& each : statements)
+    to.statements.push_back({std::move(each.about), std::string(before) + each.words});
 }
 
 }  // namespace
 
 Measurement measure(Target& target, std::span<const Case> cases, Budget& budget) {
   Measurement all;
-  TokenFacts tokens;
+  Pass forward{"", weigh, {}, {}}, backward{"In the backward pass (dv): ", weigh_backward, {}, {}};
+  StateFacts states;
+  AddressFacts addresses;
   for (const Case& each : cases) {
     const Case c = measured(each);
-    if (c.problem.recurrent() || !target.info().capabilities.why_not(c).empty()) continue;
-    measure_tokens(target, c, budget, tokens);
+    if (!target.info().capabilities.why_not(c).empty()) continue;
     ++all.cases;
+    if (c.problem.recurrent()) {
+      states.measure(target, c, budget);
+      continue;
+    }
+    measure_pass(target, c, budget, forward);
+    if (!forward.scores.differs()) addresses.measure(target, c, budget);
+    if (&each == cases.data()) {
+      say(misplaced_rows(target, each, budget), "", all);
+      say(wrong_levels(target, each, budget), "", all);
+    }
+    if (c.problem.asks(Output::dv)) measure_pass(target, c, budget, backward);
   }
-  for (Statement& each : tokens.statements()) all.statements.push_back(std::move(each));
+  say(addresses.statements(), "", all);
+  for (const Pass* pass : {&forward, &backward}) {
+    say(pass->tokens.statements(), pass->words, all);
+    say(pass->scores.statements(), pass->words, all);
+  }
+  say(states.statements(), "", all);
   all.runs = budget.used();
   all.seconds = budget.elapsed();
   return all;

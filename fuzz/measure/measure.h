@@ -14,8 +14,8 @@ struct Measurement {
   double seconds = 0;
 };
 
-/// Measures a target on these cases, which it claims, as far as the budget goes; the first matters
-/// most. Never throws for what a target does.
+/// Measures a target on these cases, which it claims, as far as the budget
+/// goes; the first matters most. Never throws for what a target does.
 Measurement measure(Target& target, std::span<const Case> cases, Budget& budget);
 
 }  // namespace attnfuzz::measure

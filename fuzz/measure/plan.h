@@ -3,14 +3,14 @@
 #include <span>
 #include <vector>
 
-#include "oracle/lower/cache_history.h"
 #include "oracle/case.h"
 #include "oracle/inputs.h"
+#include "oracle/lower/cache_history.h"
 
 namespace attnfuzz::measure {
 
-/// Token i of KV head `head` in row `row` of the tensors "k.<step>" and "v.<step>" (without steps:
-/// step 0). A memory KV has step −1 and row 0.
+/// Token i of KV head `head` in row `row` of the tensors "k.<step>" and
+/// "v.<step>" (without steps: step 0). A memory KV has step −1 and row 0.
 struct Source {
   int32_t step = 0, row = 0, head = 0;
   int64_t i = 0;
@@ -37,7 +37,8 @@ struct Held {
   std::vector<int64_t> positions;
 };
 
-/// What a case of softmax attention declares: which keys each query sees, and where they stand.
+/// What a case of softmax attention declares: which keys each query sees, and
+/// where they stand.
 struct Plan {
   Case c;
   std::vector<Source> sources;
@@ -55,8 +56,9 @@ struct Plan {
 };
 Plan declared(const Case& c);
 
-/// The weights of a query's keys by the case's formula, for these scores before softcap and bias
-/// (one for each key). The sink is −inf where the case has none.
+/// The weights of a query's keys by the case's formula, for these scores before
+/// softcap and bias (one for each key). The sink is −inf where the case has
+/// none.
 std::vector<double> weights(const Problem& problem, const Query& query,
                             std::span<const double> scores, double sink);
 

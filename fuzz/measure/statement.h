@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 
 namespace attnfuzz::measure {
@@ -9,6 +10,20 @@ struct Statement {
   std::string words;  ///< a sentence or two
 
   bool operator==(const Statement&) const = default;
+};
+
+/// How a fault (another meaning of the case that fits its output) stands up to other cases.
+struct Trial {
+  std::string fault;
+  bool first = false;                  ///< it explains the case as it was first found
+  int64_t failing = 0, explained = 0;  ///< cases that fail, and those that it explains
+  int64_t passing = 0, kept = 0;  ///< cases that pass, and those in which it makes no difference
+
+  /// It explains every case that fails, two at least, the one first found among them.
+  bool explains_all() const { return first && failing > 1 && explained == failing; }
+  /// And predicts every case that passes.
+  bool shown() const { return explains_all() && kept == passing; }
+  bool operator==(const Trial&) const = default;
 };
 
 }  // namespace attnfuzz::measure

@@ -13,7 +13,8 @@ namespace {
 /// What one query does with its keys, told apart.
 struct Difference {
   std::vector<Place> missing;  ///< declared and not taken
-  std::vector<Place> foreign;  ///< taken: another row's, another head's, gone, later; or once more
+  std::vector<Place> foreign;  ///< taken: another row's, another head's, gone,
+                               ///< later; or once more
   std::set<size_t> hidden;     ///< places in Held of own tokens that are taken though hidden
 };
 
@@ -56,9 +57,10 @@ std::string only_where(const Where& where, std::string_view what) {
 
 }  // namespace
 
-void TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
+bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
                      double error) {
   ++cases_;
+  const int64_t wrong_before = wrong_;
   for (size_t n = 0; n < plan.queries.size(); ++n) {
     const Query& query = plan.queries[n];
     if (query.keys.empty()) continue;  // what such a row gives is a matter of `fully_masked`
@@ -80,7 +82,9 @@ void TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
       example_[0] = static_cast<char>(std::toupper(example_[0]));
     }
     add_query(plan, query, reading);
+    if (wrong && reading.uses.size() == query.keys.size()) add_sum(plan, forge, query, reading);
   }
+  return wrong_ == wrong_before;
 }
 
 void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& reading) {
@@ -90,6 +94,7 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
   all_swapped_ &= all.hidden.empty() && (swaps || (all.missing.empty() && all.foreign.empty()));
   any_extra_ |= !all.hidden.empty();
   any_missing_ |= !all.missing.empty();
+  any_foreign_ |= !all.foreign.empty();
   counted_ &= reading.counted;
   if (reading.zeros > 0) {
     int64_t used = reading.zeros;
@@ -116,7 +121,50 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
     swaps_.push_back({all.missing[n], all.foreign[n], query.b, plan.c.problem.kv_head(query.h)});
 }
 
-/// What is taken in the place of what, as one rule: of which row, which head, which place.
+void TokenFacts::add_sum(const Plan& plan, const Forge& forge, const Query& query,
+                         const Reading& reading) {
+  const auto [low, high] =
+      std::minmax_element(reading.uses.begin(), reading.uses.end(),
+                          [](const Use& a, const Use& b) { return a.weight < b.weight; });
+  if (low->weight <= 0 || high->weight > 1.01 * low->weight) return;
+  const auto keys = static_cast<double>(reading.uses.size());
+  Sum sum{1 / low->weight - keys, keys * low->weight, query.h, {}};
+  if (plan.c.problem.sinks)
+    for (int64_t h = 0; h < plan.c.problem.num_heads; ++h)
+      sum.sinks.push_back(std::exp(forge.sink(h)));
+  sums_.push_back(std::move(sum));
+}
+
+/// What the weights add up to, where that alone is wrong.
+std::string TokenFacts::sum_words() const {
+  const auto all = [&](const auto& holds) {
+    return std::all_of(sums_.begin(), sums_.end(), holds);
+  };
+  const auto near = [](double a, double b) { return std::abs(a - b) <= 0.02 * (1 + std::abs(b)); };
+  const bool sinks = !sums_.front().sinks.empty();
+  if (sinks && all([&](const Sum& s) { return near(s.seen, 0); }))
+    return "The sink takes no part in the softmax's denominator: the weights "
+           "of the keys add up to "
+           "one.";
+  if (sinks && all([&](const Sum& s) { return near(s.seen, s.sinks[0]); }))
+    return "All query heads have the sink of head 0.";
+  if (sinks &&
+      all([&](const Sum& s) { return near(s.seen, 2 * s.sinks[static_cast<size_t>(s.head)]); }))
+    return "The sink is counted twice.";
+  if (sinks && all([&](const Sum& s) {
+        return std::any_of(s.sinks.begin(), s.sinks.end(),
+                           [&](double x) { return near(s.seen, x); });
+      }))
+    return "Query heads have the sink of another head.";
+  return fmt::format(
+      "The right tokens are taken with equal weights, which add "
+      "up to {:.3g} (the "
+      "first query that is wrong).",
+      sums_.front().total);
+}
+
+/// What is taken in the place of what, as one rule: of which row, which head,
+/// which place.
 std::string TokenFacts::swap_words() const {
   const auto all = [&](const auto& holds) {
     return std::all_of(swaps_.begin(), swaps_.end(), holds);
@@ -185,7 +233,9 @@ std::string TokenFacts::zero_words() const {
   for (const int64_t tile : {256, 128, 64, 32, 16, 8, 4})
     if (std::all_of(totals_.begin(), totals_.end(), [&](int64_t n) { return n % tile == 0; }))
       return fmt::format(
-          "Slots that hold zeros are counted as keys, up to the next multiple of {}.", tile);
+          "Slots that hold zeros are counted as keys, up to the "
+          "next multiple of {}.",
+          tile);
   return "Slots that hold zeros are counted as keys.";
 }
 
@@ -194,10 +244,10 @@ std::vector<Statement> TokenFacts::statements() const {
   if (wrong_ == 0) return all;
   if (nonfinite_ > 0)
     all.push_back(
-        {"tokens",
-         fmt::format("NaN or an infinity comes out though every value is finite ({} of {} "
-                     "queries{}): memory that no token was written to takes part.",
-                     nonfinite_, queries_, only_where(where_nonfinite_, "; exactly"))});
+        {"tokens", fmt::format("NaN or an infinity comes out though every value is finite ({} of "
+                               "{} "
+                               "queries{}): memory that no token was written to takes part.",
+                               nonfinite_, queries_, only_where(where_nonfinite_, "; exactly"))});
   if (offsets_ > 0)
     all.push_back(
         {"tokens", fmt::format("With all values 0 something else comes out ({} of {} queries): "
@@ -212,7 +262,10 @@ std::vector<Statement> TokenFacts::statements() const {
     add(swap_words());
   else if (any_extra_ || any_missing_)
     add(visible_words());
-  if (!totals_.empty() && counted_) add(zero_words());
+  if (!totals_.empty() && counted_)
+    add(zero_words());
+  else if (!sums_.empty() && !differs_in_tokens())
+    add(sum_words());
   const std::string where = only_where(where_, "; exactly");
   add(fmt::format("Seen at equal scores in {} of {} queries{}.", wrong_ - nonfinite_, queries_,
                   where));

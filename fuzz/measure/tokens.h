@@ -11,14 +11,21 @@
 
 namespace attnfuzz::measure {
 
-/// Which tokens' values the queries of some cases took at equal scores, against what the cases say;
-/// and the plainest words for the difference that hold over all of them.
+/// Which tokens' values the queries of some cases took at equal scores, against
+/// what the cases say; and the plainest words for the difference that hold over
+/// all of them.
 class TokenFacts {
  public:
-  /// What was measured on one case; `error` is weight_error().
-  void add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
+  /// What was measured on one case; `error` is weight_error(). Whether it is
+  /// all right.
+  bool add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
            double error);
   bool differs() const { return wrong_ > 0; }
+  /// Whether some token is missing, or another taken; else weights alone
+  /// differ.
+  bool differs_in_tokens() const {
+    return nonfinite_ > 0 || any_extra_ || any_missing_ || !swaps_.empty() || any_foreign_;
+  }
   std::vector<Statement> statements() const;
 
  private:
@@ -29,17 +36,29 @@ class TokenFacts {
   };
 
   void add_query(const Plan& plan, const Query& query, const Reading& reading);
+  void add_sum(const Plan& plan, const Forge& forge, const Query& query, const Reading& reading);
   std::string swap_words() const;
   std::string visible_words() const;
   std::string zero_words() const;
+  std::string sum_words() const;
 
   int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0;
   Where where_, where_nonfinite_;
   Where missing_, extra_, swapped_;
   std::vector<Swap> swaps_;
-  bool all_swapped_ = true, any_extra_ = false, any_missing_ = false, counted_ = true;
+  bool all_swapped_ = true, any_extra_ = false, any_missing_ = false, any_foreign_ = false,
+       counted_ = true;
   std::set<int64_t> zeros_;      ///< how many zeros wrong queries count
   std::vector<int64_t> totals_;  ///< keys that queries with zeros count in all
+  /// Where the right tokens are taken with equal weights that do not add up as
+  /// they should: the sink's share as seen, in shares of one key, and those of
+  /// all heads.
+  struct Sum {
+    double seen, total;
+    int64_t head;
+    std::vector<double> sinks;  ///< exp(sink) by query head; empty: no sinks
+  };
+  std::vector<Sum> sums_;
   std::string example_;
   size_t example_size_ = SIZE_MAX;
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "oracle/rows.h"
+
 namespace attnfuzz::measure {
 
 std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Budget& budget) {
@@ -29,6 +31,42 @@ std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Bud
         if (!finite) all.nonfinite[n] = 1;
         if (r == 0 && finite && std::abs(row[d]) > std::abs(all.offset[n])) all.offset[n] = row[d];
         if (r > 0 && first + d < sources) all.w[n * sources + first + d] = finite ? row[d] : 0;
+      }
+    }
+  }
+  return all;
+}
+
+std::optional<Weights> weigh_backward(Target& target, const Plan& plan, Forge& forge,
+                                      Budget& budget) {
+  const Problem& p = plan.c.problem;
+  const auto dim = static_cast<size_t>(p.head_dim_v);
+  const size_t queries = plan.queries.size(), sources = plan.sources.size();
+  const size_t runs = (queries + dim - 1) / dim;
+  if (!p.asks(Output::dv) || p.memory_kv > 0 || !budget.allows(static_cast<int64_t>(runs)))
+    return {};
+  Weights all;
+  all.sources = sources;
+  all.w.assign(queries * sources, 0.0);
+  all.nonfinite.assign(queries, 0);
+  all.offset.assign(queries, 0.0);
+  const Rows rows(p.layout, shape_in(p.layout, p.batch, p.num_kv_heads, p.kv_len, p.head_dim_v));
+  for (size_t r = 0; r < runs; ++r) {
+    size_t next = 0;  // queries come by row, head, place, as in the plan
+    forge.grad_out([&](std::span<double> row) {
+      std::fill(row.begin(), row.end(), 0.0);
+      if (next >= r * dim && next < (r + 1) * dim) row[next - r * dim] = 1;
+      ++next;
+    });
+    const std::optional<Given> given = run(target, plan, forge, budget);
+    if (!given || given->more.count(Output::dv) == 0) return {};
+    const std::vector<double>& dv = given->more.at(Output::dv);
+    for (size_t s = 0; s < sources; ++s) {
+      const Source& at = plan.sources[s];
+      for (size_t d = 0; d < dim && r * dim + d < queries; ++d) {
+        const double x = dv[static_cast<size_t>(rows.index(at.row, at.head, at.i)) + d];
+        if (!std::isfinite(x)) all.nonfinite[r * dim + d] = 1;
+        all.w[(r * dim + d) * sources + s] = std::isfinite(x) ? x : 0;
       }
     }
   }

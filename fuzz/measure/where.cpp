@@ -8,7 +8,8 @@
 namespace attnfuzz::measure {
 namespace {
 
-/// A part of a condition: which things it holds for, with all that are marked among them.
+/// A part of a condition: which things it holds for, with all that are marked
+/// among them.
 struct Part {
   std::string words;
   std::vector<uint8_t> holds;
@@ -16,18 +17,17 @@ struct Part {
   int cost = 0;
 };
 
-bool is_flag(const std::vector<int64_t>& values) {
-  return std::all_of(values.begin(), values.end(), [](int64_t v) { return v == 0 || v == 1; });
-}
-
 }  // namespace
 
 void Where::add(const Attributes& attributes, bool marked) {
   if (names_.empty()) {
     values_.resize(attributes.size());
-    for (const auto& [name, value] : attributes) names_.push_back(name);
+    for (const Attribute& each : attributes) {
+      names_.push_back(each.name);
+      flags_.push_back(each.flag ? 1 : 0);
+    }
   }
-  for (size_t a = 0; a < attributes.size(); ++a) values_[a].push_back(attributes[a].second);
+  for (size_t a = 0; a < attributes.size(); ++a) values_[a].push_back(attributes[a].value);
   marks_.push_back(marked ? 1 : 0);
   marked_ += marked ? 1 : 0;
 }
@@ -51,7 +51,7 @@ Where::Condition Where::condition() const {
     std::set<int64_t> in, out;
     for (size_t n = 0; n < size(); ++n) (marks_[n] != 0 ? in : out).insert(v[n]);
     const std::string_view name = names_[a];
-    if (is_flag(v)) {
+    if (flags_[a] != 0) {
       const bool yes = *in.begin() == 1;
       if (in.size() == 1)
         add_part(

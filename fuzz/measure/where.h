@@ -8,19 +8,28 @@
 
 namespace attnfuzz::measure {
 
-/// Things (queries, or pairs of a query and a key) with whole numbers that describe them, each of
-/// them marked or not; and the simplest condition that says which are marked.
+/// Things (queries, or pairs of a query and a key) with whole numbers that
+/// describe them, each of them marked or not; and the simplest condition that
+/// says which are marked.
 class Where {
  public:
-  using Attributes = std::vector<std::pair<std::string_view, int64_t>>;
+  struct Attribute {
+    std::string_view name;
+    int64_t value;
+    bool flag;  ///< its name says what holds where it is 1
+
+    Attribute(std::string_view n, int64_t x) : name(n), value(x), flag(false) {}
+    Attribute(std::string_view n, bool x) : name(n), value(x ? 1 : 0), flag(true) {}
+  };
+  using Attributes = std::vector<Attribute>;
 
   /// All things have the same attributes in the same order; the plainest first.
   void add(const Attributes& attributes, bool marked);
 
   size_t marked() const { return marked_; }
   size_t size() const { return marks_.size(); }
-  /// "batch row ≥ 1 and step = 2"; "" where all are marked; none where no condition of one part or
-  /// two says it.
+  /// "batch row ≥ 1 and step = 2"; "" where all are marked; none where no
+  /// condition of one part or two says it.
   struct Condition {
     bool found = false;
     std::string words;
@@ -30,6 +39,7 @@ class Where {
 
  private:
   std::vector<std::string_view> names_;
+  std::vector<uint8_t> flags_;
   std::vector<std::vector<int64_t>> values_;  ///< [attribute][thing]
   std::vector<uint8_t> marks_;
   size_t marked_ = 0;

@@ -7,39 +7,69 @@
 namespace attnfuzz {
 namespace {
 
-std::string words(const Fault& fit, size_t k, size_t count, bool shown, size_t all) {
+const measure::Trial* trial_of(const Finding& finding, const Fault& fit) {
+  const auto found =
+      std::find_if(finding.trials.begin(), finding.trials.end(),
+                   [&](const measure::Trial& each) { return each.fault == fit.name; });
+  return found == finding.trials.end() ? nullptr : &*found;
+}
+
+/// 0: shown; 1: it explains all that fails, but not what passes; 2: it fits the case as first
+/// found; 3: the shrunk case only.
+int rank(const Finding& finding, const Fault& fit) {
+  const auto& first = finding.first.verdict.fits;
+  const bool in_first = std::find(first.begin(), first.end(), &fit) != first.end();
+  if (const measure::Trial* trial = trial_of(finding, fit)) {
+    if (trial->shown()) return 0;
+    if (trial->explains_all()) return 1;
+    // Where other cases fail and it explains none of them, it fits by chance.
+    if (trial->failing > 1 && trial->explained <= 1) return 3;
+  }
+  return in_first ? 2 : 3;
+}
+
+std::string evidence(const Finding& finding, const Fault& fit) {
+  const measure::Trial* trial = trial_of(finding, fit);
+  if (trial == nullptr || trial->failing + trial->passing < 2) return "";
+  std::string words = fmt::format("{} {} of {} failing cases tried",
+                                  trial->shown() ? "Shown: it explains" : "It explains",
+                                  trial->explained, trial->failing);
+  if (trial->passing > 0)
+    words += fmt::format(" and predicts {} of {} passing ones", trial->kept, trial->passing);
+  return words + ".";
+}
+
+std::string words(const Finding& finding, const Fault& fit, size_t k, size_t count) {
   std::string text =
       fmt::format("The output {}equals what you get if {}.", k == 0 ? "" : "also ", fit.words);
-  if (k > 0) return text;
-  if (!shown)
-    text += " (This fits the smallest case only, not the case as it was first found.)";
-  else if (count == 1 && all > 1)
-    text += fmt::format(
-        " (The smallest case fits {} meanings; of these only this one fits the case as it was "
-        "first found.)",
-        all);
-  else if (count > 1)
+  if (const std::string more = evidence(finding, fit); !more.empty()) text += " " + more;
+  const int state = rank(finding, fit);
+  if (k == 0 && state == 3) text += " (This fits the smallest case only.)";
+  if (k == 0 && state < 3 && count > 1)
     text += fmt::format(" ({} meanings give this same output here.)", count);
   return text;
 }
 
 }  // namespace
 
-/// A small case often has several meanings: those that cases near it have too come first.
+/// Those that stand up to more cases come first; then those that cases near the shrunk one have
+/// too.
 std::vector<Cause> causes_from_fits(const Finding& finding, bool shown) {
   std::vector<const Fault*> fits = finding.last.verdict.fits;
-  const size_t all = fits.size();
-  const std::vector<const Fault*>& first = finding.first.verdict.fits;
+  for (const Fault* fit : finding.first.verdict.fits)
+    if (std::find(fits.begin(), fits.end(), fit) == fits.end() && rank(finding, *fit) < 2)
+      fits.push_back(fit);
   const std::vector<std::string>& learned = finding.learned.meanings;
-  std::erase_if(fits, [&](const Fault* fit) {
-    return shown == (std::find(first.begin(), first.end(), fit) == first.end());
-  });
+  std::erase_if(fits, [&](const Fault* fit) { return shown == (rank(finding, *fit) == 3); });
   std::stable_partition(fits.begin(), fits.end(), [&](const Fault* fit) {
     return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
   });
+  std::stable_sort(fits.begin(), fits.end(), [&](const Fault* a, const Fault* b) {
+    return rank(finding, *a) < rank(finding, *b);
+  });
   std::vector<Cause> causes;
   for (size_t k = 0; k < fits.size(); ++k)
-    causes.push_back({std::string(fits[k]->name), words(*fits[k], k, fits.size(), shown, all)});
+    causes.push_back({std::string(fits[k]->name), words(finding, *fits[k], k, fits.size())});
   return causes;
 }
 

@@ -4,8 +4,16 @@ namespace attnfuzz {
 namespace {
 
 constexpr CauseEntry names[] = {
-    {"measured-tokens",
-     "experiments on the target show which tokens' values a query takes, and which it should"},
+    {"measured-tokens", "which tokens' values a query takes, and how often"},
+    {"measured-scores", "the weights that it gives them"},
+    {"measured-queries", "whose q they come from"},
+    {"measured-keys", "whose keys"},
+    {"measured-rotation", "by which positions rope rotates q and k"},
+    {"measured-parts", "how parts of the keys are merged"},
+    {"measured-levels", "what the softmax does with very low or high scores"},
+    {"measured-addresses", "which element of a mask or bias is read"},
+    {"measured-places", "which rows of an output hold what other rows should"},
+    {"measured-state", "what a state keeps of each token"},
 };
 
 }  // namespace

@@ -104,6 +104,10 @@ void CampaignFlags::add(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::IsMember(format_names()))
       ->capture_default_str();
+  app.add_option("--max-diagnose", campaign.max_diagnose,
+                 "Seconds that experiments on the target may take for each finding; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--max-shrink-tries", campaign.max_shrink_tries,
                  "Runs that shrinking one finding may cost")
       ->check(whole_number())

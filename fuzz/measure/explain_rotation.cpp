@@ -1,0 +1,213 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "fuzz/measure/relate.h"
+#include "fuzz/measure/scores.h"
+#include "oracle/stored.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+bool all_fit(const std::vector<Row>& rows, const auto& change) {
+  return std::all_of(rows.begin(), rows.end(), [&](const Row& row) {
+    Problem as = row.problem();
+    change(as);
+    return row.fits(scores_as(row, as));
+  });
+}
+
+/// Another rope for all: none, other pairs, another base.
+std::optional<std::string> other_rope(const std::vector<Row>& wrong) {
+  if (all_fit(wrong, [](Problem& p) { p.rope = Rope::none; }))
+    return "Neither q nor k is rotated by its position.";
+  if (all_fit(wrong,
+              [](Problem& p) { p.rope = p.rope == Rope::half ? Rope::interleaved : Rope::half; }))
+    return "Rope rotates the other pairs: elements 2n and 2n + 1 in the place "
+           "of n and n + "
+           "head_dim/2, or the other way round.";
+  for (const double base : {1e4, 5e5, 1e6, 1e3, 1e5, 2.0, 100.0})
+    if (all_fit(wrong, [=](Problem& p) { p.rope_base = base; }))
+      return fmt::format("Rope's base is {:g}.", base);
+  return {};
+}
+
+/// Scores where only q or only k is rotated, or pairs from `first` to `last`
+/// alone.
+double partial_score(const Row& row, size_t j, bool turns_q, bool turns_k, int64_t first,
+                     int64_t last) {
+  const Problem& p = row.problem();
+  const Key& key = row.at().keys[j];
+  const std::span<const double> q = row.of->vectors->q(row.query),
+                                k = row.of->vectors->k(key.source);
+  const auto dim = static_cast<int64_t>(q.size());
+  double sum = 0;
+  for (int64_t n = 0; n < dim / 2; ++n) {
+    const auto a = static_cast<size_t>(p.rope == Rope::half ? n : 2 * n);
+    const auto b = static_cast<size_t>(p.rope == Rope::half ? n + dim / 2 : 2 * n + 1);
+    const double frequency =
+        std::pow(p.rope_base, -2.0 * static_cast<double>(n) / static_cast<double>(dim));
+    const bool within = n >= first && n < last;
+    const double at_q = turns_q && within ? static_cast<double>(row.at().position) * frequency : 0;
+    const double at_k =
+        turns_k && within && key.position >= 0 ? static_cast<double>(key.position) * frequency : 0;
+    const double angle = at_q - at_k;
+    sum += std::cos(angle) * (q[a] * k[a] + q[b] * k[b]) +
+           std::sin(angle) * (q[a] * k[b] - q[b] * k[a]);
+  }
+  return p.scale_value() * sum;
+}
+
+bool partial_fits(const std::vector<Row>& wrong, bool turns_q, bool turns_k, int64_t first,
+                  int64_t part, int64_t of) {
+  return std::all_of(wrong.begin(), wrong.end(), [&](const Row& row) {
+    const int64_t pairs = row.problem().head_dim / 2;
+    std::vector<double> scores;
+    for (const size_t j : row.keys)
+      scores.push_back(
+          partial_score(row, j, turns_q, turns_k, first * pairs / of, part * pairs / of));
+    return row.fits(scores);
+  });
+}
+
+/// Rope over the first `part`/`of` of the elements alone, as if they were the
+/// whole head.
+bool narrow_fits(const std::vector<Row>& wrong, int64_t part, int64_t of) {
+  return std::all_of(wrong.begin(), wrong.end(), [&](const Row& row) {
+    const int64_t dim = row.problem().head_dim * part / of;
+    if (dim < 2 || dim % 2 != 0) return false;
+    std::vector<double> scores;
+    for (const size_t j : row.keys) {
+      const Key& key = row.at().keys[j];
+      const std::span<const double> q = row.of->vectors->q(row.query);
+      const std::span<const double> k = row.of->vectors->k(key.source);
+      std::vector<double> a(q.begin(), q.end()), b(k.begin(), k.end());
+      turn(row.problem(), row.at().position, std::span(a).first(static_cast<size_t>(dim)));
+      if (key.position >= 0)
+        turn(row.problem(), key.position, std::span(b).first(static_cast<size_t>(dim)));
+      double sum = 0;
+      for (size_t d = 0; d < a.size(); ++d) sum += a[d] * b[d];
+      scores.push_back(row.problem().scale_value() * sum);
+    }
+    return row.fits(scores);
+  });
+}
+
+std::optional<std::string> partial_rope(const std::vector<Row>& wrong) {
+  for (const auto& [part, of] : {std::pair{1, 2}, {1, 4}, {3, 4}})
+    if (narrow_fits(wrong, part, of))
+      return fmt::format(
+          "Rope rotates the first {} of {} elements only, as if "
+          "these were the whole "
+          "head.",
+          wrong.front().problem().head_dim * part / of, wrong.front().problem().head_dim);
+  if (partial_fits(wrong, true, false, 0, 1, 1))
+    return "Rope rotates q alone; keys stay as they are.";
+  if (partial_fits(wrong, false, true, 0, 1, 1))
+    return "Rope rotates keys alone; q stays as it is.";
+  constexpr int64_t most = 64;
+  const int64_t pairs = std::min(most, wrong.front().problem().head_dim / 2);
+  for (const int64_t of : {int64_t{2}, int64_t{4}, pairs})
+    for (int64_t part = 1; part < of; ++part) {
+      if (partial_fits(wrong, true, true, 0, part, of))
+        return fmt::format("Rope rotates the first {} of {} pairs of elements only.",
+                           part * wrong.front().problem().head_dim / 2 / of,
+                           wrong.front().problem().head_dim / 2);
+      if (partial_fits(wrong, true, true, part, of, of))
+        return fmt::format("Rope does not rotate the first {} of {} pairs of elements.",
+                           part * wrong.front().problem().head_dim / 2 / of,
+                           wrong.front().problem().head_dim / 2);
+    }
+  return {};
+}
+
+constexpr int64_t farthest = 96;
+
+/// The shift of the query's position, the smallest, with which these of a row's
+/// keys fit among themselves (and with `anchor`, where there is one); none: no
+/// shift does.
+struct Group {
+  std::vector<size_t> keys;  ///< of Row::keys
+};
+std::optional<int64_t> shift_of(const Row& row, const Group& group, const Group* anchor) {
+  for (int64_t size = 0; size <= farthest; ++size)
+    for (const int64_t shift : {size, -size}) {
+      Row part = row;
+      part.keys.clear();
+      part.log_w.clear();
+      std::vector<double> scores;
+      const auto add = [&](const Group& from, int64_t by) {
+        for (const size_t n : from.keys) {
+          const Key& key = row.at().keys[row.keys[n]];
+          part.keys.push_back(row.keys[n]);
+          part.log_w.push_back(row.log_w[n]);
+          scores.push_back(row.of->vectors->score(row.problem(), row.query, row.at().position + by,
+                                                  key.source, key.position));
+        }
+      };
+      if (anchor != nullptr) add(*anchor, 0);
+      add(group, shift);
+      if (part.spread(scores) <= part.tolerance()) return shift;
+      if (size == 0) break;
+    }
+  return {};
+}
+
+/// One shift for all keys of a query.
+std::optional<std::string> query_shift(const std::vector<Row>& wrong) {
+  Relation relation;
+  for (const Row& row : wrong) {
+    Group all;
+    for (size_t n = 0; n < row.keys.size(); ++n) all.keys.push_back(n);
+    if (row.keys.size() < 3 && wrong.size() < 4) return {};
+    const std::optional<int64_t> shift = shift_of(row, all, nullptr);
+    if (!shift) return {};
+    relation.add(row, *shift);
+  }
+  return fmt::format(
+      "Rope rotates the query as if it stood {} farther from "
+      "its keys than it does.",
+      relation.words());
+}
+
+/// Keys that came with earlier steps are shifted against those of the query's
+/// own.
+std::optional<std::string> step_shifts(const std::vector<Row>& wrong) {
+  Relation relation;
+  for (const Row& row : wrong) {
+    std::map<int32_t, Group> groups;
+    for (size_t n = 0; n < row.keys.size(); ++n)
+      groups[row.of->plan->sources[row.at().keys[row.keys[n]].source].step].keys.push_back(n);
+    const auto own = groups.find(row.at().step);
+    if (own == groups.end() || groups.size() < 2) return {};
+    if (own->second.keys.size() > 1 && shift_of(row, own->second, nullptr) != 0) return {};
+    for (const auto& [step, group] : groups) {
+      if (step == row.at().step || group.keys.size() < 2) continue;
+      const std::optional<int64_t> shift = shift_of(row, group, &own->second);
+      if (!shift) return {};
+      relation.add(row, *shift, step);
+    }
+  }
+  if (relation.empty()) return {};
+  return fmt::format(
+      "Against the keys of the query's own step, rope places "
+      "keys of earlier steps {} "
+      "farther back than they stand.",
+      relation.words());
+}
+
+}  // namespace
+
+std::optional<std::string> explain_rotation(const std::vector<Row>& wrong) {
+  if (std::any_of(wrong.begin(), wrong.end(),
+                  [](const Row& r) { return r.problem().rope == Rope::none; }))
+    return {};
+  for (const Explain explain : {other_rope, partial_rope, query_shift, step_shifts})
+    if (std::optional<std::string> words = explain(wrong)) return words;
+  return {};
+}
+
+}  // namespace attnfuzz::measure

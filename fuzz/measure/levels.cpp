@@ -1,0 +1,110 @@
+#include "fuzz/measure/levels.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "fuzz/measure/weights.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+/// What the queries give at a level, with all values 1.
+enum class Sum : uint8_t { unknown, right, zero, nonfinite, other };
+
+Sum sum_at(Target& target, const Plan& plan, double level, Budget& budget) {
+  if (!budget.allows(1)) return Sum::unknown;
+  const Problem& p = plan.c.problem;
+  Forge forge(plan);
+  const double size = std::sqrt(std::abs(level / p.scale_value()));
+  const double sign = (level < 0) == (p.scale_value() > 0) ? -1 : 1;
+  forge.queries(
+      [&](int32_t, int64_t, int64_t, int64_t, std::span<double> row) { row[0] = sign * size; });
+  forge.keys([&](size_t, std::span<double> row) {
+    std::fill(row.begin(), row.end(), 0.0);
+    row[0] = size;
+  });
+  forge.values([](size_t, std::span<double> row) { std::fill(row.begin(), row.end(), 1.0); });
+  forge.fill("sinks", level);  // as one more key of the same score
+  forge.fill("bias", 0);
+  const std::optional<Given> given = run(target, plan, forge, budget);
+  if (!given) return Sum::unknown;
+  Sum worst = Sum::right;
+  for (const Query& query : plan.queries) {
+    if (query.keys.empty()) continue;
+    const auto keys = static_cast<double>(query.keys.size());
+    const double want = p.sinks ? keys / (keys + 1) : 1;
+    for (const double x : row_of(plan, *given, query)) {
+      if (!std::isfinite(x)) return Sum::nonfinite;
+      if (std::abs(x) < 0.01 * want) worst = Sum::zero;
+      if (worst == Sum::right && std::abs(x - want) > 0.15) worst = Sum::other;
+    }
+  }
+  return worst;
+}
+
+/// Between a level that is right and one that is not, to two digits.
+double edge(Target& target, const Plan& plan, double right, double wrong, Budget& budget) {
+  while (std::abs(wrong / right) > 1.01) {
+    const double middle = std::copysign(std::sqrt(right * wrong), wrong);
+    const Sum sum = sum_at(target, plan, middle, budget);
+    if (sum == Sum::unknown) break;
+    (sum == Sum::right ? right : wrong) = middle;
+  }
+  return wrong;
+}
+
+/// The largest score that the case's own q and k may make.
+double reach_of(const Case& c) {
+  const double d = static_cast<double>(c.problem.head_dim),
+               scale = std::abs(c.problem.scale_value());
+  const double size = c.data.dist == Distribution::large  ? 64
+                      : c.data.dist == Distribution::huge ? 4096
+                                                          : 1;
+  return 3 * std::sqrt(d) * size * scale;
+}
+
+}  // namespace
+
+std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budget) {
+  const Problem& p = c.problem;
+  if (p.rope != Rope::none || p.softcap > 0 || p.scale_value() == 0 || p.has_dropout() ||
+      p.mask.find("alibi") != nullptr || p.memory_kv > 0)
+    return {};
+  const double reach = reach_of(c);
+  Case plain = c;
+  plain.data.dist = Distribution::normal;
+  plain.data.nonfinite = NonFinite::none;
+  if (!target.info().capabilities.why_not(plain).empty()) return {};
+  const Plan plan = declared(plain);
+  std::vector<Statement> all;
+  for (const double sign : {-1.0, 1.0}) {
+    double right = sign;
+    if (sum_at(target, plan, right, budget) != Sum::right) return {};
+    for (double level = 4; level <= reach; level *= 4) {
+      const Sum sum = sum_at(target, plan, sign * level, budget);
+      if (sum == Sum::unknown) break;
+      if (sum == Sum::right) {
+        right = sign * level;
+        continue;
+      }
+      const double from = edge(target, plan, right, sign * level, budget);
+      all.push_back(
+          {"levels",
+           fmt::format(
+               "A query whose scores are all {} about {:.3g} ({:.3g} as powers of 2) gives {}, "
+               "where "
+               "the weights of its keys must add up to one{}.",
+               sign < 0 ? "below" : "above", from, from / std::numbers::ln2,
+               sum == Sum::zero        ? "zeros"
+               : sum == Sum::nonfinite ? "NaN or an infinity"
+                                       : "wrong weights",
+               sign < 0 ? ": the running maximum starts too high, or scores are clamped" : "")});
+      break;
+    }
+  }
+  return all;
+}
+
+}  // namespace attnfuzz::measure

@@ -1,0 +1,126 @@
+#include "fuzz/measure/scores.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "fuzz/measure/attributes.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+/// What a score becomes before the softmax.
+double finished(const Problem& p, double score, double bias) {
+  if (p.bias_order == BiasOrder::before_softcap) score += bias;
+  if (p.softcap > 0) score = p.softcap * std::tanh(score / p.softcap);
+  return p.bias_order == BiasOrder::before_softcap ? score : score + bias;
+}
+
+std::optional<Row> row_of(const Scored& scored, size_t n) {
+  Row row;
+  row.of = &scored;
+  row.query = n;
+  const Query& query = scored.plan->queries[n];
+  double largest = 0;
+  for (const double w : scored.got.of(n)) largest = std::max(largest, w);
+  const double floor = std::max(1e-4, 30 * scored.error) * largest;
+  for (size_t j = 0; j < query.keys.size(); ++j) {
+    const double w = scored.got.of(n)[query.keys[j].source];
+    const double want = scored.want.of(n)[query.keys[j].source];
+    if (w < floor || want < floor / 100) continue;
+    row.keys.push_back(j);
+    row.log_w.push_back(std::log(w));
+    row.want.push_back(std::log(want));
+  }
+  if (row.keys.size() < 2) return {};
+  return row;
+}
+
+}  // namespace
+
+double Row::tolerance() const {
+  double largest = 1;
+  for (const double s : want) largest = std::max(largest, std::abs(s));
+  return 4 * of->error * (4 + largest) + 1e-4;
+}
+
+double Row::spread(const std::vector<double>& scores) const {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (size_t j = 0; j < keys.size(); ++j) {
+    const double off = log_w[j] - finished(problem(), scores[j], at().keys[keys[j]].bias);
+    low = std::min(low, off);
+    high = std::max(high, off);
+  }
+  return high - low;
+}
+
+bool Row::fits(const std::vector<double>& scores) const {
+  return spread(scores) <= tolerance();
+}
+
+std::vector<double> scores_as(const Row& row, const Problem& as) {
+  std::vector<double> scores;
+  for (const size_t j : row.keys) {
+    const Key& key = row.at().keys[j];
+    scores.push_back(
+        row.of->vectors->score(as, row.query, row.at().position, key.source, key.position));
+  }
+  return scores;
+}
+
+void ScoreFacts::add(Scored scored) {
+  cases_.push_back(std::make_unique<const Scored>(std::move(scored)));
+  const Scored& of = *cases_.back();
+  for (size_t n = 0; n < of.plan->queries.size(); ++n) {
+    if (of.got.nonfinite[n] != 0) continue;
+    std::optional<Row> row = row_of(of, n);
+    if (!row) continue;
+    const bool fits = row->fits(scores_as(*row, row->problem()));
+    (fits ? right_ : wrong_).push_back(std::move(*row));
+  }
+}
+
+std::vector<Statement> ScoreFacts::statements() const {
+  if (wrong_.empty()) return {};
+  Where where;
+  for (const Row& row : wrong_) where.add(attributes_of(*row.of->plan, row.at()), true);
+  for (const Row& row : right_) where.add(attributes_of(*row.of->plan, row.at()), false);
+  const Where::Condition condition = where.condition();
+  const std::string place = condition.found && !condition.words.empty()
+                                ? fmt::format("; exactly {}", condition.words)
+                                : "";
+  const std::string seen =
+      fmt::format(" (Seen in {} of {} queries{}.)", wrong_.size(), where.size(), place);
+  struct Try {
+    const char* about;
+    Explain explain;
+  };
+  constexpr Try tries[] = {{"scores", explain_scale},
+                           {"queries", explain_queries},
+                           {"rotation", explain_rotation},
+                           {"parts", explain_parts},
+                           {"keys", explain_keys}};
+  for (const Try& each : tries)
+    if (const std::optional<std::string> words = each.explain(wrong_))
+      return {{each.about, *words + seen}};
+  const Row& row = wrong_.front();
+  std::vector<std::string> got, want;
+  for (size_t j = 0; j < row.keys.size() && j < 6; ++j) {
+    got.push_back(fmt::format("{:.3g}", std::exp(row.log_w[j])));
+    want.push_back(fmt::format("{:.3g}", std::exp(row.want[j])));
+  }
+  return {{"scores", fmt::format("The right tokens are taken, with wrong weights: {} "
+                                 "takes keys {} with {}, "
+                                 "where the case says {}.{}",
+                                 describe_query(*row.of->plan, row.at()), ranges([&] {
+                                   std::vector<int64_t> positions;
+                                   for (size_t j = 0; j < row.keys.size() && j < 6; ++j)
+                                     positions.push_back(row.at().keys[row.keys[j]].position);
+                                   return positions;
+                                 }()),
+                                 fmt::join(got, ", "), fmt::join(want, ", "), seen)}};
+}
+
+}  // namespace attnfuzz::measure

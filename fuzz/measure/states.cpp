@@ -1,0 +1,238 @@
+#include "fuzz/measure/states.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "fuzz/measure/attributes.h"
+#include "fuzz/measure/vectors.h"
+#include "oracle/linear/kinds.h"
+#include "oracle/philox.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+double uniform(uint64_t seed, uint64_t n, uint32_t d, double low, double high) {
+  return low + (high - low) * static_cast<double>(philox4x32(seed, n, d).v[0]) / 4294967296.0;
+}
+
+/// What an experiment gives the tokens: keys along one axis each, mild gates,
+/// betas between 0.3 and 0.9, all as the case's dtype has them.
+struct Tokens {
+  std::vector<std::vector<double>> k,
+      gate;                  ///< [source][head_dim]; gate: [1], [head_dim] or none
+  std::vector<double> beta;  ///< [source]
+};
+
+Tokens tokens_of(const Plan& plan, Forge& forge) {
+  const Problem& p = plan.c.problem;
+  const KindTraits kind = traits(p.kind);
+  const auto dim = static_cast<size_t>(p.head_dim);
+  Tokens all;
+  const auto round = [&](double x) { return round_to(p.dtype, x); };
+  for (size_t n = 0; n < plan.sources.size(); ++n) {
+    std::vector<double>& key = all.k.emplace_back(dim, kind.beta ? 0.0 : 1.0);
+    if (kind.beta) key[static_cast<size_t>(std::max<int64_t>(0, plan.born[n])) % dim] = 1;
+    std::vector<double>& gate = all.gate.emplace_back();
+    if (kind.gate == Gate::fixed)
+      gate.push_back(fixed_gate(plan.sources[n].head));
+    else if (kind.gate != Gate::none)
+      for (size_t d = 0; d < (kind.gate == Gate::key ? dim : 1); ++d)
+        gate.push_back(round(uniform(1, n, static_cast<uint32_t>(d), -0.12, -0.02)));
+    all.beta.push_back(kind.beta ? round(uniform(2, n, 0, 0.3, 0.9)) : 1);
+  }
+  // A gate for each element of the key: queries read one element alone.
+  forge.queries([&](int32_t, int64_t, int64_t, int64_t, std::span<double> row) {
+    std::fill(row.begin(), row.end(), kind.gate == Gate::key ? 0.0 : 1.0);
+    if (kind.gate == Gate::key) row.back() = 1;
+  });
+  forge.keys([&](size_t n, std::span<double> row) {
+    std::copy(all.k[n].begin(), all.k[n].end(), row.begin());
+  });
+  if (kind.gate == Gate::head || kind.gate == Gate::key)
+    forge.extra("gate", [&](size_t n, std::span<double> row) {
+      std::copy_n(all.gate[n].begin(), row.size(), row.begin());
+    });
+  if (kind.beta)
+    forge.extra("beta", [&](size_t n, std::span<double> row) { row[0] = all.beta[n]; });
+  return all;
+}
+
+/// The part that each source has in what a query reads: the recurrence, with an
+/// element of v for each source.
+Weights expected_state(const Plan& plan, const Tokens& tokens) {
+  const Problem& p = plan.c.problem;
+  const auto dim = static_cast<size_t>(p.head_dim);
+  const bool by_key = traits(p.kind).gate == Gate::key;
+  Weights all;
+  all.sources = plan.sources.size();
+  all.w.assign(plan.queries.size() * all.sources, 0.0);
+  all.nonfinite.assign(plan.queries.size(), 0);
+  all.offset.assign(plan.queries.size(), 0.0);
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    const std::vector<Key>& keys = plan.queries[n].keys;
+    std::vector<double> state(dim * keys.size(), 0.0);
+    for (size_t t = 0; t < keys.size(); ++t) {
+      const size_t source = keys[t].source;
+      const std::vector<double>& gate = tokens.gate[source];
+      for (size_t d = 0; d < dim; ++d)
+        for (size_t s = 0; s < t; ++s)
+          state[d * keys.size() + s] *= gate.empty() ? 1 : std::exp(gate[by_key ? d : 0]);
+      for (size_t s = 0; s <= t; ++s) {
+        double u = s == t ? 1 : 0;
+        if (traits(p.kind).beta) {
+          for (size_t d = 0; d < dim; ++d) u -= tokens.k[source][d] * state[d * keys.size() + s];
+          u *= tokens.beta[source];
+        }
+        for (size_t d = 0; d < dim; ++d) state[d * keys.size() + s] += tokens.k[source][d] * u;
+      }
+    }
+    for (size_t s = 0; s < keys.size(); ++s) {
+      double sum = 0;
+      for (size_t d = by_key ? dim - 1 : 0; d < dim; ++d) sum += state[d * keys.size() + s];
+      all.w[n * all.sources + keys[s].source] = p.scale_value() * sum;
+    }
+  }
+  return all;
+}
+
+/// Whether what a query reads of tokens of earlier steps is their keys in the
+/// place of their values: the state, transposed. One run, with head_dim =
+/// head_dim_v.
+void try_transposed(Target& target, const Plan& plan, Budget& budget, int64_t& tried,
+                    int64_t& transposed) {
+  const Problem& p = plan.c.problem;
+  if (p.head_dim != p.head_dim_v || p.head_dim < 3 || !budget.allows(1)) return;
+  Forge forge(plan);
+  const Tokens tokens = tokens_of(plan, forge);
+  const auto dim = static_cast<size_t>(p.head_dim);
+  const auto axis = [&](size_t n) { return static_cast<size_t>(plan.born[n]) % dim; };
+  forge.queries([&](int32_t, int64_t, int64_t, int64_t, std::span<double> row) {
+    std::fill(row.begin(), row.end(), 1.0);
+  });
+  // The first token alone has a value, along another axis than its key.
+  const auto is_first = [&](size_t n) { return plan.born[n] == 0; };
+  forge.keys([&](size_t n, std::span<double> row) {
+    std::fill(row.begin(), row.end(), 0.0);
+    if (is_first(n)) row[0] = 1;
+  });
+  forge.values([&](size_t n, std::span<double> row) {
+    std::fill(row.begin(), row.end(), 0.0);
+    if (is_first(n)) row[1] = 1;
+  });
+  static_cast<void>(axis);
+  const std::optional<Given> given = run(target, plan, forge, budget);
+  if (!given) return;
+  for (const Query& query : plan.queries) {
+    if (query.position == 0) continue;
+    const std::span<const double> out = attnfuzz::measure::row_of(plan, *given, query);
+    ++tried;
+    transposed += std::abs(out[0]) > 1e-4 && std::abs(out[1]) < 1e-6 ? 1 : 0;
+  }
+}
+
+}  // namespace
+
+void StateFacts::measure(Target& target, const Case& c, Budget& budget) {
+  const Plan plan = declared(c);
+  try_transposed(target, plan, budget, tried_transposed_, transposed_);
+  if (transposed_ > 0) return;
+  Forge forge(plan);
+  const Tokens tokens = tokens_of(plan, forge);
+  const std::optional<Weights> got = weigh(target, plan, forge, budget);
+  if (!got) return;
+  const Weights want = expected_state(plan, tokens);
+  const double error =
+      20 * weight_error(c, target.info().capabilities.precision_of(c.problem.dtype));
+  tokens_.add(plan, forge, *got, want, error);
+  if (traits(c.problem.kind).gate != Gate::none) add_decays(plan, tokens.gate, *got, want, error);
+}
+
+void StateFacts::add_decays(const Plan& plan, const std::vector<std::vector<double>>& gates,
+                            const Weights& got, const Weights& want, double error) {
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    const Query& query = plan.queries[n];
+    const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+    const auto off = [&](size_t j) {
+      return std::log(got.of(n)[query.keys[j].source] / want.of(n)[query.keys[j].source]);
+    };
+    double in_step = 0, in_all = 0;
+    for (size_t j = 0; j < query.keys.size(); ++j) {
+      const size_t source = query.keys[j].source;
+      const Source& at = plan.sources[source];
+      const double own = gates[source].back();
+      const bool begins = j == 0 || plan.sources[query.keys[j - 1].source].step != at.step;
+      in_step = (begins ? 0 : in_step) + own;
+      in_all += own;
+      if (j == 0) continue;
+      const double extra = off(j - 1) - off(j);
+      if (!std::isfinite(extra)) continue;
+      ++decays_;
+      const bool wrong = std::abs(extra) > 4 * error;
+      where_.add(attributes_of(plan, query, held, place_of(plan, query, source).place), wrong);
+      if (!wrong) continue;
+      const Source head{at.step, at.row, 0, at.i}, row{at.step, 0, at.head, at.i};
+      const auto gate_of = [&](const Source& s) {
+        return gates[plan.source({s.step, s.row, s.i}, s.head)].back();
+      };
+      wrong_.push_back({own, own + extra, 2 * own, 0, in_step, in_all,
+                        gates[query.keys[j - 1].source].back(), gate_of(head), gate_of(row),
+                        at.step != query.step});
+      if (example_.empty())
+        example_ = fmt::format(
+            "As {} reads it, the token at {} multiplies the state "
+            "by {:.3g}, where its gate says "
+            "{:.3g}.",
+            describe_query(plan, query), query.keys[j].position, std::exp(own + extra),
+            std::exp(own));
+    }
+  }
+}
+
+std::string StateFacts::decay_words() const {
+  struct Named {
+    double Decay::*value;
+    const char* words;
+  };
+  static constexpr Named names[] = {
+      {&Decay::none, "not at all"},
+      {&Decay::twice, "twice by its gate"},
+      {&Decay::step_sum, "by the sum of the gates of its step up to its own"},
+      {&Decay::all_sum, "by the sum of all gates up to its own"},
+      {&Decay::before, "by the gate of the token before it"},
+      {&Decay::head_0, "by KV head 0's gate"},
+      {&Decay::row_0, "by batch row 0's gate"},
+  };
+  for (const Named& each : names)
+    if (std::all_of(wrong_.begin(), wrong_.end(),
+                    [&](const Decay& d) { return std::abs(d.*each.value - d.seen) < 0.01; }))
+      return fmt::format("A token decays the state {}.", each.words);
+  const bool more =
+      std::all_of(wrong_.begin(), wrong_.end(), [](const Decay& d) { return d.seen < d.own; });
+  const bool less =
+      std::all_of(wrong_.begin(), wrong_.end(), [](const Decay& d) { return d.seen > d.own; });
+  return more   ? "Tokens decay the state more than their gates say."
+         : less ? "Tokens decay the state less than their gates say."
+                : "Tokens decay the state otherwise than their gates say.";
+}
+
+std::vector<Statement> StateFacts::statements() const {
+  if (transposed_ > 0)
+    return {{"state", fmt::format("The state is read transposed: what earlier "
+                                  "tokens left comes out along "
+                                  "their keys' elements in the place of their "
+                                  "values' (in {} of {} queries).",
+                                  transposed_, tried_transposed_)}};
+  if (!wrong_.empty() && !tokens_.differs_in_tokens()) {
+    const Where::Condition condition = where_.condition();
+    return {{"state", decay_words() + " " + example_ +
+                          (condition.found && !condition.words.empty()
+                               ? fmt::format(" Exactly for tokens with {}.", condition.words)
+                               : "") +
+                          fmt::format(" (Seen in {} of {} decays.)", wrong_.size(), decays_)}};
+  }
+  return tokens_.statements();
+}
+
+}  // namespace attnfuzz::measure

@@ -1,0 +1,42 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fuzz/measure/statement.h"
+#include "fuzz/measure/tokens.h"
+#include "fuzz/measure/where.h"
+
+namespace attnfuzz::measure {
+
+/// What a target's state (attention of a kind other than softmax) was seen to
+/// hold of each token.
+class StateFacts {
+ public:
+  /// Measures a case: its tokens' weights, then how each token decays what came
+  /// before it. Nothing where the budget is too small or the target fails.
+  void measure(Target& target, const Case& c, Budget& budget);
+  std::vector<Statement> statements() const;
+
+ private:
+  /// What one token was seen to multiply the state by, as the query of another
+  /// reads it.
+  struct Decay {
+    double own, seen;  ///< logarithms: by the case, and as measured
+    double twice, none, step_sum, all_sum, before, head_0,
+        row_0;  ///< what it may be instead
+    bool old;   ///< the token came with an earlier step
+  };
+
+  void add_decays(const Plan& plan, const std::vector<std::vector<double>>& gates,
+                  const Weights& got, const Weights& want, double error);
+  std::string decay_words() const;
+
+  TokenFacts tokens_;
+  Where where_;
+  std::vector<Decay> wrong_;
+  size_t decays_ = 0;
+  std::string example_;
+  int64_t transposed_ = 0, tried_transposed_ = 0;
+};
+
+}  // namespace attnfuzz::measure
