@@ -55,6 +55,10 @@ class Answerer {
       mem_k_ = inputs.at("mem_k").to_doubles();
       mem_v_ = inputs.at("mem_v").to_doubles();
     }
+    for (const auto& [name, tensor] : inputs.all())
+      if (model != nullptr && name != "mask" && name != "bias" && name != "dropout" &&
+          !fits_float_sizes(tensor))
+        bounds_ = HeadKeys::Bounds::in_double;
     if (p_.has_dropout()) {
       dropout_ = inputs.at("dropout").to_doubles();
       const double rescale = 100 / static_cast<double>(p_.dropout_keep);
@@ -165,7 +169,7 @@ class Answerer {
   void gather(size_t step, int64_t g) {
     const auto dim = static_cast<size_t>(p_.head_dim), dim_v = static_cast<size_t>(p_.head_dim_v);
     keys_.reset(p_.memory_kv + static_cast<int64_t>(entries_.size()), p_.head_dim, p_.head_dim_v,
-                model_ != nullptr, quantised_);
+                model_ == nullptr ? HeadKeys::Bounds::none : bounds_, quantised_);
     for (int64_t j = 0; j < p_.memory_kv; ++j) {
       const auto at = static_cast<size_t>(g * p_.memory_kv + j);
       const std::span<double> key = std::span(mem_k_).subspan(at * dim, dim);
@@ -322,6 +326,7 @@ class Answerer {
   Answer answer_;
   std::vector<std::optional<StepRows>> sources_;  ///< by step
   bool quantised_ = false;
+  HeadKeys::Bounds bounds_ = HeadKeys::Bounds::in_float;
   std::vector<double> sinks_, mem_k_, mem_v_, dropout_, k_scales_, v_scales_;
   HeadKeys keys_;
   std::vector<double> key_, value_, q_, abs_q_, bias_, kept_;

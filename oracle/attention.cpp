@@ -15,54 +15,102 @@ constexpr size_t tile_rows = 64;
 
 }  // namespace
 
-void HeadKeys::reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_dim_v, bool absolute,
+void HeadKeys::reset(int64_t new_size, int64_t new_head_dim, int64_t new_head_dim_v, Bounds bounds,
                      bool inexact) {
   size = new_size;
   head_dim = new_head_dim;
   head_dim_v = new_head_dim_v;
   stride = padded(size);
   stride_v = padded(head_dim_v);
-  k.assign(static_cast<size_t>(head_dim * stride), 0);
-  v.assign(static_cast<size_t>(size * stride_v), 0);
-  with_absolute = absolute;
-  abs_k.assign(absolute ? k.size() : 0, 0);
-  abs_v.assign(absolute ? v.size() : 0, 0);
-  with_errors = absolute && inexact;
-  error_k.assign(with_errors ? k.size() : 0, 0);
-  error_v.assign(with_errors ? v.size() : 0, 0);
+  bounded_ = bounds != Bounds::none;
+  with_errors = bounded_ && inexact;
+  const auto keys = static_cast<size_t>(head_dim * stride);
+  const auto values = static_cast<size_t>(size * stride_v);
+  k.resize(keys);
+  v.assign(values, 0);
+  if (bounds == Bounds::in_float && sizes.index() != 0) sizes.emplace<0>();
+  if (bounds == Bounds::in_double && sizes.index() != 1) sizes.emplace<1>();
+  const auto make_room = [&](auto& of) {
+    of.k.resize(bounded_ ? keys : 0);
+    of.v.assign(bounded_ ? values : 0, 0);
+    of.error_k.resize(with_errors ? keys : 0);
+    of.error_v.assign(with_errors ? values : 0, 0);
+  };
+  std::visit(make_room, sizes);
+  const auto waiting = static_cast<size_t>(head_dim * lane);
+  for (std::vector<double>* each : {&waiting_, &waiting_size_, &waiting_error_})
+    each->assign(waiting, 0);
   largest_v.assign(static_cast<size_t>(stride_v), 0);
   k_norm = 0;
   specials.clear();
 }
 
 void HeadKeys::set(int64_t j, std::span<const double> key, std::span<const double> value,
-                   const Sizes& sizes) {
-  double* to = k.data() + j;
-  for (size_t d = 0; d < key.size(); ++d) to[static_cast<int64_t>(d) * stride] = key[d];
-  double* to_v = v.data() + j * stride_v;
-  for (size_t d = 0; d < value.size(); ++d) {
-    const bool finite = std::isfinite(value[d]);
-    to_v[d] = finite ? value[d] : 0;
-    if (!finite) specials.push_back({j, static_cast<int64_t>(d), value[d]});
-  }
-  if (!with_absolute) return;
-  double* abs_to = abs_k.data() + j;
+                   const Sizes& given) {
+  set_key(j, key, given);
+  set_value(j, value, given);
+  if (j % lane == lane - 1 || j + 1 == size) transpose(j / lane * lane);
+}
+
+void HeadKeys::set_key(int64_t j, std::span<const double> key, const Sizes& given) {
+  const auto at = static_cast<size_t>(j % lane);
+  constexpr auto step = static_cast<size_t>(lane);
+  for (size_t d = 0; d < key.size(); ++d) waiting_[d * step + at] = key[d];
+  if (!bounded_) return;
   double norm = 0;
   for (size_t d = 0; d < key.size(); ++d) {
-    const double most = sizes.k.empty() ? std::abs(key[d]) : sizes.k[d];
-    abs_to[static_cast<int64_t>(d) * stride] = most;
+    const double most = given.k.empty() ? std::abs(key[d]) : given.k[d];
+    waiting_size_[d * step + at] = most;
     norm += most;
-    if (with_errors && !sizes.error_k.empty())
-      error_k[d * static_cast<size_t>(stride) + static_cast<size_t>(j)] = sizes.error_k[d];
   }
   if (norm < inf) k_norm = std::max(k_norm, norm);
-  double* abs_to_v = abs_v.data() + j * stride_v;
+  if (!with_errors) return;
+  for (size_t d = 0; d < key.size(); ++d)
+    waiting_error_[d * step + at] = given.error_k.empty() ? 0 : given.error_k[d];
+}
+
+void HeadKeys::set_value(int64_t j, std::span<const double> value, const Sizes& given) {
+  double* to = v.data() + j * stride_v;
   for (size_t d = 0; d < value.size(); ++d) {
-    abs_to_v[d] = sizes.v.empty() ? std::abs(to_v[d]) : sizes.v[d];
-    largest_v[d] = std::max(largest_v[d], abs_to_v[d]);
-    if (with_errors && !sizes.error_v.empty())
-      error_v[static_cast<size_t>(j * stride_v) + d] = sizes.error_v[d];
+    const bool finite = std::isfinite(value[d]);
+    to[d] = finite ? value[d] : 0;
+    if (!finite) specials.push_back({j, static_cast<int64_t>(d), value[d]});
   }
+  if (!bounded_) return;
+  std::visit(
+      [&]<class T>(KeySizes<T>& of) {
+        T* size_to = of.v.data() + j * stride_v;
+        for (size_t d = 0; d < value.size(); ++d) {
+          const double most = given.v.empty() ? std::abs(to[d]) : given.v[d];
+          size_to[d] = as_size<T>(most);
+          largest_v[d] = std::max(largest_v[d], most);
+        }
+        if (!with_errors || given.error_v.empty()) return;
+        T* error_to = of.error_v.data() + j * stride_v;
+        for (size_t d = 0; d < value.size(); ++d) error_to[d] = as_size<T>(given.error_v[d]);
+      },
+      sizes);
+}
+
+/// Puts the waiting keys in their places, from `first` on; what is behind the last one is 0.
+void HeadKeys::transpose(int64_t first) {
+  for (int64_t d = 0; d < head_dim; ++d)
+    std::copy_n(waiting_.data() + d * lane, lane, k.data() + d * stride + first);
+  if (bounded_) {
+    std::visit(
+        [&]<class T>(KeySizes<T>& of) {
+          for (int64_t n = 0; n < head_dim * lane; ++n) {
+            const int64_t to = n / lane * stride + first + n % lane;
+            of.k[static_cast<size_t>(to)] = as_size<T>(waiting_size_[static_cast<size_t>(n)]);
+            if (with_errors)
+              of.error_k[static_cast<size_t>(to)] =
+                  as_size<T>(waiting_error_[static_cast<size_t>(n)]);
+          }
+        },
+        sizes);
+  }
+  for (std::vector<double>* each : {&waiting_, &waiting_size_, &waiting_error_})
+    std::fill(each->begin(), each->end(), 0.0);
 }
 
 HeadAttention::HeadAttention(const Problem& problem, const ErrorModel* model)
@@ -82,10 +130,17 @@ void HeadAttention::tile(const HeadKeys& keys, double sink, std::span<const Quer
   }
   find_range(keys, queries);
   multiply_keys(keys, queries);
-  for (size_t r = 0; r < queries.size(); ++r) softmax(keys, sink, queries[r], r);
+  const auto bound = [&](size_t r) {
+    std::visit([&]<class T>(const KeySizes<T>&) { bound_row<T>(keys, sink, queries[r], r); },
+               keys.sizes);
+  };
+  for (size_t r = 0; r < queries.size(); ++r) {
+    softmax(sink, queries[r], r);
+    if (model_ != nullptr) bound(r);
+  }
   for (size_t r = 0; r < queries.size(); ++r) {
     if (queries[r].lse != nullptr) finish_lse(sink, queries[r], rows_[r]);
-    if (queries[r].kept != nullptr) drop(queries[r], r);
+    if (queries[r].kept != nullptr) drop(keys, queries[r], r);
   }
   multiply_values(keys);
   for (size_t r = 0; r < queries.size(); ++r) finish(keys, queries[r], r);
@@ -135,38 +190,55 @@ void HeadAttention::multiply_keys(const HeadKeys& keys, std::span<const Query> q
   p_.resize(size);
   multiply(m, keys.head_dim, width_, q_.data(), keys.head_dim, keys.k.data() + first_, keys.stride,
            s_.data(), width_);
-  if (model_ == nullptr) return;
-  abs_q_.resize(q_.size());
-  for (size_t r = 0; r < queries.size(); ++r) {
-    std::copy_n(queries[r].abs_q, keys.head_dim,
-                abs_q_.begin() + static_cast<int64_t>(r) * keys.head_dim);
-  }
-  abs_s_.resize(size);
-  w_.resize(size);
-  multiply(m, keys.head_dim, width_, abs_q_.data(), keys.head_dim, keys.abs_k.data() + first_,
-           keys.stride, abs_s_.data(), width_);
+  if (model_ != nullptr)
+    std::visit([&](const auto& sizes) { multiply_key_sizes(keys, sizes, queries); }, keys.sizes);
+}
+
+template <class T>
+void HeadAttention::multiply_key_sizes(const HeadKeys& keys, const KeySizes<T>& sizes,
+                                       std::span<const Query> queries) {
+  TileSizes<T>& tile = std::get<TileSizes<T>>(sizes_);
+  const auto m = static_cast<int64_t>(queries.size());
+  tile.q.resize(q_.size());
+  auto to = tile.q.begin();
+  for (const Query& query : queries)
+    to = std::transform(query.abs_q, query.abs_q + keys.head_dim, to, as_size<T>);
+  tile.s.resize(s_.size());
+  tile.w.resize(s_.size());
+  multiply(m, keys.head_dim, width_, tile.q.data(), keys.head_dim, sizes.k.data() + first_,
+           keys.stride, tile.s.data(), width_);
   if (!keys.with_errors) return;
-  error_s_.resize(size);
-  multiply(m, keys.head_dim, width_, abs_q_.data(), keys.head_dim, keys.error_k.data() + first_,
-           keys.stride, error_s_.data(), width_);
+  tile.error_s.resize(s_.size());
+  multiply(m, keys.head_dim, width_, tile.q.data(), keys.head_dim, sizes.error_k.data() + first_,
+           keys.stride, tile.error_s.data(), width_);
 }
 
 void HeadAttention::multiply_values(const HeadKeys& keys) {
   const auto m = static_cast<int64_t>(rows_.size());
   const int64_t used = std::min(width_, keys.size - first_);
-  const int64_t at = first_ * keys.stride_v;
   o_.resize(rows_.size() * static_cast<size_t>(keys.stride_v));
-  multiply(m, used, keys.stride_v, p_.data(), width_, keys.v.data() + at, keys.stride_v, o_.data(),
-           keys.stride_v);
-  if (model_ == nullptr) return;
-  abs_o_.resize(o_.size());
-  multiply(m, used, keys.stride_v, w_.data(), width_, keys.abs_v.data() + at, keys.stride_v,
-           abs_o_.data(), keys.stride_v);
+  multiply(m, used, keys.stride_v, p_.data(), width_, keys.v.data() + first_ * keys.stride_v,
+           keys.stride_v, o_.data(), keys.stride_v);
+  if (model_ != nullptr)
+    std::visit([&](const auto& sizes) { multiply_value_sizes(keys, sizes); }, keys.sizes);
+}
+
+template <class T>
+void HeadAttention::multiply_value_sizes(const HeadKeys& keys, const KeySizes<T>& sizes) {
+  TileSizes<T>& tile = std::get<TileSizes<T>>(sizes_);
+  const auto m = static_cast<int64_t>(rows_.size());
+  const int64_t used = std::min(width_, keys.size - first_);
+  const int64_t at = first_ * keys.stride_v;
+  tile.o.resize(o_.size());
+  multiply(m, used, keys.stride_v, tile.w.data(), width_, sizes.v.data() + at, keys.stride_v,
+           tile.o.data(), keys.stride_v);
   if (!keys.with_errors) return;
-  error_o_.resize(o_.size());
-  for (size_t n = 0; n < p_.size(); ++n) p_[n] += w_[n];
-  multiply(m, used, keys.stride_v, p_.data(), width_, keys.error_v.data() + at, keys.stride_v,
-           error_o_.data(), keys.stride_v);
+  tile.error_o.resize(o_.size());
+  tile.both.resize(p_.size());
+  for (size_t n = 0; n < p_.size(); ++n)
+    tile.both[n] = as_size<T>(p_[n] + static_cast<double>(tile.w[n]));
+  multiply(m, used, keys.stride_v, tile.both.data(), width_, sizes.error_v.data() + at,
+           keys.stride_v, tile.error_o.data(), keys.stride_v);
 }
 
 /// From the dot products in s; −inf for hidden keys.
@@ -191,13 +263,12 @@ void HeadAttention::scores(const Query& query, bool uniform, double* s) const {
   add_bias(BiasOrder::after_softcap);
 }
 
-void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& query, size_t r) {
+void HeadAttention::softmax(double sink, const Query& query, size_t r) {
   Row& row = rows_[r];
   const size_t at = r * static_cast<size_t>(width_);
   double* s = s_.data() + at;
   double* p = p_.data() + at;
   std::fill_n(p, width_, 0.0);
-  if (model_ != nullptr) std::fill_n(w_.data() + at, width_, 0.0);
   if (!row.sums) return;
   scores(query, row.uniform, s);
   double max = sink;
@@ -213,15 +284,34 @@ void HeadAttention::softmax(const HeadKeys& keys, double sink, const Query& quer
   }
   row.max = max;
   row.sum = exponentials(width_, s, max, p) + (sink > -inf ? std::exp(sink - max) : 0);
-  if (model_ == nullptr) return;
+}
+
+/// Bounds the weights of row r.
+template <class T>
+void HeadAttention::bound_row(const HeadKeys& keys, double sink, const Query& query, size_t r) {
+  Row& row = rows_[r];
+  TileSizes<T>& tile = std::get<TileSizes<T>>(sizes_);
+  const auto width = static_cast<size_t>(width_), at = r * width;
+  T* w = tile.w.data() + at;
+  if (!row.sums) {
+    std::fill_n(w, width, T{0});
+    return;
+  }
+  const SumOfSizes<T> of(keys.head_dim);
+  row_abs_.resize(width);
+  row_w_.resize(width);
+  for (size_t j = 0; j < width; ++j) row_abs_[j] = of(tile.s[at + j]);
+  row_error_.resize(keys.with_errors ? width : 0);
+  for (size_t j = 0; j < row_error_.size(); ++j) row_error_[j] = of(tile.error_s[at + j]);
   double q_norm = 0;
   for (int64_t d = 0; d < keys.head_dim; ++d) q_norm += query.abs_q[d];
   const double* bias = query.bias == nullptr || row.uniform ? nullptr : query.bias + first_;
   row.error = row_error(*model_,
-                        {width_, query.visible + first_, s, abs_s_.data() + at,
-                         keys.with_errors ? error_s_.data() + at : nullptr, bias, p, max, row.sum,
-                         sink, q_norm, keys.k_norm, query.position},
-                        w_.data() + at);
+                        {width_, query.visible + first_, s_.data() + at, row_abs_.data(),
+                         keys.with_errors ? row_error_.data() : nullptr, bias, p_.data() + at,
+                         row.max, row.sum, sink, q_norm, keys.k_norm, query.position},
+                        row_w_.data());
+  std::transform(row_w_.begin(), row_w_.end(), w, as_size<T>);
 }
 
 /// Where no key is seen, and where the answer is NaN, implementations differ: unchecked.
@@ -234,12 +324,19 @@ void HeadAttention::finish_lse(double sink, const Query& query, const Row& row) 
   *query.lse_bound = by_formula || sink_alone ? lse_bound(*model_, row.error, max, log_sum) : inf;
 }
 
-void HeadAttention::drop(const Query& query, size_t r) {
+void HeadAttention::drop(const HeadKeys& keys, const Query& query, size_t r) {
   const size_t at = r * static_cast<size_t>(width_);
   const double* kept = query.kept + first_;
-  for (int64_t j = 0; j < width_; ++j) p_[at + static_cast<size_t>(j)] *= kept[j];
+  const auto multiply_with = [&]<class T>(std::vector<T>& of) {
+    for (int64_t j = 0; j < width_; ++j) {
+      const size_t n = at + static_cast<size_t>(j);
+      of[n] = as_size<T>(static_cast<double>(of[n]) * kept[j]);
+    }
+  };
+  multiply_with(p_);
   if (model_ == nullptr) return;
-  for (int64_t j = 0; j < width_; ++j) w_[at + static_cast<size_t>(j)] *= kept[j];
+  std::visit([&]<class T>(const KeySizes<T>&) { multiply_with(std::get<TileSizes<T>>(sizes_).w); },
+             keys.sizes);
 }
 
 void HeadAttention::finish(const HeadKeys& keys, const Query& query, size_t r) {
@@ -253,29 +350,44 @@ void HeadAttention::finish(const HeadKeys& keys, const Query& query, size_t r) {
   const size_t at = r * static_cast<size_t>(keys.stride_v);
   for (int64_t d = 0; d < keys.head_dim_v; ++d)
     query.out[d] = o_[at + static_cast<size_t>(d)] * per_sum;
-  if (model_ != nullptr) {
-    double* weighted = abs_o_.data() + at;
-    if (keys.with_errors)
-      for (int64_t d = 0; d < keys.head_dim_v; ++d)
-        weighted[d] += error_o_[at + static_cast<size_t>(d)];
-    for (int64_t d = 0; d < keys.head_dim_v; ++d) weighted[d] *= per_sum;
-    element_bounds(*model_, row.error, keys.head_dim_v, query.out, weighted, keys.largest_v.data(),
-                   query.bound);
+  std::visit(
+      [&]<class T>(const KeySizes<T>&) {
+        if (model_ != nullptr) bound_elements<T>(keys, query, r);
+        if (!keys.specials.empty()) add_specials<T>(keys, query, r);
+      },
+      keys.sizes);
+}
+
+template <class T>
+void HeadAttention::bound_elements(const HeadKeys& keys, const Query& query, size_t r) {
+  const TileSizes<T>& tile = std::get<TileSizes<T>>(sizes_);
+  const double per_sum = 1 / rows_[r].sum;
+  const size_t at = r * static_cast<size_t>(keys.stride_v);
+  const SumOfSizes<T> of(width_);
+  row_abs_.resize(static_cast<size_t>(keys.head_dim_v));
+  for (size_t d = 0; d < row_abs_.size(); ++d) {
+    row_abs_[d] = of(tile.o[at + d]);
+    if (keys.with_errors) row_abs_[d] += of(tile.error_o[at + d]);
+    row_abs_[d] *= per_sum;
   }
-  if (!keys.specials.empty()) add_specials(keys, query, r);
+  element_bounds(*model_, rows_[r].error, keys.head_dim_v, query.out, row_abs_.data(),
+                 keys.largest_v.data(), query.bound);
 }
 
 /// The infinities and NaNs of v that the query sees. Where p may underflow in the target, 0 · inf
 /// can not be told from p · inf, and the element is unchecked.
+template <class T>
 void HeadAttention::add_specials(const HeadKeys& keys, const Query& query, size_t r) const {
   const double* p = p_.data() + r * static_cast<size_t>(width_);
-  const double* w = model_ == nullptr ? nullptr : w_.data() + r * static_cast<size_t>(width_);
+  const TileSizes<T>& tile = std::get<TileSizes<T>>(sizes_);
+  const T* w = model_ == nullptr ? nullptr : tile.w.data() + r * static_cast<size_t>(width_);
   for (const HeadKeys::Special& special : keys.specials) {
     if (query.visible[special.j] == 0) continue;
     const int64_t j = special.j - first_;
     query.out[special.d] += p[j] * special.value;
     if (model_ == nullptr) continue;
-    const bool sure = std::isnan(special.value) || p[j] - w[j] > model_->sure_p * rows_[r].sum;
+    const bool sure = std::isnan(special.value) ||
+                      p[j] - static_cast<double>(w[j]) > model_->sure_p * rows_[r].sum;
     double& bound = query.bound[special.d];
     if (!sure) bound = inf;
     if (bound < inf) bound = 0;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
 namespace attnfuzz {
 namespace {
@@ -22,19 +24,175 @@ bool rounds_bias(const Mask& mask) {
   });
 }
 
-/// The most often that a running maximum can rise after some key, when the keys come in tiles of
-/// any sizes, in splits or not, forwards or backwards: the longest chain of "next greater score".
-/// `stack` has room for all scores.
-int64_t longest_rise(const ScoreRow& row, int64_t first, int64_t step, double* stack) {
-  int64_t depth = 0, longest = 0;
-  for (int64_t k = 0, j = first; k < row.size; ++k, j += step) {
-    if (row.visible[j] == 0) continue;
-    const double score = row.score[j];
-    while (depth > 0 && stack[depth - 1] <= score) --depth;
-    stack[depth++] = score;
-    longest = std::max(longest, depth);
+/// The numbers at first, first + step, first + 2 step …
+struct Scores {
+  const double* first;
+  int64_t count, step;
+  double operator[](int64_t k) const { return first[k * step]; }
+};
+
+/// The keys that a row sees, if they are neighbours: all of ScoreRow's arrays from `first` on.
+struct SeenRange {
+  int64_t first = 0, count = 0;
+  bool holds_all = false;  ///< no hidden key lies between
+};
+SeenRange seen_range(const ScoreRow& row, int64_t seen) {
+  const uint8_t *begin = row.visible, *end = begin + row.size;
+  const auto first = std::find(begin, end, uint8_t{1}) - begin;
+  const uint8_t* last = end;
+  while (last != begin + first && last[-1] == 0) --last;
+  const auto count = last - begin - first;
+  return {first, count, count == seen};
+}
+
+/// A stack of falling scores: from the newest, what is greater than all that came after it. Written
+/// without branches that can't be foreseen, as those cost the most here.
+class Chain {
+ public:
+  /// Places that `scratch` must have beside those for all scores.
+  static constexpr int64_t room = 6;
+
+  Chain(double* scratch, int64_t longest) : longest_(longest), stack_(scratch + room) {
+    std::fill_n(scratch, room, inf);
   }
-  return longest;
+  int64_t depth() const { return depth_; }
+  int64_t longest() const { return longest_; }
+
+  void drop_up_to(double score) {
+    int64_t dropped = 0;
+    do {
+      dropped = 0;
+      for (int64_t k = 1; k <= room; ++k) dropped += stack_[depth_ - k] <= score ? 1 : 0;
+      depth_ -= dropped;
+    } while (dropped == room);
+  }
+  void add(double score) {
+    while (stack_[depth_ - 1] <= score) --depth_;
+    stack_[depth_++] = score;
+    longest_ = std::max(longest_, depth_);
+  }
+  /// On top of greater ones; keeps the place only if `falls`.
+  void add_if(double score, bool falls) {
+    stack_[depth_] = score;
+    depth_ += falls ? 1 : 0;
+  }
+
+ private:
+  int64_t longest_, depth_ = 0;
+  double* stack_;
+};
+
+/// The most often that a running maximum can rise after some key, when the keys come in tiles of
+/// any sizes, in splits or not, in this order: the longest chain of "next greater score", or
+/// `longest` if that is longer. Four scores are gone through one by one only where they may
+/// lengthen the longest chain: a chain that begins in them has those that it meets there, and at
+/// most all that came before.
+int64_t longest_rise(const Scores& scores, double* scratch, int64_t longest) {
+  Chain chain(scratch, longest);
+  const auto more = [](double x, double y) { return x > y ? x : y; };
+  int64_t j = 0;
+  for (; j + 4 <= scores.count; j += 4) {
+    const double a = scores[j], b = scores[j + 1], c = scores[j + 2], d = scores[j + 3];
+    const double cd = more(c, d), bcd = more(b, cd), all = more(a, bcd);
+    const bool keeps_a = a > bcd, keeps_b = b > cd, keeps_c = c > d;
+    const int of_b = a > b ? 1 : 0, of_c = (b > c ? 1 : 0) + (a > more(b, c) ? 1 : 0);
+    const int of_d = (keeps_a ? 1 : 0) + (keeps_b ? 1 : 0) + (keeps_c ? 1 : 0);
+    if (chain.depth() + 1 + std::max({of_b, of_c, of_d}) > chain.longest()) {
+      for (const double score : {a, b, c, d}) chain.add(score);
+      continue;
+    }
+    chain.drop_up_to(all);
+    chain.add_if(a, keeps_a);
+    chain.add_if(b, keeps_b);
+    chain.add_if(c, keeps_c);
+    chain.add_if(d, true);
+  }
+  for (; j < scores.count; ++j) chain.add(scores[j]);
+  return chain.longest();
+}
+
+/// Of the keys that a row sees, forwards or backwards. `scratch` has room for all scores
+/// twice, and a Chain's more.
+int64_t longest_rise(const ScoreRow& row, int64_t seen, double* scratch) {
+  const SeenRange range = seen_range(row, seen);
+  const double* scores = row.score + range.first;
+  if (!range.holds_all) {
+    double* to = scratch;
+    for (int64_t j = range.first; j < range.first + range.count; ++j)
+      if (row.visible[j] != 0) *to++ = row.score[j];
+    scores = scratch;
+    scratch += row.size;
+  }
+  const int64_t forwards = longest_rise({scores, seen, 1}, scratch, 0);
+  return longest_rise({scores + seen - 1, seen, -1}, scratch, forwards);
+}
+
+/// The largest finite number of `size` that are not negative.
+double largest_finite(const double* x, int64_t size) {
+  constexpr int64_t lanes = 8;
+  double most[lanes] = {};
+  int64_t j = 0;
+  for (; j + lanes <= size; j += lanes)
+    for (int64_t l = 0; l < lanes; ++l)
+      most[l] = x[j + l] < inf && x[j + l] > most[l] ? x[j + l] : most[l];
+  for (; j < size; ++j) most[0] = x[j] < inf && x[j] > most[0] ? x[j] : most[0];
+  return *std::max_element(most, most + lanes);
+}
+
+/// What the errors of a row's exponents follow from.
+struct Exponents {
+  double shared, dot, of_score, of_max, max;
+
+  double operator()(double abs_dot, double score) const {
+    const double size = std::abs(score);
+    return shared + dot * abs_dot + of_score * size + of_max * (size > max ? size : max);
+  }
+};
+
+/// Where biases and keys that are off add to the errors of exponents: how much, in w.
+bool add_causes(const ErrorModel& model, const ScoreRow& row, double dot, double* w) {
+  if (row.off_dot == nullptr && row.bias == nullptr) return false;
+  const double off = model.scale_of_scores + dot;
+  for (int64_t j = 0; j < row.size; ++j) {
+    w[j] = row.off_dot != nullptr ? off * row.off_dot[j] : 0;
+    if (row.bias != nullptr) w[j] += model.of_bias(row.bias[j]);
+  }
+  return true;
+}
+
+/// Fills w for errors of exponents up to 1; gives the largest of those errors and the sum of w.
+template <bool with_more>
+std::pair<double, double> weigh(const ScoreRow& row, const Exponents& of, double unit, double* w) {
+  constexpr int64_t lanes = 8;
+  double widest[lanes] = {}, total[lanes] = {};
+  const auto at = [&](int64_t j, int64_t l) {
+    double delta = of(row.abs_dot[j], row.score[j]);
+    if constexpr (with_more) delta += w[j];
+    const bool seen = row.visible[j] != 0;
+    delta = seen ? delta : 0;
+    widest[l] = delta > widest[l] ? delta : widest[l];
+    const double weight = row.p[j] * (delta + delta * delta) + unit;
+    w[j] = seen ? weight : 0;
+    total[l] += w[j];
+  };
+  int64_t j = 0;
+  for (; j + lanes <= row.size; j += lanes)
+    for (int64_t l = 0; l < lanes; ++l) at(j + l, l);
+  for (; j < row.size; ++j) at(j, 0);
+  double sum = 0;
+  for (const double part : total) sum += part;
+  return {*std::max_element(widest, widest + lanes), sum};
+}
+
+/// The same whatever the errors are; gives the sum. `more`: w holds what add_causes() has filled.
+double weigh_wide(const ScoreRow& row, const Exponents& of, double unit, bool more, double* w) {
+  double total = 0;
+  for (int64_t j = 0; j < row.size; ++j) {
+    const double delta = of(row.abs_dot[j], row.score[j]) + (more ? w[j] : 0);
+    w[j] = row.visible[j] != 0 ? std::exp(row.score[j] - row.max + delta) + unit : 0;
+    total += w[j];
+  }
+  return total;
 }
 
 }  // namespace
@@ -98,18 +256,16 @@ double ErrorModel::dot_at(double position) const {
 RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
   const double u = model.u;
   int64_t seen = 0;
-  double largest = 0;
-  for (int64_t j = 0; j < row.size; ++j) {
-    seen += row.visible[j];
-    if (row.abs_dot[j] < inf) largest = std::max(largest, row.abs_dot[j]);
-  }
+  for (int64_t j = 0; j < row.size; ++j) seen += row.visible[j];
+  const double largest = largest_finite(row.abs_dot, row.size);
   const auto n = static_cast<double>(seen);
   const double log_keys = std::log(n + 1);
   double rescales = n;
   if (seen > 16) {  // with fewer keys the chain is hardly ever shorter
-    const int64_t chain =
-        std::max(longest_rise(row, 0, 1, w), longest_rise(row, row.size - 1, -1, w));
-    rescales = std::min(n, 2 * static_cast<double>(chain) + 1.5 * log_keys + 2);
+    thread_local std::vector<double> scratch;
+    scratch.resize(std::max(scratch.size(), static_cast<size_t>(2 * row.size + Chain::room)));
+    const auto chain = static_cast<double>(longest_rise(row, seen, scratch.data()));
+    rescales = std::min(n, 2 * chain + 1.5 * log_keys + 2);
   }
 
   RowError error;
@@ -127,29 +283,14 @@ RowError row_error(const ErrorModel& model, const ScoreRow& row, double* w) {
                         model.scale * (static_cast<double>(model.head_dim + 2) * model.tiny +
                                        model.tiny_inputs * (row.q_norm + row.k_norm));
   const double unit = row.sum * model.tiny_p + 4 * model.tiny + 0x1p-1021;
-  const double of_score = 3 * (u + model.u_scores);
   const double max = std::abs(row.max);
-  double total = 0, widest = 0;
-  for (int64_t j = 0; j < row.size; ++j) {
-    const double score = std::abs(row.score[j]);
-    double delta =
-        shared + dot * row.abs_dot[j] + of_score * score + 16 * u * (score > max ? score : max);
-    if (row.off_dot != nullptr) delta += (model.scale_of_scores + dot) * row.off_dot[j];
-    if (row.bias != nullptr) delta += model.of_bias(row.bias[j]);
-    delta = row.visible[j] != 0 ? delta : 0;
-    widest = delta > widest ? delta : widest;
-    w[j] = delta;
-  }
-  if (widest <= 1) {
-    for (int64_t j = 0; j < row.size; ++j) w[j] = row.p[j] * (w[j] + w[j] * w[j]);
-  } else {
-    for (int64_t j = 0; j < row.size; ++j) {
-      if (row.visible[j] != 0) w[j] = std::exp(row.score[j] - row.max + w[j]);
-    }
-  }
-  for (int64_t j = 0; j < row.size; ++j) {
-    w[j] = row.visible[j] != 0 ? w[j] + unit : 0;
-    total += w[j];
+  const Exponents exponents{shared, dot, 3 * (u + model.u_scores), 16 * u, max};
+  const bool more = add_causes(model, row, dot, w);
+  auto [widest, total] =
+      more ? weigh<true>(row, exponents, unit, w) : weigh<false>(row, exponents, unit, w);
+  if (!(widest <= 1)) {
+    add_causes(model, row, dot, w);
+    total = weigh_wide(row, exponents, unit, more, w);
   }
   if (row.sink > -inf) {
     const double delta = shared + 16 * u * std::max(std::abs(row.sink), max);

@@ -20,30 +20,44 @@ bool is_small(int64_t m, int64_t k, int64_t n) {
 /// Eigen's exp gives no smaller numbers than e to this power.
 constexpr double smallest_exponent = -708;
 
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Stride = Eigen::OuterStride<>;
-using In = Eigen::Map<const Matrix, 0, Stride>;
-using Out = Eigen::Map<Matrix, 0, Stride>;
+template <class T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T>
+using In = Eigen::Map<const Matrix<T>, 0, Stride>;
+template <class T>
+using Out = Eigen::Map<Matrix<T>, 0, Stride>;
 
-}  // namespace
-
-void multiply(int64_t m, int64_t k, int64_t n, const double* a, int64_t a_stride, const double* b,
-              int64_t b_stride, double* c, int64_t c_stride) {
+template <class T>
+void product(int64_t m, int64_t k, int64_t n, const T* a, int64_t a_stride, const T* b,
+             int64_t b_stride, T* c, int64_t c_stride) {
   if (!is_small(m, k, n)) {
-    Out(c, m, n, Stride(c_stride)).noalias() =
-        In(a, m, k, Stride(a_stride)) * In(b, k, n, Stride(b_stride));
+    Out<T>(c, m, n, Stride(c_stride)).noalias() =
+        In<T>(a, m, k, Stride(a_stride)) * In<T>(b, k, n, Stride(b_stride));
     return;
   }
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; j += lane) {
-      double sum[lane] = {};
+      T sum[lane] = {};
       for (int64_t t = 0; t < k; ++t) {
-        const double factor = a[i * a_stride + t];
+        const T factor = a[i * a_stride + t];
         for (int64_t l = 0; l < lane; ++l) sum[l] += factor * b[t * b_stride + j + l];
       }
       std::copy_n(sum, lane, c + i * c_stride + j);
     }
   }
+}
+
+}  // namespace
+
+void multiply(int64_t m, int64_t k, int64_t n, const double* a, int64_t a_stride, const double* b,
+              int64_t b_stride, double* c, int64_t c_stride) {
+  product(m, k, n, a, a_stride, b, b_stride, c, c_stride);
+}
+
+void multiply(int64_t m, int64_t k, int64_t n, const float* a, int64_t a_stride, const float* b,
+              int64_t b_stride, float* c, int64_t c_stride) {
+  product(m, k, n, a, a_stride, b, b_stride, c, c_stride);
 }
 
 double exponentials(int64_t n, const double* s, double max, double* p) {
