@@ -6,6 +6,7 @@
 #include <cctype>
 #include <filesystem>
 
+#include "oracle/error.h"
 #include "reports/text_file.h"
 #include "tools/attnfuzz/command.h"
 #include "tools/attnfuzz/templates.h"
