@@ -10,6 +10,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "oracle/element_row.h"
 #include "oracle/linear/kinds.h"
 #include "oracle/philox.h"
 #include "oracle/rows.h"
@@ -48,6 +49,32 @@ double gate_from_bits(uint64_t bits) {
   return uniform_from_bits(bits) * ((bits & 15) == 0 ? -16 : -1);
 }
 
+/// Calls use(d, element_bits(seed, tensor, index + d)) for d < count. In batches of independent
+/// blocks, for the sake of vector units.
+template <class Use>
+void each_bits(uint64_t seed, uint32_t tensor, uint64_t index, size_t count, Use use) {
+  constexpr size_t batch = 16;
+  uint64_t bits[2 * batch];
+  const size_t skipped = index & 1, end = count + skipped;
+  for (size_t begin = 0; begin < end; begin += 2 * batch) {
+    const size_t used = std::min(2 * batch, end - begin);
+    for (size_t k = 0; k < (used + 1) / 2; ++k) {
+      const Philox block = philox4x32(seed, (index - skipped + begin) / 2 + k, tensor);
+      bits[2 * k] = block.v[0] | uint64_t{block.v[1]} << 32;
+      bits[2 * k + 1] = block.v[2] | uint64_t{block.v[3]} << 32;
+    }
+    for (size_t k = begin == 0 ? skipped : 0; k < used; ++k) use(begin + k - skipped, bits[k]);
+  }
+}
+
+/// A whole number, uniform in 0…99.
+double percent_from_bits(uint64_t bits) {
+  return static_cast<double>((bits >> 32) * 100 >> 32);
+}
+bool is_percentage(Role role) {
+  return role == Role::mask || role == Role::dropout;
+}
+
 /// How the elements of one tensor are made, worked out once for the tensor.
 struct Recipe {
   uint64_t seed;
@@ -78,13 +105,14 @@ struct Recipe {
       std::fill(row.begin(), row.end(), 0.0);
       if (!row.empty()) row[static_cast<size_t>(s) % row.size()] = 1;
     } else if (uniform != nullptr) {
-      each_bits(index, row.size(), [&](size_t d, uint64_t bits) { row[d] = uniform(bits); });
+      each_bits(seed, tensor, index, row.size(),
+                [&](size_t d, uint64_t bits) { row[d] = uniform(bits); });
     } else {
-      each_bits(index, row.size(),
+      each_bits(seed, tensor, index, row.size(),
                 [&](size_t d, uint64_t bits) { row[d] = normal_from_bits(bits) * scale; });
     }
     if (!infinities) return;
-    each_bits(index, row.size(), [&](size_t d, uint64_t bits) {
+    each_bits(seed, tensor, index, row.size(), [&](size_t d, uint64_t bits) {
       if (is_infinite(bits)) row[d] = infinity_from_bits(bits);
     });
   }
@@ -104,24 +132,6 @@ struct Recipe {
   static double infinity_from_bits(uint64_t bits) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     return (bits & 64) != 0 ? -infinity : infinity;
-  }
-
-  /// Calls use(d, element_bits(seed, tensor, index + d)) for d < count; index is even. In batches
-  /// of independent blocks, for the sake of vector units.
-  template <class Use>
-  void each_bits(uint64_t index, size_t count, Use use) const {
-    constexpr size_t batch = 16;
-    uint64_t bits[2 * batch];
-    for (size_t begin = 0; begin < count; begin += 2 * batch) {
-      const size_t used = std::min(2 * batch, count - begin);
-      const size_t blocks = (used + 1) / 2;
-      for (size_t k = 0; k < blocks; ++k) {
-        const Philox block = philox4x32(seed, (index + begin) / 2 + k, tensor);
-        bits[2 * k] = block.v[0] | uint64_t{block.v[1]} << 32;
-        bits[2 * k + 1] = block.v[2] | uint64_t{block.v[3]} << 32;
-      }
-      for (size_t k = 0; k < used; ++k) use(begin + k, bits[k]);
-    }
   }
 };
 
@@ -264,17 +274,18 @@ void add_tokens(Inputs& inputs, const Case& c, int step, const std::string& suff
 /// 1 for each weight that is kept.
 Tensor dropout(const Problem& p, const Data& data) {
   const int64_t keys = p.memory_kv + p.kv_len;
-  const Shape shape{p.batch, p.num_heads, p.q_len, keys};
-  std::vector<double> kept;
-  kept.reserve(static_cast<size_t>(element_count(shape)));
+  Tensor tensor(p.dtype, {p.batch, p.num_heads, p.q_len, keys});
+  std::vector<double> row(static_cast<size_t>(keys));
+  const auto bytes = static_cast<size_t>(info(p.dtype).bytes);
+  std::byte* to = tensor.bytes.data();
   for (int64_t b = 0; b < p.batch; ++b)
     for (int64_t h = 0; h < p.num_heads; ++h)
-      for (int64_t i = 0; i < p.q_len; ++i)
-        for (int64_t j = 0; j < keys; ++j) {
-          const double percent = element(data, Role::dropout, 0, b, h, i, j, keys);
-          kept.push_back(percent < static_cast<double>(p.dropout_keep) ? 1 : 0);
-        }
-  return Tensor::from_doubles(p.dtype, shape, kept);
+      for (int64_t i = 0; i < p.q_len; ++i, to += row.size() * bytes) {
+        element_row(data, Role::dropout, 0, b, h, i, 0, keys, p.dtype, row);
+        for (double& x : row) x = x < static_cast<double>(p.dropout_keep) ? 1 : 0;
+        encode(p.dtype, row, to);
+      }
+  return tensor;
 }
 
 /// [batch, num_heads, q_len, kv_len]: what the rules that add a bias add, or 1 for each key that
@@ -324,9 +335,20 @@ double element(const Data& data, Role role, int step, int64_t b, int64_t h, int6
       element_bits(data.seed, tensor_number(role, step),
                    element_index(static_cast<uint64_t>(b), static_cast<uint64_t>(h),
                                  static_cast<uint64_t>(s), static_cast<uint64_t>(d)));
-  if (role == Role::mask || role == Role::dropout)
-    return static_cast<double>((bits >> 32) * 100 >> 32);
+  if (is_percentage(role)) return percent_from_bits(bits);
   return Recipe(data, role, step, dtype).value(bits, s, d, dim);
+}
+
+void element_row(const Data& data, Role role, int step, int64_t b, int64_t h, int64_t s,
+                 int64_t first, int64_t dim, DType dtype, std::span<double> row) {
+  const Recipe recipe(data, role, step, dtype);
+  const bool percentage = is_percentage(role);
+  const uint64_t index = element_index(static_cast<uint64_t>(b), static_cast<uint64_t>(h),
+                                       static_cast<uint64_t>(s), static_cast<uint64_t>(first));
+  each_bits(data.seed, recipe.tensor, index, row.size(), [&](size_t n, uint64_t bits) {
+    const int64_t d = first + static_cast<int64_t>(n);
+    row[n] = percentage ? percent_from_bits(bits) : recipe.value(bits, s, d, dim);
+  });
 }
 
 const Tensor* Inputs::find(std::string_view name) const {

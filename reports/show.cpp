@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "oracle/sample.h"
 #include "reports/show_steps.h"
 #include "reports/text.h"
 
@@ -119,6 +120,13 @@ std::string option_words(const Case& c) {
   return words + data_words(c.data);
 }
 
+/// Of a long case: on which rows it is judged.
+std::string judged_sentence(const Case& c) {
+  std::string words;
+  for (const std::string& line : judged_words(c)) words += line + "\n";
+  return words.empty() ? "" : "The case is long, so not all of its rows are judged;\n" + words;
+}
+
 }  // namespace
 
 std::string rule_text(const RuleUse& use) {
@@ -129,8 +137,20 @@ std::string rule_text(const RuleUse& use) {
   return use.values.empty() ? words : words + ")";
 }
 
+std::vector<std::string> judged_words(const Case& c) {
+  const Sample sample = sample_of(c);
+  std::vector<std::string> words;
+  for (size_t step = 0; step < sample.size(); ++step)
+    if (sample[step])
+      words.push_back(fmt::format("judged: {}{}",
+                                  c.cached() ? fmt::format("of step {}, ", step) : "",
+                                  words_of(*sample[step])));
+  return words;
+}
+
 std::string describe(const Case& c) {
-  return sizes_words(c) + mask_words(c) + option_words(c) + (c.cached() ? timeline(c) : "");
+  return sizes_words(c) + mask_words(c) + option_words(c) + judged_sentence(c) +
+         (c.cached() ? timeline(c) : "");
 }
 
 std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {

@@ -13,6 +13,10 @@ namespace attnfuzz {
 /// cached case with the lengths after each.
 std::string describe(const Case& c);
 
+/// "judged: 64 of 4096 query rows: 0, 1, …" for each step that is judged on some of its rows; none
+/// where all are judged (oracle/sample.h).
+std::vector<std::string> judged_words(const Case& c);
+
 /// The named axes and options that a table of the case lists: ("q_len", "8").
 std::vector<std::pair<std::string, std::string>> axes_table(const Case& c);
 

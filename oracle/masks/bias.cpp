@@ -1,5 +1,4 @@
-#include "oracle/inputs.h"
-#include "oracle/masks/rule.h"
+#include "oracle/masks/random_rule.h"
 
 namespace attnfuzz::masks {
 namespace {
@@ -9,11 +8,9 @@ constexpr RuleParam params[] = {
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
   const auto [b, h] = coordinates(context, use.integer(0));
-  for (size_t j = 0; j < row.bias.size(); ++j) {
-    row.bias[j] += round_to(context.problem.dtype,
-                            element(context.data, Role::bias, context.step, b, h, context.i,
-                                    context.key_pos[j], context.problem.kv_len));
-  }
+  each_element(context, Role::bias, b, h, row.bias.size(), [&](size_t j, double value) {
+    row.bias[j] += round_to(context.problem.dtype, value);
+  });
 }
 
 }  // namespace

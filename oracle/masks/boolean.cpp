@@ -1,6 +1,4 @@
-#include "oracle/inputs.h"
-#include "oracle/masks/rule.h"
-#include "oracle/philox.h"
+#include "oracle/masks/random_rule.h"
 
 namespace attnfuzz::masks {
 namespace {
@@ -11,15 +9,10 @@ constexpr RuleParam params[] = {
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
   const auto [b, h] = coordinates(context, use.integer(0));
-  const auto keep = static_cast<uint64_t>(use.integer(1));
-  for (size_t j = 0; j < row.visible.size(); ++j) {
-    const uint64_t index =
-        element_index(static_cast<uint64_t>(b), static_cast<uint64_t>(h),
-                      static_cast<uint64_t>(context.i), static_cast<uint64_t>(context.key_pos[j]));
-    const uint64_t bits =
-        element_bits(context.data.seed, tensor_number(Role::mask, context.step), index);
-    row.visible[j] &= static_cast<uint8_t>((bits >> 32) * 100 >> 32 < keep);
-  }
+  const auto keep = static_cast<double>(use.integer(1));
+  each_element(context, Role::mask, b, h, row.visible.size(), [&](size_t j, double percent) {
+    row.visible[j] &= static_cast<uint8_t>(percent < keep);
+  });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "fuzz/relations/relation.h"
 #include "oracle/case_io.h"
 #include "reports/repro/repro.h"
+#include "reports/show.h"
 #include "reports/story.h"
 #include "reports/text.h"
 #include "targets/target.h"
@@ -18,6 +19,13 @@ std::string why_not_alone(const Case& c, const TargetInfo& target) {
       "# No program of the package and NumPy alone is written for {} attention: this one needs "
       "attnfuzz.\n",
       name(c.problem.kind));
+}
+
+/// Which rows of a long case tell, as comments.
+std::string judged_comment(const Case& c) {
+  std::string words;
+  for (const std::string& line : judged_words(c)) words += fmt::format("# {}\n", line);
+  return words;
 }
 
 std::string here_document(const std::string& file, const Case& c) {
@@ -43,13 +51,13 @@ Repro replay_repro(const Case& c, const TargetInfo& target, const Relation* rela
   return {"repro.sh",
           fmt::format(R"(#!/bin/sh
 # {} fails on this case. Exits 1 while it does, 0 once it is fixed.
-{}# Set ATTNFUZZ to the program if it is not on the PATH.
+{}{}# Set ATTNFUZZ to the program if it is not on the PATH.
 cases=$(mktemp -d) || exit 3
 trap 'rm -rf "$cases"' EXIT
 {}"${{ATTNFUZZ:-attnfuzz}}" replay "$cases/case.json"{} -t {}{}
 )",
-                      text::line(target.name), why_not_alone(c, target), files, after,
-                      text::shell(target.name),
+                      text::line(target.name), why_not_alone(c, target), judged_comment(c), files,
+                      after, text::shell(target.name),
                       relation == nullptr ? "" : fmt::format(" --relations {}", relation->name))};
 }
 

@@ -10,8 +10,9 @@
 namespace attnfuzz::figures {
 namespace {
 
-constexpr int64_t kMost = 64;  ///< cells drawn along an axis
-constexpr int kCell = 12;      ///< in the units of the drawing
+constexpr int64_t kMost = 64;                      ///< cells drawn along an axis
+constexpr int64_t kMostMasked = int64_t{1} << 24;  ///< elements of a mask that is worked out
+constexpr int kCell = 12;                          ///< in the units of the drawing
 
 std::string cell(int64_t column, int64_t row, std::string_view style, const std::string& title) {
   return fmt::format(
@@ -59,6 +60,7 @@ std::string mask(const Case& c, int64_t b, int64_t h, const Case* target) {
   if (c.cached() || p.mask.rules.empty() || !is_there) return "";
   const int64_t rows = std::min(p.q_len, kMost), columns = std::min(p.kv_len, kMost);
   if (rows == 0 || columns == 0) return "";
+  if (p.batch * p.num_heads * p.q_len * p.kv_len > kMostMasked) return "";
   const DenseMask wanted = dense_mask(p, c.data);
   const DenseMask done = target != nullptr ? dense_mask(target->problem, target->data) : wanted;
   if (done.visible.size() != wanted.visible.size()) return "";  // a meaning with other sizes
@@ -86,6 +88,12 @@ std::string errors(const Case& c, Output which, const std::vector<ElementError>&
     double& ratio = lines[{e.step, e.b, e.h}][e.i];
     ratio = std::max(ratio, e.ratio);
   }
+  // Of a long case some tokens are judged: those take the columns, one beside the other.
+  std::map<int64_t, int64_t> column_of;
+  for (const ElementError& e : elements) column_of.emplace(e.i, 0);
+  int64_t next = 0;
+  for (auto& [token, column] : column_of) column = next++;
+  const bool all = column_of.empty() || column_of.rbegin()->first + 1 == std::ssize(column_of);
   const auto named = [&](int64_t WorstElement::*coordinate, int64_t value) {
     const std::string_view counts = coordinate_name(which, coordinate);
     return counts.empty() ? std::string() : fmt::format("{} {}, ", counts, value);
@@ -95,9 +103,10 @@ std::string errors(const Case& c, Output which, const std::vector<ElementError>&
   for (const auto& [key, queries] : lines) {
     if (row == kMost) break;
     for (const auto& [i, ratio] : queries) {
-      if (i >= kMost) break;
-      columns = std::max(columns, i + 1);
-      cells += cell(i, row, level(ratio),
+      const int64_t column = column_of.at(i);
+      if (column >= kMost) break;
+      columns = std::max(columns, column + 1);
+      cells += cell(column, row, level(ratio),
                     fmt::format("{}{}{}{}{:.3g} × the bound",
                                 c.cached() ? fmt::format("step {}, ", key[0]) : "",
                                 named(&WorstElement::b, key[1]), named(&WorstElement::h, key[2]),
@@ -105,7 +114,7 @@ std::string errors(const Case& c, Output which, const std::vector<ElementError>&
     }
     ++row;
   }
-  for (int64_t at = tile; tile > 0 && at < columns; at += tile)
+  for (int64_t at = tile; all && tile > 0 && at < columns; at += tile)
     cells += fmt::format("<line class=\"tile\" x1=\"{0}\" x2=\"{0}\" y1=\"0\" y2=\"{1}\"/>",
                          static_cast<double>(at * kCell) - 0.5, row * kCell);
   const std::string of = which == Output::out ? "" : fmt::format(" of {}", name(which));

@@ -49,9 +49,13 @@ std::string error_figures(const Finding& f) {
   const std::vector<ElementError> elements = element_errors(f.shrunk.c, f.last);
   const Output which = f.last.verdict.worst.output;
   if (elements.empty()) return "";
-  return "<h3>The error</h3>\n<div class=\"figures\">\n" +
-         figure(fmt::format("Of {}, {}, the worst element, in bounds; a line every {} columns",
-                            name(which), figures::axes_words(which), kTile),
+  std::string judged;
+  for (const std::string& line : judged_words(f.shrunk.c)) judged += paragraph(line);
+  return "<h3>The error</h3>\n" + judged + "<div class=\"figures\">\n" +
+         figure(fmt::format("Of {}, {}, the worst element, in bounds{}", name(which),
+                            figures::axes_words(which),
+                            judged.empty() ? fmt::format("; a line every {} columns", kTile)
+                                           : "; the judged ones, side by side"),
                 figures::errors(f.shrunk.c, which, elements, kTile)) +
          figure("Elements by |error| / bound; wrong below the line", figures::histogram(elements)) +
          "</div>\n" +
