@@ -60,6 +60,9 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
   append(causes, causes_from_flushing(finding));
   append(causes, causes_from_fits(finding, true));
   append(causes, causes_from_measurement(finding));
+  if (std::any_of(finding.measured.begin(), finding.measured.end(),
+                  [](const measure::Statement& each) { return each.about == "precision"; }))
+    append(causes, causes_from_precision(finding));
   append(causes, causes_from_fits(finding, false));
   append(causes, causes_from_leaks(finding));
   append(causes, causes_from_offset(finding));

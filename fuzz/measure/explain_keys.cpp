@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <set>
 
 #include "fuzz/measure/scores.h"
 
@@ -27,55 +25,83 @@ double common_factor(const Row& row) {
   return best;
 }
 
+/// A value and the key that weighs it.
+struct Pair {
+  Place value, key;
+  bool zero = false;  ///< the key is read as zeros
+};
+
+/// The keys that weigh a row's values, where they are all found and `factor` is what all weights
+/// have in common. None where some are not found.
+std::optional<std::vector<Pair>> pairs_of(const Row& row, double factor) {
+  std::vector<Pair> pairs;
+  const Plan& plan = *row.of->plan;
+  const auto score = [&](size_t source, const Key& key) {
+    return row.of->vectors->score(row.problem(), row.query, row.at().position, source,
+                                  key.position);
+  };
+  for (size_t n = 0; n < row.keys.size(); ++n) {
+    const Key& key = row.at().keys[row.keys[n]];
+    const double off = row.log_w[n] - row.want[n] - factor;
+    const Place value = place_of(plan, row.at(), key.source);
+    if (std::abs(off) <= row.tolerance()) continue;
+    const double seen = score(key.source, key) + off;
+    size_t found = 0;
+    while (found < plan.sources.size() && std::abs(score(found, key) - seen) > row.tolerance())
+      ++found;
+    if (found < plan.sources.size())
+      pairs.push_back({value, place_of(plan, row.at(), found)});
+    else if (std::abs(seen) <= row.tolerance())
+      pairs.push_back({value, value, true});
+    else
+      return {};
+  }
+  return pairs;
+}
+
+std::string words_of(const Pair& pair) {
+  const auto place = [](const Place& at) {
+    return fmt::format("row {} KV head {} token {}", at.row, at.head, at.position);
+  };
+  return fmt::format("the value of {} with {}", place(pair.value),
+                     pair.zero ? "a key of zeros" : "the key of " + place(pair.key));
+}
+
 }  // namespace
 
-/// Values are the right ones, and some of them are weighed by another token's
-/// key.
+/// Values are the right ones, and some of them are weighed by another token's key. A backward pass
+/// takes the sum from the forward pass: there the factor is 1.
 std::optional<std::string> explain_keys(const std::vector<Row>& wrong) {
-  std::map<std::string, size_t> pairs;
-  size_t told = 0;
+  std::vector<Pair> all;
   for (const Row& row : wrong) {
-    const double factor = common_factor(row);
-    const Plan& plan = *row.of->plan;
-    size_t agree = 0;
-    for (size_t n = 0; n < row.keys.size(); ++n) {
-      const Key& key = row.at().keys[row.keys[n]];
-      const double off = row.log_w[n] - row.want[n] - factor;
-      if (std::abs(off) <= row.tolerance()) {
-        ++agree;
-        continue;
-      }
-      if (row.problem().softcap > 0) return {};
-      const double want = row.of->vectors->score(row.problem(), row.query, row.at().position,
-                                                 key.source, key.position) +
-                          off;
-      std::optional<size_t> found;
-      for (size_t source = 0; source < plan.sources.size() && !found; ++source) {
-        const double score = row.of->vectors->score(row.problem(), row.query, row.at().position,
-                                                    source, key.position);
-        if (std::abs(score - want) <= row.tolerance()) found = source;
-      }
-      if (!found && std::abs(want) <= row.tolerance()) {
-        pairs["a key of zeros"] += 1;
-        ++told;
-        continue;
-      }
-      if (!found) return {};
-      const Place from = place_of(plan, row.at(), key.source),
-                  to = place_of(plan, row.at(), *found);
-      pairs[fmt::format("the value of row {} key {} with the key of row {} key {}{}", from.row,
-                        from.position, to.row, to.position,
-                        to.head == from.head ? "" : fmt::format(" of KV head {}", to.head))] += 1;
-      ++told;
-    }
-    if (agree < 2) return {};
+    if (row.problem().softcap > 0) return {};
+    std::optional<std::vector<Pair>> pairs = pairs_of(row, common_factor(row));
+    if (pairs && pairs->size() + 2 > row.keys.size()) pairs.reset();
+    if (!pairs) pairs = pairs_of(row, 0);
+    if (!pairs) return {};
+    all.insert(all.end(), pairs->begin(), pairs->end());
   }
-  if (told == 0) return {};
+  if (all.size() < 3) return {};
+  const auto holds = [&](const auto& rule) { return std::all_of(all.begin(), all.end(), rule); };
+  std::string which = "other tokens";
+  if (holds([](const Pair& p) { return p.zero; }))
+    which = "slots of zeros";
+  else if (holds(
+               [](const Pair& p) { return p.key.row == 0 && p.key.position == p.value.position; }))
+    which = "the tokens at the same place of row 0";
+  else if (holds([](const Pair& p) { return p.key.position == p.value.position; }))
+    which = "tokens at the same place of another row or KV head";
+  else if (holds([&](const Pair& p) {
+             return p.key.position - p.value.position ==
+                    all.front().key.position - all.front().value.position;
+           }))
+    which = fmt::format("the tokens {} places on",
+                        all.front().key.position - all.front().value.position);
   std::vector<std::string> some;
-  for (const auto& [words, count] : pairs)
-    if (some.size() < 4) some.push_back(words);
-  return fmt::format("Keys and values come from different tokens: {}{}.", fmt::join(some, "; "),
-                     pairs.size() > some.size() ? " …" : "");
+  for (const Pair& pair : all)
+    if (some.size() < 3) some.push_back(words_of(pair));
+  return fmt::format("Values are weighed by the keys of {}: {}{}.", which, fmt::join(some, "; "),
+                     all.size() > some.size() ? " …" : "");
 }
 
 }  // namespace attnfuzz::measure

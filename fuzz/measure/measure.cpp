@@ -77,8 +77,10 @@ void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
 }
 
 void say(std::vector<Statement> statements, std::string_view before, Measurement& to) {
-  for (Statement& each : statements)
-    to.statements.push_back({std::move(each.about), std::string(before) + each.words});
+  for (Statement& each : statements) {
+    if (each.about != "picture") each.words.insert(0, before);
+    to.statements.push_back(std::move(each));
+  }
 }
 
 }  // namespace

@@ -43,8 +43,12 @@ std::optional<Place> held_in(const Plan& plan, const Query& query, int64_t row, 
   const auto found = std::find(held.tokens.begin(), held.tokens.end(), Token{s.step, s.row, s.i});
   if (found == held.tokens.end()) return {};
   const auto at = static_cast<size_t>(found - held.tokens.begin());
-  return Place{row == query.b ? Place::Of::own_row : Place::Of::other_row, row, s.head,
-               held.positions[at], at};
+  return Place{row == query.b ? Place::Of::own_row : Place::Of::other_row,
+               row,
+               s.row,
+               s.head,
+               held.positions[at],
+               at};
 }
 
 using Group = std::tuple<Place::Of, int64_t, int64_t, int64_t>;  ///< of, row, head, times
@@ -86,12 +90,12 @@ std::string join(const std::vector<std::string>& parts) {
 
 Place place_of(const Plan& plan, const Query& query, size_t source) {
   const Source& s = plan.sources[source];
-  if (s.step < 0) return {Place::Of::memory, 0, s.head, s.i, 0};
+  if (s.step < 0) return {Place::Of::memory, 0, 0, s.head, s.i, 0};
   if (const auto own = held_in(plan, query, query.b, source)) return *own;
   for (int64_t b = 0; b < plan.c.problem.batch; ++b)
     if (const auto other = held_in(plan, query, b, source)) return *other;
-  return {s.step > query.step ? Place::Of::later : Place::Of::gone, s.row, s.head,
-          plan.born[source] < 0 ? s.i : plan.born[source], 0};
+  return {s.step > query.step ? Place::Of::later : Place::Of::gone, s.row, s.row, s.head,
+          plan.born[source] < 0 ? s.i : plan.born[source],          0};
 }
 
 Reading read(const Plan& plan, size_t query, std::span<const double> weights, double sink,

@@ -12,6 +12,7 @@ struct Place {
   enum class Of : uint8_t { own_row, other_row, gone, later, memory };
   Of of = Of::own_row;
   int64_t row = 0;       ///< that holds it; gone, later: in which it came
+  int64_t came = 0;      ///< the row in which it came
   int64_t head = 0;      ///< its KV head
   int64_t position = 0;  ///< in that row; gone, later: at which it came
   size_t place = 0;      ///< own_row, other_row: in Held

@@ -97,11 +97,9 @@ std::vector<Statement> ScoreFacts::statements() const {
     const char* about;
     Explain explain;
   };
-  constexpr Try tries[] = {{"scores", explain_scale},
-                           {"queries", explain_queries},
-                           {"rotation", explain_rotation},
-                           {"parts", explain_parts},
-                           {"keys", explain_keys}};
+  constexpr Try tries[] = {{"scores", explain_scale},    {"precision", explain_precision},
+                           {"queries", explain_queries}, {"rotation", explain_rotation},
+                           {"parts", explain_parts},     {"keys", explain_keys}};
   for (const Try& each : tries)
     if (const std::optional<std::string> words = each.explain(wrong_))
       return {{each.about, *words + seen}};

@@ -61,6 +61,7 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong);
 std::optional<std::string> explain_queries(const std::vector<Row>& wrong);
 std::optional<std::string> explain_rotation(const std::vector<Row>& wrong);
 std::optional<std::string> explain_keys(const std::vector<Row>& wrong);
+std::optional<std::string> explain_precision(const std::vector<Row>& wrong);
 std::optional<std::string> explain_parts(const std::vector<Row>& wrong);
 
 /// The declared raw scores of a row's measured keys by another problem's scale

@@ -75,16 +75,60 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     where_nonfinite_.add(attributes_of(plan, query), bad_value);
     if (bad_value) continue;
     const Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
-    if (wrong && query.keys.size() + reading.uses.size() < example_size_) {
-      example_size_ = query.keys.size() + reading.uses.size();
-      example_ = fmt::format("{} takes {}; the case says {}.", describe_query(plan, query),
-                             describe(plan, reading), describe_declared(plan, query));
-      example_[0] = static_cast<char>(std::toupper(example_[0]));
-    }
+    if (wrong) add_example(plan, query, reading);
+    if (wrong && picture_.empty()) draw(plan, query, got);
     add_query(plan, query, reading);
     if (wrong && reading.uses.size() == query.keys.size()) add_sum(plan, forge, query, reading);
   }
   return wrong_ == wrong_before;
+}
+
+void TokenFacts::add_example(const Plan& plan, const Query& query, const Reading& reading) {
+  const size_t size = query.keys.size() + reading.uses.size();
+  const auto words = [&] {
+    std::string text = fmt::format("{} takes {}; the case says {}.", describe_query(plan, query),
+                                   describe(plan, reading), describe_declared(plan, query));
+    text[0] = static_cast<char>(std::toupper(text[0]));
+    return text;
+  };
+  constexpr size_t most = 24;  // keys of an example, to be read
+  if (size < smallest_size_) {
+    smallest_size_ = size;
+    smallest_ = words();
+  }
+  if (size > largest_size_ && (size <= most || largest_size_ == 0)) {
+    largest_size_ = size;
+    largest_ = words();
+  }
+}
+
+/// The keys that the row holds, for the queries of a step and head: as declared, and as measured.
+void TokenFacts::draw(const Plan& plan, const Query& query, const Weights& got) {
+  const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+  constexpr size_t most = 40;
+  const size_t width = std::min(most, held.tokens.size());
+  const int64_t head = plan.c.problem.kv_head(query.h);
+  std::string lines;
+  size_t count = 0;
+  for (size_t n = 0; n < plan.queries.size() && count < most; ++n) {
+    const Query& each = plan.queries[n];
+    if (each.step != query.step || each.b != query.b || each.h != query.h) continue;
+    ++count;
+    std::string declared(width, '.'), seen(width, '.');
+    double sum = 0, own = 0;
+    for (const double w : got.of(n)) sum += w;
+    for (size_t j = 0; j < width; ++j) {
+      const size_t source = plan.source(held.tokens[j], head);
+      for (const Key& key : each.keys)
+        if (key.source == source) declared[j] = '#';
+      if (got.of(n)[source] > 1e-6) seen[j] = '#';
+    }
+    for (const Token& token : held.tokens) own += got.of(n)[plan.source(token, head)];
+    lines += fmt::format("{:>4}  {}   {}{}\n", each.i, declared, seen,
+                         sum - own > 1e-3 ? "  and tokens of elsewhere" : "");
+  }
+  picture_ = fmt::format("{}, queries down, the row's keys across: declared, and measured\n{}",
+                         describe_query(plan, query), lines);
 }
 
 void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& reading) {
@@ -185,6 +229,8 @@ std::string TokenFacts::swap_words() const {
   };
   if (of(Place::Of::own_row))
     row = place == "the token at the same place" ? "" : " of the same row";
+  else if (all([](const Swap& s) { return s.to.came == s.row; }))
+    row = " that came in the row itself, where it was moved away or dropped since";
   else if (of(Place::Of::gone))
     row = " that the row held before, or that a row was to give up";
   else if (of(Place::Of::later))
@@ -247,7 +293,7 @@ std::vector<Statement> TokenFacts::statements() const {
         {"tokens", fmt::format("NaN or an infinity comes out though every value is finite ({} of "
                                "{} "
                                "queries{}): memory that no token was written to takes part.",
-                               nonfinite_, queries_, only_where(where_nonfinite_, "; exactly"))});
+                               nonfinite_, queries_, only_where(where_nonfinite_, "; exactly:"))});
   if (offsets_ > 0)
     all.push_back(
         {"tokens", fmt::format("With all values 0 something else comes out ({} of {} queries): "
@@ -266,11 +312,13 @@ std::vector<Statement> TokenFacts::statements() const {
     add(zero_words());
   else if (!sums_.empty() && !differs_in_tokens())
     add(sum_words());
-  const std::string where = only_where(where_, "; exactly");
+  const std::string where = only_where(where_, "; exactly:");
   add(fmt::format("Seen at equal scores in {} of {} queries{}.", wrong_ - nonfinite_, queries_,
                   where));
-  add(example_);
+  add(smallest_);
+  if (largest_ != smallest_) add(largest_);
   all.push_back({"tokens", words});
+  if (!picture_.empty()) all.push_back({"picture", picture_});
   return all;
 }
 

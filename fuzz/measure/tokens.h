@@ -35,6 +35,7 @@ class TokenFacts {
     int64_t row, head;  ///< the query's
   };
 
+  void add_example(const Plan& plan, const Query& query, const Reading& reading);
   void add_query(const Plan& plan, const Query& query, const Reading& reading);
   void add_sum(const Plan& plan, const Forge& forge, const Query& query, const Reading& reading);
   std::string swap_words() const;
@@ -59,8 +60,10 @@ class TokenFacts {
     std::vector<double> sinks;  ///< exp(sink) by query head; empty: no sinks
   };
   std::vector<Sum> sums_;
-  std::string example_;
-  size_t example_size_ = SIZE_MAX;
+  void draw(const Plan& plan, const Query& query, const Weights& got);
+  std::string picture_;
+  std::string smallest_, largest_;  ///< examples
+  size_t smallest_size_ = SIZE_MAX, largest_size_ = 0;
 };
 
 }  // namespace attnfuzz::measure

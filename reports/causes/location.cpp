@@ -25,7 +25,9 @@ std::string describe(const Spread& s) {
   if (s.wrong.empty() || s.wrong == s.checked) return "";
   const int64_t first = *s.wrong.begin(), last = *s.wrong.rbegin();
   const auto n = static_cast<int64_t>(s.wrong.size());
-  if (n == 1) return fmt::format("{} {} of {}", s.axis, first, s.checked.size());
+  if (n == 1)
+    return fmt::format("{} {} ({} to {} were checked)", s.axis, first, *s.checked.begin(),
+                       *s.checked.rbegin());
   if (last - first + 1 == n) {
     if (last == *s.checked.rbegin()) return fmt::format("{} {} and after", s.axis, first);
     return fmt::format("{} {} to {}", s.axis, first, last);
@@ -96,13 +98,19 @@ Where look(const Case& c, const Examination& examination) {
   at.elements.axis = coordinate_name(at.output, &WorstElement::d);
   std::map<RowKey, bool> rows;
   std::map<StepKey, bool> step_rows;
-  for (const ElementError& e : element_errors(c, examination)) {
+  const std::vector<ElementError> elements = element_errors(c, examination);
+  std::set<int64_t> wrong_steps;
+  for (const ElementError& e : elements)
+    if (e.wrong()) wrong_steps.insert(e.step);
+  for (const ElementError& e : elements) {
     const std::pair<Spread*, int64_t> place[] = {{&at.steps, e.step},
                                                  {&at.batch, e.b},
                                                  {&at.heads, e.h},
                                                  {&at.tokens, e.i},
                                                  {&at.elements, e.d}};
     for (const auto& [spread, value] : place) {
+      // A step that is right says nothing of where in another one the error lies.
+      if (spread != &at.steps && wrong_steps.count(e.step) == 0) continue;
       spread->checked.insert(value);
       if (e.wrong()) spread->wrong.insert(value);
     }

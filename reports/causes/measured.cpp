@@ -5,6 +5,7 @@ namespace {
 
 constexpr CauseEntry names[] = {
     {"measured-tokens", "which tokens' values a query takes, and how often"},
+    {"measured-precision", "by how much its weights are off, where that is a rounding"},
     {"measured-scores", "the weights that it gives them"},
     {"measured-queries", "whose q they come from"},
     {"measured-keys", "whose keys"},
@@ -21,7 +22,8 @@ constexpr CauseEntry names[] = {
 std::vector<Cause> causes_from_measurement(const Finding& finding) {
   std::vector<Cause> causes;
   for (const measure::Statement& each : finding.measured)
-    causes.push_back({"measured-" + each.about, "Measured: " + each.words});
+    if (each.about != "picture")
+      causes.push_back({"measured-" + each.about, "Measured: " + each.words});
   return causes;
 }
 

@@ -21,6 +21,14 @@ std::string causes(const Report::Item& item) {
   return out + "\n";
 }
 
+/// Declared and measured, drawn.
+std::string pictures(const Finding& finding) {
+  std::string out;
+  for (const measure::Statement& each : finding.measured)
+    if (each.about == "picture") out += text::markdown_block(each.words, "text") + "\n";
+  return out;
+}
+
 std::string table(const std::vector<std::pair<std::string, std::string>>& rows) {
   std::string out = "| axis or option | value |\n|---|---|\n";
   for (const auto& [key, value] : rows)
@@ -48,7 +56,7 @@ std::string finding_markdown(const Report::Item& item) {
   const std::string& shown = story.named_text.empty() ? story.error_text : story.named_text;
   if (!shown.empty()) out += text::markdown_block(shown, "text") + "\n";
   out += fmt::format("**Expected.** {}\n\n", text::markdown(story.expected));
-  out += causes(item);
+  out += causes(item) + pictures(f);
   out += fmt::format("**Replay.** {}\n", text::markdown_code(replay_command(f, "case.json")));
   if (!item.repro.empty())
     out += fmt::format("{}: {}, exit 1 while the bug is there.\n",

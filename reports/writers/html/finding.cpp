@@ -126,6 +126,8 @@ std::string finding_page(const Group& group, const std::vector<Group>& all) {
   for (const Cause& cause : item.causes)
     out += fmt::format("<div class=\"cause\"><p>{} <span class=\"dim\">({})</span></p></div>\n",
                        h(text::clean(cause.words)), h(text::line(cause.name)));
+  for (const measure::Statement& each : f.measured)
+    if (each.about == "picture") out += "<h3>Declared and measured</h3>\n" + block(each.words);
   out += "<h3>The case</h3>\n" + block(describe(f.shrunk.c)) + rows_table(story.axes);
   out += mask_figures(f) + error_figures(f);
   if (const std::string chart = figures::timeline(f.shrunk.c, f.last.outcome); !chart.empty())

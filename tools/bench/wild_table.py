@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Runs rebuilt public bugs and judges what each report says first: right, wrong, a place only, or nothing.
+
+    wild_table.py --adapters FOLDER --expect FILE.json [--only REGEX] [--cases 1500] [--seed 1]
+
+FILE says of each target what a right report says, as data: {"TARGET": {"source": "project#123", "right": [REGEX, …]}}.
+A report is right if one of them is found in its first cause's name or words. The table is Markdown."""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACES = {"location", "partial-tile", "tile-start", "many-keys", "nonfinite", "unwritten"}
+
+
+def campaign(target: str, options: argparse.Namespace) -> dict | None:
+    """summary.json of a campaign, or None where it did not end well."""
+    environment = dict(os.environ, ATTNFUZZ_ADAPTERS=str(Path(options.adapters).resolve()))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [options.attnfuzz, "run", "-t", target, "--seed", str(options.seed), "--cases", str(options.cases),
+                   "--no-corpus", "--quiet", "--out", folder]
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=options.timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        if done.returncode not in (0, 1):
+            print(f"{target}: {done.stderr.strip()[-200:]}", file=sys.stderr)
+            return None
+        return json.loads((Path(folder) / "summary.json").read_text())
+
+
+def judge(summary: dict | None, right: list[str]) -> dict:
+    """What the first finding's first cause is worth."""
+    if summary is None:
+        return {"verdict": "no run", "cause": "", "words": "", "findings": 0, "first": None}
+    findings = summary["findings"]
+    if not findings:
+        return {"verdict": "not found", "cause": "", "words": "", "findings": 0, "first": None}
+    causes = findings[0]["causes"]
+    first = causes[0] if causes else {"name": "none", "words": findings[0]["happened"]}
+    said = f"{first['name']}: {first['words']}"
+    if any(re.search(pattern, said) for pattern in right):
+        verdict = "right"
+    elif not causes or first["name"] in PLACES:
+        verdict = "place only"
+    else:
+        later = [f"{cause['name']}: {cause['words']}" for cause in causes[1:]]
+        verdict = "not first" if any(re.search(p, text) for p in right for text in later) else "wrong"
+    return {"verdict": verdict, "cause": first["name"], "words": first["words"], "findings": len(findings),
+            "first": findings[0]["index"]}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--adapters", default=str(ROOT / "targets" / "wild"))
+    parser.add_argument("--expect", default=str(ROOT / "targets" / "wild" / "expect.json"))
+    parser.add_argument("--attnfuzz", default=str(ROOT / "build" / "release" / "attnfuzz"))
+    parser.add_argument("--only", default="")
+    parser.add_argument("--cases", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--timeout", type=float, default=300)
+    parser.add_argument("--words", action="store_true", help="print the whole first cause too")
+    options = parser.parse_args()
+    expected = json.loads(Path(options.expect).read_text())
+    rows = [(target, entry, judge(campaign(target, options), entry["right"]))
+            for target, entry in expected.items() if re.search(options.only, target)]
+    print("| bug | source | first failing case | findings | first cause | it is |\n|---|---|---|---|---|---|")
+    for target, entry, got in rows:
+        print(f"| {target} | {entry['source']} | {got['first']} | {got['findings']} | {got['cause']} | {got['verdict']} |")
+        if options.words:
+            print(f"    {got['words']}")
+    found = [got for _, _, got in rows if got["findings"]]
+    counts = {word: sum(got["verdict"] == word for _, _, got in rows) for word in
+              ("right", "not first", "wrong", "place only", "not found", "no run")}
+    print("\n" + ", ".join(f"{count} {word}" for word, count in counts.items() if count) +
+          f"; {sum(got['findings'] for got in found) / max(1, len(found)):.2f} findings for each that was found")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
