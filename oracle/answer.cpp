@@ -12,6 +12,7 @@
 #include "oracle/linear/answer.h"
 #include "oracle/lower/cache_history.h"
 #include "oracle/rows.h"
+#include "oracle/sample_keys.h"
 #include "oracle/stored.h"
 
 namespace attnfuzz {
@@ -112,11 +113,20 @@ class Answerer {
       MoreAnswer& more = step.more.emplace_back();
       more.output = output;
       more.shape = output_spec(p_, output, q_len).shape;
-      if (output == Output::lse) more.judged = step.judged;
+      if (step.judged) more.judged = judged_of(output, *step.judged);
+      const int64_t row = more.shape.size() > 3 ? more.shape.back() : 1;
       more.values.assign(
-          static_cast<size_t>(more.judged ? more.judged->count() : element_count(more.shape)), 0.0);
+          static_cast<size_t>(more.judged ? more.judged->count() * row : element_count(more.shape)),
+          0.0);
       if (model_ != nullptr) more.bound.assign(more.values.size(), inf);
     }
+  }
+
+  /// The rows of an output that are judged where `rows` are of out; none: all.
+  std::optional<RowSample> judged_of(Output output, const RowSample& rows) const {
+    if (output == Output::dk || output == Output::dv) return sample_keys(c_);
+    const bool by_query = output == Output::lse || output == Output::dq || output == Output::dbias;
+    return by_query ? std::optional(rows) : std::nullopt;
   }
 
   /// Where the lse of row (b, h, i) goes, the `nth` of those that are judged; none if it is not

@@ -144,28 +144,32 @@ void HeadBackwardBase::bound_differences(const BackwardBlock& block, Eigen::Inde
   leave_out(r);
 }
 
-void HeadBackwardBase::bound_sums() {
+void HeadBackwardBase::bound_queries() {
   const ErrorModel& m = *model_;
-  const double scale = std::abs(problem_.scale_value());
-  const double tiny = m.tiny_inputs;
   const Matrix sizes = dz_.cwiseAbs() + edz_;
   Matrix costs = edz_;
   for (Eigen::Index r = 0; r < sizes.rows(); ++r)
     costs.row(r) += summing(errors_[static_cast<size_t>(r)].keys) * sizes.row(r);
-  share_.dq.error.noalias() = scale * (costs * abs_k_);
+  share_.dq.error.noalias() = std::abs(problem_.scale_value()) * (costs * abs_k_);
   for (Eigen::Index r = 0; r < sizes.rows(); ++r) {
     const double keys = errors_[static_cast<size_t>(r)].keys;
-    share_.dq.error.row(r).array() += m.scale * ((keys + 2) * m.tiny + tiny * sizes.row(r).sum());
+    share_.dq.error.row(r).array() +=
+        m.scale * ((keys + 2) * m.tiny + m.tiny_inputs * sizes.row(r).sum());
   }
+}
+
+void HeadBackwardBase::bound_keys(const Matrix& dz, const Matrix& edz, const Matrix& a,
+                                  const Matrix& ea) {
+  const ErrorModel& m = *model_;
+  const Matrix sizes = dz.cwiseAbs() + edz, weights = a + ea;
   const double of_sum = summing(terms_), of_terms = static_cast<double>(sizes.rows() + 2) * m.tiny;
-  costs = edz_ + of_sum * sizes;
-  share_.dk.error.noalias() = scale * (costs.transpose() * abs_q_);
-  const Matrix weights = a_ + ea_;
-  costs = ea_ + of_sum * weights;
+  Matrix costs = edz + of_sum * sizes;
+  share_.dk.error.noalias() = std::abs(problem_.scale_value()) * (costs.transpose() * abs_q_);
+  costs = ea + of_sum * weights;
   share_.dv.error.noalias() = costs.transpose() * abs_g_;
   for (Eigen::Index j = 0; j < sizes.cols(); ++j) {
-    share_.dk.error.row(j).array() += m.scale * (of_terms + tiny * sizes.col(j).sum());
-    share_.dv.error.row(j).array() += of_terms + tiny * weights.col(j).sum();
+    share_.dk.error.row(j).array() += m.scale * (of_terms + m.tiny_inputs * sizes.col(j).sum());
+    share_.dv.error.row(j).array() += of_terms + m.tiny_inputs * weights.col(j).sum();
   }
 }
 

@@ -89,7 +89,8 @@ class HeadBackwardBase {
   void bound_weights(const BackwardBlock& block, Eigen::Index r, const Row& s, const Row& p,
                      double max, double sum);
   void bound_differences(const BackwardBlock& block, Eigen::Index r, double dot);
-  void bound_sums();
+  void bound_queries();
+  void bound_keys(const Matrix& dz, const Matrix& edz, const Matrix& a, const Matrix& ea);
   void leave_out(Eigen::Index r);
 
   const Problem& problem_;
@@ -120,11 +121,17 @@ class HeadBackward : private HeadBackwardBase {
       : HeadBackwardBase(problem, model, terms), of_(of) {}
 
   const BackwardShare& run(const BackwardKeys& keys, const BackwardBlock& block);
+  /// dk and dv of the keys in `columns` alone, in their order; no dq, no ds.
+  const BackwardShare& run(const BackwardKeys& keys, const BackwardBlock& block,
+                           const std::vector<Eigen::Index>& columns);
 
  private:
   void weigh(const BackwardKeys& keys, const BackwardBlock& block, Eigen::Index r);
   void differentiate(const BackwardBlock& block, Eigen::Index r);
-  void collect(const BackwardKeys& keys, const BackwardBlock& block);
+  void find_differences(const BackwardKeys& keys, const BackwardBlock& block);
+  void collect_queries(const BackwardKeys& keys, const BackwardBlock& block);
+  /// From what belongs to some keys, or all of them: [rows, those keys].
+  void collect_keys(const BackwardBlock& block, const Matrix& dz, const Matrix& a);
 
   [[no_unique_address]] Terms of_;
 };
@@ -132,13 +139,33 @@ class HeadBackward : private HeadBackwardBase {
 template <class Terms>
 const BackwardShare& HeadBackward<Terms>::run(const BackwardKeys& keys,
                                               const BackwardBlock& block) {
+  find_differences(keys, block);
+  collect_queries(keys, block);
+  collect_keys(block, dz_, a_);
+  if (model_ == nullptr) return share_;
+  bound_queries();
+  bound_keys(dz_, edz_, a_, ea_);
+  return share_;
+}
+
+template <class Terms>
+const BackwardShare& HeadBackward<Terms>::run(const BackwardKeys& keys, const BackwardBlock& block,
+                                              const std::vector<Eigen::Index>& columns) {
+  find_differences(keys, block);
+  const auto of = [&](const Matrix& all) { return Matrix(all(Eigen::all, columns)); };
+  const Matrix dz = of(dz_), a = of(a_);
+  collect_keys(block, dz, a);
+  if (model_ != nullptr) bound_keys(dz, of(edz_), a, of(ea_));
+  return share_;
+}
+
+template <class Terms>
+void HeadBackward<Terms>::find_differences(const BackwardKeys& keys, const BackwardBlock& block) {
   set_block(keys, block);
   for (Eigen::Index r = 0; r < s_.rows(); ++r) weigh(keys, block, r);
   o_.noalias() = a_ * keys.v;
   if (model_ != nullptr) wo_.noalias() = w_ * abs_v_;
   for (Eigen::Index r = 0; r < s_.rows(); ++r) differentiate(block, r);
-  collect(keys, block);
-  return share_;
 }
 
 /// Row r of P, from its dot products.
@@ -201,13 +228,17 @@ void HeadBackward<Terms>::differentiate(const BackwardBlock& block, Eigen::Index
 }
 
 template <class Terms>
-void HeadBackward<Terms>::collect(const BackwardKeys& keys, const BackwardBlock& block) {
+void HeadBackward<Terms>::collect_queries(const BackwardKeys& keys, const BackwardBlock& block) {
   const double scale = problem_.scale_value();
   share_.dq.value.noalias() = scale * (dz_ * keys.k);
   of_.dq(keys, block, a_, slope_, scale, share_.dq.value);
-  share_.dk.value.noalias() = scale * (dz_.transpose() * block.q);
-  share_.dv.value.noalias() = a_.transpose() * block.grad_out;
-  if (model_ != nullptr) bound_sums();
+}
+
+template <class Terms>
+void HeadBackward<Terms>::collect_keys(const BackwardBlock& block, const Matrix& dz,
+                                       const Matrix& a) {
+  share_.dk.value.noalias() = problem_.scale_value() * (dz.transpose() * block.q);
+  share_.dv.value.noalias() = a.transpose() * block.grad_out;
 }
 
 }  // namespace attnfuzz

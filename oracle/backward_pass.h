@@ -46,6 +46,8 @@ class Destination {
       if (more.output == which) to_ = &more;
   }
   bool wanted() const { return to_ != nullptr; }
+  /// The rows that are judged; nullptr: all.
+  const RowSample* judged() const { return wanted() && to_->judged ? &*to_->judged : nullptr; }
 
   /// `sizes`: of what has been rounded to the output's type before; `shares`: how often.
   void set(int64_t at, double value, double error, double sizes, double shares, bool unchecked) {
@@ -92,13 +94,15 @@ class Backward {
         dbias_(step, Output::dbias, model),
         dsinks_(step, Output::dsinks, model),
         dmem_k_(step, Output::dmem_k, model),
-        dmem_v_(step, Output::dmem_v, model) {
+        dmem_v_(step, Output::dmem_v, model),
+        step_(step) {
     for (const char* name : {"q", "k", "v", "grad_out"}) read(name);
     for (const char* name : {"sinks", "mem_k", "mem_v", "dropout"})
       if (const Tensor* tensor = inputs.find(name)) values_[name] = tensor->to_doubles();
   }
 
   void run() {
+    if (step_.judged) return run_sampled(*step_.judged);
     sink_totals_.resize(static_cast<size_t>(p_.num_heads));
     for (Total& total : sink_totals_) total.reset(1, 1);
     for (int64_t g = 0; g < p_.num_kv_heads; ++g) {
@@ -172,21 +176,95 @@ class Backward {
     }
   }
 
-  /// All queries of one head, block by block: what is theirs alone, and what the key head gets.
-  void query_head(int64_t b, int64_t h) {
-    head_k_.value.setZero(keys_, p_.head_dim);
-    head_v_.value.setZero(keys_, p_.head_dim_v);
+  /// Of a long case: the gradients of the judged queries, and of some keys.
+  void run_sampled(const RowSample& rows) {
+    std::vector<int64_t> queries;
+    for (size_t n = 0; n < rows.heads.size() && (dq_.wanted() || dbias_.wanted()); ++n) {
+      const auto [b, h] = rows.heads[n];
+      gather(b, p_.kv_head(h));
+      for (size_t first = 0; first < rows.rows.size(); first += block_rows) {
+        const size_t end = std::min(rows.rows.size(), first + block_rows);
+        queries.assign(rows.rows.begin() + static_cast<std::ptrdiff_t>(first),
+                       rows.rows.begin() + static_cast<std::ptrdiff_t>(end));
+        fill_block(b, h, queries);
+        place_queries(static_cast<int64_t>(n * rows.rows.size() + first),
+                      head_.run(gathered_, block_));
+      }
+    }
+    const RowSample* keys = dk_.wanted() ? dk_.judged() : dv_.judged();
+    if (keys == nullptr) return;
+    for (size_t n = 0; n < keys->heads.size(); ++n) sampled_key_head(*keys, n);
+  }
+
+  void sampled_key_head(const RowSample& keys, size_t nth) {
+    const auto [b, g] = keys.heads[nth];
+    std::vector<Eigen::Index> columns;
+    for (const int64_t j : keys.rows) columns.push_back(memory_ + j);
+    const auto count = std::ssize(columns);
+    total_k_.reset(count, p_.head_dim);
+    total_v_.reset(count, p_.head_dim_v);
+    gather(b, g);
+    for (int64_t h = 0; h < p_.num_heads; ++h) {
+      if (p_.kv_head(h) != g) continue;
+      reset_head(count);
+      for (int64_t first = 0; first < p_.q_len; first += block_rows) {
+        fill_block(b, h, neighbours(first));
+        const BackwardShare& share = head_.run(gathered_, block_, columns);
+        add_to_head(share);
+        mark_unchecked(share);
+      }
+      total_k_.add(head_k_.value, head_k_.error);
+      total_v_.add(head_v_.value, head_v_.error);
+    }
+    total_v_.unchecked = total_k_.unchecked;
+    for (Eigen::Index j = 0; j < count; ++j) {
+      const auto row = static_cast<int64_t>(nth) * count + j;
+      if (dk_.wanted()) dk_.set_row(row * p_.head_dim, total_k_, j);
+      if (dv_.wanted()) dv_.set_row(row * p_.head_dim_v, total_v_, j);
+    }
+  }
+
+  /// What belongs to judged queries alone, the `nth` and those that follow.
+  void place_queries(int64_t nth, const BackwardShare& share) {
+    for (Eigen::Index r = 0; r < share.dq.value.rows(); ++r) {
+      put(dq_, (nth + r) * p_.head_dim, share, share.dq, r, 0);
+      put(dbias_, (nth + r) * p_.kv_len, share, share.ds, r, memory_);
+    }
+  }
+
+  void reset_head(Eigen::Index keys) {
+    head_k_.value.setZero(keys, p_.head_dim);
+    head_v_.value.setZero(keys, p_.head_dim_v);
     head_k_.error = head_k_.value;
     head_v_.error = head_v_.value;
+  }
+  void add_to_head(const BackwardShare& share) {
+    head_k_.value += share.dk.value;
+    head_v_.value += share.dv.value;
+    if (model_ == nullptr) return;
+    head_k_.error += share.dk.error;
+    head_v_.error += share.dv.error;
+  }
+
+  void mark_unchecked(const BackwardShare& share) {
+    for (const uint8_t unchecked : share.unchecked) total_k_.unchecked |= unchecked != 0;
+  }
+
+  /// A block of queries from `first` on.
+  std::vector<int64_t> neighbours(int64_t first) const {
+    std::vector<int64_t> queries(static_cast<size_t>(std::min(block_rows, p_.q_len - first)));
+    std::iota(queries.begin(), queries.end(), first);
+    return queries;
+  }
+
+  /// All queries of one head, block by block: what is theirs alone, and what the KV head gets.
+  void query_head(int64_t b, int64_t h) {
+    reset_head(keys_);
     for (int64_t first = 0; first < p_.q_len; first += block_rows) {
-      fill_block(b, h, first, std::min(block_rows, p_.q_len - first));
+      fill_block(b, h, neighbours(first));
       const BackwardShare& share = head_.run(gathered_, block_);
-      head_k_.value += share.dk.value;
-      head_v_.value += share.dv.value;
-      if (model_ != nullptr) {
-        head_k_.error += share.dk.error;
-        head_v_.error += share.dv.error;
-      }
+      add_to_head(share);
+      mark_unchecked(share);
       place(b, h, first, share);
     }
     total_k_.add(head_k_.value, head_k_.error);
@@ -195,7 +273,8 @@ class Backward {
     memory_v_.add(head_v_.value.topRows(memory_), head_v_.error.topRows(memory_));
   }
 
-  void fill_block(int64_t b, int64_t h, int64_t first, Eigen::Index rows) {
+  void fill_block(int64_t b, int64_t h, const std::vector<int64_t>& queries) {
+    const auto rows = std::ssize(queries);
     block_.q.resize(rows, p_.head_dim);
     block_.grad_out.resize(rows, p_.head_dim_v);
     block_.visible.assign(static_cast<size_t>(rows * keys_), 1);
@@ -207,7 +286,7 @@ class Backward {
     const double rescale = 100 / static_cast<double>(p_.dropout_keep);
     block_.shown.clear();
     for (Eigen::Index r = 0; r < rows; ++r) {
-      const int64_t i = first + r;
+      const int64_t i = queries[static_cast<size_t>(r)];
       copy_row("q", b, h, i, block_.q, r);
       copy_row("grad_out", b, h, i, block_.grad_out, r);
       const std::span<uint8_t> visible(block_.visible.data() + r * keys_ + memory_, key_pos.size());
@@ -234,20 +313,21 @@ class Backward {
     sink.sum.value(0, 0) += share.dsink;
     sink.sum.error(0, 0) += share.dsink_error;
     for (Eigen::Index r = 0; r < share.dq.value.rows(); ++r) {
-      const bool unchecked = share.unchecked[static_cast<size_t>(r)] != 0;
-      total_k_.unchecked |= unchecked;
-      sink.unchecked |= unchecked;
-      const auto put = [&](Destination& output, int64_t at, const BackwardSum& sum,
-                           Eigen::Index from) {
-        if (!output.wanted()) return;
-        for (Eigen::Index d = from; d < sum.value.cols(); ++d)
-          output.set(at + d - from, sum.value(r, d), model_ != nullptr ? sum.error(r, d) : 0, 0, 0,
-                     unchecked);
-      };
+      sink.unchecked |= share.unchecked[static_cast<size_t>(r)] != 0;
       const int64_t i = first + r;
-      put(dq_, rows_.at("q").index(b, h, i), share.dq, 0);
-      put(dbias_, ((b * p_.num_heads + h) * p_.q_len + i) * p_.kv_len, share.ds, memory_);
+      put(dq_, rows_.at("q").index(b, h, i), share, share.dq, r, 0);
+      put(dbias_, ((b * p_.num_heads + h) * p_.q_len + i) * p_.kv_len, share, share.ds, r, memory_);
     }
+  }
+
+  /// Row r of a gradient that belongs to queries alone, from column `from` on.
+  void put(Destination& output, int64_t at, const BackwardShare& share, const BackwardSum& sum,
+           Eigen::Index r, Eigen::Index from) {
+    if (!output.wanted()) return;
+    const bool unchecked = share.unchecked[static_cast<size_t>(r)] != 0;
+    for (Eigen::Index d = from; d < sum.value.cols(); ++d)
+      output.set(at + d - from, sum.value(r, d), model_ != nullptr ? sum.error(r, d) : 0, 0, 0,
+                 unchecked);
   }
 
   const Case& c_;
@@ -265,6 +345,7 @@ class Backward {
   Total total_k_, total_v_, memory_k_, memory_v_;
   std::vector<Total> sink_totals_;
   Destination dq_, dk_, dv_, dbias_, dsinks_, dmem_k_, dmem_v_;
+  const StepAnswer& step_;
 };
 
 }  // namespace backward

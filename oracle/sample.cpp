@@ -6,6 +6,7 @@
 #include <set>
 
 #include "oracle/philox.h"
+#include "oracle/sample_keys.h"
 
 namespace attnfuzz {
 namespace {
@@ -14,7 +15,10 @@ constexpr double rows_multiplications = 0x1p28;  ///< what the judged rows of a 
 constexpr int64_t least_rows = 16, most_rows = 64, least_pairs = 4;
 /// Tile sizes of most kernels, for want of the target's own.
 constexpr int64_t standard_tiles[] = {64, 128, 16, 32, 256};
-constexpr uint32_t draw_tensor = 0xFFFFFFF0;  // no tensor of a case has this number
+constexpr uint32_t draw_tensor = 0xFFFFFFF0;     // no tensor of a case has this number
+constexpr double keys_multiplications = 0x1p29;  ///< what the judged keys of a case may cost
+constexpr int64_t most_keys = 32;
+constexpr size_t keys_step = 0xFFF;  ///< stands for a step where keys are drawn
 
 /// Numbers that follow from the case's seed and the step.
 class Draws {
@@ -96,8 +100,9 @@ std::vector<int64_t> told_tiles(const Case& c) {
   return tiles;
 }
 
-std::vector<int64_t> draw_rows(const Case& c, const StepSize& size, int64_t count, Draws& draws) {
-  const int64_t len = size.q_len;
+/// Of `len` rows, `told` the tiles that the case tells; row 0 stands at `first_position`.
+std::vector<int64_t> draw_rows(int64_t len, int64_t count, const std::vector<int64_t>& told,
+                               int64_t first_position, Draws& draws) {
   Chosen<int64_t> chosen(std::min(count, len));
   const auto add = [&](int64_t row) {
     if (row >= 0 && row < len) chosen.add(row);
@@ -109,9 +114,9 @@ std::vector<int64_t> draw_rows(const Case& c, const StepSize& size, int64_t coun
   add(0);
   add(len - 1);
   std::vector<int64_t> tiles(std::begin(standard_tiles), std::end(standard_tiles));
-  for (const int64_t tile : told_tiles(c)) {
+  for (const int64_t tile : told) {
     add_edge(tile);
-    add_edge(tile - size.first_position);
+    add_edge(tile - first_position);
     if (tile < len) tiles.push_back(tile);
   }
   for (const int64_t tile : standard_tiles) add_edge(tile);
@@ -124,21 +129,24 @@ std::vector<int64_t> draw_rows(const Case& c, const StepSize& size, int64_t coun
   return chosen.sorted();
 }
 
-std::vector<RowSample::BatchHead> draw_heads(const Problem& p, int64_t count, Draws& draws) {
-  Chosen<RowSample::BatchHead> chosen(std::min(count, p.batch * p.num_heads));
+/// `other`: a head of another group than head 0's, or 0.
+std::vector<RowSample::BatchHead> draw_heads(int64_t batch, int64_t heads, int64_t other,
+                                             int64_t count, Draws& draws) {
+  const int64_t pairs = batch * heads;
+  Chosen<RowSample::BatchHead> chosen(std::min(count, pairs));
   chosen.add({0, 0});
-  chosen.add({p.batch - 1, p.num_heads - 1});
-  const auto other = [&](int64_t h) { return p.kv_head(h) != p.kv_head(0); };
-  for (int64_t h = 0; h < p.num_heads; ++h)
-    if (other(h)) {  // the next group's first head
-      chosen.add({0, h});
-      break;
-    }
-  const int64_t pairs = p.batch * p.num_heads;
+  chosen.add({batch - 1, heads - 1});
+  chosen.add({0, other});
   if (count >= pairs)
-    for (int64_t n = 0; n < pairs; ++n) chosen.add({n / p.num_heads, n % p.num_heads});
-  while (!chosen.full()) chosen.add({draws.below(p.batch), draws.below(p.num_heads)});
+    for (int64_t n = 0; n < pairs; ++n) chosen.add({n / heads, n % heads});
+  while (!chosen.full()) chosen.add({draws.below(batch), draws.below(heads)});
   return chosen.sorted();
+}
+
+int64_t second_group(const Problem& p) {
+  for (int64_t h = 0; h < p.num_heads; ++h)
+    if (p.kv_head(h) != p.kv_head(0)) return h;
+  return 0;
 }
 
 RowSample draw(const Case& c, const StepSize& size, double budget, size_t step) {
@@ -152,8 +160,9 @@ RowSample draw(const Case& c, const StepSize& size, double budget, size_t step) 
   RowSample sample;
   sample.of_heads = pairs;
   sample.of_rows = size.q_len;
-  sample.rows = draw_rows(c, size, rows, draws);
-  sample.heads = draw_heads(p, std::max(total / std::max<int64_t>(1, rows), least_pairs), draws);
+  sample.rows = draw_rows(size.q_len, rows, told_tiles(c), size.first_position, draws);
+  sample.heads = draw_heads(p.batch, p.num_heads, second_group(p),
+                            std::max(total / std::max<int64_t>(1, rows), least_pairs), draws);
   return sample;
 }
 
@@ -167,7 +176,7 @@ int64_t RowSample::find(int64_t b, int64_t h, int64_t row) const {
 }
 
 Sample sample_of(const Case& c) {
-  if (c.problem.recurrent() || c.problem.asks_gradients()) return {};
+  if (c.problem.recurrent()) return {};
   const std::vector<StepSize> sizes = step_sizes(c);
   double all = 0;
   for (const StepSize& size : sizes) all += size.of_all(c.problem);
@@ -178,6 +187,22 @@ Sample sample_of(const Case& c) {
   for (size_t step = 0; step < sizes.size(); ++step)
     if (sizes[step].of_all(c.problem) > most_multiplications / with_tokens)
       sample[step] = draw(c, sizes[step], rows_multiplications / with_tokens, step);
+  return sample;
+}
+
+RowSample sample_keys(const Case& c) {
+  const Problem& p = c.problem;
+  Draws draws(c, keys_step);
+  const double of_head = StepSize{p.q_len, p.memory_kv + p.kv_len}.of_all(p) /
+                         static_cast<double>(p.batch * p.num_kv_heads);
+  const int64_t affordable =
+      of_head > 0 ? static_cast<int64_t>(std::min(keys_multiplications / of_head, 0x1p24)) : 0;
+  RowSample sample;
+  sample.of_heads = p.batch * p.num_kv_heads;
+  sample.of_rows = p.kv_len;
+  sample.rows = draw_rows(p.kv_len, most_keys, {}, 0, draws);
+  sample.heads = draw_heads(p.batch, p.num_kv_heads, std::min<int64_t>(1, p.num_kv_heads - 1),
+                            std::max<int64_t>(1, affordable), draws);
   return sample;
 }
 

@@ -18,7 +18,7 @@ bool fits_float_sizes(const Tensor& tensor) {
     int outside = 0;
     for (size_t n = 0; n < count; ++n) {
       const double x = std::abs(values[n]);
-      outside |= static_cast<int>((x > 0) & (x < 0x1p-60)) |
+      outside |= static_cast<int>((x > 0) & (x < 0x1p-40)) |
                  static_cast<int>((x > 0x1p50) & (x < infinity));
     }
     if (outside != 0) return false;

@@ -8,8 +8,8 @@
 
 namespace attnfuzz {
 
-/// x ≥ 0 as a T, not rounded down. In float a number other than 0 is at least 2^-100: products of
-/// two sizes don't vanish, nor are they slow subnormal numbers.
+/// x ≥ 0 as a T, not rounded down. In float a number other than 0 is at least 2^-70, so that
+/// products of two sizes don't vanish: a sum of products is 0 only where each is.
 template <class T>
 T as_size(double x);
 template <>
@@ -18,7 +18,7 @@ inline double as_size<double>(double x) {
 }
 template <>
 inline float as_size<float>(double x) {
-  constexpr float up = 1 + 0x1p-22F, least = 0x1p-100F;
+  constexpr float up = 1 + 0x1p-22F, least = 0x1p-70F;
   return x == 0 ? 0 : static_cast<float>(x) * up + least;
 }
 
@@ -32,14 +32,14 @@ class SumOfSizes {
       lost_ = static_cast<double>(terms) * 0x1p-148;
     }
   }
-  double operator()(T sum) const { return static_cast<double>(sum) * up_ + lost_; }
+  double operator()(T sum) const { return sum == 0 ? 0 : static_cast<double>(sum) * up_ + lost_; }
 
  private:
   double up_ = 1, lost_ = 0;
 };
 
 /// Whether sums of products of such numbers stay within float: all that are finite and not 0 are
-/// from 2^-60 to 2^50.
+/// from 2^-40 to 2^50.
 bool fits_float_sizes(const Tensor& tensor);
 
 /// How large keys and values may be, and how far off; layouts as HeadKeys'.
