@@ -5,6 +5,10 @@
 namespace attnfuzz {
 namespace {
 
+/// Where each failure ends the process (a sticky CUDA error), a new one takes seconds on a device:
+/// so many are enough.
+constexpr int most_ended = 24;
+
 /// Runs cases in search of one failure.
 class Search {
  public:
@@ -19,6 +23,7 @@ class Search {
     const Among among = sought.meanings.empty() ? nullptr : &sought.meanings;
     if (renew_ == Renew::always) target_.renew();
     last_ = examine_like(target_, c, first_, among);
+    ended_ += last_.outcome.final ? 1 : 0;
     if (!last_.verdict.failed()) return {};
     if (renew_ == Renew::after_failure) target_.renew();
     return classify(c, last_.verdict);
@@ -32,7 +37,7 @@ class Search {
     for (Reduction& reduction : reductions(c)) near.push_back(std::move(reduction.c));
     std::vector<FailureClass> others;
     for (const Case& probe : near) {
-      if ((stop_ && stop_()) || !known.is_ambiguous()) return;
+      if (stopped() || !known.is_ambiguous()) return;
       const std::optional<FailureClass> found = run(probe, known);
       if (!found) continue;
       if (known.covers(*found))
@@ -44,6 +49,7 @@ class Search {
       if (known.covers(other)) known.narrow(other);
   }
 
+  bool stopped() const { return ended_ >= most_ended || (stop_ && stop_()); }
   Examination& last() { return last_; }
 
  private:
@@ -52,6 +58,7 @@ class Search {
   const Stop& stop_;
   Renew renew_;
   Examination last_;
+  int ended_ = 0;  ///< processes
 };
 
 bool same_numbers(const FailureClass& a, const FailureClass& b) {
@@ -93,7 +100,7 @@ void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const S
           finding.last = std::move(search.last());
           return true;
         },
-        max_tries - finding.shrunk.tried, stop);
+        max_tries - finding.shrunk.tried, [&] { return search.stopped(); });
     const bool smaller = !more.history.empty(), first = finding.shrunk.tried == 0;
     finding.shrunk.follow(std::move(more));
     if (smaller)  // all that it means, not only what was sought

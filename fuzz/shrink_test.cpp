@@ -142,6 +142,32 @@ TEST(ShrinkFinding, StaysInsideTheClaims) {
   EXPECT_EQ(found, 1);
 }
 
+/// A device makes a new process wait for seconds.
+TEST(ShrinkFinding, EndsAfterSoManyEndedProcesses) {
+  int ended = 0;
+  Finding finding;
+  testing::FunctionTarget target(
+      R"({"sizes": {"batch": [1, 8], "num_heads": [1, 8], "num_kv_heads": [1, 8],
+                    "q_len": [1, 100], "kv_len": [1, 100], "head_dim": [1, 64],
+                    "head_dim_v": [1, 64]}, "features": ["dtype:f32", "layout:bhsd", "cross"]})",
+      [&](const Case& c, const Inputs&) {
+        ++ended;
+        const bool same = c == finding.original;
+        return Outcome{
+            Status::error, same ? "unspecified launch failure" : "misaligned address", {}, true};
+      });
+  finding.original.problem.q_len = finding.original.problem.kv_len = 100;
+  finding.original.problem.head_dim = finding.original.problem.head_dim_v = 64;
+  finding.original.problem.batch = 5;
+  finding.original.problem.num_heads = finding.original.problem.num_kv_heads = 7;
+  finding.first = examine(target, finding.original);
+  ended = 0;
+  shrink_finding(target, finding, 20000);
+  EXPECT_GE(ended, 24);
+  EXPECT_LE(ended, 26);
+  EXPECT_FALSE(finding.shrunk.minimal);
+}
+
 Finding first_finding(const std::string& target) {
   CampaignOptions options;
   options.seed = 1;

@@ -206,7 +206,7 @@ double exponential_growth(double x) {
 }
 
 ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
-    : u((precision.truncates ? 2 : 1) * unit_roundoff(precision.accumulate) + u_double),
+    : u((precision.truncates ? 2.5 : 1) * unit_roundoff(precision.accumulate) + u_double),
       u_scores(precision.scores ? unit_roundoff(*precision.scores) : 0),
       u_p(precision.p == precision.accumulate ? 0 : unit_roundoff(precision.p)),
       u_out(unit_roundoff(problem.dtype)),

@@ -377,6 +377,46 @@ TEST(BoundOfFarKeys, AllowsTheLowestNumberForTheirBias) {
 }
 
 /// The scale may be on q, whose product with k may be nothing.
+/// A matrix unit's sum: blocks of K products and the sum so far, each cut off at the last bit of
+/// the largest of them, added exactly, and cut off.
+double block_sum(const std::vector<double>& products, size_t block) {
+  constexpr int bits = 24;
+  const auto cut = [](double x, int exponent) {
+    return std::ldexp(std::trunc(std::ldexp(x, bits - exponent)), exponent - bits);
+  };
+  double sum = 0;
+  for (size_t from = 0; from < products.size(); from += block) {
+    std::vector<double> terms{sum};
+    for (size_t k = from; k < std::min(from + block, products.size()); ++k)
+      terms.push_back(products[k]);
+    double largest = 0, exact = 0;
+    for (const double x : terms) largest = std::max(largest, std::abs(x));
+    for (const double x : terms) exact += cut(x, largest == 0 ? 0 : std::ilogb(largest) + 1);
+    sum = exact == 0 ? 0 : cut(exact, std::ilogb(exact) + 1);
+  }
+  return sum;
+}
+
+TEST(BoundOfTruncation, HoldsForBlocksOfAMatrixUnit) {
+  Precision truncating;
+  truncating.accumulate = truncating.p = DType::f32;
+  truncating.truncates = true;
+  const ErrorModel model(Problem{}, truncating), rounding(Problem{}, Precision{});
+  double worst = 0;
+  for (const size_t block : {4, 8, 16})
+    for (const double lost : {0.999, 1.999, 0.7}) {  // of the sum's last bit, in each product
+      std::vector<double> products(4096, lost * 0x1p-23);
+      products[0] = 1;
+      double right = 0;
+      for (const double x : products) right += x;
+      const double error = std::abs(block_sum(products, block) - right) / right;
+      const auto n = static_cast<double>(products.size());
+      EXPECT_LE(error, growth(model.u, n)) << block << ' ' << lost;
+      worst = std::max(worst, error / growth(rounding.u, n));
+    }
+  EXPECT_GT(worst, 1.5);  // rounding's bound would be too small by far
+}
+
 TEST(BoundOfScale, IsNoneWhereAScaledFactorMayOverflow) {
   Case c;
   c.problem.dtype = f16;

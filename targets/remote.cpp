@@ -72,6 +72,7 @@ class RemoteTarget : public Target {
     try {
       Outcome outcome = parse_reply(answer.text, id_, limits_.output_bytes, worker_->memory);
       if (outcome.final) {
+        worker_->process.wait_for_end(limits_.end_seconds);
         worker_.reset();
         note(fmt::format("{}: the worker can do no more after request {}", info_.name, id_));
       }

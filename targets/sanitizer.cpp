@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "targets/remote.h"
+#include "targets/workers.h"
 #include "targets/wrapped_target.h"
 
 namespace attnfuzz {
@@ -32,6 +33,10 @@ constexpr Tool tools[] = {
 };
 
 constexpr std::string_view margin = "=========", program = "compute-sanitizer";
+
+/// Bytes behind each allocation that are nobody's, so that an access there meets no neighbour.
+constexpr const char* padding = "4096";
+constexpr double time_to_log = 5;  ///< seconds that the tool has to write what it saw at the end
 
 /// Lines at the margin that are no reports.
 constexpr std::string_view frame[] = {
@@ -87,6 +92,8 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   const std::string& path() const { return path_; }
+  /// A new process writes it from its beginning.
+  void restart() { read_ = 0; }
   /// What came since the last call.
   std::string more() {
     std::ifstream file(path_);
@@ -104,10 +111,10 @@ class Log {
 
 void add_reports(Outcome& outcome, const std::vector<std::string>& reports) {
   if (reports.empty()) return;
-  if (outcome.status == Status::ok) outcome.text.clear();
+  const bool ended_well = outcome.status == Status::ok || outcome.status == Status::declined;
+  if (ended_well) outcome = {Status::error, {}, std::move(outcome.steps), outcome.final};
   if (!outcome.text.empty()) outcome.text += "\n";
   outcome.text += fmt::format("{}", fmt::join(reports, "\n"));
-  if (outcome.status == Status::ok) outcome.status = Status::error;
 }
 
 class Sanitized : public WrappedTarget {
@@ -115,7 +122,9 @@ class Sanitized : public WrappedTarget {
   Sanitized(std::unique_ptr<Target> target, std::unique_ptr<Log> log)
       : WrappedTarget(std::move(target)), log_(std::move(log)) {}
   Outcome run(const Case& c, const Inputs& inputs) override {
+    const int before = workers_started();
     Outcome outcome = WrappedTarget::run(c, inputs);
+    if (workers_started() != before) log_->restart();
     add_reports(outcome, sanitizer_reports(log_->more()));
     return outcome;
   }
@@ -123,6 +132,25 @@ class Sanitized : public WrappedTarget {
  private:
   std::unique_ptr<Log> log_;
 };
+
+/// A worker under the tool. What that says before any case is run is no case's fault: the tool
+/// can't look into the device, or finds something in the target's own beginning.
+std::unique_ptr<Target> open_watched(const std::string& name, const std::string& tool,
+                                     const WorkerCommand& command, const WorkerLimits& limits,
+                                     Log& log) {
+  std::unique_ptr<Target> target;
+  std::string why;
+  try {
+    target = open_remote(name, command, limits);
+  } catch (const InputError& error) {
+    why = error.what();
+  }
+  if (const auto reports = sanitizer_reports(log.more()); !reports.empty())
+    why = fmt::format("{}", fmt::join(reports, "; "));
+  if (why.empty()) return target;
+  throw InputError("--sanitize " + tool, "",
+                   fmt::format("expected {} to run {}, it says: {}", program, name, why));
+}
 
 class Strict : public WrappedTarget {
  public:
@@ -183,18 +211,21 @@ std::vector<std::string> sanitizer_reports(std::string_view log) {
 }
 
 std::unique_ptr<Target> open_sanitized(const std::string& name, const std::string& tool,
-                                       const WorkerLimits& limits) {
+                                       WorkerLimits limits) {
   const std::string sanitizer = on_path(program);
   if (sanitizer.empty())
     throw InputError(
         "--sanitize " + tool, "",
         fmt::format("expected {} on PATH, found none: it comes with the CUDA toolkit", program));
   auto log = std::make_unique<Log>();
-  const WorkerCommand command{
-      {sanitizer, "--tool", tool, "--log-file", log->path(), "--target-processes", "all",
-       fs::read_symlink("/proc/self/exe").string(), "worker", name},
-      {{"ATTNFUZZ_SANITIZED", "1"}}};
-  return std::make_unique<Sanitized>(open_remote(name, command, limits), std::move(log));
+  WorkerCommand command{{sanitizer, "--tool", tool}, {{"ATTNFUZZ_SANITIZED", "1"}}};
+  if (tool == "memcheck") command.argv.insert(command.argv.end(), {"--padding", padding});
+  const std::string self = fs::read_symlink("/proc/self/exe").string();
+  command.argv.insert(command.argv.end(), {"--log-file", log->path(), "--target-processes", "all",
+                                           self, "worker", name});
+  limits.end_seconds = time_to_log;
+  std::unique_ptr<Target> target = open_watched(name, tool, command, limits, *log);
+  return std::make_unique<Sanitized>(std::move(target), std::move(log));
 }
 
 std::unique_ptr<Target> with_strict_checker(std::unique_ptr<Target> target,

@@ -18,9 +18,10 @@ std::vector<std::string> sanitizer_tools();
 std::vector<std::string> sanitizer_reports(std::string_view log);
 
 /// A target of a plug-in or a GPU, in a worker under compute-sanitizer: what the tool reports while
-/// a case runs is an error of that case. Throws InputError where it is not installed.
+/// a case runs is an error of that case. Throws InputError where it is not installed, or says
+/// something before the first case (that it does not support the device, say).
 std::unique_ptr<Target> open_sanitized(const std::string& name, const std::string& tool,
-                                       const WorkerLimits& limits);
+                                       WorkerLimits limits);
 
 /// A target with a checker of its own (cuda-emu:): what that notices, as far as the tool looks for
 /// it, is an error.

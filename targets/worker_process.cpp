@@ -20,7 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto watch_every = 50ms;
-constexpr auto time_to_die = 2s;  ///< between closing the socket and being gone
+constexpr double time_to_die = 2;  ///< seconds between closing the socket and being gone
 constexpr size_t longest_line = size_t{16} << 20;
 constexpr size_t tail_kept = 2048;
 constexpr int reads_to_drain = 64;  ///< of 64 KiB each; someone else may still be printing
@@ -98,12 +98,16 @@ WorkerProcess::Answer WorkerProcess::ended(End end, const std::string& what) {
   return {end, lines.empty() ? what : what + "\n" + lines};
 }
 
-WorkerProcess::Answer WorkerProcess::closed() {
-  const auto give_up = Clock::now() + time_to_die;
+void WorkerProcess::wait_for_end(double seconds) {
+  const auto give_up = Clock::now() + std::chrono::duration<double>(seconds);
   while (!dead() && Clock::now() < give_up) {
     drain();
     std::this_thread::sleep_for(1ms);
   }
+}
+
+WorkerProcess::Answer WorkerProcess::closed() {
+  wait_for_end(time_to_die);
   if (!dead()) return ended(End::died, "closed its socket");
   return ended(End::died, kill_and_explain());
 }

@@ -26,6 +26,7 @@ struct WorkerLimits {
   uint64_t memory_bytes = uint64_t{4} << 30;
   uint64_t output_bytes = uint64_t{1} << 30;  ///< tensors of one reply
   std::function<void()> waiting = {};         ///< called while a worker is waited for; may throw
+  double end_seconds = 0;  ///< to end by itself once it can do no more, before it is killed
 };
 
 /// A child process that speaks lines over a socket (its fd 3) and shares memory (its fd 4). It
@@ -50,6 +51,9 @@ class WorkerProcess {
   /// `waiting` is called meanwhile, every 50 ms; what it throws goes through.
   Answer exchange(std::string_view request, double seconds, uint64_t memory_bytes,
                   const std::function<void()>& waiting = {});
+
+  /// Waits until the process ends by itself, at most so long.
+  void wait_for_end(double seconds);
 
   pid_t pid() const { return pid_; }
 

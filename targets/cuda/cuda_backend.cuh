@@ -3,9 +3,9 @@
 
 #include <cstdlib>
 #include <string>
-#include <utility>
 
 #include "targets/cuda/cuda_block.cuh"
+#include "targets/cuda/device_queue.h"
 
 namespace attnfuzz::cuda {
 
@@ -18,27 +18,52 @@ __global__ void __launch_bounds__(threads)
   Kernel::run(block, params);
 }
 
-/// Whether no call can succeed in this process after the error.
-inline bool is_sticky(cudaError_t error) {
-  switch (error) {
-    case cudaErrorIllegalAddress:
-    case cudaErrorIllegalInstruction:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorInvalidAddressSpace:
-    case cudaErrorInvalidPc:
-    case cudaErrorHardwareStackError:
-    case cudaErrorLaunchFailure:
-    case cudaErrorLaunchTimeout:
-    case cudaErrorAssert:
-    case cudaErrorECCUncorrectable:
-      return true;
-    default:
-      return false;
-  }
-}
+/// The calls of CUDA's runtime that a DeviceQueue makes.
+struct CudaApi {
+  using Error = cudaError_t;
+  using Stream = cudaStream_t;
+  static constexpr Error success = cudaSuccess, out_of_memory = cudaErrorMemoryAllocation;
 
-/// One device and a stream of its own. The first error is kept; what comes after it does nothing.
-class CudaBackend {
+  static Error create(Stream* stream) {
+    return cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking);
+  }
+  /// Without it each wait gives what is free back to the driver.
+  static void keep_freed_memory() {
+    int device = 0;
+    cudaMemPool_t pool = nullptr;
+    uint64_t all = UINT64_MAX;
+    if (cudaGetDevice(&device) == cudaSuccess &&
+        cudaDeviceGetDefaultMemPool(&pool, device) == cudaSuccess)
+      cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all);
+    forget_error();
+  }
+  static Error allocate(void** memory, size_t bytes) { return cudaMalloc(memory, bytes); }
+  static Error free(void* memory) { return cudaFree(memory); }
+  static Error allocate_async(void** memory, size_t bytes, Stream stream) {
+    return cudaMallocAsync(memory, bytes, stream);
+  }
+  static Error free_async(void* memory, Stream stream) { return cudaFreeAsync(memory, stream); }
+  static Error allocate_host(void** memory, size_t bytes) { return cudaMallocHost(memory, bytes); }
+  static void free_host(void* memory) { cudaFreeHost(memory); }
+  static Error fill(void* memory, unsigned char byte, size_t bytes, Stream stream) {
+    return cudaMemsetAsync(memory, byte, bytes, stream);
+  }
+  static Error copy(void* to, const void* from, size_t bytes, Stream stream) {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+  }
+  static Error copy_in(void* to, const void* from, size_t bytes, Stream stream) {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream);
+  }
+  static Error copy_out(void* to, const void* from, size_t bytes, Stream stream) {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream);
+  }
+  static Error wait(Stream stream) { return cudaStreamSynchronize(stream); }
+  static void forget_error() { cudaGetLastError(); }
+  static const char* text(Error error) { return cudaGetErrorString(error); }
+};
+
+/// The first device and a stream of its own.
+class CudaBackend : public DeviceQueue<CudaApi> {
  public:
   using Block = CudaBlock;
   static constexpr int64_t pitch = 0;  ///< tensors lie as they came
@@ -46,31 +71,6 @@ class CudaBackend {
   static CudaBackend& instance() {
     static CudaBackend backend;
     return backend;
-  }
-
-  /// Allocations stay aligned. None under compute-sanitizer, which then sees an access beside them.
-  static size_t zone() {
-    static const size_t bytes = std::getenv("ATTNFUZZ_SANITIZED") != nullptr ? 0 : 256;
-    return bytes;
-  }
-  void* allocate(size_t bytes) {
-    void* memory = nullptr;
-    check(cudaMallocAsync(&memory, bytes, stream_));
-    return memory;
-  }
-  void release(void* memory) { check(cudaFreeAsync(memory, stream_)); }
-  void fill(void* memory, unsigned char byte, size_t bytes) {
-    if (good() && bytes > 0) check(cudaMemsetAsync(memory, byte, bytes, stream_));
-  }
-  void copy(void* to, const void* from, size_t bytes) {
-    copy(to, from, bytes, cudaMemcpyDeviceToDevice);
-  }
-  void copy_in(void* device, const void* host, size_t bytes) {
-    copy(device, host, bytes, cudaMemcpyHostToDevice);
-  }
-  void copy_out(void* host, const void* device, size_t bytes) {
-    copy(host, device, bytes, cudaMemcpyDeviceToHost);
-    if (good()) check(cudaStreamSynchronize(stream_));
   }
 
   template <class T>
@@ -91,11 +91,15 @@ class CudaBackend {
     constexpr int64_t most_blocks = 2147483647;  // in the grid's first axis
     if (blocks == 0 || !good()) return;
     if (blocks > most_blocks) return check(cudaErrorInvalidConfiguration);
+    if (shared_bytes > most_shared_bytes_)
+      return refuse("a block would take " + std::to_string(shared_bytes) +
+                    " bytes of shared memory, of which this device gives it " +
+                    std::to_string(most_shared_bytes_));
     check(cudaFuncSetAttribute(cuda_kernel<Kernel>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(shared_bytes)));
     if (!good()) return;
     cuda_kernel<Kernel>
-        <<<static_cast<unsigned>(blocks), threads, static_cast<size_t>(shared_bytes), stream_>>>(
+        <<<static_cast<unsigned>(blocks), threads, static_cast<size_t>(shared_bytes), stream()>>>(
             params);
     check(cudaGetLastError());
   }
@@ -103,43 +107,30 @@ class CudaBackend {
   /// Launches become a graph from here on, which replay() runs. Relaxed: a kernel may be loaded
   /// now.
   void capture() {
-    if (good()) check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed));
+    if (good()) check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed));
   }
   void replay() {
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t ready = nullptr;
-    check(cudaStreamEndCapture(stream_, &graph));
+    check(cudaStreamEndCapture(stream(), &graph));
     if (good()) check(cudaGraphInstantiate(&ready, graph, 0));
-    if (good()) check(cudaGraphLaunch(ready, stream_));
-    if (good()) check(cudaStreamSynchronize(stream_));
+    if (good()) check(cudaGraphLaunch(ready, stream()));
+    wait();
     if (ready != nullptr) cudaGraphExecDestroy(ready);
     if (graph != nullptr) cudaGraphDestroy(graph);
   }
 
-  std::string error(bool& sticky) {
-    if (good()) check(cudaStreamSynchronize(stream_));
-    const cudaError_t error = std::exchange(error_, cudaSuccess);
-    sticky = is_sticky(error);
-    if (error == cudaSuccess) return {};
-    cudaGetLastError();  // forgets one that is not sticky
-    return std::string("CUDA error: ") + cudaGetErrorString(error);
-  }
   std::string notes() { return {}; }
-  cudaStream_t stream() const { return stream_; }
 
  private:
-  CudaBackend() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-
-  bool good() const { return error_ == cudaSuccess; }
-  void check(cudaError_t error) {
-    if (good()) error_ = error;
-  }
-  void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-    if (good() && bytes > 0) check(cudaMemcpyAsync(to, from, bytes, kind, stream_));
+  CudaBackend() : DeviceQueue(std::getenv("ATTNFUZZ_SANITIZED") != nullptr) {
+    int device = 0, bytes = 0;
+    check(cudaGetDevice(&device));
+    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    most_shared_bytes_ = bytes;
   }
 
-  cudaStream_t stream_ = nullptr;
-  cudaError_t error_ = cudaSuccess;
+  int64_t most_shared_bytes_ = 0;
 };
 
 }  // namespace attnfuzz::cuda

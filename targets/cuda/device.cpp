@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view family = "cuda:", emulated_family = "cuda-emu:";
+const std::string not_built = "the CUDA targets were not built: no nvcc";
 
 /// ATTNFUZZ_CUDA_PLUGIN; else beside the program in its build folder, or where it was installed.
 std::string plugin_file() {
@@ -32,7 +33,7 @@ std::string plugin_file() {
   return {};
 }
 
-/// What the plug-in says of the devices: "" if there is one.
+/// What the plug-in says of the devices: "" if there is one. This process has used CUDA then.
 std::string ask(const std::string& file) {
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) return fmt::format("the CUDA plug-in does not load: {}", dlerror());
@@ -76,8 +77,7 @@ bool is_cuda_name(std::string_view name) {
 const std::string& why_no_device() {
   static const std::string why = [] {
     const std::string file = plugin_file();
-    return file.empty() ? std::string("the CUDA targets were not built: no nvcc")
-                        : ask_in_child(file);
+    return file.empty() ? not_built : ask_in_child(file);
   }();
   return why;
 }
@@ -92,8 +92,10 @@ std::vector<TargetInfo> device_targets() {
 }
 
 std::unique_ptr<Target> open_device_target(const std::string& name) {
-  if (!why_no_device().empty()) throw InputError(name, "", why_no_device());
-  return open_plugin(fmt::format("{}:{}", plugin_file(), name.substr(family.size())), name);
+  const std::string file = plugin_file();
+  const std::string why = file.empty() ? not_built : ask(file);
+  if (!why.empty()) throw InputError(name, "", why);
+  return open_plugin(fmt::format("{}:{}", file, name.substr(family.size())), name);
 }
 
 }  // namespace attnfuzz::cuda

@@ -18,7 +18,8 @@ const std::string& why_no_device();
 /// What they claim, whether or not they can be run here.
 std::vector<TargetInfo> device_targets();
 
-/// "cuda:NAME". Throws InputError where it can't be run here, or is none.
+/// "cuda:NAME", in a process that is to run it: the device is made ready here, so that the first
+/// case does not wait for it. Throws InputError where it can't be run here, or is none.
 std::unique_ptr<Target> open_device_target(const std::string& name);
 
 }  // namespace attnfuzz::cuda

@@ -19,6 +19,7 @@ class EmulatedBackend {
 
   // Allocation and copies, as a Buffer needs them.
   static constexpr size_t zone() { return 256; }
+  static constexpr bool fills() { return true; }
   void* allocate(size_t bytes) { return ::operator new(bytes); }
   void release(void* memory) { ::operator delete(memory); }
   void fill(void* memory, unsigned char byte, size_t bytes) { std::memset(memory, byte, bytes); }
@@ -27,6 +28,8 @@ class EmulatedBackend {
   }
   void copy_in(void* device, const void* host, size_t bytes) { copy(device, host, bytes); }
   void copy_out(void* host, const void* device, size_t bytes) { copy(host, device, bytes); }
+  void wait() {}
+  std::string refusal() { return {}; }
 
   template <class T>
   EmulatedGlobal<T> global(const char* name, T* data, int64_t count) {

@@ -45,7 +45,10 @@ class PagedCacheOf final : public PagedCache<Backend> {
     const std::string_view op = call.word(&call, "op", "");
     if (op == "crop") crop(call.integer(&call, "length", 0));
     if (op == "reset") crop(0);
-    if (op == "fork" || op == "reorder") reorder(sources(call, op));
+    if (op == "fork" || op == "reorder") {
+      reorder(sources(call, op));
+      return Work<Backend>(backend_, call).finish();  // what went wrong is this step's
+    }
     if (op == "prefill" || op == "append" || op == "decode") return add(call);
     return ATTNFUZZ_OK;
   }
@@ -236,6 +239,8 @@ int64_t paged_length(void* cache, int64_t row) {
 template <class Backend>
 void paged_close(void* cache) {
   delete static_cast<PagedCache<Backend>*>(cache);
+  bool sticky = false;
+  Backend::instance().error(sticky);  // nobody's any more; one that stays is told again
 }
 
 }  // namespace attnfuzz::cuda

@@ -24,10 +24,16 @@ extern "C" const attnfuzz_target_list* attnfuzz_plugin(void) {
   return &list;
 }
 
-// How many devices there are; what is wrong is left in *why.
+// How many devices there are that can run this plug-in's kernels: none where the first one, which
+// is used, has no code here. What is wrong is left in *why. Makes the process ready for its first
+// call.
 extern "C" int attnfuzz_cuda_devices(const char** why) {
+  using Kernel = attnfuzz::cuda::Flash<float, attnfuzz::cuda::CudaBlock>;
   int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
+  cudaFuncAttributes attributes{};
+  cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0)
+    error = cudaFuncGetAttributes(&attributes, attnfuzz::cuda::cuda_kernel<Kernel>);
   *why = error == cudaSuccess ? "" : cudaGetErrorString(error);
   return error == cudaSuccess ? count : 0;
 }

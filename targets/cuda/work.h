@@ -76,7 +76,7 @@ class Work {
   Numbers numbers(const char* name, const std::vector<int64_t>& values) {
     const auto count = static_cast<int64_t>(values.size());
     Buffer<Backend>& buffer = add(name, count * static_cast<int64_t>(sizeof(int64_t)));
-    buffer.write(values.data());
+    buffer.write(kept_.emplace_back(values).data());
     return backend_.global(name, buffer.template as<const int64_t>(), count);
   }
 
@@ -107,7 +107,7 @@ class Work {
   }
 
   /// Device memory that outlives the call, to be looked at for damage too. It must outlive this.
-  void watch(const Buffer<Backend>& buffer) { watched_.push_back(&buffer); }
+  void watch(Buffer<Backend>& buffer) { watched_.push_back(&buffer); }
 
   int64_t integer(const char* name) const { return call_.integer(&call_, name, 0); }
   std::string_view word(const char* name, const char* otherwise) const {
@@ -120,21 +120,24 @@ class Work {
   }
   double number(const char* name) const { return call_.number(&call_, name, 0); }
 
-  /// Waits for what was launched; copies the outputs, or tells what went wrong.
+  /// Waits for what was launched; copies the outputs, or tells what went wrong. What this call has
+  /// asked of the device ends here, so that nothing of it is told of the next one.
   attnfuzz_status finish() {
+    if (const std::string why = backend_.refusal(); !why.empty()) {
+      release();
+      return call_.stop(&call_, ATTNFUZZ_DECLINED, why.c_str());
+    }
     bool sticky = false;
     std::string error = backend_.error(sticky);
-    for (const Buffer<Backend>& buffer : buffers_)
-      if (error.empty()) error = buffer.damage();
-    for (const Buffer<Backend>* buffer : watched_)
-      if (error.empty()) error = buffer->damage();
+    if (error.empty()) error = damage_and_outputs(sticky);
     const std::string notes = backend_.notes();
-    if (!error.empty()) {
-      if (!notes.empty()) error += "\n" + notes;
-      return call_.stop(&call_, sticky ? ATTNFUZZ_FATAL : ATTNFUZZ_ERROR, error.c_str());
-    }
-    for (const auto& [buffer, tensor] : outputs_) buffer->read(tensor->data);
-    return call_.stop(&call_, ATTNFUZZ_OK, notes.c_str());
+    release();
+    bool late = false;
+    if (std::string more = backend_.error(late); error.empty()) error = std::move(more);
+    sticky = sticky || late;
+    if (error.empty()) return call_.stop(&call_, ATTNFUZZ_OK, notes.c_str());
+    if (!notes.empty()) error += "\n" + notes;
+    return call_.stop(&call_, sticky ? ATTNFUZZ_FATAL : ATTNFUZZ_ERROR, error.c_str());
   }
 
  private:
@@ -147,6 +150,22 @@ class Work {
     if (tensor.ndim < 4) return {};
     return {tensor.strides[0], tensor.strides[1], tensor.strides[2], tensor.strides[3]};
   }
+  /// Copies the outputs and looks at all buffers, in one wait. Returns what is wrong.
+  std::string damage_and_outputs(bool& sticky) {
+    for (const auto& [buffer, tensor] : outputs_) buffer->read(tensor->data);
+    std::vector<Buffer<Backend>*> all = watched_;
+    for (Buffer<Backend>& buffer : buffers_) all.push_back(&buffer);
+    for (Buffer<Backend>* buffer : all) buffer->read_zones();
+    if (std::string error = backend_.error(sticky); !error.empty()) return error;
+    for (const Buffer<Backend>* buffer : all)
+      if (std::string text = buffer->damage(); !text.empty()) return text;
+    return {};
+  }
+  void release() {
+    outputs_.clear();
+    buffers_.clear();
+    kept_.clear();
+  }
   Buffer<Backend>& add(const char* name, int64_t bytes) {
     return buffers_.emplace_back(backend_, name, bytes);
   }
@@ -154,7 +173,8 @@ class Work {
   Backend& backend_;
   const attnfuzz_call& call_;
   std::deque<Buffer<Backend>> buffers_;
-  std::vector<const Buffer<Backend>*> watched_;
+  std::deque<std::vector<int64_t>> kept_;  ///< what is still being copied to the device
+  std::vector<Buffer<Backend>*> watched_;
   struct Pair {
     Buffer<Backend>* buffer;
     const DLTensor* tensor;

@@ -1,5 +1,7 @@
 // Plug-ins that are wrong in one way each, chosen by -DBAD=…, and (BAD_none) one whose targets do
 // what no plug-in may. Test data of plugin_test.cpp.
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 
@@ -43,6 +45,23 @@ attnfuzz_status breaks(const attnfuzz_call* call) {
 }
 attnfuzz_status notices(const attnfuzz_call* call) {
   return call->stop(call, ATTNFUZZ_OK, "Race reported between Write access and Read access");
+}
+/// As if a checker had written to its log during the process's first call.
+attnfuzz_status is_logged(const attnfuzz_call* call) {
+  static bool first = true;
+  const char* log = std::getenv("ATTNFUZZ_TEST_LOG");
+  if (first && log != nullptr) {
+    std::FILE* file = std::fopen(log, "a");
+    std::fputs(
+        "========= Invalid __shared__ read of size 4 bytes\n"
+        "=========     at kernel+0x10\n"
+        "=========     Address 0x400 is out of bounds\n"
+        "=========\n",
+        file);
+    std::fclose(file);
+  }
+  first = false;
+  return call->stop(call, ATTNFUZZ_DECLINED, "nothing is computed");
 }
 attnfuzz_status writes_nothing(const attnfuzz_call*) {
   return ATTNFUZZ_OK;
@@ -94,6 +113,7 @@ const attnfuzz_target targets[] = {
     once("fails", fails),
     once("breaks", breaks),
     once("notices", notices),
+    once("is_logged", is_logged),
     once("writes_nothing", writes_nothing),
     {"counts", "1", "", cached, nullptr, open, step, length, close},
 #endif

@@ -37,6 +37,21 @@ class Limited : public WrappedTarget {
   TargetInfo info_;
 };
 
+/// A plug-in in attnfuzz's own process, which ends with it.
+class UntilFatal : public WrappedTarget {
+ public:
+  using WrappedTarget::WrappedTarget;
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    Outcome outcome = WrappedTarget::run(c, inputs);
+    if (outcome.final)
+      throw InputError(info().name, "",
+                       fmt::format("this process can do no more after \"{}\": expected a run "
+                                   "without --in-process, where that is a finding",
+                                   outcome.text));
+    return outcome;
+  }
+};
+
 /// "kv_len=64"; throws InputError for an axis that is none, or a maximum that leaves nothing.
 void apply_limit(Capabilities& capabilities, const std::string& limit) {
   const size_t equals = limit.find('=');
@@ -97,8 +112,11 @@ std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) c
     if (const std::string& why = cuda::why_no_device(); !why.empty()) throw NoDevice(name, why);
   const bool plugin = is_plugin_name(name) || cuda::is_cuda_name(name);
   if (!sanitize.empty()) return open_checked(name, plugin, worker);
+  if (in_process && cuda::is_cuda_name(name))  // forks of a process that has used CUDA can't
+    throw InputError("--in-process", "", "expected a target without a GPU, found " + name);
   if (plugin ? !in_process : isolate && is_builtin(name)) return open_isolated(name, worker);
   if (is_python_name(name)) return open_python_target(name, worker);
+  if (plugin) return std::make_unique<UntilFatal>(open_target(name));
   return open_target(name);
 }
 

@@ -1,105 +1,110 @@
-"""The tables of docs/gpu.md from what tools/gpu.sh has left in a folder. --update writes them between their marks.
-
-A part that was not run is left as it is in the document.
-Usage: table.py [--update] DIR
+"""The table of a GPU run. As a program it puts the one in OUT, which run.py left there, into docs/gpu.md, and keeps each finding's
+smallest case in corpus/gpu. Usage: table.py --update OUT
 """
+from __future__ import annotations
+
 import json
 import sys
 from pathlib import Path
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "gpu.md"
+ROOT = Path(__file__).resolve().parents[2]
+BEGIN, END = "<!-- begin device -->", "<!-- end device -->"
+SIZES = ("batch", "num_heads", "num_kv_heads", "q_len", "kv_len", "head_dim", "head_dim_v")
 
 
-def summaries(folder):
-    for file in sorted(folder.glob("*/summary.json")):
-        yield json.loads(file.read_text())
-
-
-def campaigns(folder):
-    lines = ["| target | cases | by dtype | passed | failed | declined | cases/s | worst passing error / bound |",
-             "|---|---|---|---|---|---|---|---|"]
-    for summary in summaries(folder):
-        for row in summary["targets"]:
-            dtypes = ", ".join(f"{word[6:]} {count}" for word, count in sorted(row["features"].items())
-                               if word.startswith("dtype:"))
-            speed = row["cases"] / max(row["seconds"], 1e-9)
-            lines.append(f"| {row['target']} | {row['cases']} | {dtypes} | {row['passed']} | {row['failed']} | "
-                         f"{row['skipped']} | {speed:.0f} | {row['worst_ratio']:.3g} |")
-    return lines
-
-
-def case_words(case):
+def case_words(case: dict) -> str:
     problem = case["problem"]
-    sizes = ["batch", "num_heads", "num_kv_heads", "q_len", "kv_len", "head_dim", "head_dim_v"]
-    words = [f"{name} {problem[name]}" for name in sizes if problem.get(name, 0) > 1]
+    words = [f"{name} {problem[name]}" for name in SIZES if problem.get(name, 0) > 1]
     words += [step["op"] + (f" {step['q_len']}" if "q_len" in step else "") for step in case.get("steps", [])]
-    return ", ".join(words) or "all sizes 1"
+    return ", ".join([problem["dtype"], *words])
 
 
-def mutants(folder):
-    lines = ["| mutant | found after | failure | smallest case | 1-minimal | first cause named |",
-             "|---|---|---|---|---|---|"]
-    for summary in summaries(folder):
-        name, findings = summary["targets"][0]["target"], summary["findings"]
-        if not findings:
-            lines.append(f"| {name} | not in {summary['targets'][0]['cases']} cases | | | | |")
-            continue
-        found = findings[0]
-        cause = found["causes"][0]["name"] if found["causes"] else "none"
-        lines.append(f"| {name} | {found['index'] + 1} | {found['failure']} | {case_words(found['case'])} | "
-                     f"{'yes' if found['shrink']['minimal'] else 'no'} | {cause} |")
+def numbers(row: dict) -> str:
+    """A part's cells behind its name, for one that ran cases."""
+    speed = row["cases"] / max(row["case_seconds"], 1e-9)
+    busy = f"{row['gpu_percent']:.0f} %" if "gpu_percent" in row else "–"
+    dtypes = ", ".join(f"{name} {count}" for name, count in sorted(row["dtypes"].items()))
+    return (f"{row['cases']} | {dtypes} | {row['passed']} | {row['failed']} | {row['skipped']} | {speed:.0f} | {busy} | "
+            f"{row['worst_ratio']:.3g} | {row['status']}")
+
+
+def results(rows: list[dict]) -> list[str]:
+    lines = ["| step | target | cases | by dtype | passed | failed | declined | cases/s | the GPU's | worst passing error / bound | |",
+             "|---|---|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        if "cases" in row:
+            lines.append(f"| {row['step']} | {row['target']} | {numbers(row)} |")
+        elif "said" not in row:
+            lines.append(f"| {row['step']} | {row['target']} | | | | | | | | | {row['status']} |")
     return lines
 
 
-def gflops(out):
-    files = {name: out / f"{name}.json" for name in ("oracle", "torch")}
-    rows = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
-    lines = ["| length | oracle on the device | torch, float64 math |", "|---|---|---|"]
-    for length, value in rows.get("oracle", {}).items():
-        peer = rows.get("torch", {}).get(length)
-        lines.append(f"| {length} | {value:.1f} | {'no torch for the GPU' if peer is None else f'{peer:.1f}'} |")
+def findings(rows: list[dict]) -> list[str]:
+    found = [(row, f) for row in rows for f in row.get("findings", ())]
+    if not found:
+        return []
+    lines = ["", "| target | after | failure | smallest case | 1-minimal | causes named |", "|---|---|---|---|---|---|"]
+    for row, f in found:
+        lines.append(f"| {row['target']} | {f['found']} | {f['failure']} | {case_words(f['case'])} | {'yes' if f['minimal'] else 'no'} | "
+                     f"{', '.join(f['causes']) or 'none'} |")
     return lines
 
 
-def parts(out):
-    """The document's part by its mark, and its lines."""
-    environment = next(summaries(out / "host"))["environment"]
-    yield "host", [f"The commands of `tools/gpu.sh`, on {environment}:", "", *campaigns(out / "host"), "",
-                   *mutants(out / "host-mutants")]
-    if not (out / "device").is_dir():
-        return
-    philox = (out / "philox.txt").read_text().strip()
-    lines = [f"On {environment}. Philox: {philox}.", "", *campaigns(out / "device"), "",
-             *mutants(out / "device-mutants")]
-    for folder in sorted(out.glob("sanitizer-*")):
-        lines += ["", f"Under compute-sanitizer's {folder.name.partition('-')[2]}:", "", *campaigns(folder)]
-    if (out / "oracle.json").exists():
-        lines += ["", "GFLOP/s, 4 heads of 128:", "", *gflops(out)]
-    if (out / "adapters").is_dir():
-        lines += ["", "Adapters on the GPU:", "", *campaigns(out / "adapters")]
-    yield "device", lines
+def gflops(rows: list[dict]) -> list[str]:
+    said = {row["part"]: row.get("said", "") for row in rows if row["step"] == "gflops"}
+    ours, theirs = (json.loads(text) if (text := said.get(f"gflops-{name}", "")).startswith("{") else {} for name in ("oracle", "torch"))
+    if not ours:
+        return []
+    lines = ["", "GFLOP/s, 4 heads of 128:", "", "| length | oracle on the device | torch, float64 math |", "|---|---|---|"]
+    for length, value in ours.items():
+        peer = theirs.get(length)
+        lines.append(f"| {length} | {value:.1f} | {'not here' if peer is None else f'{peer:.1f}'} |")
+    return lines
 
 
-def replaced(text, mark, lines):
-    """The text with other lines between <!-- begin MARK --> and <!-- end MARK -->."""
-    begin, end = f"<!-- begin {mark} -->", f"<!-- end {mark} -->"
-    before, found, rest = text.partition(begin)
-    inside, ends, after = rest.partition(end)
+def table(found: dict, rows: list[dict]) -> str:
+    """All of a run, as Markdown."""
+    import device
+
+    programs = [f"{row['part']}: {row['said'] if row['status'] == 'done' else row['status']}" for row in rows
+                if row["step"] == "philox" and "said" in row]
+    lines = [f"On {device.words(found)}.", *([""] + programs if programs else []), "", *results(rows), *findings(rows), *gflops(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def keep_cases(rows: list[dict], folder: Path) -> int:
+    """Each finding of a package's target as a case, to be replayed by all that claim it. Mutants are wrong on purpose."""
+    kept = 0
+    for row in rows:
+        for f in row.get("findings", ()) if row["step"] != "mutants" else ():
+            folder.mkdir(parents=True, exist_ok=True)
+            case = {"attnfuzz": f["case"]["attnfuzz"], "about": f"found with {row['target']} {f['version']} on a GPU: {f['failure']}"}
+            text = json.dumps(case | {k: v for k, v in f["case"].items() if k not in case}, indent=2)
+            (folder / f"{f['signature']}.case.json").write_text(text + "\n")
+            kept += 1
+    return kept
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2 or arguments[0] != "--update":
+        print(__doc__, file=sys.stderr)
+        return 2
+    out, document = Path(arguments[1]), ROOT / "docs" / "gpu.md"
+    for name in ("results.jsonl", "table.md"):
+        if not (out / name).is_file():
+            print(f"{out / name}: expected a file that run.sh wrote", file=sys.stderr)
+            return 2
+    text = document.read_text()
+    before, found, rest = text.partition(BEGIN)
+    _, ends, after = rest.partition(END)
     if not found or not ends:
-        sys.exit(f"{DOCUMENT}: expected {begin} and {end}")
-    return before + begin + "\n\n" + "\n".join(lines) + "\n\n" + end + after
-
-
-def main(arguments):
-    update = "--update" in arguments
-    out = Path(arguments[-1])
-    text = DOCUMENT.read_text()
-    for mark, lines in parts(out):
-        print("\n".join(lines), end="\n\n")
-        text = replaced(text, mark, lines)
-    if update:
-        DOCUMENT.write_text(text)
+        print(f"{document}: expected {BEGIN} and {END}", file=sys.stderr)
+        return 2
+    document.write_text(f"{before}{BEGIN}\n\n{(out / 'table.md').read_text()}\n{END}{after}")
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    print(f"{document}: updated; {keep_cases(rows, ROOT / 'corpus' / 'gpu')} cases kept in corpus/gpu")
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -112,29 +112,64 @@ def test_the_right_kernels_have_no_race(tmp_path):
                  "--sanitize", tool, "-o", tmp_path, expect=0)
 
 
-FAKE = """#!/bin/sh
-# compute-sanitizer, as far as a test needs it: says one thing in its log, then runs the program.
-while [ "$1" != --log-file ]; do shift; done
-printf '========= COMPUTE-SANITIZER\\n========= Invalid __shared__ read of size 4 bytes\\n' > "$2"
-printf '=========     at kernel+0x10\\n=========     Address 0x400 is out of bounds\\n=========\\n' >> "$2"
-shift 4
-exec "$@"
-"""
+def fake_sanitizer(folder, script):
+    """A compute-sanitizer by that shell script, which finds the log's path in $log and the program in "$@"."""
+    fake = folder / "compute-sanitizer"
+    fake.write_text('#!/bin/sh\nwhile [ "$1" != --log-file ]; do shift; done\nlog=$2\nshift 4\n' + script)
+    fake.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def sanitized(folder, plugin, *more, expect, **environment):
+    return attnfuzz("run", "-t", plugin, "--cases", 3, "--no-corpus", "--max-shrink-tries", 0, "-o", folder / "out",
+                    "--sanitize", "memcheck", *more, expect=expect, **environment)
 
 
 def test_what_compute_sanitizer_says_is_part_of_the_finding(tmp_path):
-    fake = tmp_path / "compute-sanitizer"
-    fake.write_text(FAKE)
-    fake.chmod(0o755)
-    run = ["run", "-t", BUILD / "plugins" / "my_attention.so", "--cases", 20, "--no-corpus", "--max-shrink-tries", 0,
-           "-o", tmp_path / "out", "--sanitize", "memcheck"]
-    done = attnfuzz(*run, expect=1, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    plugin = BUILD / "plugins" / "bad_none.so"
+    if not plugin.exists():
+        pytest.skip("built with targets_tests")
+    path = fake_sanitizer(tmp_path, """printf '========= COMPUTE-SANITIZER\\n' > "$log"; ATTNFUZZ_TEST_LOG=$log exec "$@"\n""")
+    done = sanitized(tmp_path, f"{plugin}:is_logged", expect=1, **path)
     assert "Invalid __shared__ read of size 4 bytes at kernel+# Address # is out of bounds" in done.stdout
     assert "reads beyond an array in shared memory" in done.stdout
     assert summary(tmp_path / "out")["targets"][0]["failed"] == 1
-
-    done = attnfuzz(*run, expect=2, PATH="/nowhere")
+    done = sanitized(tmp_path, f"{plugin}:is_logged", expect=2, PATH="/nowhere")
     assert "expected compute-sanitizer on PATH, found none: it comes with the CUDA toolkit" in done.stderr
+
+
+def test_what_the_sanitizer_says_before_the_first_case_is_no_finding(tmp_path):
+    path = fake_sanitizer(tmp_path, 'printf "========= Error: Device not supported\\n=========\\n" > "$log"\nexec "$@"\n')
+    done = sanitized(tmp_path, BUILD / "plugins" / "my_attention.so", expect=2, **path)
+    assert "expected compute-sanitizer to run " in done.stderr and "Device not supported" in done.stderr
+    path = fake_sanitizer(tmp_path, "echo no such option; exit 1\n")
+    done = sanitized(tmp_path, BUILD / "plugins" / "my_attention.so", expect=2, **path)
+    assert "no such option" in done.stderr
+
+
+def test_the_sanitizer_has_time_to_write_what_it_saw_of_a_case_that_ended_the_process(tmp_path):
+    plugin = BUILD / "plugins" / "bad_none.so"
+    if not plugin.exists():
+        pytest.skip("built with targets_tests")
+    path = fake_sanitizer(tmp_path, """printf '========= COMPUTE-SANITIZER\\n' > "$log"
+"$@"
+sleep 0.5
+printf '========= Invalid __global__ write of size 4 bytes\\n=========     at kernel+0x10\\n=========\\n' >> "$log"
+""")
+    done = sanitized(tmp_path, f"{plugin}:breaks", expect=1, **path)
+    assert "Invalid __global__ write of size 4 bytes at kernel+#" in done.stdout
+    written = summary(tmp_path / "out")
+    assert written["targets"][0]["failed"] == 3 and len(written["findings"]) == 1  # each process's log is read anew
+
+
+def test_a_target_of_a_gpu_is_not_run_in_process(tmp_path):
+    device = attnfuzz("run", "-t", FLASH, "--in-process", "--cases", 1, "--no-corpus", "-o", tmp_path,
+                      expect=0 if not ROWS[FLASH]["available"] else 2)
+    assert "skipped" in device.stdout or "expected a target without a GPU" in device.stderr
+    plugin = BUILD / "plugins" / "bad_none.so"
+    if plugin.exists():
+        done = attnfuzz("run", "-t", f"{plugin}:breaks", "--in-process", "--cases", 5, "--no-corpus", "-o", tmp_path, expect=2)
+        assert 'this process can do no more after "CUDA error: unspecified launch failure"' in done.stderr
 
 
 def test_sanitize_is_for_what_it_can_look_into(tmp_path):
@@ -146,7 +181,7 @@ def test_the_tables_of_the_document_come_from_what_was_run(tmp_path):
     attnfuzz("run", "-t", "cuda-emu:flash", "--cases", 30, "--no-corpus", "-o", tmp_path / "host" / "flash", expect=0)
     attnfuzz("run", "-t", "mutant:cuda-offset-32", "--cases", 100, "--seed", 1, "--stop-after", 1, "--no-corpus",
              "-o", tmp_path / "host-mutants" / "cuda-offset-32", expect=1)
-    table = ROOT / "tools" / "gpu" / "table.py"
+    table = ROOT / "tools" / "gpu" / "host_table.py"
     done = subprocess.run([sys.executable, table, tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "| cuda-emu:flash | 30 |" in done.stdout and "| 30 | 0 | 0 |" in done.stdout

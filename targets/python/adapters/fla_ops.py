@@ -79,8 +79,9 @@ class Target:
                  dtypes: tuple = ("f32",)):
         self.name, self.about, self.operations, self.device = f"fla-ops:{name}", about, operations, device
         # On a GPU the kernels' products of f32 take TF32's 11 bits (Triton's default).
-        precision = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in HALF}
-        precision["f32"] = {"exp_ulps": 20} | ({"factor_bits": 11} if kernels and device == "cuda" else {})
+        cores = {"truncates": True} if kernels and device == "cuda" else {}
+        precision = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} | cores for name in HALF}
+        precision["f32"] = {"exp_ulps": 20} | cores | ({"factor_bits": 11} if cores else {})
         kinds = [f"kind:{kind}" for kind in operations]
         stateless = [f"kind:{kind}" for kind, operation in operations.items() if not operation.state]
         self.capabilities = {

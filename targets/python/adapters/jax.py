@@ -37,7 +37,8 @@ class DotProductAttention:
         if implementation == "cudnn":
             self.name, self.about = f"{self.name}-cudnn-cuda", "jax.nn.dot_product_attention, cuDNN"
             narrow = {"sizes": self.capabilities["sizes"] | {"head_dim": [8, 128, 8], "head_dim_v": [8, 128, 8]},
-                      "features": [f for f in self.capabilities["features"] if f != "dtype:f32"]}
+                      "features": [f for f in self.capabilities["features"] if f != "dtype:f32"],
+                      "precision": {name: {"accumulate": "f32", "p": name, "exp_ulps": 20, "truncates": True} for name in HALF}}
             self.capabilities = self.capabilities | narrow
 
     def load(self) -> None:

@@ -11,6 +11,9 @@ attn_mask is boolean (True takes part) or of the query's type and added; the sca
 - The flash kernel's vectorised exp (exp_u20) gives 0 where its result is subnormal; its bf16 products may be VDPBF16PS's, which
   takes subnormal factors for 0 and gives no subnormal sums, whatever MXCSR says (Intel's manual).
 - The math backend keeps all intermediates of f16 and bf16 in f32 (docstring); flash rounds p to the inputs' type.
+- On CUDA the fused kernels multiply on tensor cores, which cut sums off ("truncates"). The memory-efficient one makes f32's products of
+  three of TF32 (CUTLASS's OpMultiplyAddFastF32): x = big + small, big cut off after 11 bits and small rounded to 11, so that a product
+  without small·small is off by 2^-20 + 2 · 2^-21, which is at most two factors' 2^-20.
 """
 from __future__ import annotations
 
@@ -115,7 +118,8 @@ def targets() -> list:
 
 def on_cuda(math: dict) -> list:
     same = [["head_dim", "head_dim_v"]]
-    fused = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in LOW_PRECISION}
+    fused = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20, "truncates": True} for name in LOW_PRECISION}
+    fused_f32 = {"f32": {"exp_ulps": 20, "truncates": True, "factor_bits": 20}}
     any_row = [f for f in FEATURES if f not in ("dtype:f64", "fully_masked:zero")] + ["fully_masked:any"]
     unmasked = ["dtype:f16", "dtype:bf16", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross", "longer_q", "scale", "align:top_left",
                 "data:large", "data:constant", "data:one_hot", "data:tiny", "dq", "dk", "dv", "rule:causal"]
@@ -128,7 +132,7 @@ def on_cuda(math: dict) -> list:
 
     return [
         target("math", "MATH", "the composed backend", FEATURES + ["head_dim_v", "dbias"], [], math),
-        target("efficient", "EFFICIENT_ATTENTION", "the memory-efficient kernel", any_row, same, fused | {"f32": {"exp_ulps": 20}}),
+        target("efficient", "EFFICIENT_ATTENTION", "the memory-efficient kernel", any_row, same, fused | fused_f32),
         target("flash", "FLASH_ATTENTION", "the flash kernel", unmasked, same, fused, sizes=by_8, excludes=square),
         target("cudnn", "CUDNN_ATTENTION", "cuDNN's kernel", unmasked, same, fused, sizes=by_8, excludes=square),
     ]

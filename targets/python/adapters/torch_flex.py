@@ -11,6 +11,7 @@ is for many cases: few sizes, each compiled once and kept, as in a program that 
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 
 import numpy as np
@@ -42,17 +43,20 @@ class FlexAttention:
         if kept:
             self.capabilities = self.capabilities | {"sizes": KEPT_SIZES}
         if compiled is not None and device == "cpu":
-            without = {"lse", "scale"} if kept else {"lse"}  # each scale is compiled anew
             self.capabilities = self.capabilities | {
-                "features": [f for f in self.capabilities["features"] if f not in without],
+                "features": [f for f in self.capabilities["features"] if f != "lse"],
                 "precision": {"f32": {"exp_ulps": 20, "flush_subnormals": True}}}  # its exp, exp_u20, gives no subnormal numbers
-        if device == "cuda":  # its kernel's blocks are 16 wide at least
+        if kept:  # each scale is compiled anew
+            self.capabilities = self.capabilities | {"features": [f for f in self.capabilities["features"] if f != "scale"]}
+        elif device == "cuda":  # its kernel's blocks are 16 wide at least
             sizes = self.capabilities["sizes"] | {"head_dim": [16, 64, 16], "head_dim_v": [16, 64, 16]}
             self.capabilities = self.capabilities | {"sizes": sizes}
 
     def load(self) -> None:
         import warnings
 
+        if self.device == "cuda":  # a worker's memory is its process group's: no pool of compilers in it
+            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         import torch
         from torch.nn.attention import flex_attention
 
@@ -118,5 +122,6 @@ def targets() -> list:
             FlexAttention("compiled-kept", "compiled once for each size and kept", {"dynamic": False}, kept=True),
             FlexAttention("compiled", "compiled for each size", {"dynamic": False}),
             FlexAttention("compiled-dynamic", "compiled with symbolic sizes", {"dynamic": True}),
+            FlexAttention("compiled-kept-cuda", "compiled once for each size and kept, on CUDA", {"dynamic": False}, kept=True, device="cuda"),
             FlexAttention("compiled-cuda", "compiled for each size, on CUDA", {"dynamic": False}, device="cuda"),
             FlexAttention("compiled-dynamic-cuda", "compiled with symbolic sizes, on CUDA", {"dynamic": True}, device="cuda")]

@@ -61,6 +61,9 @@ FAMILIES = {
         window=True, layer_types=True, features=("sinks",)),
 }
 CACHES = {"dynamic": "DynamicCache", "fixed": "StaticCache"}
+ON_CUDA = {"eager": {"exp_ulps": 20}, "flex_attention": {"exp_ulps": 20},
+           "sdpa": {"exp_ulps": 20, "truncates": True, "factor_bits": 20}}
+"""How f32 is computed on CUDA: PyTorch's defaults (no TF32 in matmul); sdpa may take the memory-efficient kernel (adapter torch)."""
 BOUNDED = {"mistral": "SlidingWindowCache", "gemma2": "HybridCache", "llama4": "HybridChunkedCache"}
 """Cache classes of 4.42 to 4.55 for models with local attention; StaticCache took their work over."""
 
@@ -188,7 +191,7 @@ class Target:
                       "capacity": [0, 64]},
             "features": sorted(known), "requires": needs, "excludes": [e for e in excludes if set(e) <= known],
             "params": {"window.right": [0, 0]} if f.window else {},
-        }
+        } | ({"precision": {"f32": ON_CUDA[self.implementation]}} if self.device == "cuda" else {})
 
     def config(self, case: dict):
         p, f = case["problem"], self.family

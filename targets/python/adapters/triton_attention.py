@@ -34,7 +34,7 @@ class ParallelAttention:
             "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "scale", "sinks", "rule:causal",
                          "rule:window", "data:large", "data:constant", "data:one_hot"],
             "requires": [["dtype:f32", "rule:causal"]],
-            "precision": {"f32": {"exp_ulps": 20} | ({"factor_bits": 11} if device == "cuda" else {})}}
+            "precision": {"f32": {"exp_ulps": 20} | ({"factor_bits": 11, "truncates": True} if device == "cuda" else {})}}
 
     def load(self) -> None:
         torch.set_num_threads(1)

@@ -1,0 +1,141 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace attnfuzz::cuda {
+
+/// Memory of a device and a stream of work on it, by the functions of Api: CudaApi, or a test's.
+/// The first error is kept until error() tells it; what comes after it does nothing.
+template <class Api>
+class DeviceQueue {
+ public:
+  using Error = typename Api::Error;
+
+  /// `sanitized`: a checker watches the process. It then sees each buffer as an allocation of its
+  /// own, whose bytes are unwritten at first.
+  explicit DeviceQueue(bool sanitized) : sanitized_(sanitized) {
+    check(Api::create(&stream_));
+    usable_ = good();
+    if (usable_) Api::keep_freed_memory();  // for speed alone
+  }
+
+  /// Bytes on each side of a buffer. Allocations stay aligned.
+  size_t zone() const { return sanitized_ ? 0 : 256; }
+  bool fills() const { return !sanitized_; }
+
+  void* allocate(size_t bytes) {
+    void* memory = nullptr;
+    bytes = std::max<size_t>(bytes, 1);
+    if (good())
+      check(sanitized_ ? Api::allocate(&memory, bytes)
+                       : Api::allocate_async(&memory, bytes, stream_));
+    return memory;
+  }
+  void release(void* memory) {
+    if (memory != nullptr) check(sanitized_ ? Api::free(memory) : Api::free_async(memory, stream_));
+  }
+  void fill(void* memory, unsigned char byte, size_t bytes) {
+    if (good() && bytes > 0) check(Api::fill(memory, byte, bytes, stream_));
+  }
+  void copy(void* to, const void* from, size_t bytes) {
+    if (good() && bytes > 0) check(Api::copy(to, from, bytes, stream_));
+  }
+  /// `host` must stay as it is until the next wait().
+  void copy_in(void* device, const void* host, size_t bytes) {
+    if (good() && bytes > 0) check(Api::copy_in(device, host, bytes, stream_));
+  }
+  /// `host` is written by the next wait().
+  void copy_out(void* host, const void* device, size_t bytes) {
+    if (good() && bytes > 0) wanted_.push_back({host, device, bytes});
+  }
+
+  /// Waits for all that was asked for. Copies to the host are gathered in memory that the device
+  /// can write to, so that one wait is enough for all of them.
+  void wait() {
+    size_t total = 0;
+    for (const Copy& copy : wanted_) total += rounded(copy.bytes);
+    reserve(total);
+    unsigned char* at = staging_;
+    for (const Copy& copy : wanted_) {
+      if (good()) check(Api::copy_out(at, copy.device, copy.bytes, stream_));
+      at += rounded(copy.bytes);
+    }
+    if (good()) check(Api::wait(stream_));
+    at = staging_;
+    for (const Copy& copy : std::exchange(wanted_, {})) {
+      if (good()) std::memcpy(copy.host, at, copy.bytes);
+      at += rounded(copy.bytes);
+    }
+  }
+
+  /// Ends a call's work: its first error, empty if there was none, which is forgotten. `sticky`:
+  /// the process can't use the device any more. An error that is none of that kind is gone once it
+  /// was asked for.
+  std::string error(bool& sticky) {
+    wait();
+    sticky = false;
+    refusal_.clear();
+    const Error error = std::exchange(error_, Api::success);
+    if (error == Api::success) return {};
+    Api::forget_error();
+    sticky = !usable_ || Api::wait(stream_) != Api::success;
+    return std::string("CUDA error: ") + Api::text(error);
+  }
+
+  /// Why the device can't take what is asked for, though nothing is wrong with it; forgets it and
+  /// any error.
+  std::string refusal() {
+    std::string why = std::exchange(refusal_, {});
+    if (error_ == Api::out_of_memory) why = "the device has no memory left for this case";
+    if (why.empty()) return {};
+    wanted_.clear();
+    error_ = Api::success;
+    Api::forget_error();
+    return why;
+  }
+
+  typename Api::Stream stream() const { return stream_; }
+
+ protected:
+  bool good() const { return error_ == Api::success && refusal_.empty(); }
+  void check(Error error) {
+    if (good()) error_ = error;
+  }
+  void refuse(std::string why) {
+    if (good()) refusal_ = std::move(why);
+  }
+
+ private:
+  struct Copy {
+    void* host;
+    const void* device;
+    size_t bytes;
+  };
+  static size_t rounded(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+  void reserve(size_t bytes) {
+    if (bytes <= staged_ || !good()) return;
+    if (staging_ != nullptr) Api::free_host(staging_);
+    staging_ = nullptr;
+    staged_ = 0;
+    void* memory = nullptr;
+    check(Api::allocate_host(&memory, 2 * bytes));
+    if (!good()) return;
+    staging_ = static_cast<unsigned char*>(memory);
+    staged_ = 2 * bytes;
+  }
+
+  bool sanitized_, usable_ = false;
+  typename Api::Stream stream_{};
+  Error error_ = Api::success;
+  std::string refusal_;
+  std::vector<Copy> wanted_;
+  unsigned char* staging_ = nullptr;  ///< lives as long as the process
+  size_t staged_ = 0;
+};
+
+}  // namespace attnfuzz::cuda

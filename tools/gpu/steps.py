@@ -1,0 +1,97 @@
+"""The steps of the GPU run, in the order of their worth: what is worth most is done before time runs out.
+
+A step has a share of the time that is left, and parts: each is one run of a program and one row of the table. Parts of a step
+run one after another, or all at once where they are many and small.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of attnfuzz, or of a program (`argv`), on the device.
+
+    `target` needs a GPU; where there is none its `stand_in`, a target of the CPU, is run, so that a rehearsal goes the same
+    way. `flags` are attnfuzz's; {jobs} and {cases} in them, and {bin}, {here} and {python} in argv, are filled in.
+    """
+
+    name: str
+    target: str = ""
+    stand_in: str = ""
+    flags: tuple = ()
+    argv: tuple = ()
+    timed: bool = True  # attnfuzz is told to stop after its share of the time
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    about: str
+    share: float
+    parts: list[Part] = field(default_factory=list)
+    together: bool = False
+    needs: str = ""  # a program on PATH
+
+
+CAMPAIGN = ("--no-corpus", "--jobs", "{jobs}", "--max-shrink-tries", "300")
+ALONE = ("--no-corpus", "--jobs", "1", "--max-shrink-tries", "300")
+OURS = ("flash", "flash-graph", "paged-decode", "oracle")
+MUTANTS = ("head-stride-ignored", "merge-by-index", "offset-32", "page-of-first-row", "page-offset-32", "tail-not-masked",
+           "tile-not-awaited", "tile-overwritten", "value-stride", "tail-not-guarded")
+"""Of the kernels; what ends the process on each failure (a wild access) comes last."""
+
+
+def campaign(name: str, target: str, stand_in: str = "", flags: tuple = CAMPAIGN) -> Part:
+    return Part(name, target, stand_in, flags)
+
+
+def on_cases(target: str) -> Part:
+    """All of the device cases (cases.py) that the target claims, and no others."""
+    return Part(f"cases-{target}", f"cuda:{target}",
+                flags=("--corpus", "{cases}", "--cases", "0", "--max-shrink-tries", "100"), timed=False)
+
+
+def mutant(name: str) -> Part:
+    flags = (*ALONE, "--stop-after", "1", "--limit", "q_len=80", "--limit", "kv_len=80")
+    return Part(f"mutant-{name}", f"cuda:cuda-{name}", flags=flags)
+
+
+def sanitized(tool: str, target: str) -> Part:
+    flags = ("--no-corpus", "--cases", "40", "--max-shrink-tries", "0", "--sanitize", tool)
+    return Part(f"{tool}-{target}", f"cuda:{target}", flags=flags, timed=False)
+
+
+STEPS = [
+    Step("philox", "the inputs' bits, made on the device and on the host", 1, [Part("philox", argv=("{bin}/gpu_philox_check",))]),
+    Step("cases", "our kernels on cases of many tiles, in each type and head size", 6, [on_cases(name) for name in OURS], together=True),
+    Step("ours", "our kernels on generated cases", 8, [campaign(name, f"cuda:{name}") for name in OURS]),
+    Step("sdpa", "PyTorch's scaled_dot_product_attention, forward and backward", 10, [
+        campaign("sdpa-flash", "torch:sdpa-flash-cuda", "torch:sdpa-flash"),
+        campaign("sdpa-efficient", "torch:sdpa-efficient-cuda", "torch:sdpa-math"),
+        campaign("sdpa-cudnn", "torch:sdpa-cudnn-cuda", "torch:sdpa-flash"),
+        campaign("sdpa-math", "torch:sdpa-math-cuda", "torch:sdpa-math")]),
+    Step("mutants", "kernels of ours with one line wrong: are they found?", 4, [mutant(name) for name in MUTANTS], together=True),
+    Step("flex", "PyTorch's flex_attention, compiled", 5, [
+        campaign("flex-kept", "torch-flex:compiled-kept-cuda", "torch-flex:eager"),
+        campaign("flex", "torch-flex:compiled-cuda", "torch-flex:untraced")]),
+    Step("triton", "attention in Triton", 4, [
+        campaign("triton", "triton-attention:fla-parallel-cuda", "triton-attention:fla-parallel")]),
+    Step("jax", "JAX's dot_product_attention by cuDNN", 4, [
+        campaign("jax-cudnn", "jax:dot-product-attention-cudnn-cuda", "jax:dot-product-attention")]),
+    Step("transformers", "Transformers' models on CUDA", 6, [
+        campaign("transformers-sdpa", "transformers:llama-sdpa-cuda", "transformers:llama-sdpa"),
+        campaign("transformers-window", "transformers:mistral-sdpa-cuda", "transformers:mistral-sdpa"),
+        campaign("transformers-flex", "transformers:llama-flex-cuda", "transformers:llama-flex-uncompiled")]),
+    Step("fla", "flash-linear-attention's Triton kernels", 5, [
+        campaign("fla-recurrent", "fla-ops:fused-recurrent-cuda", "fla-ops:naive-recurrent"),
+        campaign("fla-chunk", "fla-ops:chunk-cuda", "fla-ops:naive-chunked")]),
+    Step("sanitizer", "compute-sanitizer on a few cases", 4, [
+        sanitized(tool, target) for tool in ("memcheck", "racecheck", "initcheck") for target in ("flash", "paged-decode")],
+        together=True, needs="compute-sanitizer"),
+    Step("gflops", "the oracle on the device beside PyTorch's float64 math", 3, [
+        Part("gflops-oracle", argv=("{bin}/gpu_oracle_gflops", "1024", "2048", "4096")),
+        Part("gflops-torch", argv=("{python}", "{here}/torch_math_gflops.py", "1024", "2048", "4096"))]),
+]

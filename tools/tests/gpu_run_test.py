@@ -1,0 +1,161 @@
+"""The GPU run without a GPU: a bundle of this build, in an environment that has nothing of it."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from program import BUILD, ROOT
+
+sys.path.insert(0, str(ROOT / "tools" / "gpu"))
+import cases  # noqa: E402
+import table  # noqa: E402
+from steps import STEPS  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """As tools/gpu_bundle.sh lays it out, of the programs that this build has: its own links keep their libraries."""
+    dir = tmp_path_factory.mktemp("bundle")
+    (dir / "bin").mkdir()
+    shutil.copy(BUILD / "attnfuzz", dir / "bin")
+    for name in ("gpu_philox_check", "gpu_oracle_gflops"):
+        if (BUILD / name).exists():
+            shutil.copy(BUILD / name, dir / "bin")
+        else:  # built without nvcc: they'd say the same
+            (dir / "bin" / name).write_text("#!/bin/sh\necho no GPU here\nexit 3\n")
+            (dir / "bin" / name).chmod(0o755)
+    shutil.copytree(ROOT / "targets" / "python", dir / "share" / "attnfuzz" / "targets" / "python",
+                    ignore=shutil.ignore_patterns("__pycache__", "tests"))
+    shutil.copytree(ROOT / "tools" / "gpu", dir / "gpu", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tools" / "gpu" / "run.sh", dir / "run.sh")
+    return dir
+
+
+def run(bundle, out, *arguments, expect=0, adapters=None):
+    """With nothing in the environment but a plain PATH and this interpreter as python3."""
+    tools = bundle / "python"
+    tools.mkdir(exist_ok=True)
+    (tools / "python3").unlink(missing_ok=True)
+    (tools / "python3").symlink_to(sys.executable)
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""}
+    if adapters:
+        environment["ATTNFUZZ_ADAPTERS"] = str(adapters)
+    done = subprocess.run(["/bin/sh", bundle / "run.sh", "--out", out, *map(str, arguments)], env=environment, capture_output=True, text=True,
+                          cwd="/", timeout=300)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def rows(out):
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+no_gpu = pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="there is a GPU")
+
+IN_TIME = ("findings", "stopped in time", "out of time")  # by how busy this machine is
+
+ADAPTER = """import numpy as np
+REQUIRES = ["numpy"]
+
+class Stub:
+    version, about = "1", ""
+    capabilities = {"sizes": {"q_len": [1, 9], "kv_len": [1, 9]}, "features": ["dtype:f32", "layout:bhsd"]}
+    def __init__(self, name): self.name = name
+    def run(self, case, tensors): return [{"out": np.zeros_like(tensors["q"])}] if HANGS not in self.name else __import__("time").sleep(99)
+
+def targets(): return [Stub(name) for name in NAMES]
+"""
+
+
+@no_gpu
+def test_without_a_gpu_it_goes_through_with_stand_ins(bundle, tmp_path):
+    """PyTorch is a stub here whose outputs are wrong; JAX is missing; one package hangs."""
+    adapters = tmp_path / "adapters"
+    adapters.mkdir()
+    names = ["torch:sdpa-flash", "torch:sdpa-math"]
+    (adapters / "torch.py").write_text(ADAPTER.replace("NAMES", repr(names)).replace("HANGS", '"sdpa-math"'))
+    (adapters / "jax.py").write_text('REQUIRES = ["a-package-that-is-not-here"]\ndef targets(): return []\n')
+    done = run(bundle, tmp_path / "out", "--minutes", 0.7, "--only", "philox", "ours", "sdpa", "mutants", "jax", "sanitizer",
+               adapters=adapters)
+    status = {row["part"]: row["status"] for row in rows(tmp_path / "out")}
+    assert status["philox"] == status["flash"] == status["mutant-offset-32"] == "no GPU here"
+    assert status["sdpa-flash"] in IN_TIME
+    assert "not installed: a-package-that-is-not-here" in status["jax-cudnn"]
+    assert status["sdpa-math"] in ("stopped in time", "out of time")  # and what comes after it was run
+    assert not any(word.startswith("failed") for word in status.values())
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("no GPU here")
+    assert [line.split()[1] for line in lines if line.startswith("[")] == ["philox:", "ours:", "sdpa:", "mutants:", "jax:", "sanitizer:"]
+    table_text = (tmp_path / "out" / "table.md").read_text()
+    assert "| sdpa | torch:sdpa-flash |" in table_text and "| ours | cuda:flash |" in table_text
+    with tarfile.open(tmp_path / "out" / "details.tar") as tar:
+        names = tar.getnames()
+    assert "sdpa/log.txt" in names and "sdpa/sdpa-flash.log" in names
+    assert not any(name.endswith(".sqlite") for name in names)
+    assert len(list((tmp_path / "out").iterdir())) <= 4
+
+    # Again, one step alone: the others' rows stay.
+    (adapters / "jax.py").write_text(ADAPTER.replace("NAMES", "['jax:dot-product-attention']").replace("HANGS", "'none'"))
+    run(bundle, tmp_path / "out", "--minutes", 0.35, "--only", "jax", adapters=adapters)
+    again = {row["part"]: row["status"] for row in rows(tmp_path / "out")}
+    assert again.pop("jax-cudnn") in IN_TIME
+    assert again == {part: word for part, word in status.items() if part != "jax-cudnn"}
+
+
+def test_wrong_usage(bundle, tmp_path):
+    assert "invalid choice: 'sdpb'" in run(bundle, tmp_path, "--only", "sdpb", expect=2).stderr
+    assert "expected --minutes above 0" in run(bundle, tmp_path, "--minutes", 0, expect=2).stderr
+    assert run(bundle, tmp_path, "--list").stdout.count("\n") == len(STEPS)
+
+
+def test_the_device_cases_are_claimed_and_right(tmp_path):
+    """By the emulation of each target; the small ones are run too."""
+    from program import attnfuzz, summary
+
+    made = cases.cases()
+    cases.write(tmp_path / "all")
+    small = tmp_path / "small"
+    small.mkdir()
+    for name, case in made.items():
+        if case["problem"]["head_dim"] == 64 and name.split("-")[0] in ("one", "capped", "small"):
+            (small / f"{name}.case.json").write_text(json.dumps(case))
+    attnfuzz("corpus", "stats", tmp_path / "all", expect=0)  # each is a case
+    counts = {}
+    for target in ("flash", "oracle", "paged-decode"):
+        attnfuzz("run", "-t", f"cuda-emu:{target}", "--corpus", small, "--cases", 0, "--format", "json", "-o", tmp_path / target, expect=0)
+        counts[target] = summary(tmp_path / target)["targets"][0]["passed"]
+    assert counts == {"flash": 6, "oracle": 2, "paged-decode": 3}
+
+
+def test_the_document_and_the_corpus_come_from_what_was_run(tmp_path, monkeypatch, capsys):
+    case = next(iter(cases.cases().values()))
+    finding = {"signature": "mismatch-123456789abc", "failure": "mismatch", "case": case, "causes": ["kv-heads"], "title": "wrong", "found": "7 cases",
+               "minimal": True, "version": "2"}
+    row = {"step": "sdpa", "part": "sdpa-flash", "target": "torch:sdpa-flash-cuda", "seconds": 3.0, "status": "findings", "cases": 1000,
+           "passed": 990, "failed": 10, "skipped": 0, "worst_ratio": 0.25, "case_seconds": 2.0, "dtypes": {"f16": 1000}, "gpu_percent": 12.0,
+           "findings": [finding]}
+    mutant = row | {"step": "mutants", "target": "cuda:cuda-offset-32", "findings": [finding | {"signature": "mutant"}]}
+    programs = [{"step": "philox", "part": "philox", "target": "", "seconds": 1, "status": "done", "said": "0 of 9 elements have other bits"},
+                {"step": "gflops", "part": "gflops-oracle", "target": "", "seconds": 1, "status": "done", "said": '{"1024": 10.5}'},
+                {"step": "gflops", "part": "gflops-torch", "target": "", "seconds": 1, "status": "failed: no torch", "said": "no torch"}]
+    found = {"device": {"name": "A device", "capability": "9.0", "driver": "580.1", "cuda": "13.0", "memory": "1 MiB"}, "cpus": 2,
+             "python": "3.12", "packages": {"torch": "2"}}
+    all_rows = [row, mutant, *programs]
+    (tmp_path / "table.md").write_text(table.table(found, all_rows))
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(each) + "\n" for each in all_rows))
+    root = tmp_path / "root"
+    (root / "docs").mkdir(parents=True)
+    (root / "docs" / "gpu.md").write_text(f"Before.\n{table.BEGIN}\nold\n{table.END}\nAfter.\n")
+    monkeypatch.setattr(table, "ROOT", root)
+    assert table.main(["--update", str(tmp_path)]) == 0
+    text = (root / "docs" / "gpu.md").read_text()
+    assert text.startswith("Before.") and text.endswith("After.\n") and "old" not in text
+    assert "On A device, compute capability 9.0, driver 580.1, CUDA 13.0" in text
+    assert "| sdpa | torch:sdpa-flash-cuda | 1000 | f16 1000 | 990 | 10 | 0 | 500 | 12 % | 0.25 | findings |" in text
+    assert "philox: 0 of 9 elements have other bits" in text and "| 1024 | 10.5 | not here |" in text
+    kept = [file.name for file in (root / "corpus" / "gpu").iterdir()]
+    assert kept == ["mismatch-123456789abc.case.json"]
+    assert table.main(["--update", str(tmp_path / "none")]) == 2
