@@ -243,8 +243,25 @@ Case draw_case(const Claims& claims, const Words& words, Draw& draw) {
 
 }  // namespace
 
+/// Throws InputError for claims that leave a cache without a step to fill it by.
+void demand_steps(const Capabilities& capabilities) {
+  std::string cache;
+  bool filled = false;
+  for (const std::string& word : capabilities.features) {
+    if (cache.empty() && word.starts_with("cache:")) cache = word;
+    filled |= word == "step:prefill" || word == "step:append" || word == "step:decode";
+  }
+  if (!cache.empty() && !filled)
+    throw InputError("capabilities", "/features",
+                     fmt::format("expected one of step:prefill, step:append and step:decode beside "
+                                 "{}: nothing fills the cache",
+                                 cache));
+}
+
 Generator::Generator(const Capabilities& capabilities)
-    : claims_(std::make_unique<const Claims>(capabilities)) {}
+    : claims_(std::make_unique<const Claims>(capabilities)) {
+  demand_steps(capabilities);
+}
 Generator::~Generator() = default;
 
 Case Generator::operator()(Draw& draw) const {
@@ -256,9 +273,11 @@ Case Generator::operator()(Draw& draw) const {
       why_not = claims_->capabilities().why_not(c);
       if (why_not.empty()) return c;
     }
-  throw InputError(
-      "capabilities", "",
-      "expected claims that some case can meet; the plainest that were tried are out: " + why_not);
+  throw InputError("capabilities", "",
+                   "expected claims that some case can meet; of the simplest cases none is inside "
+                   "them, the last "
+                   "one because " +
+                       why_not);
 }
 
 Case generate(const Capabilities& capabilities, Draw& draw) {

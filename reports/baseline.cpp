@@ -6,13 +6,17 @@
 
 #include "oracle/strict_json.h"
 #include "reports/story.h"
+#include "targets/plugin.h"
 
 namespace attnfuzz {
 namespace {
 
 constexpr int format_version = 1;
 
-std::string_view without_environment(std::string_view target) {
+/// What stays of a target's name from release to release, and from one checkout to the next: a
+/// package without its environment, a plug-in's file without its folder.
+std::string_view lasting_name(std::string_view target) {
+  if (is_plugin_name(target)) return target.substr(target.rfind('/') + 1);
   return target.substr(0, target.find('@'));
 }
 
@@ -20,8 +24,7 @@ const Baseline::Entry* find(const Baseline& baseline, std::string_view target,
                             std::string_view signature) {
   const auto entry = std::find_if(
       baseline.entries.begin(), baseline.entries.end(), [&](const Baseline::Entry& each) {
-        return each.signature == signature &&
-               without_environment(each.target) == without_environment(target);
+        return each.signature == signature && lasting_name(each.target) == lasting_name(target);
       });
   return entry == baseline.entries.end() ? nullptr : &*entry;
 }

@@ -18,8 +18,8 @@ struct Baseline {
   };
   std::vector<Entry> entries;
 
-  /// The environment in "package:name@environment" makes no difference: a bug keeps its signature
-  /// from release to release.
+  /// The environment in "package:name@environment" makes no difference, nor does a plug-in's
+  /// folder: a bug keeps its signature from release to release.
   bool knows(std::string_view target, std::string_view signature) const;
 };
 

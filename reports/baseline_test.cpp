@@ -27,6 +27,13 @@ TEST(Baseline, KnowsAFindingWhateverTheEnvironment) {
   EXPECT_FALSE(baseline.knows("a:c", "error-1"));
 }
 
+TEST(Baseline, KnowsAPlugInWhateverItsFolder) {
+  const Baseline baseline{{{"./build/libmine.so", "error-1", ""}}};
+  EXPECT_TRUE(baseline.knows("/elsewhere/libmine.so", "error-1"));
+  EXPECT_TRUE(baseline.knows("./build/libmine.so", "error-1"));
+  EXPECT_FALSE(baseline.knows("./build/libother.so", "error-1"));
+}
+
 TEST(Baseline, ReadsWhatItWrites) {
   const std::string text = write_baseline(parse_baseline(kText, "known.json"));
   EXPECT_EQ(write_baseline(parse_baseline(text, "again")), text);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "reports/text.h"
+#include "targets/remote.h"
 
 namespace attnfuzz {
 namespace {
@@ -37,12 +38,12 @@ std::string environment_text() {
       parts.push_back(std::move(value));
   if (const unsigned cores = std::thread::hardware_concurrency(); cores > 0)
     parts.push_back(text::count(cores, "core"));
-#if defined(__clang__)
-  parts.push_back(fmt::format("built with Clang {}", __clang_version__));
-#elif defined(__GNUC__)
-  parts.push_back(fmt::format("built with GCC {}", __VERSION__));
-#endif
   return text::line(fmt::format("{}", fmt::join(parts, ", ")), 400);
+}
+
+std::string environment_text(const std::string& target) {
+  const std::string machine = environment_text(), told = worker_environment(target);
+  return told.empty() ? machine : machine + ", " + text::line(told, 200);
 }
 
 }  // namespace attnfuzz

@@ -87,6 +87,8 @@ std::string repro(const Finding& f) {
 
 std::string cause(const Report::Item& item) {
   if (item.causes.empty()) return "Not known.";
+  if (item.causes.front().name == "location")
+    return "Not known. " + text::markdown(text::clean(item.causes.front().words));
   const bool measured = !item.finding.last.verdict.fits.empty();
   std::string out = measured ? "Measured: the output equals another meaning of the case. "
                              : "Likely, read off the failure; not proved. ";

@@ -141,7 +141,11 @@ std::string write_missing(const std::string& why) {
 Description parse_hello(std::string_view line, const std::string& where) {
   const Json message = parse_first(line);
   if (message.contains("missing")) return {{}, value<std::string>(message, "missing")};
-  return {parse_info(member(message, "target"), where), {}};
+  const Json& target = member(message, "target");
+  Description description{parse_info(target, where), {}};
+  if (target.contains("environment"))
+    description.environment = value<std::string>(target, "environment");
+  return description;
 }
 
 std::vector<Description> parse_survey(std::string_view line, const std::string& where) {

@@ -14,6 +14,7 @@ namespace attnfuzz {
 /// Messages between attnfuzz and a worker: one line of JSON each, over a socket (the worker's fd
 /// 3). Tensors lie in shared memory (fd 4), inputs first, outputs behind them.
 ///   worker:   {"attnfuzz_worker": 1, "target": {"name", "version", "about", "capabilities"}}
+///             and perhaps "environment" among these
 ///          or {"attnfuzz_worker": 1, "missing": "not installed: onnxruntime"}
 ///          or {"attnfuzz_worker": 1, "targets": […each with "missing"…]}      (worker.py --list)
 ///   attnfuzz: {"id": 7, "case": {…}, "tensors": [["q", "f32", [2, 4, 8, 16], OFFSET], …],
@@ -40,6 +41,7 @@ class ProtocolError : public std::runtime_error {
 struct Description {
   TargetInfo info;
   std::string missing;
+  std::string environment = {};  ///< versions beside the target's: "Python 3.11.7, NumPy 2.4.6"
 };
 
 std::string write_hello(const TargetInfo& info);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <system_error>
 
 #include "targets/no_device.h"
@@ -13,6 +14,7 @@ namespace attnfuzz {
 namespace {
 
 int started = 0;
+std::map<std::string, std::string> environments;  ///< by the target's name
 
 Status status_of(WorkerProcess::End end) {
   switch (end) {
@@ -47,6 +49,7 @@ class RemoteTarget : public Target {
     if (!greeted.missing.empty()) throw complaint(name, greeted.missing);
     info_ = std::move(greeted.info);
     info_.trusted = false;
+    environments[info_.name] = std::move(greeted.environment);
   }
 
   const TargetInfo& info() const override { return info_; }
@@ -127,6 +130,11 @@ class RemoteTarget : public Target {
 
 int workers_started() {
   return started;
+}
+
+std::string worker_environment(const std::string& target) {
+  const auto found = environments.find(target);
+  return found == environments.end() ? "" : found->second;
 }
 
 std::unique_ptr<Target> open_remote(const std::string& name, const WorkerCommand& command,

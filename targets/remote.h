@@ -19,6 +19,10 @@ std::unique_ptr<Target> open_remote(const std::string& name, const WorkerCommand
 std::unique_ptr<Target> open_isolated(const std::string& name, const WorkerLimits& limits = {},
                                       const std::string& program = "/proc/self/exe");
 
+/// Versions that the worker of an open target has told beside the target's own ("Python 3.11.7,
+/// NumPy 2.4.6"); empty where it told none.
+std::string worker_environment(const std::string& target);
+
 /// "package:name", served by targets/python/worker.py; "package:name@environment" by the
 /// interpreter of one of the pinned environments (`attnfuzz env list`). Throws InputError where it
 /// is not there.

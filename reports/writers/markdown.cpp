@@ -11,7 +11,9 @@ namespace {
 
 std::string causes(const Report::Item& item) {
   if (item.causes.empty()) return "";
-  std::string out = "**Cause.** ";
+  // Where the wrong elements lie is no cause of it.
+  const bool located = item.causes.front().name == "location";
+  std::string out = located ? "**Cause.** Not known. **Where.** " : "**Cause.** ";
   for (size_t k = 0; k < item.causes.size(); ++k) {
     const Cause& cause = item.causes[k];
     out += fmt::format("{}{} ({})\n", k == 0 ? "" : "- ", text::markdown(text::clean(cause.words)),
@@ -60,7 +62,9 @@ std::string finding_markdown(const Report::Item& item) {
   out += fmt::format("**Replay.** {}\n", text::markdown_code(replay_command(f, "case.json")));
   if (!item.repro.empty())
     out += fmt::format("{}: {}, exit 1 while the bug is there.\n",
-                       needs_attnfuzz(item.repro) ? "As a script" : "Without attnfuzz",
+                       needs_attnfuzz(item.repro) || f.target.starts_with("python:")
+                           ? "As a script"
+                           : "Without attnfuzz",
                        text::markdown_code(text::line(item.repro)));
   out += "\n## The case\n\n" + text::markdown(describe(f.shrunk.c)) + "\n";
   out += table(story.axes);

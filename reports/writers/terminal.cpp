@@ -20,7 +20,9 @@ std::string finding_terminal(const Report::Item& item, bool colour) {
     out += field("error",
                  text::line(story.named_text.empty() ? story.error_text : story.named_text, 600));
   for (size_t k = 0; k < item.causes.size() && k < 3; ++k)
-    out += field(k == 0 ? "cause" : "or",
+    out += field(item.causes[k].name == "location" ? "where"
+                 : k == 0                          ? "cause"
+                                                   : "or",
                  paint(fg(fmt::terminal_color::yellow), text::line(item.causes[k].words, 600)));
   if (!item.finding.signature.empty()) out += field("signature", item.finding.signature);
   return out;

@@ -67,6 +67,11 @@ def describe(target) -> dict:
             "capabilities": target.capabilities}
 
 
+def environment() -> str:
+    """The versions that a report tells beside the package's own."""
+    return f"Python {sys.version.split()[0]}, NumPy {importlib.metadata.version('numpy')}"
+
+
 def no_device(target) -> str:
     """Why the target's device (its `device`, without one the CPU) can't be had here; empty if it can."""
     from attnfuzz_worker import has_gpu
@@ -229,7 +234,7 @@ def main(arguments: list[str]) -> int:
     if hasattr(target, "load"):
         target.load()
     server = Server(target, Memory(4))
-    send({"attnfuzz_worker": PROTOCOL, "target": describe(target) | {"name": arguments[0]}})
+    send({"attnfuzz_worker": PROTOCOL, "target": describe(target) | {"name": arguments[0], "environment": environment()}})
     for line in lines:
         reply = server.answer(json.loads(line))
         send(reply)

@@ -151,6 +151,22 @@ std::vector<CorpusCase> read_corpus(const std::string& dir) {
   return corpus;
 }
 
+int exit_without_findings(const Session& session) {
+  bool interrupted = false,
+       tested = !session.report.absent.empty() && session.report.targets.empty();
+  for (const auto& [name, stats] : session.report.targets) {
+    interrupted |= stats.interrupted;
+    tested |= stats.passed + stats.failed > 0;
+  }
+  if (interrupted) {
+    spdlog::error("interrupted before the end: this is no pass");
+    return was_interrupted;
+  }
+  if (tested || session.report.options.shards > 1) return nothing_found;  // a part may be empty
+  spdlog::error("nothing was tested: this is no pass");
+  return own_failure;
+}
+
 void run_target(Target& target, const std::string& name, const CampaignFlags& flags,
                 const std::vector<CorpusCase>& corpus, Session& session) {
   const TargetInfo& info = target.info();

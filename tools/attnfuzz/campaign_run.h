@@ -36,6 +36,10 @@ struct CorpusCase {
 };
 std::vector<CorpusCase> read_corpus(const std::string& dir);
 
+/// The exit code of a campaign without findings: that it was interrupted, or tested nothing, is no
+/// pass and is told.
+int exit_without_findings(const Session& session);
+
 /// The shard's part of the corpus and then of the campaign, on one target, opened by this name. A
 /// time budget is for both; the corpus is replayed whole whatever it takes.
 void run_target(Target& target, const std::string& name, const CampaignFlags& flags,

@@ -259,8 +259,9 @@ def test_an_interrupted_run_reports_the_failures_that_wait(tmp_path):
         _, errors = run.communicate(timeout=100)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["interrupted"] and "interrupted after" in errors
-    assert run.returncode == (1 if summary["targets"][0]["failed"] else 0)
-    assert run.returncode == (1 if summary["findings"] else 0)
+    assert "once more stops at once" in errors
+    assert run.returncode == (1 if summary["targets"][0]["failed"] else 130)
+    assert run.returncode == (1 if summary["findings"] else 130)
 
 
 def test_a_run_in_which_everything_is_declined_is_told(tmp_path):
@@ -270,8 +271,8 @@ def test_a_run_in_which_everything_is_declined_is_told(tmp_path):
         "    def run(self, case, tensors):\n        raise Declined('not today')\n\n\ndef targets():\n    return [Target()]\n")
     done = attnfuzz("run", "-t", "declines:all", "--cases", "3", "--no-corpus", "--out", "out", cwd=tmp_path,
                     env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)})
-    assert done.returncode == 0, done.stderr
-    assert "every case was declined: nothing was tested" in done.stderr
+    assert done.returncode == 3, done.stderr
+    assert "every case was declined: nothing was tested" in done.stderr and "this is no pass" in done.stderr
 
 
 def test_replay_finds_what_differs_from_run_to_run(tmp_path):
@@ -288,3 +289,129 @@ def test_replay_finds_what_differs_from_run_to_run(tmp_path):
     done = attnfuzz("replay", "one.case.json", "-t", "flips:out", cwd=tmp_path,
                     env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)})
     assert done.returncode == 1 and "different outputs for the same input" in done.stdout, done.stdout + done.stderr
+
+
+def test_an_interrupt_is_no_pass_and_a_second_one_stops_at_once(tmp_path):
+    (tmp_path / "sleeps.py").write_text(
+        "import time\n\nREQUIRES = []\n\n\nclass Target:\n"
+        "    name, version = 'sleeps:all', '1'\n    capabilities = {'features': ['dtype:f32', 'layout:bhsd']}\n\n"
+        "    def run(self, case, tensors):\n        time.sleep(1)\n        return [{'out': tensors['v']}]\n\n\n"
+        "def targets():\n    return [Target()]\n")
+    for signals, code in ((1, 130), (2, -signal.SIGINT)):
+        with subprocess.Popen([ATTNFUZZ, "ci", "-t", "sleeps:all", "--budget", "100s", "--base", str(tmp_path), "--out", "out"],
+                              cwd=tmp_path, env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)}, stderr=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as run:
+            time.sleep(6)
+            for _ in range(signals):
+                run.send_signal(signal.SIGINT)
+                time.sleep(0.2)
+            out, errors = run.communicate(timeout=100)
+        assert run.returncode == code, (out, errors)
+        assert "once more stops at once" in errors and ("this is no pass" in errors) == (signals == 1)
+
+
+def test_no_case_is_no_pass(tmp_path):
+    done = attnfuzz("run", "-t", "cpu:naive", "--cases", "0", "--no-corpus", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 3 and "nothing was tested: this is no pass" in done.stderr
+
+
+def test_a_corpus_that_cannot_be_read_is_bad_input(tmp_path):
+    (tmp_path / "cases" / "closed").mkdir(parents=True)
+    (tmp_path / "cases" / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("")
+    assert attnfuzz("run", "-t", "cpu:naive", "--corpus", "file", cwd=tmp_path).returncode == 2
+    if os.geteuid() != 0:  # who may read all
+        (tmp_path / "cases" / "closed").chmod(0)
+        done = attnfuzz("run", "-t", "cpu:naive", "--corpus", "cases", cwd=tmp_path)
+        assert done.returncode == 2 and "expected a folder that can be read" in done.stderr
+
+
+def test_findings_of_an_earlier_run_are_set_aside(tmp_path):
+    first = attnfuzz(*RUN, "--cases", "50", cwd=tmp_path)
+    names = {file.name for file in (tmp_path / "out" / "findings").iterdir()}
+    assert first.returncode == 1 and names and not (tmp_path / "out" / "findings.before").exists()
+    second = attnfuzz("run", "-t", "fixed:llama4-chunked-eager", "--no-corpus", "--cases", "5", "--out", "out", cwd=tmp_path)
+    assert second.returncode == 0 and "findings.before" in second.stdout
+    assert not list((tmp_path / "out" / "findings").iterdir())
+    assert {file.name for file in (tmp_path / "out" / "findings.before").iterdir()} == names
+
+
+def test_exit_zero(tmp_path):
+    attnfuzz(*RUN, "--cases", "50", cwd=tmp_path)
+    case = next((tmp_path / "out" / "findings").glob("*/case.json"))
+    assert attnfuzz("report", "out", cwd=tmp_path).returncode == 1
+    assert attnfuzz("report", "out", "--exit-zero", cwd=tmp_path).returncode == 0
+    issue = ("issue", case, "-t", "specimen:llama4-chunked-eager", "--max-tries", "0")
+    assert [attnfuzz(*issue, *more).returncode for more in ([], ["--exit-zero"])] == [1, 0]
+
+
+def test_a_repro_of_what_passes_says_so(tmp_path):
+    attnfuzz(*RUN, "--cases", "50", cwd=tmp_path)
+    case = next((tmp_path / "out" / "findings").glob("*/case.json"))
+    assert "passes on" not in attnfuzz("repro", case, "-t", "specimen:llama4-chunked-eager").stderr
+    assert "passes on fixed:llama4-chunked-eager" in attnfuzz("repro", case, "-t", "fixed:llama4-chunked-eager").stderr
+
+
+@pytest.mark.parametrize("kind", ["adapter", "cache", "plugin", "pytest", "ci"])
+def test_a_starting_point_runs_as_it_is(tmp_path, kind):
+    done = attnfuzz("new", kind, "my_kernel", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert attnfuzz("new", kind, "my_kernel", cwd=tmp_path).returncode == 2  # it is there
+    run = ["run", "--cases", "40", "--no-corpus", "--out", "out", "-t"]
+    environment = os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)}
+    if kind in ("adapter", "cache"):
+        name = "my-kernel:attention" if kind == "adapter" else "my-kernel:cache"
+        done = attnfuzz(*run, name, cwd=tmp_path, env=environment)
+    elif kind == "plugin":
+        include = attnfuzz("include").stdout.strip()
+        subprocess.run(["c++", "-shared", "-fPIC", "-I", include, "my_kernel.cpp", "-o", "my_kernel.so"], cwd=tmp_path,
+                       check=True)
+        done = attnfuzz(*run, "./my_kernel.so", cwd=tmp_path)
+    elif kind == "pytest":
+        compile((tmp_path / "test_my_kernel.py").read_text(), "test_my_kernel.py", "exec")
+    else:
+        assert "attnfuzz ci" in (tmp_path / ".github" / "workflows" / "my_kernel.yml").read_text()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_name_that_is_none_gets_no_file(tmp_path):
+    done = attnfuzz("new", "plugin", "../x", cwd=tmp_path)
+    assert done.returncode == 2 and "expected letters, digits and underscores" in done.stderr
+
+
+def test_a_cache_without_steps_is_told(tmp_path):
+    (tmp_path / "stuck.py").write_text(
+        "REQUIRES = []\n\n\nclass Target:\n    name, version = 'stuck:cache', '1'\n"
+        "    capabilities = {'sizes': {'steps': [1, 3]}, 'features': ['dtype:f32', 'layout:bhsd', 'cache:dynamic']}\n\n\n"
+        "def targets():\n    return [Target()]\n")
+    done = attnfuzz("run", "-t", "stuck:cache", "--no-corpus", "--out", "out", cwd=tmp_path,
+                    env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)})
+    assert done.returncode == 2 and "step:prefill, step:append and step:decode beside cache:dynamic" in done.stderr
+
+
+def test_a_python_packages_report_names_its_versions(tmp_path):
+    (tmp_path / "zero.py").write_text(
+        "REQUIRES = []\n\n\nclass Target:\n    name, version = 'zero:out', '1'\n"
+        "    capabilities = {'features': ['dtype:f32', 'layout:bhsd']}\n\n"
+        "    def run(self, case, tensors):\n        return [{'out': tensors['v'] * 0}]\n\n\n"
+        "def targets():\n    return [Target()]\n")
+    done = attnfuzz("run", "-t", "zero:out", "--cases", "5", "--no-corpus", "--out", "out", cwd=tmp_path,
+                    env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)})
+    assert done.returncode == 1, done.stderr
+    report = next((tmp_path / "out" / "findings").glob("*/report.md")).read_text()
+    assert "Python 3." in report and "NumPy " in report and "built with" not in report
+
+
+@pytest.mark.skipif(not (Path(BUILD) / "python" / "attnfuzz").exists(), reason="the Python package is not built")
+def test_a_python_function_is_a_target_too(tmp_path):
+    (tmp_path / "kernel.py").write_text(
+        "import numpy as np\n\ndef wrong(q, k, v):\n    s = np.exp(q @ k.swapaxes(-1, -2))\n"
+        "    return s / s.sum(-1, keepdims=True) @ v\n")
+    done = attnfuzz("run", "-t", "python:kernel:wrong", "--cases", "20", "--no-corpus", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 1 and "python:kernel:wrong gives a wrong output" in done.stdout, done.stderr
+    report = next((tmp_path / "out" / "findings").glob("*/report.md")).read_text()
+    assert "As a script: `repro.py`" in report
+    done = attnfuzz("check", "kernel:wrong", "--cases", "20", cwd=tmp_path)
+    assert done.returncode == 1 and "ran       in a worker process" in done.stdout, done.stderr
+    done = attnfuzz("run", "-t", "python:kernel:nothing", "--no-corpus", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2 and "nothing" in done.stderr

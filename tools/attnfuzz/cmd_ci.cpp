@@ -80,7 +80,7 @@ int run_job(Options& options) {
     fmt::print("{} new, {} known; reports in {}\n", fresh, session.report.items.size() - fresh,
                flags.out);
   const bool clean = fresh == 0 && !session.lost_failures();
-  return clean || options.update_baseline ? nothing_found : findings;
+  return clean || options.update_baseline ? exit_without_findings(session) : findings;
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ struct Options {
   TargetOptions open;
   std::string file, target, bisect, out;
   int64_t max_tries = 2000;
+  bool exit_zero = false;
 };
 
 /// The last line of a bisect's output that names a release.
@@ -42,13 +43,13 @@ int write_issue(const Options& options) {
   }
   const Finding finding = make_finding(*target, file.c, std::move(exam),
                                        {options.max_tries, stop_at(&interrupt_flag())});
-  const Report::Item item{finding, diagnose(finding), "", "", "", environment_text()};
+  const Report::Item item{finding, diagnose(finding), "", "", "", environment_text(options.target)};
   const std::string text = issue_markdown(item, {"", bisect_line(options.bisect)});
   if (options.out.empty())
     fmt::print("{}", text);
   else
     write_text(options.out, text);
-  return findings;
+  return options.exit_zero ? nothing_found : findings;
 }
 
 }  // namespace
@@ -63,6 +64,7 @@ void add_issue(CLI::App& app, int& exit_code) {
       ->check(whole_number())
       ->capture_default_str();
   app.add_option("-o,--out", options->out, "File for the issue's text (default: stdout)");
+  app.add_flag("--exit-zero", options->exit_zero, "Exit with 0 where the issue is written");
   options->open.add(app);
   app.callback([options, &exit_code] { exit_code = write_issue(*options); });
 }

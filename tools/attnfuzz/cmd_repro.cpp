@@ -1,5 +1,8 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include "fuzz/judge.h"
+#include "fuzz/signature.h"
 #include "oracle/case_io.h"
 #include "reports/report.h"
 #include "reports/text_file.h"
@@ -18,8 +21,9 @@ void add_repro(CLI::App& app, int& exit_code) {
   app.add_option("-o,--out", options->out, "File to write (default: stdout)");
   app.callback([options, &exit_code] {
     const CaseFile file = read_case(options->file);
-    const TargetInfo info =
-        TargetOptions().open_for(options->target, file.c, options->file)->info();
+    const std::unique_ptr<Target> target =
+        TargetOptions().open_for(options->target, file.c, options->file);
+    const TargetInfo& info = target->info();
     const Repro repro = make_repro(file.c, info);
     if (repro.text.empty())
       throw InputError(options->target, "", "expected a target that a repro can be written for");
@@ -27,6 +31,9 @@ void add_repro(CLI::App& app, int& exit_code) {
       fmt::print("{}", repro.text);
     else
       write_text(options->out, repro.text);
+    if (!examine(*target, file.c).verdict.failed())
+      spdlog::warn("{} passes on {} {} here: what the program says of a failure does not hold",
+                   options->file, info.name, info.version);
     exit_code = nothing_found;
   });
 }

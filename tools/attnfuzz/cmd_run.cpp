@@ -37,7 +37,8 @@ int run_all(Options& options) {
     fmt::print("{}; reports in {}\n",
                text::count(static_cast<int64_t>(session.report.items.size()), "finding"),
                flags.out);
-  return session.report.items.empty() && !session.lost_failures() ? nothing_found : findings;
+  const bool clean = session.report.items.empty() && !session.lost_failures();
+  return clean ? exit_without_findings(session) : findings;
 }
 
 }  // namespace

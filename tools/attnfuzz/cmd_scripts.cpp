@@ -58,6 +58,10 @@ void add_check(CLI::App& app, int&) {
   add_program(app, {"-m", "attnfuzz"});
 }
 
+void add_probe(CLI::App& app, int&) {
+  add_program(app, {"-m", "attnfuzz._probe"});
+}
+
 void add_bisect(CLI::App& app, int&) {
   add_script(app, "bisect_releases.py");
 }

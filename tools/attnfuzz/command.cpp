@@ -26,12 +26,16 @@ double parse_duration(const std::string& text, const std::string& flag) {
 
 std::vector<fs::path> corpus_files(const fs::path& dir) {
   std::vector<fs::path> files;
-  if (!fs::is_directory(dir)) return files;
-  for (const auto& entry : fs::recursive_directory_iterator(dir)) {
-    const std::string name = entry.path().filename().string();
+  std::error_code error;
+  if (!fs::is_directory(dir, error)) return files;
+  for (fs::recursive_directory_iterator at(dir, error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string name = at->path().filename().string();
     const bool is_case = name == "case.json" || name.ends_with(".case.json");  // a finding's, too
-    if (is_case && entry.is_regular_file()) files.push_back(entry.path());
+    if (is_case && at->is_regular_file(error)) files.push_back(at->path());
   }
+  if (error)
+    throw InputError(dir.string(), "", "expected a folder that can be read: " + error.message());
   std::sort(files.begin(), files.end());
   return files;
 }

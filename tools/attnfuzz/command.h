@@ -7,7 +7,13 @@
 namespace attnfuzz::cli {
 
 /// Exit codes: the command line's contract with CI.
-enum Exit : int { nothing_found = 0, findings = 1, bad_input = 2, own_failure = 3 };
+enum Exit : int {
+  nothing_found = 0,
+  findings = 1,
+  bad_input = 2,
+  own_failure = 3,  ///< and where nothing was tested
+  was_interrupted = 130
+};
 
 /// A subcommand: one file cmd_<name>.cpp and one line in the table of main.cpp. `add` declares its
 /// options on `app`; its callback sets `exit_code`.
@@ -37,6 +43,7 @@ void add_relations(CLI::App& app, int& exit_code);
 void add_env(CLI::App& app, int& exit_code);
 void add_bisect(CLI::App& app, int& exit_code);
 void add_check(CLI::App& app, int& exit_code);
+void add_probe(CLI::App& app, int& exit_code);
 void add_new(CLI::App& app, int& exit_code);
 void add_include(CLI::App& app, int& exit_code);
 void add_completion(CLI::App& app, int& exit_code);

@@ -45,6 +45,7 @@ constexpr Command commands[] = {
      add_env},
     {"bisect", "Find the release of a package in which a case's verdict changed", add_bisect},
     {"check", "Fuzz a Python function, MODULE:FUNCTION, by what its parameters say", add_check},
+    {"probe", "Find out what a target can do, by running it, and write its claims", add_probe},
     {"new", "Write a starting point: a plug-in, an adapter, a cache, a test, a CI job", add_new},
     {"include", "Print the folder of the plug-ins' headers, for the compiler's -I", add_include},
     {"completion", "Print a script that completes attnfuzz's words in a shell", add_completion},
@@ -53,7 +54,9 @@ constexpr Command commands[] = {
 };
 
 constexpr const char* footer =
-    "Exit codes: 0 nothing found, 1 findings, 2 wrong usage or input, 3 attnfuzz itself failed.\n"
+    "Exit codes: 0 nothing found, 1 findings, 2 wrong usage or input, 3 attnfuzz itself failed or\n"
+    "nothing was tested, 130 interrupted. report and issue exit with 1 for findings too "
+    "(--exit-zero).\n"
     "First steps:\n"
     "  attnfuzz targets\n"
     "  attnfuzz run -t specimen:llama4-chunked-eager --seed 1\n"

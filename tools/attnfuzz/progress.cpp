@@ -86,6 +86,9 @@ void on_signal(int number) {
     std::signal(number, SIG_DFL);
     std::raise(number);
   }
+  constexpr std::string_view words =
+      "\nattnfuzz: stopping when the case at hand is done; once more stops at once\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, words.data(), words.size());
 }
 }  // namespace
 

@@ -23,10 +23,23 @@ Session::Session(fs::path out, bool quiet, Baseline baseline, const std::string&
   report.environment = environment_text();
   if (!store.empty()) shared_ = std::make_unique<Store>(store);
   if (out_.empty()) return;
+  set_earlier_aside();
   make_folder(out_ / "findings");
   std::error_code error;
   fs::remove(out_ / "summary.json", error);  // an earlier run's: this one may not come to its end
   store_ = std::make_unique<Store>((out_ / "findings.sqlite").string());
+}
+
+void Session::set_earlier_aside() {
+  const fs::path here = out_ / "findings", aside = out_ / "findings.before";
+  std::error_code error;
+  if (!fs::is_directory(here, error) || fs::is_empty(here, error)) return;
+  fs::remove_all(aside, error);
+  fs::rename(here, aside, error);
+  if (error)
+    throw InputError(here.string(), "",
+                     "expected a folder that can be moved to findings.before: " + error.message());
+  if (!quiet_) fmt::print("the findings of an earlier run are moved to {}\n", aside.string());
 }
 
 void Session::save(const Report::Item& item) {
@@ -47,7 +60,7 @@ void Session::add(const Finding& finding) {
                     now,
                     now,
                     "",
-                    report.environment,
+                    environment_text(finding.target),
                     baseline_.knows(finding.target, finding.signature)};
   if (!quiet_) {  // first: nothing that is found is lost where it can't be written
     fmt::print("{}", finding_terminal(item, use_colour()));

@@ -35,6 +35,8 @@ class Session {
   bool quiet_;
   Baseline baseline_;
   void save(const Report::Item& item);
+  /// Moves an earlier run's findings out of the way of this one's.
+  void set_earlier_aside();
 
   std::unique_ptr<Store> store_, shared_;
 };

@@ -4,7 +4,8 @@
 # ATTNFUZZ (the program) are not. Exits as attnfuzz does: 0 nothing new, 1 new findings, 2, 3.
 set -euo pipefail
 
-program=${ATTNFUZZ:-$(dirname "$0")/../../build/release/attnfuzz}
+built=$(dirname "$0")/../../build/release/attnfuzz
+program=${ATTNFUZZ:-$(command -v attnfuzz || echo "$built")}
 [ -n "${TARGETS:-}" ] || { echo "tools/ci/job.sh: expected targets in TARGETS, one a line" >&2; exit 2; }
 words=(--log-level info ci --budget "${BUDGET:-60s}" --seed "${SEED:-1}" --shard "${SHARD:-1/1}" --out "${OUT:-attnfuzz-out}"
        --jobs "${JOBS:-$(nproc)}")

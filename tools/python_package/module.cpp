@@ -142,6 +142,17 @@ class Campaign {
     return item;
   }
 
+  /// Runs and judges one case, and keeps nothing: (pass, skip or the failure's kind; words).
+  std::pair<std::string, std::string> examine_case(const std::string& text) {
+    const Case c = case_of(text);
+    const nb::gil_scoped_release released;
+    const Examination exam = examine(*target_, c);
+    const Verdict& verdict = exam.verdict;
+    const bool raised = exam.outcome.status != Status::ok;
+    return {std::string(verdict.failed() ? name(verdict.failure) : name(verdict.kind)),
+            raised ? exam.outcome.text : verdict.detail};
+  }
+
   /// Empty if the case is inside the target's capabilities, else why not.
   std::string why_not(const std::string& text) const {
     return target_->info().capabilities.why_not(case_of(text));
@@ -248,6 +259,7 @@ void bind_results(nb::module_& m) {
       .def("run", &Campaign::run, "seed"_a, "cases"_a, "seconds"_a, "max_shrink_tries"_a,
            "stop_after"_a, "on_finding"_a.none(), "on_progress"_a.none())
       .def("replay", &Campaign::replay, "case"_a, "max_shrink_tries"_a)
+      .def("examine", &Campaign::examine_case, "case"_a)
       .def("why_not", &Campaign::why_not, "case"_a)
       .def_prop_ro("items", [](const Campaign& self) { return self.report().items; })
       .def_prop_ro("stats",

@@ -102,8 +102,9 @@ std::string program(const Report::Item& item) {
                     block(replay_command(f, "findings/" + f.signature + "/case.json"), true);
   if (repro.text.empty()) return out;
   return out +
-         (needs_attnfuzz(repro.file_name) ? "<h3>As a script</h3>\n"
-                                          : "<h3>Without attnfuzz</h3>\n") +
+         (needs_attnfuzz(repro.file_name) || f.target.starts_with("python:")
+              ? "<h3>As a script</h3>\n"
+              : "<h3>Without attnfuzz</h3>\n") +
          paragraph(repro.file_name + ": exits 1 while the bug is there, 0 once it is fixed.") +
          block(repro.text, true);
 }

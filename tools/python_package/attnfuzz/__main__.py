@@ -6,9 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from attnfuzz._check import FORMATS, TIMEOUT, Interrupted, check, load, replay
-from attnfuzz._claims import Claims
 from attnfuzz._core import InputError, size_names
 
 
@@ -44,7 +44,7 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def read_claims(file: str) -> dict[str, object]:
+def read_claims(file: str) -> dict[str, Any]:
     try:
         claims = json.loads(Path(file).read_text())
     except (OSError, ValueError) as e:
@@ -54,8 +54,8 @@ def read_claims(file: str) -> dict[str, object]:
     return claims
 
 
-def claims_of(options: argparse.Namespace) -> Claims:
-    claims: dict[str, object] = read_claims(options.claims) if options.claims else {}
+def claims_of(options: argparse.Namespace) -> dict[str, Any]:
+    claims: dict[str, Any] = read_claims(options.claims) if options.claims else {}
     claims |= {name: value for name in ("dtype", "align") if (value := getattr(options, name))}
     if options.feature:
         claims["features"] = options.feature
@@ -66,15 +66,18 @@ def claims_of(options: argparse.Namespace) -> Claims:
         except ValueError:
             raise InputError(f"--size {text}: expected NAME=MIN:MAX or NAME=MIN:MAX:MULTIPLE") from None
         claims[name] = size[0] if len(size) == 1 else size
-    return claims  # type: ignore[return-value]
+    return claims
 
 
 def main(argv: list[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     try:
         fn, claims = load(options.function), claims_of(options)
-        how = {"arrays": options.arrays, "device": options.device, "gradients": options.gradients, "lse": options.lse,
-               "keywords": options.keyword, "timeout": options.timeout, "isolate": False if options.in_process else None}
+        how: dict[str, Any] = {
+            "arrays": options.arrays, "device": options.device, "gradients": options.gradients, "lse": options.lse,
+            "keywords": options.keyword, "timeout": options.timeout, "isolate": False if options.in_process else None}
+        for name in [each for each in claims if each in how]:  # from --claims
+            how[name] = claims.pop(name)
         if options.replay:
             finding = replay(fn, options.replay, **how, **claims)
             print(finding or f"{options.replay}: right")

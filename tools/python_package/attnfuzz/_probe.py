@@ -1,0 +1,297 @@
+"""attnfuzz probe TARGET: finds out what a target can do, by running it, and writes that down as claims.
+
+TARGET is MODULE:FUNCTION, a plug-in's path, or a target of `attnfuzz targets`. For each size, element type, layout, mask
+rule, option and convention small cases are run, and each answer is held against the reference. What is right is
+claimed; what raises, what is wrong, and what is taken without any effect is told. Read the claims and correct them:
+they are what a campaign demands.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from attnfuzz import _core
+from attnfuzz._core import InputError
+
+Examine = Callable[[str], "tuple[str, str]"]
+"""Runs a case; gives "pass", "skip" or the kind of failure, and words."""
+
+LENGTHS = (1, 2, 3, 4, 5, 7, 8, 16, 17, 32, 33, 64, 65, 96, 128, 129, 160, 256)
+SIZES = {"batch": (1, 2, 3, 4), "num_heads": (1, 2, 3, 4, 6, 8), "q_len": LENGTHS, "head_dim": LENGTHS}
+"""What is tried of each size, the others being those of the base; kv_len goes with q_len."""
+TRIES = 3
+"""Cases for each feature."""
+SEARCH = 400
+"""Generated cases among which those that use a feature are looked for."""
+
+COMPANIONS = {
+    "rule:padding": ["padding.side:right"],
+    "padding.side:left": ["rule:padding"],
+    "padding.side:right": ["rule:padding"],
+    "rule:boolean": ["boolean.shape:bhqk"],
+    "rule:bias": ["bias.shape:bhqk"],
+    "rule:chunk": ["chunk.origin:slot"],
+    "chunk.origin:token": ["rule:chunk", "rule:padding", "padding.side:left"],
+    "align:top_left": ["rule:causal", "cross", "longer_q"],
+    "align:bottom_right": ["rule:causal", "cross", "longer_q"],
+    "fully_masked:zero": ["rule:boolean", "boolean.shape:bhqk"],
+    "fully_masked:nan": ["rule:boolean", "boolean.shape:bhqk"],
+    "fully_masked:uniform": ["rule:boolean", "boolean.shape:bhqk"],
+    "dtype:e4m3": [],
+}
+"""Features that a feature can't be used without."""
+CONVENTIONS = ("align:", "fully_masked:")
+"""Groups of features of which the first that is right is taken: they exclude each other."""
+LEFT_OUT = ("cache:", "step:", "positions:", "quant:", "scales:", "kind:", "nonfinite:", "rope:", "fully_masked:any", "empty",
+            "ragged", "dropout", "bias_order:", "head_map:", "data:")
+"""Features that a target must claim by hand: what they need is not found by single cases."""
+
+
+@dataclass
+class Found:
+    """What a probe has learned."""
+
+    right: list[str] = field(default_factory=list)
+    raised: dict[str, str] = field(default_factory=dict)  # feature or size → the text
+    wrong: dict[str, str] = field(default_factory=dict)
+    without_effect: list[str] = field(default_factory=list)
+    sizes: dict[str, list[int]] = field(default_factory=dict)
+    runs: int = 0
+
+
+@dataclass
+class Probe:
+    """Probes one target through `examine`; `can_reach` says which features can be told to it at all."""
+
+    examine: Examine
+    can_reach: Callable[[str], bool]
+    say: Callable[[str], None]
+    found: Found = field(default_factory=Found)
+    base: dict[str, Any] = field(default_factory=dict)
+
+    def run(self) -> Found:
+        self.base = self._simplest()
+        self.say(f"the simplest case is right: {self._sizes_of(self.base)}, {self.base['dtype']}, {self.base['layout']}")
+        for group in ("dtype", "layout"):
+            self._alternatives(group)
+        self._sizes()
+        self._features()
+        return self.found
+
+    def _outcome(self, capabilities: dict[str, Any], word: str | None, count: int) -> list[tuple[str, str]]:
+        return [self._examined(case) for case in cases_with(capabilities, word, count)]
+
+    def _examined(self, case: str) -> tuple[str, str]:
+        self.found.runs += 1
+        return self.examine(case)
+
+    @staticmethod
+    def _sizes_of(base: dict[str, Any]) -> str:
+        return " ".join(f"{name} {size[1]}" for name, size in base["sizes"].items())
+
+    def _capabilities(self, features: list[str], sizes: dict[str, list[int]]) -> dict[str, Any]:
+        every = [f"dtype:{self.base['dtype']}", f"layout:{self.base['layout']}", *features]
+        return capabilities_of(self.base["sizes"] | sizes, every)
+
+    def _simplest(self) -> dict[str, Any]:
+        """The first plain case that is right; else InputError with what the target said to those that were tried."""
+        heard = ""
+        for dtype in ("f32", "f16", "bf16", "f64"):
+            for layout in ("bhsd", "bshd"):
+                for length, dim in ((4, 8), (16, 16), (64, 64), (128, 128)):
+                    sizes = {"batch": [2, 2], "num_heads": [3, 3], "q_len": [length] * 2, "kv_len": [length] * 2,
+                             "head_dim": [dim] * 2}
+                    capabilities = capabilities_of(sizes, [f"dtype:{dtype}", f"layout:{layout}"])
+                    (kind, words), = self._outcome(capabilities, None, 1)
+                    if kind == "pass":
+                        return {"sizes": sizes, "dtype": dtype, "layout": layout}
+                    heard = heard or f"{kind}: {words}"
+        raise InputError(f"no plain case is right, in any element type, layout or size that was tried; the first gave {heard}")
+
+    def _alternatives(self, group: str) -> None:
+        """Element types and layouts: each is tried beside the base's other choices."""
+        for word in (each for each in _core.feature_words() if each.startswith(group + ":")):
+            choice = word.partition(":")[2]
+            base = self.base | {group: choice}
+            features = [f"dtype:{base['dtype']}", f"layout:{base['layout']}"]
+            self._note(word, self._outcome(capabilities_of(self.base["sizes"], features), None, TRIES))
+
+    def _sizes(self) -> None:
+        """The range of each size; q_len and kv_len together."""
+        for name, values in SIZES.items():
+            good, texts = [], {}
+            for value in values:
+                sizes = {name: [value, value]}
+                if name == "q_len":
+                    sizes["kv_len"] = [value, value]
+                kind, words = self._outcome(self._capabilities([], sizes), None, 1)[0]
+                if kind == "pass":
+                    good.append(value)
+                else:
+                    texts[value] = f"{kind}: {words}"
+            if good:
+                self.found.sizes[name] = range_of(good, list(values))
+            if texts:
+                self.found.raised[f"{name} {', '.join(map(str, texts))}"] = next(iter(texts.values()))
+        self.found.sizes["kv_len"] = self.found.sizes.get("q_len", [1, 1])
+
+    def _features(self) -> None:
+        """Each feature by itself, with the companions that it needs."""
+        settled: set[str] = set()
+        for word in sorted(_core.feature_words(), key=lambda w: w.startswith(CONVENTIONS)):
+            group = next((prefix for prefix in CONVENTIONS if word.startswith(prefix)), "")
+            if word.startswith(("dtype:", "layout:", *LEFT_OUT)) or group in settled or not self.can_reach(word):
+                continue
+            if any(each.startswith("rule:") and each not in self.found.right for each in COMPANIONS.get(word, [])):
+                continue
+            sizes = {"q_len": [1, 12], "kv_len": [1, 12], "num_kv_heads": [1, 6], "num_heads": [1, 6], "memory_kv": [0, 3],
+                     "head_dim_v": [1, 16]}
+            inside = {name: self._inside(name, size) for name, size in sizes.items()}
+            capabilities = self._capabilities([word, *COMPANIONS.get(word, [])], inside)
+            if self._note(word, self._outcome(capabilities, word, TRIES)) and group:
+                settled.add(group)
+
+    def _inside(self, name: str, size: list[int]) -> list[int]:
+        """A size for a feature's cases: within what was seen to be right."""
+        seen = self.found.sizes.get({"num_kv_heads": "num_heads", "head_dim_v": "head_dim"}.get(name, name))
+        if seen is None:
+            return size
+        least, most, *multiple = seen
+        return [least, max(least, min(most, size[1])) if most > size[1] >= least else most, *multiple]
+
+    def _note(self, word: str, outcomes: list[tuple[str, str]]) -> bool:
+        """Whether a feature is right in all its cases; what it is otherwise is kept."""
+        bad = next(((kind, words) for kind, words in outcomes if kind not in ("pass", "skip")), None)
+        if not outcomes or all(kind == "skip" for kind, _ in outcomes):
+            return False
+        if bad is None:
+            self.found.right.append(word)
+            return True
+        kind, words = bad
+        if kind == "ignored":
+            self.found.without_effect.append(word)
+        elif kind in ("error", "crash", "timeout", "memory"):
+            self.found.raised[word] = f"{kind}: {words}" if kind != "error" else words
+        else:
+            self.found.wrong[word] = f"{kind}: {words}"
+        return False
+
+
+def capabilities_of(sizes: dict[str, list[int]], features: list[str]) -> dict[str, Any]:
+    half = [f.partition(":")[2] for f in features if f in ("dtype:f16", "dtype:bf16", "dtype:e4m3", "dtype:e5m2")]
+    return {"sizes": sizes, "features": sorted(set(features)), "max_rules": 1,
+            "precision": {dtype: {"accumulate": "f32", "p": dtype} for dtype in half}}
+
+
+def cases_with(capabilities: dict[str, Any], word: str | None, count: int) -> Iterator[str]:
+    """At most so many generated cases that use a feature."""
+    try:
+        text = _core.capabilities(json.dumps(capabilities), "probe")
+        for index in range(SEARCH if word else count):
+            case = _core.generate(text, 1, index)
+            if word is None or word in _core.features(case) or word.startswith("fully_masked:"):
+                yield case
+                count -= 1
+            if count <= 0:
+                return
+    except InputError:
+        return
+
+
+def range_of(good: list[int], tried: list[int]) -> list[int]:
+    """[min, max] or [min, max, multiple_of] of the sizes that were right among those tried."""
+    least, most = min(good), max(good)
+    for multiple in (128, 64, 32, 16, 8, 4, 2, 1):
+        inside = [value for value in tried if least <= value <= most and value % multiple == 0]
+        if set(inside) == set(good):
+            return [least, most] if multiple == 1 else [least, most, multiple]
+    unbroken = [value for value in tried if value >= least]
+    first_bad = next((k for k, value in enumerate(unbroken) if value not in good), len(unbroken))
+    return [least, unbroken[first_bad - 1]]
+
+
+def claims_from(found: Found) -> dict[str, Any]:
+    """The keywords of check() that say what was found; words that check() knows by a keyword of their own get it."""
+    claims: dict[str, Any] = {name: size for name, size in found.sizes.items()}
+    claims["dtype"] = [word.partition(":")[2] for word in found.right if word.startswith("dtype:")]
+    layouts = [word.partition(":")[2] for word in found.right if word.startswith("layout:")]
+    claims["layout"] = layouts[:1]
+    features = [w for w in found.right if not w.startswith(("dtype:", "layout:", "rule:")) and w not in ("cross", "longer_q")]
+    gradients = {"dq", "dk", "dv", "dbias", "dsinks", "dmem_k", "dmem_v"}
+    if {"dq", "dk", "dv"} <= set(features):
+        claims["gradients"] = True
+    if "lse" in features:
+        claims["lse"] = True
+    claims["features"] = [w for w in features if w not in gradients and w != "lse"]
+    return claims
+
+
+def capabilities_from(found: Found) -> dict[str, Any]:
+    """The same as an adapter's or a plug-in's capabilities."""
+    sizes = dict(found.sizes)
+    if {"gqa", "mqa"} & set(found.right):
+        sizes["num_kv_heads"] = sizes["num_heads"]
+    if "head_dim_v" in found.right:
+        sizes["head_dim_v"] = sizes["head_dim"]
+    if "memory_kv" in found.right:
+        sizes["memory_kv"] = [0, 4]
+    capabilities = capabilities_of(sizes, found.right)
+    del capabilities["max_rules"]
+    return capabilities
+
+
+def tell(found: Found) -> str:
+    """What was found, in words."""
+    lines = [f"right:          {' '.join(found.right)}"]
+    lines.append("sizes:          " + ", ".join(f"{name} {'…'.join(map(str, size[:2]))}"
+                                               + (f" by {size[2]}" if len(size) > 2 else "")
+                                               for name, size in found.sizes.items()))
+    if found.without_effect:
+        lines.append(f"without effect: {' '.join(found.without_effect)}  (taken without a word, and made no difference)")
+    for title, table in (("raised", found.raised), ("wrong", found.wrong)):
+        lines.extend(f"{title + ':':<16}{what}: {words.splitlines()[0] if words else ''}" for what, words in table.items())
+    lines.append(f"{found.runs} cases were run. Not tried: caches, data other than normal, combinations.")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    import argparse
+
+    from attnfuzz._probe_targets import open_target
+
+    parser = argparse.ArgumentParser(prog="attnfuzz probe", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", metavar="TARGET", help="MODULE:FUNCTION, a plug-in's path, or a target's name")
+    parser.add_argument("-o", "--out", metavar="FILE", help="write the claims there as JSON (default: stdout)")
+    parser.add_argument("--arrays", help="numpy, torch, jax or another module (default: what the function's code tells)")
+    parser.add_argument("--device", help="where PyTorch's or JAX's arrays lie: cuda, cuda:1, mps …")
+    parser.add_argument("--timeout", type=float, default=20, metavar="SECONDS", help="of one case (default: 20)")
+    options = parser.parse_args(argv)
+    try:
+        target = open_target(options.target, options.arrays, options.device, options.timeout)
+        found = Probe(target.examine, target.can_reach, lambda line: print(line, file=sys.stderr)).run()
+        claims = target.claims(found)
+        print(tell(found), file=sys.stderr)
+        text = json.dumps(claims, indent=2) + "\n"
+        if options.out:
+            with open(options.out, "w") as file:
+                file.write(text)
+            print(f"The claims are in {options.out}: read and correct them. Next:\n\n    {target.next(options.out)}",
+                  file=sys.stderr)
+        else:
+            print(text, end="")
+        return 0
+    except InputError as e:
+        print(f"attnfuzz probe: {e}", file=sys.stderr)
+        return 2
+    except OSError as e:
+        print(f"attnfuzz probe: {options.out}: {e.strerror}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

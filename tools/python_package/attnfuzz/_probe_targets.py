@@ -1,0 +1,105 @@
+"""What `attnfuzz probe` probes: Python functions, plug-ins and adapters, each in a worker process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnfuzz import _claims, _command, _core, _isolate
+from attnfuzz._check import load
+from attnfuzz._core import InputError
+from attnfuzz._function import FunctionAdapter, How, adapter_of
+from attnfuzz._options import GRADIENTS
+from attnfuzz._probe import Examine, Found, capabilities_from, claims_from
+from attnfuzz._target import MEMORY, in_process
+
+
+@dataclass
+class Probed:
+    """A target that can be probed."""
+
+    examine: Examine
+    can_reach: Callable[[str], bool]
+    claims: Callable[[Found], dict[str, Any]]
+    next: Callable[[str], str]  # the command that uses the claims of a file
+
+
+def python_file(name: str) -> Path:
+    """The adapter's file that a target "package:name" is served from."""
+    folder = os.environ.get("ATTNFUZZ_ADAPTERS") or str(Path(_command.home()) / "targets" / "python" / "adapters")
+    return Path(folder) / (name.partition(":")[0].replace("-", "_") + ".py")
+
+
+def open_target(name: str, arrays: str | None, device: str | None, timeout: float) -> Probed:
+    """Opens what is named. Raises InputError where it is not there."""
+    if name.startswith("python:"):
+        return function(name.removeprefix("python:"), arrays, device, timeout)
+    if "/" in name or name.endswith(".so"):
+        return remote(name, [program(), "worker", name], timeout)
+    if ":" in name and python_file(name).is_file():
+        worker = str(Path(_command.home()) / "targets" / "python" / "worker.py")
+        return remote(name, [sys.executable, worker, name], timeout)
+    return function(name, arrays, device, timeout)
+
+
+def program() -> str:
+    """The program attnfuzz, for plug-ins."""
+    installed = _command.FOLDER / "bin" / "attnfuzz"
+    found = os.environ.get("ATTNFUZZ") or (str(installed) if installed.is_file() else "")
+    if not found:
+        raise InputError("a plug-in is run by the program attnfuzz: start `attnfuzz probe`, or name the program in ATTNFUZZ")
+    return found
+
+
+def remote(name: str, argv: list[str], timeout: float) -> Probed:
+    """A plug-in or an adapter: it is told everything."""
+    campaign = _core.isolated_campaign(name, argv, {"PYTHONDONTWRITEBYTECODE": "1"}, timeout, MEMORY)
+    return Probed(campaign.examine, lambda word: True, capabilities_from,
+                  lambda file: f"copy {file} into the capabilities of {name}")
+
+
+def function(name: str, arrays: str | None, device: str | None, timeout: float) -> Probed:
+    """A Python function: it is told what its parameters let it be told."""
+    adapter = adapter_of(load(name), How(arrays, device), {})
+    differentiates = "grad_out" not in adapter.bound.names
+    campaigns: dict[tuple[bool, tuple[str, ...]], _core.Campaign] = {}
+
+    def campaign_for(features: set[str]) -> _core.Campaign:
+        """Gradients, and the alignment of its own flags, are matters of how a function is called."""
+        gradients = bool(features & set(GRADIENTS)) and differentiates
+        aligns = tuple(sorted(word.partition(":")[2] for word in features if word.startswith("align:")))
+        if (gradients, aligns) not in campaigns:
+            campaigns[gradients, aligns] = _started(adapter, gradients, aligns, timeout)
+        return campaigns[gradients, aligns]
+
+    def examine(case: str) -> tuple[str, str]:
+        return campaign_for(set(_core.features(case))).examine(case)
+
+    def can_reach(word: str) -> bool:
+        try:
+            if word in GRADIENTS and differentiates:
+                campaign_for({word})
+                return word in ("dq", "dk", "dv")
+            _claims.demand_carriers([word], adapter.bound.options, "")
+        except InputError:
+            return False
+        return True
+
+    return Probed(examine, can_reach, claims_from, lambda file: f"attnfuzz check {name} --claims {file}")
+
+
+def _started(adapter: FunctionAdapter, gradients: bool, aligns: tuple[str, ...], timeout: float) -> _core.Campaign:
+    """The function in a worker, called in one way; in this process where it has no name to import it by."""
+    variant = dataclasses.replace(adapter, how=dataclasses.replace(adapter.how, gradients=gradients))
+    variant.aligns = frozenset(aligns)
+    place = _isolate.place_of(variant.fn)
+    if isinstance(place, _isolate.Place):
+        return _core.isolated_campaign(variant.name, *_isolate.command(variant, place), timeout, MEMORY)
+    variant.settle()
+    return in_process(variant, variant.name, json.dumps(variant.capabilities))

@@ -1,0 +1,93 @@
+"""attnfuzz probe: what it learns of functions and adapters that are right and wrong in known ways."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import attnfuzz
+from attnfuzz import _core
+from attnfuzz._probe import range_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+KERNEL = """
+import numpy as np
+from reference import attention, mask_of_flags
+
+def picky(q, k, v, causal=False, softcap=0.0, scale=None):
+    \"\"\"Causal is bottom right; head_dim by 8; softcap is taken and forgotten; no float64.\"\"\"
+    if q.shape[-1] % 8: raise ValueError(f"head_dim {q.shape[-1]} is not a multiple of 8")
+    if q.dtype == np.float64: raise TypeError("float64 is not supported")
+    i = np.arange(q.shape[2])[:, None] + k.shape[2] - q.shape[2]
+    mask = (np.arange(k.shape[2]) <= i)[None, None] if causal else None
+    with np.errstate(all="ignore"):
+        return np.nan_to_num(attention(q, k, v, mask, scale=scale))
+
+def broken(q, k, v):
+    raise RuntimeError("no kernel image")
+"""
+
+ADAPTER = """
+import numpy as np
+REQUIRES = []
+class Mine:
+    name, version, capabilities = "shy:one", "1", {"features": ["dtype:f32", "layout:bhsd"]}
+    def run(self, case, tensors):
+        if case["problem"]["softcap"] or "sinks" in tensors: raise NotImplementedError("no")
+        from reference import attention
+        yield {"out": attention(tensors["q"], tensors["k"], tensors["v"], scale=case["problem"]["scale"])}
+def targets():
+    return [Mine()]
+"""
+
+
+@pytest.fixture
+def probe(tmp_path):
+    (tmp_path / "kernel.py").write_text(KERNEL)
+    (tmp_path / "shy.py").write_text(ADAPTER)
+    path = os.pathsep.join([str(Path(attnfuzz.__file__).parent.parent), str(Path(__file__).parent)])
+    environment = os.environ | {"PYTHONPATH": path, "ATTNFUZZ_ADAPTERS": str(tmp_path)}
+
+    def run(*arguments, module="attnfuzz._probe"):
+        return subprocess.run([sys.executable, "-B", "-m", module, *arguments], cwd=tmp_path, env=environment,
+                              capture_output=True, text=True)
+
+    return run
+
+
+def test_a_function(probe, tmp_path):
+    done = probe("kernel:picky", "-o", "claims.json")
+    assert done.returncode == 0, done.stderr
+    claims = json.loads((tmp_path / "claims.json").read_text())
+    assert claims["head_dim"][2] == 8 and claims["head_dim"][1] >= 64 and claims["q_len"][:2] == [1, 256], claims
+    assert {"f32", "f16"} <= set(claims["dtype"]) and "f64" not in claims["dtype"]
+    assert "align:bottom_right" in claims["features"] and "align:top_left" not in claims["features"]
+    assert "scale" in claims["features"] and "softcap" not in claims["features"]
+    assert "without effect: softcap" in done.stderr or "softcap: " in done.stderr
+    assert "raised:         dtype:f64: TypeError: float64 is not supported" in done.stderr
+    checked = probe("kernel:picky", "--claims", "claims.json", "--cases", "40", module="attnfuzz")
+    assert "Traceback" not in checked.stderr and "head_dim 8…" in checked.stdout, checked.stdout + checked.stderr
+
+
+def test_an_adapter(probe):
+    done = probe("shy:one")
+    assert done.returncode == 0, done.stderr
+    capabilities = json.loads(done.stdout)
+    assert {"dtype:f32", "scale"} <= set(capabilities["features"]) and "softcap" not in capabilities["features"]
+    assert "softcap: NotImplementedError: no" in done.stderr
+    _core.capabilities(done.stdout, "probed")  # can be read
+
+
+def test_what_is_never_right_is_an_error(probe):
+    done = probe("kernel:broken")
+    assert done.returncode == 2 and "no kernel image" in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("good, expected", [([1, 2, 3, 4], [1, 4]), ([8, 16, 32], [8, 32, 8]), ([16], [16, 16]),
+                                            ([1, 4], [1, 1])])
+def test_ranges(good, expected):
+    assert range_of(good, [1, 2, 3, 4, 8, 16, 32, 33]) == expected
