@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# How far campaigns reach: writes the table of docs/reach.md anew, from campaigns of CASES (default 10,000) on
+# one core, one for each row.
+#   tools/bench/reach.sh [CASES] [SEED]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cases=${1:-10000} seed=${2:-1}
+
+cmake --preset release -DATTNFUZZ_BENCH=ON > /dev/null
+cmake --build --preset release --target reach_table
+table=$(mktemp)
+trap 'rm -f "$table"' EXIT
+build/release/tools/bench/reach_table "$cases" "$seed" | tee "$table"
+# Between the two marks of the page.
+sed -i -e '/^<!-- table -->$/,/^<!-- end -->$/{/^<!-- table -->$/r '"$table"'
+/^<!-- table -->$/!{/^<!-- end -->$/!d}}' docs/reach.md
