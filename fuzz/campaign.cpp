@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "fuzz/clock.h"
-#include "fuzz/generate.h"
 #include "fuzz/known.h"
+#include "fuzz/reach/sequence.h"
 #include "fuzz/replayable.h"
 
 namespace attnfuzz {
@@ -24,6 +24,7 @@ CampaignStats& CampaignStats::operator+=(const CampaignStats& other) {
   worst_ratio = std::max(worst_ratio, other.worst_ratio);
   for (const auto& [feature, count] : other.features) features[feature] += count;
   for (const auto& [signature, count] : other.signatures) signatures[signature] += count;
+  merge(reach, other.reach);
   interrupted |= other.interrupted;
   return *this;
 }
@@ -38,20 +39,20 @@ void CampaignStats::count(const Case& c, const Verdict& verdict) {
   if (verdict.relation != nullptr) ++features["relation:" + std::string(verdict.relation->name)];
 }
 
-Judged judge_case(Target& target, const Generator& generator, const CampaignOptions& options,
+Judged judge_case(Target& target, Sequence& sequence, const CampaignOptions& options,
                   uint64_t index) {
   Judged judged;
-  judged.c = generator(*seeded_draw(options.seed, index));
+  judged.c = sequence(index);
   judged.examination = examine_with(target, judged.c, options.relations,
                                     index % run_twice_every == 0, static_cast<size_t>(index), 1);
   return judged;
 }
 
-std::vector<Case> earlier_cases(const Generator& generator, const CampaignOptions& options,
-                                uint64_t index, uint64_t most, uint64_t stride) {
+std::vector<Case> earlier_cases(Sequence& sequence, const CampaignOptions& options, uint64_t index,
+                                uint64_t most, uint64_t stride) {
   std::vector<Case> earlier;
   for (uint64_t k = std::min(most, (index - options.shard) / stride); k > 0; --k)
-    earlier.push_back(generator(*seeded_draw(options.seed, index - k * stride)));
+    earlier.push_back(sequence(index - k * stride));
   return earlier;
 }
 
@@ -71,7 +72,8 @@ Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judg
 CampaignStats run_campaign(Target& target, const CampaignOptions& options,
                            const CampaignEvents& events) {
   const Clock::time_point start = Clock::now();
-  const Generator generator(target.info().capabilities);
+  Sequence sequence(target.info().capabilities, options.seed);
+  ReachCounter reach(sequence.goals());
   KnownFailures known;
   CampaignStats stats;
   for (uint64_t index = options.shard; options.seconds > 0 || index < options.cases;
@@ -79,8 +81,9 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
     stats.interrupted = options.interrupt != nullptr && *options.interrupt;
     stats.seconds = seconds_since(start);
     if (stats.interrupted || (options.seconds > 0 && stats.seconds >= options.seconds)) break;
-    Judged judged = judge_case(target, generator, options, index);
+    Judged judged = judge_case(target, sequence, options, index);
     stats.count(judged.c, judged.examination.verdict);
+    if (judged.examination.verdict.kind != VerdictKind::skip) reach.count(judged.c, stats.reach);
     if (judged.examination.verdict.failed() &&
         !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),
                      stats)) {
@@ -88,7 +91,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
       shrink_replayable(target, finding,
                         {options.max_shrink_tries, stop_at(options.interrupt),
                          [&](uint64_t most) {
-                           return earlier_cases(generator, options, index, most, options.shards);
+                           return earlier_cases(sequence, options, index, most, options.shards);
                          },
                          &known, options.max_diagnose});
       if (known.add(finding, stats) && events.finding) events.finding(finding);

@@ -6,15 +6,17 @@
 #include <string>
 #include <vector>
 
-#include "fuzz/generate.h"
 #include "fuzz/judge.h"
 #include "fuzz/measure/statement.h"
+#include "fuzz/reach/reached.h"
 #include "fuzz/relations/relation.h"
 #include "fuzz/shrink.h"
 #include "fuzz/signature.h"
 #include "targets/target.h"
 
 namespace attnfuzz {
+
+class Sequence;
 
 /// A failing case after shrinking.
 struct Finding {
@@ -53,6 +55,7 @@ struct CampaignStats {
   double worst_ratio = 0;                      ///< max |error| / bound among passing cases
   std::map<std::string, uint64_t> features;    ///< how often each feature was covered
   std::map<std::string, uint64_t> signatures;  ///< how many cases failed with each finding's
+  Reach reach;  ///< the goals that cases of the campaign reached; once it is over, the others too
   bool interrupted = false;
 
   CampaignStats& operator+=(const CampaignStats& other);
@@ -69,12 +72,12 @@ struct Judged {
   Case c;
   Examination examination;
 };
-Judged judge_case(Target& target, const Generator& generator, const CampaignOptions& options,
+Judged judge_case(Target& target, Sequence& sequence, const CampaignOptions& options,
                   uint64_t index);
 
 /// The cases before the index-th that a process runs which takes every stride-th one.
-std::vector<Case> earlier_cases(const Generator& generator, const CampaignOptions& options,
-                                uint64_t index, uint64_t most, uint64_t stride);
+std::vector<Case> earlier_cases(Sequence& sequence, const CampaignOptions& options, uint64_t index,
+                                uint64_t most, uint64_t stride);
 
 /// A finding that is not shrunk yet.
 Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judged judged);

@@ -1,6 +1,7 @@
 #include "fuzz/claims.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <numeric>
@@ -101,6 +102,8 @@ void Claims::need(std::string_view word, const std::vector<std::string>& one_of)
   OneOf& choices = needs_[word_index(word)].emplace_back();
   for (const std::string& choice : one_of)
     if (declared_[word_index(choice)]) choices.push_back(word_index(choice));
+  if (choices.empty())
+    missing_partners_[word_index(word)] = fmt::format("{}", fmt::join(one_of, " or "));
 }
 
 void Claims::exclude(const std::vector<std::string>& together) {
@@ -112,6 +115,7 @@ void Claims::read_words() {
   const std::vector<std::string>& words = feature_words();
   if (words.size() > Words().size()) throw std::logic_error("more feature words than Words holds");
   needs_.resize(words.size());
+  missing_partners_.resize(words.size());
   group_of_.assign(words.size(), none);
   std::map<std::string_view, size_t> groups;
   const auto put_in_group = [&](size_t word, std::string_view name) {
@@ -239,6 +243,10 @@ bool Claims::may_be_fully_masked(const Words& words) const {
                      [&](size_t word) { return words[word]; });
 }
 
+bool Claims::same_choice(size_t a, size_t b) const {
+  return group_of_[a] != none && group_of_[a] == group_of_[b];
+}
+
 bool Claims::allowed(const Words& words) const {
   if ((words & ~declared_).any()) return false;
   if ((words & with_state_).any() && (words & softmax_only_).any()) return false;
@@ -287,19 +295,33 @@ void Claims::add_gradients(Words& words) const {
   }
 }
 
-Words Claims::draw_features(Draw& draw, int64_t most) const {
-  Words words;
+/// Whether the case is to use a cache.
+bool Claims::draw_cached(Draw& draw, const Aim& aim) const {
+  const Words& with = aim.words;
   const bool can_be_uncached = range(Axis::steps).min == 0;
-  const bool cached = !caches_.empty() && range(Axis::steps).max > 0 &&
-                      (!can_be_uncached || draw.chance(percent_cached));
-  if (cached) add_one_of(words, caches_, draw);
-  for (const OneOf& one_of : always_) add_one_of(words, one_of, draw);
+  if (caches_.empty() || range(Axis::steps).max == 0) return false;
+  if (can_be_uncached && aim.cached()) return *aim.cached();
+  if (!can_be_uncached || (with & cached_only_).any()) return true;
+  if (std::any_of(caches_.begin(), caches_.end(), [&](size_t word) { return with[word]; }))
+    return true;
+  return (with & (uncached_only_ | rules_off_cache_)).none() && draw.chance(percent_cached);
+}
 
+Words Claims::draw_features(Draw& draw, int64_t most, const Aim& aim) const {
+  Words words;
+  const Words& with = aim.words;
+  const bool cached = draw_cached(draw, aim);
   const Words forbidden = cached ? uncached_only_ | rules_off_cache_ : cached_only_;
   const auto try_add = [&](size_t word) {
     Words more = words;
     if (!forbidden[word] && add(more, word, draw) && (more & forbidden).none()) words = more;
   };
+  if (with.any())
+    for (size_t word = 0; word < with.size(); ++word)
+      if (with[word]) try_add(word);
+  if (cached) add_one_of(words, caches_, draw);
+  for (const OneOf& one_of : always_) add_one_of(words, one_of, draw);
+
   if (most > 0)
     for (const auto& [word, percent] : usual_)
       if (draw.chance(percent)) try_add(word);

@@ -1,17 +1,14 @@
 #pragma once
 #include <array>
-#include <bitset>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "fuzz/aim.h"
 #include "fuzz/draw.h"
 #include "targets/capabilities.h"
 
 namespace attnfuzz {
-
-/// A set of feature words, by their places in feature_words().
-using Words = std::bitset<256>;
 
 /// A word's place. Throws std::logic_error for a word that is none.
 size_t word_index(std::string_view word);
@@ -39,10 +36,16 @@ class Claims {
 
   /// A set of features for one case to use: one dtype, layout and kind of cache, and a few others,
   /// most often two, so that features meet. Closed under what the target and the words themselves
-  /// need. `most`: how many others at most.
-  Words draw_features(Draw& draw, int64_t most) const;
+  /// need. `most`: how many others at most. The aim's words come first, as far as the claims let
+  /// them.
+  Words draw_features(Draw& draw, int64_t most, const Aim& aim = {}) const;
 
   bool declared(size_t word) const { return declared_[word]; }
+  /// Whether two words can't both be used because they are choices of one thing ("dtype:f16" and
+  /// "dtype:f32").
+  bool same_choice(size_t a, size_t b) const;
+  /// What a word needs one of while none is claimed ("gqa"); empty: nothing.
+  const std::string& missing_partner(size_t word) const { return missing_partners_[word]; }
   const SizeRange& range(Axis axis) const { return ranges_[static_cast<size_t>(axis)]; }
   const std::vector<int64_t>& tiles(Axis axis) const { return tiles_[static_cast<size_t>(axis)]; }
   /// The first of the axes that the target wants equal to this one; itself, if none.
@@ -61,6 +64,7 @@ class Claims {
   void need(std::string_view word, const std::vector<std::string>& one_of);
   void exclude(const std::vector<std::string>& together);
   bool add(Words& words, size_t word, Draw& draw) const;
+  bool draw_cached(Draw& draw, const Aim& aim) const;
   void add_gradients(Words& words) const;
   bool add_one_of(Words& words, const OneOf& choices, Draw& draw) const;
   bool allowed(const Words& words) const;
@@ -71,9 +75,10 @@ class Claims {
   std::array<Axis, axis_count> same_as_;
   Words declared_, cached_only_, uncached_only_, rules_, positional_rules_, rules_off_cache_,
       with_state_, softmax_only_;
-  std::vector<OneOf> groups_;              ///< at most one word of each can be used
-  std::vector<std::vector<OneOf>> needs_;  ///< of each word: one of each of these
-  std::vector<size_t> group_of_;           ///< of each word, or none
+  std::vector<OneOf> groups_;                  ///< at most one word of each can be used
+  std::vector<std::vector<OneOf>> needs_;      ///< of each word: one of each of these
+  std::vector<std::string> missing_partners_;  ///< of each word
+  std::vector<size_t> group_of_;               ///< of each word, or none
   std::vector<Words> excludes_;
   std::vector<OneOf> always_;             ///< one of each of these is in every case
   OneOf caches_, aligns_, fully_masked_;  ///< words of these groups

@@ -65,10 +65,21 @@ SizeRange limits(const Context& context, const Wanted& wanted) {
   return range;
 }
 
+/// What the aim says of a parameter that it knows.
+Interval aimed_at(const Context& context, const Wanted& wanted) {
+  const std::string name = fmt::format("{}.{}", wanted.rule.name, wanted.param.name);
+  const std::optional<Quantity> quantity =
+      context.sizes.aim().on() ? parse_name<Quantity>(name) : std::nullopt;
+  return quantity ? context.sizes.aim().of(*quantity) : Interval{};
+}
+
 ParamValue draw_integer(const Context& context, const Wanted& wanted) {
   const SizeRange range = limits(context, wanted);
   int64_t value = 0;
-  if (wanted.param.max <= percents) {
+  if (const Interval aimed = aimed_at(context, wanted).meet({range.min, range.max});
+      !aimed.empty() && !(aimed == Interval{range.min, range.max})) {
+    value = context.sizes.between_ends(aimed.min, std::clamp(context.tokens, aimed.min, aimed.max));
+  } else if (wanted.param.max <= percents) {
     const int64_t least = context.may_be_fully_masked ? range.min : percents * 8 / 10;
     value = context.draw.between(std::min(least, range.max), range.max);
   } else {

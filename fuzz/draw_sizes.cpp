@@ -1,41 +1,70 @@
 #include "fuzz/draw_sizes.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace attnfuzz {
 namespace {
 
-/// How large a case is: most are tiny, since bugs of shape and mask show there and they are cheap.
+/// How large a case is. The styles are shares of time: what a tiny or a small case costs is mostly
+/// not its arithmetic, so that most cases are; the large ones are as few as to take a like share.
 struct Style {
-  int percent;
+  int per_thousand;
   int64_t largest;      ///< sizes go up to here,
   int64_t largest_log;  ///< powers of two up to this one
-  int64_t work;         ///< multiplications for scores and outputs
+  double work;          ///< multiplications for scores and outputs
 };
-constexpr Style styles[] = {{70, 9, 4, 1 << 13}, {26, 40, 6, 1 << 16}, {4, 300, 8, 1 << 19}};
+constexpr Style styles[] = {
+    {700, 9, 4, 1 << 15}, {255, 40, 6, 1 << 17}, {40, 300, 8, 1 << 20}, {5, 1100, 10, 1 << 23}};
 constexpr int percent_distinct = 80;
 constexpr int tries_for_distinct = 8;
 
 const Style& draw_style(Draw& draw) {
-  int64_t rest = draw.between(0, 99);
+  int64_t rest = draw.between(0, 999);
   for (const Style& style : styles)
-    if ((rest -= style.percent) < 0) return style;
+    if ((rest -= style.per_thousand) < 0) return style;
   return styles[0];
 }
 
 }  // namespace
 
-SizeDrawer::SizeDrawer(const Claims& claims, Draw& draw)
-    : claims_(claims), draw_(draw), distinct_(draw.chance(percent_distinct)) {
-  const Style& style = draw_style(draw);
+SizeDrawer::SizeDrawer(const Claims& claims, Draw& draw, const Aim& aim)
+    : claims_(claims), draw_(draw), aim_(aim), distinct_(draw.chance(percent_distinct)) {
+  const Style& style = aim.on() ? styles[0] : draw_style(draw);
   largest_ = style.largest;
   largest_log_ = style.largest_log;
-  left_ = style.work;
+  work_ = aim.on() ? aim.work : style.work;
   used_.reserve(axis_count);
+  reserve();
 }
 
-void SizeDrawer::spend(int64_t factor) {
-  left_ = std::max<int64_t>(1, left_ / std::max<int64_t>(1, factor));
+/// The least that each factor will be, so that what is drawn first leaves enough for the others.
+void SizeDrawer::reserve() {
+  const auto least = [&](Axis axis) {
+    const Interval& aimed = aim_.of(static_cast<Quantity>(axis));
+    return std::max({int64_t{1}, claims_.range(axis).min, aimed.min});
+  };
+  const int64_t past = aim_.of(Quantity::past_len).min;
+  const auto set = [&](Factor factor, int64_t size) {
+    factors_[static_cast<size_t>(factor)] = static_cast<double>(size);
+  };
+  set(Factor::batch, least(Axis::batch));
+  set(Factor::heads,
+      std::max(least(Axis::num_heads), least(Axis::num_kv_heads) * aim_.of(Quantity::group).min));
+  set(Factor::queries, least(Axis::q_len));
+  set(Factor::keys, std::max(least(Axis::kv_len), past));
+  set(Factor::dims, least(Axis::head_dim) + least(Axis::head_dim_v));
+}
+
+int64_t SizeDrawer::left(Factor factor) const {
+  double others = 1;
+  for (size_t k = 0; k < factors_.size(); ++k)
+    if (k != static_cast<size_t>(factor)) others *= factors_[k];
+  return std::max<int64_t>(1, static_cast<int64_t>(work_ / others));
+}
+
+void SizeDrawer::spend(Factor factor, int64_t size) {
+  factors_[static_cast<size_t>(factor)] = static_cast<double>(std::max<int64_t>(1, size));
 }
 
 int64_t SizeDrawer::candidate(int64_t min, int64_t max, const std::vector<int64_t>& edges) {
@@ -68,6 +97,18 @@ int64_t SizeDrawer::edgy(int64_t min, int64_t max, const std::vector<int64_t>& e
   return max <= min ? min : std::clamp(candidate(min, max, edges), min, max);
 }
 
+int64_t SizeDrawer::between_ends(int64_t min, int64_t max) {
+  if (max <= min) return min;
+  switch (draw_.between(0, 3)) {
+    case 0:
+      return min;
+    case 1:
+      return max;
+    default:
+      return draw_.between(min, max);
+  }
+}
+
 int64_t SizeDrawer::fixed(Axis axis, int64_t value) {
   drawn_[static_cast<size_t>(claims_.same_as(axis))] = value;
   used_.push_back(value);
@@ -79,7 +120,15 @@ int64_t SizeDrawer::axis(Axis axis, int64_t min, int64_t max) {
   if (const auto& known = drawn_[static_cast<size_t>(first)]) return *known;
   const SizeRange& range = claims_.range(first);
   const int64_t step = range.multiple_of;
-  const int64_t least = (std::max(range.min, min) + step - 1) / step * step;
+  const auto up = [step](int64_t x) { return (x + step - 1) / step * step; };
+  const Interval& aimed = aim_.of(static_cast<Quantity>(axis));
+  const Interval wanted = Interval{up(std::max({range.min, min, aimed.min})),
+                                   std::min(range.max, aimed.max) / step * step};
+  if (aim_.constrains(static_cast<Quantity>(axis)) && !wanted.empty()) {
+    const int64_t most = std::clamp(max / step * step, wanted.min, wanted.max);
+    return fixed(axis, between_ends(wanted.min, most) / step * step);
+  }
+  const int64_t least = up(std::max(range.min, min));
   const int64_t most = std::max(least, std::min(range.max, max) / step * step);
   int64_t value = least;
   for (int tries = 0; tries < tries_for_distinct; ++tries) {

@@ -9,6 +9,9 @@ namespace attnfuzz {
 namespace {
 
 constexpr int64_t usual_steps = 6;
+constexpr int percent_many_steps = 4;    // of the cases: up to as many as are claimed,
+constexpr int64_t many_steps = 64;       // or this, as each costs a call of the target
+constexpr int percent_at_once = 60;      // of the steps toward an aim go all the way
 constexpr int64_t most_kept = 8;         // by a sink_window
 constexpr int percent_ragged_step = 70;  // of the steps of a ragged case
 constexpr int percent_rollback = 60;     // of the crops
@@ -47,17 +50,32 @@ class StepDrawer {
     cross_ = c.cache->kind == CacheKind::cross;
     const bool bounded = c.cache->kind == CacheKind::fixed || c.cache->kind == CacheKind::paged;
     if (bounded) limit_ = std::min(limit_, c.cache->capacity);
+    tokens_ = aimed_tokens(claims, sizes.aim());
+    step_ = sizes.aim().of(Quantity::q_len);
+    past_ = sizes.aim().of(Quantity::past_len);
+    limit_ = std::clamp(limit_, std::min(tokens_.min, limit_), std::max(tokens_.max, tokens_.min));
   }
 
   void add_step() {
+    const bool filling = !full_enough();
     std::vector<StepOp> possible;
     for (size_t k = 0; k < names_of<StepOp>.size(); ++k) {
       const auto op = static_cast<StepOp>(k);
       if (!claims_.declared(words_of<StepOp>("step")[k]) || !fits(op)) continue;
-      // New tokens are what shows an error: they come more often.
-      possible.insert(possible.end(), op <= StepOp::decode ? 2 : 1, op);
+      if (filling && filled_ && op > StepOp::decode) continue;
+      // New tokens are what shows an error: they come more often. What is aimed at comes first.
+      int copies = op <= StepOp::decode ? 2 : 1;
+      if (sizes_.aim().words[words_of<StepOp>("step")[k]]) copies += percent_at_once / 10;
+      if (filling && op < StepOp::decode) copies += percent_at_once / 10;
+      possible.insert(possible.end(), static_cast<size_t>(copies), op);
     }
     if (!possible.empty()) add(draw_.pick(std::span<const StepOp>(possible)));
+  }
+
+  /// Whether the rows have held, or have before the next step, as much as was aimed at.
+  bool full_enough() const {
+    if (most_tokens_ < tokens_.min || (needs_long_step() && !cross_)) return false;
+    return past_.min == 0 || had_past_;
   }
 
   /// Asks for an answer after what the last steps did, if they asked for none.
@@ -75,6 +93,27 @@ class StepDrawer {
     return totals_.empty() ? 0 : *std::max_element(totals_.begin(), totals_.end());
   }
   int64_t room() const { return cross_ ? limit_ : limit_ - longest(); }
+  bool needs_long_step() const {
+    return sizes_.aim().constrains(Quantity::q_len) && !had_step_ &&
+           step_.min <= claims_.range(Axis::q_len).max;
+  }
+
+  /// How many new tokens lead to what is aimed at; empty: any number.
+  Interval wanted_tokens(int64_t least, int64_t most) const {
+    const int64_t held = longest();
+    if (const Interval step = step_.meet({least, most}); needs_long_step() && !step.empty())
+      return step;
+    const auto to = [&](const Interval& total) {
+      return Interval{total.min - held, total.max - held}.meet({least, most});
+    };
+    if (sizes_.aim().constrains(Quantity::past_len) && !had_past_ && held < past_.min) {
+      const Interval all = to(past_);
+      return all.empty() ? Interval{most, most} : all;
+    }
+    if (held >= tokens_.min) return {1, 0};
+    const Interval all = to(tokens_);
+    return all.empty() ? Interval{most, most} : all;  // a step alone is not enough
+  }
 
   bool fits(StepOp op) const {
     const SizeRange& q_len = claims_.range(Axis::q_len);
@@ -114,6 +153,10 @@ class StepDrawer {
       step.start = draw_.chance(50) ? 0 : draw_.between(0, longest() - 1);
       step.count = draw_.between(1, longest() - step.start);
     }
+    if (step.has_tokens()) {
+      had_past_ |= filled_ && past_.contains(longest());
+      had_step_ |= step_.contains(step.q_len);
+    }
     follow(step, totals_);
     filled_ = op != StepOp::reset && (filled_ || op == StepOp::prefill);
     most_tokens_ = std::max(most_tokens_, longest());
@@ -129,11 +172,15 @@ class StepDrawer {
     if (step.op != StepOp::decode) {
       const int64_t least = std::max<int64_t>(range.min, 1);
       const int64_t most = std::min(range.max, room());
-      step.q_len = sizes_.edgy(least, most, edges) / range.multiple_of * range.multiple_of;
+      const Interval wanted = wanted_tokens(least, most);
+      const bool at_once = !wanted.empty() && draw_.chance(percent_at_once);
+      step.q_len =
+          at_once ? sizes_.between_ends(wanted.min, wanted.max) : sizes_.edgy(least, most, edges);
+      step.q_len = step.q_len / range.multiple_of * range.multiple_of;
       step.q_len = std::max(step.q_len, least);
       if (empty_ && range.min == 0 && draw_.chance(50)) step.q_len = 0;
     }
-    if (cross_) step.kv_len = step.op == StepOp::prefill ? sizes_.edgy(1, limit_, edges) : 0;
+    if (cross_) step.kv_len = step.op == StepOp::prefill ? draw_cross_keys(edges) : 0;
     const bool ragged = (ragged_ || ragged_left_) && (!cross_ || step.op == StepOp::prefill);
     if (!ragged || step.op == StepOp::decode || !draw_.chance(percent_ragged_step)) return;
     step.side = ragged_left_ && (!ragged_ || draw_.chance(50)) ? Side::left : Side::right;
@@ -143,6 +190,11 @@ class StepDrawer {
       step.lens[static_cast<size_t>(draw_.between(0, c_.problem.batch - 1))] = step.keys();
     else
       step.side = Side::right;
+  }
+
+  int64_t draw_cross_keys(const std::vector<int64_t>& edges) {
+    return tokens_.min > 1 ? sizes_.between_ends(tokens_.min, limit_)
+                           : sizes_.edgy(1, limit_, edges);
   }
 
   /// Often a few of the newest tokens go, as when a draft's tokens are rejected (speculative
@@ -164,6 +216,8 @@ class StepDrawer {
   Case& c_;
   std::vector<int64_t> totals_;
   bool ragged_ = false, ragged_left_ = false, empty_ = false, filled_ = false, cross_ = false;
+  Interval tokens_, step_, past_;  ///< aimed at: most tokens, a step's, those before one
+  bool had_step_ = false, had_past_ = false;
   int64_t limit_ = 0, most_tokens_ = 0;
 };
 
@@ -183,15 +237,18 @@ E any_declared(std::string_view prefix, const Claims& claims, Draw& draw) {
   return possible.empty() ? E{} : draw.pick(std::span<const E>(possible));
 }
 
-void draw_cache(const Words& words, int64_t tokens, SizeDrawer& sizes, Draw& draw, Case& c) {
+void draw_cache(const Words& words, int64_t tokens, int64_t least_tokens, SizeDrawer& sizes,
+                Draw& draw, Case& c) {
   c.cache.emplace();
   c.cache->kind = drawn("cache", words, CacheKind::dynamic);
   if (c.cache->kind == CacheKind::paged)
     c.cache->page_size = sizes.axis(Axis::page_size, 1, tokens);
   c.cache->quant = drawn("quant", words, Quant::none);
   if (c.cache->quant != Quant::none) c.cache->scales = drawn("scales", words, Scales::token);
-  if (c.cache->kind != CacheKind::dynamic && c.cache->kind != CacheKind::cross)
-    c.cache->capacity = sizes.axis(Axis::capacity, 1, tokens);
+  if (c.cache->kind != CacheKind::dynamic && c.cache->kind != CacheKind::cross) {
+    const int64_t least = c.cache->forgets() ? 1 : least_tokens;  // else nothing would fit in
+    c.cache->capacity = sizes.axis(Axis::capacity, least, std::max(tokens, least));
+  }
   if (c.cache->kind == CacheKind::sink_window) {
     c.cache->capacity = std::max<int64_t>(c.cache->capacity, 2);
     c.cache->keep = draw.between(1, std::min<int64_t>(c.cache->capacity - 1, most_kept));
@@ -208,14 +265,33 @@ void draw_positions(const Claims& claims, Draw& draw, Case& c) {
 
 }  // namespace
 
+Interval aimed_tokens(const Claims& claims, const Aim& aim) {
+  const SizeRange& range = claims.range(Axis::kv_len);
+  const Interval &total = aim.of(Quantity::kv_len), &past = aim.of(Quantity::past_len);
+  const int64_t wanted =
+      std::max({total.min, aim.of(Quantity::q_len).min, past.min > 0 ? past.min + 1 : 0});
+  const int64_t least = std::max(range.min, std::min(wanted, range.max));
+  return {least, std::max(least, std::min(range.max, total.max))};
+}
+
 int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
                    Draw& draw, Case& c) {
-  draw_cache(words, tokens, sizes, draw, c);
+  const int64_t least_tokens =
+      std::max({int64_t{1}, claims.range(Axis::q_len).min, aimed_tokens(claims, sizes.aim()).min});
+  draw_cache(words, tokens, least_tokens, sizes, draw, c);
   StepDrawer drawer(claims, words, tokens, sizes, draw, c);
   const SizeRange& range = claims.range(Axis::steps);
   const int64_t least = std::max<int64_t>(1, range.min);
-  const int64_t count = draw.between(least, std::max(least, std::min(range.max, usual_steps)));
-  while (static_cast<int64_t>(c.steps.size()) < count) {
+  const Interval aimed = sizes.aim().of(Quantity::steps).meet({least, range.max});
+  const int64_t usual = draw.chance(percent_many_steps) ? many_steps : usual_steps;
+  const int64_t most = aimed.min > least ? aimed.max : std::min(range.max, usual);
+  const int64_t count = aimed.min > least ? sizes.between_ends(aimed.min, most)
+                                          : draw.between(least, std::max(least, most));
+  const auto wants_more = [&] {
+    const auto steps = static_cast<int64_t>(c.steps.size());
+    return steps < count || (!drawer.full_enough() && steps + 1 < range.max);
+  };
+  while (wants_more()) {
     const size_t before = c.steps.size();
     drawer.add_step();
     if (c.steps.size() == before) break;  // nothing more fits

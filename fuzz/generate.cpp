@@ -117,6 +117,14 @@ void set_options(const Words& words, Draw& draw, Case& c) {
     if (words[places().toggles[k]]) toggles[k].set(c, draw);
 }
 
+/// Head sizes of kernels in use, keys' and values': a kernel has code of its own for some of them.
+struct HeadDims {
+  int64_t head_dim, head_dim_v;
+};
+constexpr HeadDims usual_dims[] = {{64, 64},   {80, 80},   {96, 96},   {128, 128},
+                                   {192, 128}, {192, 192}, {256, 256}, {576, 512}};
+constexpr int percent_usual_dims = 20;
+
 /// Another value than `other`, where the axis has one.
 int64_t other_than(int64_t other, Axis axis, SizeDrawer& sizes, const Claims& claims, Draw& draw) {
   const SizeRange& range = claims.range(axis);
@@ -138,65 +146,141 @@ void even_dims(SizeDrawer& sizes, Draw& draw, Case& c) {
   if (!differ) p.head_dim_v = sizes.fixed(Axis::head_dim_v, p.head_dim);
 }
 
+bool holds(const SizeRange& range, int64_t value) {
+  return value >= range.min && value <= range.max && value % range.multiple_of == 0;
+}
+
+/// Now and then head sizes in use that the target claims; else null.
+const HeadDims* draw_usual_dims(const Claims& claims, bool differ, const SizeDrawer& sizes,
+                                Draw& draw) {
+  const bool aimed =
+      sizes.aim().constrains(Quantity::head_dim) || sizes.aim().constrains(Quantity::head_dim_v);
+  if (aimed || !draw.chance(percent_usual_dims)) return nullptr;
+  std::vector<const HeadDims*> claimed;
+  for (const HeadDims& dims : usual_dims)
+    if ((dims.head_dim != dims.head_dim_v) == differ &&
+        holds(claims.range(Axis::head_dim), dims.head_dim) &&
+        holds(claims.range(Axis::head_dim_v), dims.head_dim_v))
+      claimed.push_back(&dims);
+  return claimed.empty() ? nullptr : draw.pick(std::span<const HeadDims* const>(claimed));
+}
+
 void draw_dims(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
   Problem& p = c.problem;
   const SizeRange& v = claims.range(Axis::head_dim_v);
   const bool differ = words[places().head_dim_v];
-  p.head_dim = differ ? sizes.axis(Axis::head_dim, 1, sizes.left())
-                      : sizes.axis(Axis::head_dim, v.min, std::min(v.max, sizes.left()));
-  p.head_dim_v = differ ? other_than(p.head_dim, Axis::head_dim_v, sizes, claims, draw)
-                        : sizes.fixed(Axis::head_dim_v, p.head_dim);
+  const int64_t most = std::max<int64_t>(1, sizes.left(Factor::dims) / 2);
+  if (const HeadDims* usual = draw_usual_dims(claims, differ, sizes, draw)) {
+    p.head_dim = sizes.fixed(Axis::head_dim, usual->head_dim);
+    p.head_dim_v = sizes.fixed(Axis::head_dim_v, usual->head_dim_v);
+  } else {
+    p.head_dim = differ ? sizes.axis(Axis::head_dim, 1, most)
+                        : sizes.axis(Axis::head_dim, v.min, std::min(v.max, most));
+    p.head_dim_v = differ ? other_than(p.head_dim, Axis::head_dim_v, sizes, claims, draw)
+                          : sizes.fixed(Axis::head_dim_v, p.head_dim);
+  }
   if (p.rope != Rope::none) even_dims(sizes, draw, c);
-  sizes.spend(p.head_dim + p.head_dim_v);
+  sizes.spend(Factor::dims, p.head_dim + p.head_dim_v);
 }
 
 void draw_lengths(const Claims& claims, const Words& words, SizeDrawer& sizes, Case& c) {
   Problem& p = c.problem;
   const SizeRange &q = claims.range(Axis::q_len), &kv = claims.range(Axis::kv_len);
   const bool longer = words[places().longer_q], shorter = words[places().cross] && !longer;
+  // What is left for both lengths, each as long as the other.
+  const int64_t square = root(sizes.left(Factor::queries) * sizes.least(Factor::queries));
   if (longer || shorter) {
     p.kv_len = sizes.axis(Axis::kv_len, std::max<int64_t>(1, q.min + (shorter ? 1 : 0)),
-                          longer ? std::min(root(sizes.left()), q.max - 1) : sizes.left());
-    sizes.spend(p.kv_len);
-    p.q_len = longer ? sizes.axis(Axis::q_len, p.kv_len + 1, p.kv_len + 1 + sizes.left())
-                     : sizes.axis(Axis::q_len, 1, std::min(p.kv_len - 1, sizes.left()));
+                          longer ? std::min(square, q.max - 1) : sizes.left(Factor::keys));
+    sizes.spend(Factor::keys, p.kv_len);
+    const int64_t most = sizes.left(Factor::queries);
+    p.q_len = longer ? sizes.axis(Axis::q_len, p.kv_len + 1, p.kv_len + 1 + most)
+                     : sizes.axis(Axis::q_len, 1, std::min(p.kv_len - 1, most));
   } else {
-    const int64_t most = std::min({q.max, kv.max, root(sizes.left())});
-    p.q_len = sizes.axis(Axis::q_len, std::max<int64_t>(1, kv.min), most);
+    const Interval aimed = sizes.aim().of(Quantity::kv_len).meet({kv.min, kv.max});
+    p.q_len = sizes.axis(Axis::q_len, std::max<int64_t>(1, aimed.min),
+                         std::min({q.max, aimed.max, std::max(square, aimed.min)}));
     p.kv_len = sizes.fixed(Axis::kv_len, p.q_len);
-    sizes.spend(p.kv_len);
+    sizes.spend(Factor::keys, p.kv_len);
   }
-  sizes.spend(p.q_len);
+  sizes.spend(Factor::queries, p.q_len);
 }
 
 /// How many tokens a row of the cache may hold; takes the work for their scores from what is left.
 int64_t draw_cached_tokens(const Claims& claims, SizeDrawer& sizes) {
   constexpr int64_t always = 8;
-  const int64_t tokens =
-      std::max({always, root(sizes.left()) / 2, 2 * claims.range(Axis::q_len).min});
-  sizes.spend(tokens * tokens / 4);  // most cases stay well below
-  return tokens;
+  const Interval aimed = aimed_tokens(claims, sizes.aim());
+  const int64_t square = root(sizes.left(Factor::queries) * sizes.least(Factor::queries));
+  const int64_t tokens = std::max({always, square / 2, 2 * claims.range(Axis::q_len).min});
+  // Most cases stay well below.
+  sizes.spend(Factor::queries, std::max(tokens / 2, aimed.min));
+  sizes.spend(Factor::keys, std::max(tokens / 2, aimed.min));
+  return std::clamp(tokens, aimed.min, std::max(aimed.min, aimed.max));
+}
+
+/// A number of KV heads near `wanted` of which the target claims a multiple, more than once as
+/// large, for the query heads; and the least such factor. 0: none.
+int64_t least_group(const SizeRange& heads, int64_t kv_heads) {
+  const int64_t from = std::max(2 * kv_heads, (heads.min + kv_heads - 1) / kv_heads * kv_heads);
+  for (int64_t h = from; h <= heads.max; h += kv_heads)
+    if (h % heads.multiple_of == 0) return h / kv_heads;
+  return 0;
+}
+
+/// Query heads for each KV head, as served models have them.
+constexpr int64_t usual_groups[] = {2, 3, 4, 5, 6, 7, 8, 12, 16, 32, 64, 128};
+
+int64_t draw_group(const SizeRange& heads, int64_t kv_heads, SizeDrawer& sizes, Draw& draw) {
+  const int64_t least = least_group(heads, kv_heads);
+  const Interval aimed = sizes.aim().of(Quantity::group);
+  const int64_t most = std::min(
+      {heads.max / kv_heads, aimed.max, std::max(sizes.left(Factor::heads) / kv_heads, aimed.min)});
+  std::vector<int64_t> fitting;
+  const auto fits = [&](int64_t group) {
+    return group >= std::max(least, aimed.min) && group <= most &&
+           group * kv_heads % heads.multiple_of == 0;
+  };
+  for (const int64_t group : usual_groups)
+    if (fits(group)) fitting.insert(fitting.end(), group <= 4 ? 3 : 1, group);
+  if (fits(aimed.min)) fitting.push_back(aimed.min);
+  return fitting.empty() ? std::max<int64_t>(2, least)
+                         : draw.pick(std::span<const int64_t>(fitting));
+}
+
+/// The number of KV heads that was drawn, or the nearest that has a group within the claims.
+int64_t groupable(const Claims& claims, int64_t kv_heads) {
+  const SizeRange &kv = claims.range(Axis::num_kv_heads), &heads = claims.range(Axis::num_heads);
+  const auto good = [&](int64_t n) { return n >= 2 && holds(kv, n) && least_group(heads, n) > 0; };
+  constexpr int64_t furthest = 4096;
+  for (int64_t away = 0; away <= std::min<int64_t>(furthest, std::max(kv_heads, kv.max - kv_heads));
+       ++away) {
+    if (good(kv_heads - away)) return kv_heads - away;
+    if (good(kv_heads + away)) return kv_heads + away;
+  }
+  return kv_heads;
 }
 
 void draw_heads(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
   Problem& p = c.problem;
   const SizeRange& heads = claims.range(Axis::num_heads);
   const bool gqa = words[places().gqa], mqa = words[places().mqa];
+  const int64_t left = sizes.left(Factor::heads);
   if (!gqa && !mqa) {
     const SizeRange& kv = claims.range(Axis::num_kv_heads);
-    p.num_heads =
-        sizes.axis(Axis::num_heads, std::max<int64_t>(1, kv.min), std::min(kv.max, sizes.left()));
+    p.num_heads = sizes.axis(Axis::num_heads, std::max<int64_t>(1, kv.min), std::min(kv.max, left));
     p.num_kv_heads = sizes.fixed(Axis::num_kv_heads, p.num_heads);
   } else if (mqa) {
-    p.num_kv_heads = sizes.axis(Axis::num_kv_heads, 1, 1);
-    p.num_heads = sizes.axis(Axis::num_heads, 2, sizes.left());
+    p.num_kv_heads = sizes.fixed(Axis::num_kv_heads, 1);
+    p.num_heads = sizes.axis(Axis::num_heads,
+                             std::max<int64_t>(2, sizes.aim().of(Quantity::group).min), left);
   } else {
-    p.num_kv_heads = sizes.axis(Axis::num_kv_heads, 2, std::min(heads.max / 2, sizes.left() / 2));
-    const int64_t most = std::min<int64_t>(4, heads.max / p.num_kv_heads);
-    p.num_heads =
-        sizes.fixed(Axis::num_heads, p.num_kv_heads * draw.between(2, std::max<int64_t>(2, most)));
+    const int64_t drawn = sizes.axis(Axis::num_kv_heads, 2, std::min(heads.max / 2, left / 2));
+    p.num_kv_heads = groupable(claims, drawn);
+    if (p.num_kv_heads != drawn) sizes.fixed(Axis::num_kv_heads, p.num_kv_heads);
+    p.num_heads = sizes.fixed(Axis::num_heads,
+                              p.num_kv_heads * draw_group(heads, p.num_kv_heads, sizes, draw));
   }
-  sizes.spend(p.num_heads);
+  sizes.spend(Factor::heads, p.num_heads);
 }
 
 /// Sets a size, of those that the target lets be 0, to 0.
@@ -217,10 +301,10 @@ void empty_a_size(const Claims& claims, Draw& draw, Case& c) {
   }
 }
 
-Case draw_case(const Claims& claims, const Words& words, Draw& draw) {
+Case draw_case(const Claims& claims, const Words& words, Draw& draw, const Aim& aim) {
   Case c;
   Problem& p = c.problem;
-  SizeDrawer sizes(claims, draw);
+  SizeDrawer sizes(claims, draw, aim);
   set_options(words, draw, c);
   const bool cached = (words & places().caches).any();
   draw_dims(claims, words, sizes, draw, c);
@@ -230,8 +314,8 @@ Case draw_case(const Claims& claims, const Words& words, Draw& draw) {
   else
     draw_lengths(claims, words, sizes, c);
   draw_heads(claims, words, sizes, draw, c);
-  p.batch = sizes.axis(Axis::batch, 1, sizes.left());
-  sizes.spend(p.batch);
+  p.batch = sizes.axis(Axis::batch, 1, sizes.left(Factor::batch));
+  sizes.spend(Factor::batch, p.batch);
   if (words[places().memory_kv]) p.memory_kv = sizes.axis(Axis::memory_kv, 1, 64);
   if (words[places().empty] && !cached) empty_a_size(claims, draw, c);
   if (cached) p.q_len = p.kv_len = 0;
@@ -264,12 +348,12 @@ Generator::Generator(const Capabilities& capabilities)
 }
 Generator::~Generator() = default;
 
-Case Generator::operator()(Draw& draw) const {
+Case Generator::operator()(Draw& draw, const Aim& aim) const {
   std::string why_not;
   int tries = 0;
   for (const Patience& stage : patience)
     for (; tries < stage.tries; ++tries) {
-      Case c = draw_case(*claims_, claims_->draw_features(draw, stage.features), draw);
+      Case c = draw_case(*claims_, claims_->draw_features(draw, stage.features, aim), draw, aim);
       why_not = claims_->capabilities().why_not(c);
       if (why_not.empty()) return c;
     }

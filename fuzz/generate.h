@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 
+#include "fuzz/aim.h"
 #include "fuzz/draw.h"
 #include "oracle/case.h"
 #include "targets/capabilities.h"
@@ -19,7 +20,9 @@ class Generator {
  public:
   explicit Generator(const Capabilities& capabilities);
   ~Generator();
-  Case operator()(Draw& draw) const;
+  /// `aim`: what the case is to be like, as far as the capabilities and luck let it.
+  Case operator()(Draw& draw, const Aim& aim = {}) const;
+  const Claims& claims() const { return *claims_; }
 
  private:
   std::unique_ptr<const Claims> claims_;

@@ -12,6 +12,7 @@
 #include "fuzz/clock.h"
 #include "fuzz/forked_target.h"
 #include "fuzz/known.h"
+#include "fuzz/reach/sequence.h"
 #include "fuzz/replayable.h"
 #include "fuzz/wire.h"
 #include "targets/notes.h"
@@ -163,7 +164,8 @@ class Jobs {
   void run_cases(size_t k, uint64_t from, const Child::Send& send) {
     const auto [target, in_process] = open_here();
     if (in_process) board_.set_in_process();
-    const Generator generator(target->info().capabilities);
+    Sequence sequence(target->info().capabilities, options_.seed);
+    ReachCounter reach(sequence.goals());
     wire::Progress progress;
     Clock::time_point reported = Clock::now();
     uint64_t index = from;
@@ -183,8 +185,10 @@ class Jobs {
       }
       if (seconds_since(reported) >= report_seconds) report(index, false);
       board_.at_hand(k) = index;
-      const Judged judged = judge_case(*target, generator, options_, index);
+      const Judged judged = judge_case(*target, sequence, options_, index);
       progress.stats.count(judged.c, judged.examination.verdict);
+      if (judged.examination.verdict.kind != VerdictKind::skip)
+        reach.count(judged.c, progress.stats.reach);
       if (!judged.examination.verdict.failed()) continue;
       send(wire::pack(wire::Failure{index, judged.examination.signature,
                                     classify(judged.c, judged.examination.verdict),
@@ -288,14 +292,14 @@ class Jobs {
     if (alone && in_process)
       target = std::make_unique<ForkedTarget>(std::move(target), options_.hang_seconds * run_part);
     wire::Shrinking result;
-    const Generator generator(target->info().capabilities);
-    Judged judged = judge_case(*target, generator, options_, index);
+    Sequence sequence(target->info().capabilities, options_.seed);
+    Judged judged = judge_case(*target, sequence, options_, index);
     const bool fails_here = judged.examination.verdict.failed();
     result.finding = finding_of(target->info(), options_.seed, index, std::move(judged));
     Finding& finding = result.finding;
     const ReplayableOptions options{
         options_.max_shrink_tries, [this] { return board_.stopped(); },
-        [&](uint64_t most) { return earlier_cases(generator, options_, index, most, stride_); },
+        [&](uint64_t most) { return earlier_cases(sequence, options_, index, most, stride_); },
         &known_, options_.max_diagnose};
     if (!fails_here) {
       const auto& [died, failure] = waiting_.begin()->second;

@@ -8,6 +8,7 @@
 #include <new>
 #include <thread>
 
+#include "fuzz/reach/sequence.h"
 #include "fuzz/testing.h"
 #include "targets/protocol.h"
 #include "targets/remote.h"
@@ -36,7 +37,7 @@ class Other final : public Target {
 
 Case nth_case(const CampaignOptions& options, uint64_t index) {
   const auto target = testing::failing([](const Case&) { return ""; });
-  return Generator(target->info().capabilities)(*seeded_draw(options.seed, index));
+  return Sequence(target->info().capabilities, options.seed)(index);
 }
 
 struct Result {

@@ -9,6 +9,7 @@
 #include "fuzz/elements.h"
 #include "fuzz/properties.h"
 #include "fuzz/signature.h"
+#include "fuzz/work.h"
 
 namespace attnfuzz {
 namespace {
@@ -274,9 +275,11 @@ Verdict judge_against(const Answer& right, const Case& c, const Outcome& outcome
   return outcome.status == Status::ok ? verdict : judge_status(outcome);
 }
 
-/// Looks for what a wrong outcome means.
+/// Looks for what a wrong outcome means. Of a long case it does not: each of hundreds of meanings
+/// costs as much as the reference, and shrinking soon leads to a short one.
 void find_meanings(Verdict& verdict, const Answer& right, const Case& c, const Inputs& inputs,
                    const Precision& precision, const Outcome& outcome, Among among) {
+  if (is_long(c)) return;
   if (verdict.failure == FailureKind::mismatch || verdict.failure == FailureKind::nan) {
     const Elements got = elements_of(c, right, outcome, first_wrong_frame(c, right, outcome).step);
     verdict.fits = meanings(c, inputs, precision, among, [&](const Answer& meant) {

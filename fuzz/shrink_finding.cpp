@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "fuzz/campaign.h"
+#include "fuzz/work.h"
 
 namespace attnfuzz {
 namespace {
@@ -32,7 +33,7 @@ class Search {
   /// Narrows what is known of c's failure by cases near c that fail the same way. Those that could
   /// not be told to be the same may be once more is known.
   void learn(const Case& c, FailureClass& known) {
-    if (!known.is_ambiguous()) return;
+    if (!known.is_ambiguous() || is_long(c)) return;
     std::vector<Case> near = probes(c);
     for (Reduction& reduction : reductions(c)) near.push_back(std::move(reduction.c));
     std::vector<FailureClass> others;

@@ -8,6 +8,7 @@
 #include "fuzz/arbitrary.h"
 #include "fuzz/campaign.h"
 #include "fuzz/testing.h"
+#include "fuzz/work.h"
 
 namespace attnfuzz {
 namespace {
@@ -55,6 +56,25 @@ TEST(Reductions, LeaveOneStepOrOneOutputAlone) {
     EXPECT_TRUE(offers(gradients, [&](const Case& c) {
       return c.problem.outputs == std::vector<Output>{Output::out, wanted};
     }));
+}
+
+/// What is tried on the way from a long case to a short one costs little more than the case itself.
+TEST(Shrink, LongCasesLeadToShortOnesInBigSteps) {
+  Case c;
+  c.problem.num_heads = 32;
+  c.problem.num_kv_heads = 8;
+  c.problem.q_len = c.problem.kv_len = 512;
+  c.problem.head_dim = c.problem.head_dim_v = 256;
+  ASSERT_TRUE(is_long(c));
+  double tried = 0;
+  const Shrunk shrunk = shrink(c, [&](const Case& candidate) {
+    tried += work(candidate);
+    return candidate.problem.kv_len > 64 && candidate.problem.num_heads > 1;
+  });
+  EXPECT_TRUE(shrunk.minimal);
+  EXPECT_EQ(shrunk.c.problem.kv_len, 65);
+  EXPECT_EQ(shrunk.c.problem.num_heads, 2);
+  EXPECT_LT(tried, work(c) / 4);
 }
 
 TEST(Shrink, EverythingFailsGivesThePlainestCase) {

@@ -7,6 +7,7 @@
 
 #include "fuzz/error_text.h"
 #include "fuzz/relations/relation.h"
+#include "fuzz/work.h"
 #include "oracle/fnv.h"
 #include "targets/plugin.h"
 
@@ -56,6 +57,14 @@ bool admits_number(const NumberReading& known, const NumberReading& smaller) {
 
 bool is_unexplained(const FailureClass& failure) {
   return is_of_values(failure.kind) && failure.meanings.empty();
+}
+
+/// Stands among the features of a failure that no meaning was looked for: its case is_long().
+constexpr std::string_view long_case = "long";
+
+bool is_unread(const FailureClass& failure) {
+  return is_unexplained(failure) && std::find(failure.features.begin(), failure.features.end(),
+                                              long_case) != failure.features.end();
 }
 
 void read_text(FailureClass& failure, std::string_view text, const Case& c) {
@@ -129,6 +138,10 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
   std::erase_if(failure.features, [](const std::string& word) {
     return word.starts_with("dtype:") || word.starts_with("layout:");
   });
+  if (is_long(c)) {
+    failure.features.emplace_back(long_case);
+    std::sort(failure.features.begin(), failure.features.end());
+  }
   return failure;
 }
 
@@ -136,6 +149,7 @@ bool FailureClass::covers(const FailureClass& other) const {
   if (family(*this) != family(other) || alone != other.alone) return false;
   if (!alone) return true;
   if (text != other.text) return false;
+  if (is_unread(other)) return among(features, other.features);
   if (is_unexplained(*this) || is_unexplained(other))
     return is_unexplained(*this) && is_unexplained(other) && among(features, other.features);
   const bool explained = !meanings.empty() && !other.meanings.empty();  // wrong lengths, too

@@ -120,6 +120,23 @@ void put(Reader& r, Counts& x) {
   }
 }
 
+void put(Writer& w, Reach& x) {
+  put_size(w, x);
+  for (auto& [key, why_not] : x) {
+    std::string goal = key;
+    put(w, goal);
+    put(w, why_not);
+  }
+}
+void put(Reader& r, Reach& x) {
+  uint64_t size = 0;
+  for (put(r, size); size > 0; --size) {
+    std::string goal;
+    put(r, goal);
+    put(r, x[goal]);
+  }
+}
+
 void put(Writer& w, const Fault*& x) {
   std::string word(x->name);
   put(w, word);
@@ -218,7 +235,7 @@ void put(Ar& ar, measure::Trial& x) {
 template <class Ar>
 void put(Ar& ar, CampaignStats& x) {
   put(ar, x.cases, x.passed, x.failed, x.skipped, x.seconds, x.worst_ratio, x.features,
-      x.signatures, x.interrupted);
+      x.signatures, x.reach, x.interrupted);
 }
 template <class Ar>
 void put(Ar& ar, Finding& x) {

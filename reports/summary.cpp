@@ -23,6 +23,11 @@ CampaignStats stats_of(const nlohmann::json& json) {
   stats.skipped = json.at("skipped").get<uint64_t>();
   stats.seconds = json.at("seconds").get<double>();
   stats.features = json.at("features").get<std::map<std::string, uint64_t>>();
+  if (json.contains("reach")) {  // older ones have none
+    for (const auto& goal : json.at("reach").at("reached")) stats.reach[goal.get<std::string>()];
+    for (const auto& [goal, why] : json.at("reach").at("missed").items())
+      stats.reach[goal] = why.get<std::string>();
+  }
   const nlohmann::json& ratio = json.at("worst_ratio");  // null: it was infinite
   stats.worst_ratio =
       ratio.is_null() ? std::numeric_limits<double>::infinity() : ratio.get<double>();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "reports/reach_text.h"
 #include "reports/story.h"
 #include "reports/text.h"
 #include "reports/writers/writers.h"
@@ -40,19 +41,36 @@ std::string finding(const Report::Item& item) {
   return out;
 }
 
+/// What a campaign claims and did not reach, so that a green job says what it did not test.
+std::string missed(const Report& report) {
+  constexpr size_t most_lines = 8;
+  std::string out;
+  for (const auto& [target, stats] : report.targets) {
+    const std::vector<std::string> lines = missed_goals(stats.reach, most_lines);
+    if (!lines.empty())
+      out += fmt::format("Not reached by {}:\n\n", text::markdown(text::line(target)));
+    for (const std::string& goal : lines) out += fmt::format("- {}\n", text::markdown(goal));
+    if (!lines.empty()) out += "\n";
+  }
+  return out;
+}
+
 }  // namespace
 
 /// One page of Markdown that stands alone, for the summary of a CI job.
 std::string write_job_summary(const Report& report) {
   std::string out = fmt::format("## attnfuzz: {}\n\n", headline(report));
-  out += "| target | cases | passed | failed | declined | seconds |\n|---|---|---|---|---|---|\n";
+  out +=
+      "| target | cases | passed | failed | declined | seconds | reach "
+      "|\n|---|---|---|---|---|---|---|\n";
   for (const auto& [target, stats] : report.targets)
-    out += fmt::format("| {} | {} | {} | {} | {} | {:.1f} |\n", text::markdown(text::line(target)),
-                       stats.cases, stats.passed, stats.failed, stats.skipped, stats.seconds);
+    out += fmt::format("| {} | {} | {} | {} | {} | {:.1f} | {} |\n",
+                       text::markdown(text::line(target)), stats.cases, stats.passed, stats.failed,
+                       stats.skipped, stats.seconds, reach_headline(stats.reach));
   for (const auto& [target, why] : report.absent)
-    out += fmt::format("| {} | skipped: {} | - | - | - | - |\n", text::markdown(text::line(target)),
-                       text::markdown(text::line(why)));
-  out += "\n";
+    out += fmt::format("| {} | skipped: {} | - | - | - | - | - |\n",
+                       text::markdown(text::line(target)), text::markdown(text::line(why)));
+  out += "\n" + missed(report);
   size_t told = 0, fresh = 0;
   for (const Report::Item& item : report.items)
     if (!item.known && ++fresh <= most_findings) {

@@ -7,10 +7,26 @@
 #include "reports/writers/writers.h"
 
 namespace attnfuzz {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json to_json(const Reach& reach) {
+  Json json{{"goals", reach.size()}, {"reached", Json::array()}, {"missed", Json::object()}};
+  for (const auto& [goal, why] : reach)
+    if (why.empty())
+      json["reached"].push_back(goal);
+    else
+      json["missed"][goal] = why;
+  return json;
+}
+
+}  // namespace
 
 /// summary.json:
 ///   attnfuzz     format version (1)       version, environment, seed, shard [i, n], interrupted
-///   targets[]    target, cases, passed, failed, skipped, seconds, worst_ratio, features{word: n}
+///   targets[]    target, cases, passed, failed, skipped, seconds, worst_ratio, features{word: n},
+///                reach{goals: how many, reached: [goal], missed: {goal: why}}
 ///   absent[]     target, why: asked for, but not to be run on this machine
 ///   findings[]   title, happened, expected, then all fields of item_to_json: target, version,
 ///                signature, failure, causes[{name, words}], case, shrink{history, tried, minimal},
@@ -18,7 +34,6 @@ namespace attnfuzz {
 ///                in the baseline
 /// parse_summary() reads it again.
 std::string write_json(const Report& report) {
-  using Json = nlohmann::ordered_json;
   Json json{{"attnfuzz", 1},
             {"version", report.version},
             {"environment", report.environment},
@@ -36,7 +51,8 @@ std::string write_json(const Report& report) {
                                {"skipped", stats.skipped},
                                {"seconds", stats.seconds},
                                {"worst_ratio", finite ? Json(stats.worst_ratio) : Json(nullptr)},
-                               {"features", stats.features}});
+                               {"features", stats.features},
+                               {"reach", to_json(stats.reach)}});
   }
   json["interrupted"] = interrupted;
   json["absent"] = Json::array();

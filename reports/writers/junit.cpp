@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "reports/reach_text.h"
 #include "reports/story.h"
 #include "reports/text.h"
 #include "reports/writers/writers.h"
@@ -36,6 +37,19 @@ std::map<std::string, CampaignStats> all_targets(const Report& report) {
   return targets;
 }
 
+/// How many goals were reached, and each that was not, as properties of a test suite.
+std::string reach_properties(const Reach& reach) {
+  if (reach.empty()) return {};
+  const auto property = [](std::string_view key, std::string_view value) {
+    return fmt::format("      <property name=\"{}\" value=\"{}\"/>\n", text::xml(key),
+                       text::xml(value));
+  };
+  std::string out = "    <properties>\n" + property("reach", reach_headline(reach));
+  for (const auto& [goal, why] : reach)
+    if (!why.empty()) out += property("not reached: " + goal, why);
+  return out + "    </properties>\n";
+}
+
 }  // namespace
 
 /// The usual form (Jenkins' and Surefire's): a test suite for each target; in it a failed test case
@@ -59,8 +73,9 @@ std::string write_junit(const Report& report) {
         stats.cases, report.options.seed, clean_name, stats.seconds);
     suites += fmt::format(
         "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" "
-        "time=\"{:.3f}\">\n{}  </testsuite>\n",
-        clean_name, failed + skipped + 1, failed, skipped, stats.seconds, cases);
+        "time=\"{:.3f}\">\n{}{}  </testsuite>\n",
+        clean_name, failed + skipped + 1, failed, skipped, stats.seconds,
+        reach_properties(stats.reach), cases);
     failures += failed;
     tests += failed + skipped + 1;
     seconds += stats.seconds;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "fuzz/elements.h"
+#include "reports/reach_text.h"
 #include "reports/show.h"
 #include "reports/story.h"
 #include "reports/text.h"
@@ -86,18 +87,25 @@ std::string finding_markdown(const Report::Item& item) {
   return out;
 }
 
+constexpr size_t most_missed_lines = 8;
+
 std::string write_markdown(const Report& report) {
   std::string out = fmt::format("# attnfuzz: {}\n\n",
                                 text::count(static_cast<int64_t>(report.items.size()), "finding"));
   out +=
-      "| target | cases | passed | failed | skipped | worst passing error / bound |\n"
-      "|---|---|---|---|---|---|\n";
+      "| target | cases | passed | failed | skipped | worst passing error / bound | reach |\n"
+      "|---|---|---|---|---|---|---|\n";
   for (const auto& [target, stats] : report.targets)
-    out += fmt::format("| {} | {} | {} | {} | {} | {:.3g} |\n", text::markdown(text::line(target)),
-                       stats.cases, stats.passed, stats.failed, stats.skipped, stats.worst_ratio);
+    out += fmt::format("| {} | {} | {} | {} | {} | {:.3g} | {} |\n",
+                       text::markdown(text::line(target)), stats.cases, stats.passed, stats.failed,
+                       stats.skipped, stats.worst_ratio, reach_headline(stats.reach));
   for (const auto& [target, why] : report.absent)
-    out += fmt::format("| {} | skipped: {} | - | - | - | - |\n", text::markdown(text::line(target)),
-                       text::markdown(text::line(why)));
+    out += fmt::format("| {} | skipped: {} | - | - | - | - | - |\n",
+                       text::markdown(text::line(target)), text::markdown(text::line(why)));
+  for (const auto& [target, stats] : report.targets)
+    for (const std::string& goals : missed_goals(stats.reach, most_missed_lines))
+      out += fmt::format("\nNot reached by {}: {}\n", text::markdown(text::line(target)),
+                         text::markdown(goals));
   out += "\n";
   if (!report.items.empty()) out += "| finding | times | cause |\n|---|---|---|\n";
   for (const Report::Item& item : report.items)

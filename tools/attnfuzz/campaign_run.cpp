@@ -8,7 +8,10 @@
 #include "fuzz/clock.h"
 #include "fuzz/jobs.h"
 #include "fuzz/known.h"
+#include "fuzz/reach/dead_claims.h"
+#include "fuzz/reach/sequence.h"
 #include "oracle/case_io.h"
+#include "reports/reach_text.h"
 #include "targets/no_device.h"
 #include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
@@ -49,10 +52,12 @@ std::vector<Case> last_of(const std::vector<Case>& replayed, uint64_t most) {
 
 /// The corpus cases that the target claims, judged first; each failure becomes a finding.
 CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpus,
-                            const CampaignOptions& campaign, Session& session) {
+                            const CampaignOptions& campaign, const std::vector<Goal>& goals,
+                            Session& session) {
   const Clock::time_point start = Clock::now();
   KnownFailures known;
   CampaignStats stats;
+  ReachCounter reach(goals);
   std::vector<Case> replayed;
   uint64_t at = 0;
   for (const CorpusCase& each : corpus) {
@@ -61,6 +66,7 @@ CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpu
     if (campaign.interrupt != nullptr && *campaign.interrupt) break;
     Examination exam = examine_with(target, each.c, campaign.relations, true);
     stats.count(each.c, exam.verdict);
+    if (exam.verdict.kind != VerdictKind::skip) reach.count(each.c, stats.reach);
     replayed.push_back(each.c);
     if (!exam.verdict.failed() ||
         known.count(exam.signature, classify(each.c, exam.verdict), stats))
@@ -81,6 +87,13 @@ CampaignStats new_cases(Target& target, const std::string& name, const CampaignF
                         const CampaignOptions& options, const CampaignEvents& events) {
   if (flags.jobs == 1 && !target.info().trusted) return run_campaign(target, options, events);
   return run_campaign_jobs([&] { return flags.open.open(name); }, options, flags.jobs, events);
+}
+
+void tell_reach(const Reach& reach) {
+  constexpr size_t most_lines = 5;
+  if (!reach.empty()) fmt::print("  {}\n", reach_headline(reach));
+  for (const std::string& goals : missed_goals(reach, most_lines))
+    fmt::print("  not reached: {}\n", goals);
 }
 
 }  // namespace
@@ -171,7 +184,10 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
                 const std::vector<CorpusCase>& corpus, Session& session) {
   const TargetInfo& info = target.info();
   CampaignOptions options = flags.campaign;
-  CampaignStats total = replay_corpus(target, corpus, options, session);
+  Sequence sequence(info.capabilities, options.seed);
+  for (const std::string& claim : dead_claims(sequence.claims()))
+    spdlog::warn("{}: {}", info.name, claim);
+  CampaignStats total = replay_corpus(target, corpus, options, sequence.goals(), session);
   const bool time_left = options.seconds == 0 || total.seconds < options.seconds;
   if (options.seconds > 0) options.seconds -= total.seconds;
   Progress progress(info.name, options, flags.quiet);
@@ -187,6 +203,8 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
     total += new_cases(target, name, flags, options, events);
     total.seconds += replayed;
   }
+  add_missed(sequence, options.seconds > 0 ? total.cases * options.shards : options.cases,
+             total.reach);
   progress.clear();
   session.count(info.name, total);
   session.report.targets.emplace_back(info.name, total);
@@ -195,6 +213,7 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
                info.name, info.version, total.cases, total.seconds,
                static_cast<double>(total.cases) / std::max(total.seconds, 1e-9), total.passed,
                total.failed, total.skipped);
+  if (!flags.quiet) tell_reach(total.reach);
   if (total.interrupted)
     spdlog::warn("{}: interrupted after {} cases; what waited for its turn is not shrunk",
                  info.name, total.cases);

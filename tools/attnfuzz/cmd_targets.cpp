@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "fuzz/reach/dead_claims.h"
+#include "fuzz/reach/sequence.h"
 #include "targets/cuda/device.h"
 #include "targets/cuda/emulated.h"
 #include "targets/remote.h"
 #include "targets/target.h"
 #include "targets/zoo/zoo.h"
+#include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/target_options.h"
 
 namespace attnfuzz::cli {
 namespace {
@@ -57,17 +61,57 @@ void print_row(const Row& row, size_t name_width, size_t version_width, bool ver
   fmt::print("    {}\n", fmt::join(row.info.capabilities.features, " "));
 }
 
+TargetInfo find_info(const std::string& name) {
+  TargetOptions options;
+  return options.open(name)->info();
+}
+
+/// What a campaign on the target is to reach, and with which case it does.
+void print_reach(const std::string& target, uint64_t seed) {
+  const TargetInfo info = find_info(target);
+  Sequence sequence(info.capabilities, seed);
+  std::map<size_t, const Sequence::Entry*> planned;
+  for (const Sequence::Entry& entry : sequence.plan()) planned[entry.goal] = &entry;
+  size_t boundaries = 0, pairs = 0;
+  for (size_t k = 0; k < sequence.goals().size(); ++k) {
+    const Goal& goal = sequence.goals()[k];
+    ++(goal.is_pair ? pairs : boundaries);
+    const auto entry = planned.find(k);
+    fmt::print("{}{}\n", goal.name,
+               entry != planned.end()   ? fmt::format(": case {}, {:.1e} multiplications",
+                                                      entry->second->index, entry->second->work)
+               : sequence.is_covered(k) ? std::string(": a case of another goal")
+                                        : ": not reached, " + sequence.why_not(k, UINT64_MAX));
+  }
+  fmt::print("{}: {} boundaries and {} pairs of features, in {} planned cases at seed {}\n",
+             info.name, boundaries, pairs, sequence.plan().size(), seed);
+  for (const std::string& claim : dead_claims(sequence.claims())) fmt::print("note: {}\n", claim);
+}
+
 }  // namespace
 
 void add_targets(CLI::App& app, int& exit_code) {
   struct Options {
-    bool json = false, verbose = false, all = false;
+    bool json = false, verbose = false, all = false, reach = false;
+    std::string target;
+    uint64_t seed = 0;
   };
   const auto options = std::make_shared<Options>();
   app.add_flag("--json", options->json, "Machine-readable, with every capability");
   app.add_flag("-v,--verbose", options->verbose, "Tell sizes and features too");
   app.add_flag("--all", options->all, "List the bug zoo's mutants too (docs/zoo.md)");
+  auto* target = app.add_option("target", options->target, "With --reach: whose goals to list");
+  app.add_flag("--reach", options->reach,
+               "List the boundaries that a campaign on TARGET is to reach, without running it")
+      ->needs(target);
+  app.add_option("--seed", options->seed, "With --reach: of the campaign")
+      ->check(whole_number())
+      ->capture_default_str();
   app.callback([options, &exit_code] {
+    exit_code = nothing_found;
+    if (options->reach) return print_reach(options->target, options->seed);
+    if (!options->target.empty())
+      throw InputError("targets " + options->target, "", "expected --reach beside a target's name");
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     const std::vector<Row> all = rows(options->all);
     size_t name = 0, version = 0;
@@ -82,7 +126,6 @@ void add_targets(CLI::App& app, int& exit_code) {
         print_row(row, name, version, options->verbose);
     }
     if (options->json) fmt::print("{}\n", list.dump(2));
-    exit_code = nothing_found;
   });
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "fuzz/campaign.h"
+#include "fuzz/generate.h"
 #include "reports/diagnose.h"
 
 namespace {

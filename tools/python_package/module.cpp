@@ -13,9 +13,12 @@
 
 #include <ctime>
 
+#include "fuzz/generate.h"
+#include "fuzz/reach/sequence.h"
 #include "oracle/build.h"
 #include "oracle/case_io.h"
 #include "reports/environment.h"
+#include "reports/reach_text.h"
 #include "reports/report.h"
 #include "reports/show.h"
 #include "reports/story.h"
@@ -121,6 +124,8 @@ class Campaign {
       finish(std::move(stats));
       throw;
     }
+    Sequence sequence(target_->info().capabilities, seed);
+    add_missed(sequence, seconds > 0 ? stats.cases : cases, stats.reach);
     finish(std::move(stats));
   }
 
@@ -224,7 +229,18 @@ void bind_results(nb::module_& m) {
       .def_ro("seconds", &CampaignStats::seconds)
       .def_ro("worst_ratio", &CampaignStats::worst_ratio)
       .def_ro("features", &CampaignStats::features)
-      .def_ro("interrupted", &CampaignStats::interrupted);
+      .def_ro("interrupted", &CampaignStats::interrupted)
+      .def_prop_ro("reach",
+                   [](const CampaignStats& stats) {
+                     return std::map<std::string, std::string>(stats.reach);
+                   })
+      .def_prop_ro("reach_lines", [](const CampaignStats& stats) {
+        constexpr size_t most = 3;
+        std::vector<std::string> lines{reach_headline(stats.reach)};
+        for (const std::string& goals : missed_goals(stats.reach, most))
+          lines.push_back("not reached: " + goals);
+        return stats.reach.empty() ? std::vector<std::string>{} : lines;
+      });
   using Item = Report::Item;
   nb::class_<Item>(m, "Item")
       .def_prop_ro("signature", [](const Item& i) { return i.finding.signature; })

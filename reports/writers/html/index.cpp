@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "reports/reach_text.h"
 #include "reports/story.h"
 #include "reports/writers/html/page.h"
 #include "reports/writers/writers.h"
@@ -91,23 +92,40 @@ std::vector<Group> groups(const Report& report) {
 
 namespace {
 
+/// Goals that no case reached: what a green run did not test.
+std::string missed_list(const Report& report) {
+  std::string out;
+  for (const auto& [target, stats] : report.targets) {
+    std::string items;
+    for (const auto& [goal, why] : stats.reach)
+      if (!why.empty()) items += fmt::format("<li>{}: {}</li>\n", h(goal), h(why));
+    if (!items.empty())
+      out +=
+          fmt::format("<details><summary>Not reached by {} ({})</summary><ul>\n{}</ul></details>\n",
+                      h(text::line(target)), h(reach_headline(stats.reach)), items);
+  }
+  return out;
+}
+
 std::string campaign_table(const Report& report) {
   std::string rows;
   for (const auto& [target, s] : report.targets)
     rows += fmt::format(
         "<tr><td class=\"name\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1f} "
-        "s</td><td>{:.3g}</td>"
+        "s</td><td>{:.3g}</td><td>{}</td>"
         "</tr>\n",
-        h(text::line(target)), s.cases, s.passed, s.failed, s.skipped, s.seconds, s.worst_ratio);
+        h(text::line(target)), s.cases, s.passed, s.failed, s.skipped, s.seconds, s.worst_ratio,
+        h(reach_headline(s.reach)));
   for (const auto& [target, why] : report.absent)
-    rows += fmt::format("<tr><td>{}</td><td colspan=\"6\">skipped: {}</td></tr>\n",
+    rows += fmt::format("<tr><td>{}</td><td colspan=\"7\">skipped: {}</td></tr>\n",
                         h(text::line(target)), h(text::line(why)));
   if (rows.empty()) return "";
   return "<h2>Targets</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
          "aria-label=\"Targets\"><table><thead><tr><th>target</th><th>cases</th><th>passed</th>"
-         "<th>failed</th><th>skipped</th><th>time</th><th>worst passing error / bound</th></tr>"
+         "<th>failed</th><th>skipped</th><th>time</th><th>worst passing error / "
+         "bound</th><th>reach</th></tr>"
          "</thead><tbody>\n" +
-         rows + "</tbody></table></div>\n";
+         rows + "</tbody></table></div>\n" + missed_list(report);
 }
 
 /// "2026-11-24" of "2026-11-24T10:00:00Z".

@@ -17,6 +17,8 @@ class Stats:
     worst_ratio: float
     features: dict[str, int]
     interrupted: bool
+    reach: dict[str, str]
+    reach_lines: list[str]
 
 class Item:
     signature: str

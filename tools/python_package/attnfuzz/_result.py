@@ -71,6 +71,9 @@ class Result:
         """Whether Ctrl-C ended it."""
         self.covered: dict[str, int] = stats.features
         """How many cases used each feature."""
+        self.reach: dict[str, str] = stats.reach
+        """The boundaries that the claims set, each with why no case reached it; empty where one did."""
+        self._reach_lines: list[str] = stats.reach_lines
         self.arrays: str = target.arrays
         """The package whose arrays the function got; empty for an adapter."""
         self.notes: list[tuple[str, str]] = notes(target)
@@ -117,6 +120,7 @@ class Result:
 
     def __str__(self) -> str:
         told = [f"  {what:<10}{words}" for what, words in self.notes]
+        told += [f"  {'reach' if k == 0 else '':<10}{line}" for k, line in enumerate(self._reach_lines)]
         return "\n\n".join([*map(str, self.findings), "\n".join([self.counts, *told])])
 
     __repr__ = __str__

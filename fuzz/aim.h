@@ -1,0 +1,77 @@
+#pragma once
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string_view>
+
+#include "oracle/names.h"
+
+namespace attnfuzz {
+
+/// A set of feature words, by their places in feature_words().
+using Words = std::bitset<256>;
+
+/// The numbers from min to max, both included.
+struct Interval {
+  int64_t min = 0, max = std::numeric_limits<int64_t>::max();
+
+  bool contains(int64_t x) const { return min <= x && x <= max; }
+  bool empty() const { return min > max; }
+  Interval meet(const Interval& other) const {
+    return {std::max(min, other.min), std::min(max, other.max)};
+  }
+  bool operator==(const Interval&) const = default;
+};
+
+/// The numbers of a Case that decide which path of a kernel it takes. The first are those of Axis,
+/// in its order. A case has several values of those that each step has.
+enum class Quantity : uint8_t {
+  batch,
+  num_heads,
+  num_kv_heads,
+  q_len,
+  kv_len,
+  head_dim,
+  head_dim_v,
+  memory_kv,
+  steps,
+  capacity,
+  page_size,
+  group,         ///< query heads for each KV head
+  past_len,      ///< tokens that a row holds before a step that brings more
+  wraps,         ///< how often a cache that forgets was filled anew: (most tokens − 1) / capacity
+  past_ring,     ///< by how many tokens a step is longer than the capacity of such a cache
+  free_slots,    ///< of a cache that does not: its capacity − most tokens
+  window_left,   ///< the rule's parameter
+  window_right,  ///< the rule's parameter
+  chunk_size,    ///< the rule's parameter
+};
+template <>
+inline constexpr std::array<std::string_view, 19> names_of<Quantity>{
+    "batch",      "num_heads", "num_kv_heads", "q_len",       "kv_len",       "head_dim",
+    "head_dim_v", "memory_kv", "steps",        "capacity",    "page_size",    "group",
+    "past_len",   "wraps",     "past_ring",    "window.left", "window.right", "chunk.size"};
+
+/// What a case is steered to: features that it has to use, and intervals for its numbers. All else
+/// is drawn, and kept small. Where the claims and the aim do not meet, the claims hold.
+struct Aim {
+  Words words;
+  std::array<Interval, names_of<Quantity>.size()> within{};
+  double work = 0;  ///< multiplications to stay below where the aim lets it; 0: no aim at all
+
+  bool on() const { return work > 0; }
+  /// Whether it asks for a cache, or for none; nothing: either will do.
+  std::optional<bool> cached() const {
+    const Interval& steps = of(Quantity::steps);
+    if (steps.max == 0) return false;
+    return steps.min > 0 ? std::optional<bool>(true) : std::nullopt;
+  }
+  const Interval& of(Quantity q) const { return within[static_cast<size_t>(q)]; }
+  Interval& of(Quantity q) { return within[static_cast<size_t>(q)]; }
+  bool constrains(Quantity q) const { return !(of(q) == Interval{}); }
+};
+
+}  // namespace attnfuzz

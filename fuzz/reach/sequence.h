@@ -1,0 +1,88 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fuzz/generate.h"
+#include "fuzz/reach/goal.h"
+#include "fuzz/reach/reached.h"
+
+namespace attnfuzz {
+
+/// The cases of one campaign: each a function of the capabilities, the seed and its index alone, so
+/// that shards and processes share a campaign exactly. Its first part works off the goals between
+/// cases drawn at random, cheap ones first, each as soon as the goals so far have taken no more
+/// than their share of the work; behind it a goal is aimed at now and then.
+///
+/// What a target takes is not learned: cases that depended on it would not be the same again. Work
+/// is counted as work() does, and a goal of more than `most_work` is left out and named.
+class Sequence {
+ public:
+  static constexpr double most_work = 1 << 30;
+
+  /// Throws InputError as Generator does.
+  Sequence(const Capabilities& capabilities, uint64_t seed);
+  ~Sequence();
+  Case operator()(uint64_t index);
+
+  const std::vector<Goal>& goals() const { return goals_; }
+  const Claims& claims() const { return generator_.claims(); }
+
+  /// A planned case and what it is for.
+  struct Entry {
+    size_t goal;         ///< its place in goals()
+    uint64_t draw;       ///< which draw makes it
+    double work;         ///< of the case, in multiplications
+    double aimed;        ///< Aim::work
+    uint64_t index = 0;  ///< in the campaign
+  };
+  /// All entries, once the plan is made whole.
+  const std::vector<Entry>& plan();
+  /// Whether a case that is planned for another goal reaches it too.
+  bool is_covered(size_t goal) const { return states_[goal] == State::covered; }
+  /// Why no case of a campaign of so many reached a goal.
+  std::string why_not(size_t goal, uint64_t cases);
+
+ private:
+  struct Draft;
+  void plan_boundaries();
+  bool plan_next_pair();
+  void plan_until(uint64_t index);
+  bool try_goal(size_t goal, Draft& draft) const;
+  void mark(const Case& c);
+  void place(Entry entry, uint64_t first_slot, uint64_t stride, uint64_t& next);
+  Case make(const Entry& entry) const;
+  Case at_random(uint64_t index) const;
+
+  enum class State : uint8_t { open, planned, covered, impossible, too_costly };
+
+  Generator generator_;
+  uint64_t seed_;
+  std::vector<Goal> goals_;
+  std::vector<State> states_;
+  std::vector<double> costs_;  ///< of goals that are too costly
+  std::vector<size_t> pairs_;  ///< in the order in which they are planned
+  size_t next_pair_ = 0;
+  uint64_t next_boundary_slot_, next_pair_slot_;
+  double planned_work_ = 0;
+  std::vector<Entry> plan_;
+  std::map<uint64_t, size_t> by_index_;  ///< places in plan_
+  std::vector<size_t> boundaries_;       ///< places in plan_ of the goals that are no pairs
+};
+
+/// Counts which goals a campaign's cases reach.
+class ReachCounter {
+ public:
+  explicit ReachCounter(const std::vector<Goal>& goals);
+  /// Adds the goals that this case is the first to reach.
+  void count(const Case& c, Reach& reach);
+
+ private:
+  const std::vector<Goal>& goals_;
+  std::vector<size_t> open_;
+};
+
+/// Adds the goals that were not reached, and why.
+void add_missed(Sequence& sequence, uint64_t cases, Reach& reach);
+
+}  // namespace attnfuzz
