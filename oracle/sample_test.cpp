@@ -143,8 +143,8 @@ TEST(SampleTest, GradientsOfJudgedRowsAndKeysAreThoseOfTheWholeAnswer) {
 TEST(SampleTest, OfAnAppendedHistoryTheLongStepsAreSampled) {
   Case c = plain(8, 0, 0, 64);
   c.cache = Cache{.kind = CacheKind::paged, .capacity = 4096, .page_size = 16};
-  c.steps = {Step{.op = StepOp::prefill, .q_len = 3000}, Step{.op = StepOp::append, .q_len = 5},
-             Step{.op = StepOp::decode, .q_len = 1}};
+  c.steps = {{StepOp::prefill, 3000, {}, {}, 0}, {StepOp::append, 5, {}, {}, 0},
+             {StepOp::decode, 1, {}, {}, 0}};
   c.problem.batch = 1;
   const Sample sample = sample_of(c);
   ASSERT_EQ(sample.size(), 3U);

@@ -29,13 +29,13 @@ struct Goal {
 };
 
 /// What goals ask of a case.
-struct Measured {
+struct CaseMarks {
   Words words;
   std::vector<std::pair<Quantity, int64_t>> numbers;
 };
-Measured measure(const Case& c);
+CaseMarks marks_of(const Case& c);
 
-bool reaches(const Measured& measured, const Goal& goal);
+bool reaches(const CaseMarks& marks, const Goal& goal);
 
 /// `work`: multiplications that the case should stay below.
 Aim aim_at(const Goal& goal, double work);

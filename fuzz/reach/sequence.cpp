@@ -55,7 +55,7 @@ bool Sequence::try_goal(size_t goal, Draft& draft) const {
   for (int k = 0; k < times; ++k) {
     Entry entry{goal, 1 + goal * tries + static_cast<uint64_t>(k), 0, usual_work};
     Case c = make(entry);
-    if (!reaches(measure(c), goals_[goal])) continue;
+    if (!reaches(marks_of(c), goals_[goal])) continue;
     entry.work = work(c);
     if (!draft.c || entry.work < draft.entry.work) draft = {entry, std::move(c)};
     if (entry.work <= usual_work) break;
@@ -65,9 +65,9 @@ bool Sequence::try_goal(size_t goal, Draft& draft) const {
 
 /// Goals that this case reaches need none of their own.
 void Sequence::mark(const Case& c) {
-  const Measured measured = measure(c);
+  const CaseMarks marks = marks_of(c);
   for (size_t k = 0; k < goals_.size(); ++k)
-    if (states_[k] == State::open && reaches(measured, goals_[k])) states_[k] = State::covered;
+    if (states_[k] == State::open && reaches(marks, goals_[k])) states_[k] = State::covered;
 }
 
 void Sequence::place(Entry entry, uint64_t first_slot, uint64_t stride, uint64_t& next) {
@@ -181,9 +181,9 @@ ReachCounter::ReachCounter(const std::vector<Goal>& goals) : goals_(goals) {
 
 void ReachCounter::count(const Case& c, Reach& reach) {
   if (open_.empty()) return;
-  const Measured measured = measure(c);
+  const CaseMarks marks = marks_of(c);
   std::erase_if(open_, [&](size_t k) {
-    const bool reached = reaches(measured, goals_[k]);
+    const bool reached = reaches(marks, goals_[k]);
     if (reached) reach[goals_[k].name].clear();
     return reached;
   });

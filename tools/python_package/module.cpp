@@ -305,7 +305,7 @@ void bind_cases(nb::module_& m) {
       "name"_a, "argv"_a, "variables"_a, "case_seconds"_a, "memory_bytes"_a);
   m.def("home", attnfuzz_home);
   m.def("version", build::version);
-  m.def("environment", environment_text);
+  m.def("environment", [] { return environment_text(); });
   m.def("feature_words", feature_words);
   m.def("size_names",
         [] { return std::vector<std::string>(size_names().begin(), size_names().end()); });

@@ -84,18 +84,18 @@ class Collector {
 
 }  // namespace
 
-Measured measure(const Case& c) {
-  Measured measured;
-  for (const std::string& word : features(c)) measured.words.set(word_index(word));
-  measured.numbers = Collector(c).take();
-  return measured;
+CaseMarks marks_of(const Case& c) {
+  CaseMarks marks;
+  for (const std::string& word : features(c)) marks.words.set(word_index(word));
+  marks.numbers = Collector(c).take();
+  return marks;
 }
 
-bool reaches(const Measured& measured, const Goal& goal) {
-  if ((goal.words & ~measured.words).any()) return false;
+bool reaches(const CaseMarks& marks, const Goal& goal) {
+  if ((goal.words & ~marks.words).any()) return false;
   return std::all_of(
       goal.conditions.begin(), goal.conditions.end(), [&](const Condition& condition) {
-        return std::any_of(measured.numbers.begin(), measured.numbers.end(), [&](const auto& each) {
+        return std::any_of(marks.numbers.begin(), marks.numbers.end(), [&](const auto& each) {
           return each.first == condition.quantity && condition.in.contains(each.second);
         });
       });
