@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fuzz/measure/bug.h"
+
 namespace attnfuzz {
 
 const KnownFailures::Failure* KnownFailures::find(const FailureClass& failure) const {
@@ -30,11 +32,17 @@ bool KnownFailures::add(const Finding& finding, CampaignStats& stats) {
   const Failure* known = find(finding.learned);
   for (const Failure& entry : failures_)
     if (entry.signature == finding.signature) known = &entry;
-  const std::string& signature = known != nullptr ? known->signature : finding.signature;
+  const std::string bug = measure::bug_key(finding);
+  const bool is_other = known == nullptr;
+  for (const Failure& entry : failures_)
+    if (known == nullptr && !bug.empty() && entry.bug == bug) known = &entry;
+  const bool is_new = known == nullptr;
+  const std::string signature = is_new ? finding.signature : known->signature;
   seen_.try_emplace(finding.first.signature, signature);
   ++stats.signatures[signature];
-  if (known == nullptr) failures_.push_back({signature, finding.learned});
-  return known == nullptr;
+  if (is_other) failures_.push_back({signature, finding.learned, bug});
+  findings_ += is_new ? 1 : 0;
+  return is_new;
 }
 
 }  // namespace attnfuzz

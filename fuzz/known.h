@@ -18,18 +18,21 @@ class KnownFailures {
              CampaignStats& stats);
   /// Takes a shrunk failure; false if shrinking led to a known one.
   bool add(const Finding& finding, CampaignStats& stats);
-  size_t size() const { return failures_.size(); }
+  /// How many findings there are: failures that were measured to be the same bug are one.
+  size_t size() const { return findings_; }
   /// The first of them that does not fail alone in a new process; nullptr: all do.
   const FailureClass* not_alone() const;
 
  private:
   struct Failure {
-    std::string signature;
+    std::string signature;  ///< of the finding that it belongs to
     FailureClass learned;
+    std::string bug;  ///< measure::bug_key()
   };
   const Failure* find(const FailureClass& failure) const;
 
   std::vector<Failure> failures_;
+  size_t findings_ = 0;
   std::map<std::string, std::string, std::less<>> seen_;  ///< signature before → after shrinking
 };
 

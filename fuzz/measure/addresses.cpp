@@ -28,6 +28,16 @@ std::vector<double> tensor_of(const Case& c, const RuleUse& rule, int64_t batch,
   return all;
 }
 
+std::vector<double> transposed(const std::vector<double>& tensor, int64_t rows, int64_t columns) {
+  std::vector<double> other(tensor.size());
+  for (size_t n = 0; n < tensor.size(); ++n) {
+    const auto at = static_cast<int64_t>(n) % (rows * columns);
+    const int64_t to = at % columns * rows + at / columns;
+    other[n - static_cast<size_t>(at) + static_cast<size_t>(to)] = tensor[n];
+  }
+  return other;
+}
+
 }  // namespace
 
 const std::vector<AddressFacts::Stride>& AddressFacts::strides() {
@@ -72,10 +82,11 @@ std::string AddressFacts::address_words(const Strides& by) {
 }
 
 /// A bias is seen up to one number for each row of scores.
-bool AddressFacts::fits(const Seen& seen, const Strides& by) {
+bool AddressFacts::fits(const Seen& seen, const Strides& by, const Reading& reading) {
   const int64_t strides_of[4] = {by[0]->of(seen), by[1]->of(seen), by[2]->of(seen),
                                  by[3]->of(seen)};
-  const auto size = static_cast<int64_t>(seen.tensor.size());
+  const std::vector<double>& tensor = reading.transposed ? seen.transposed : seen.tensor;
+  const auto size = static_cast<int64_t>(tensor.size());
   size_t at = 0;
   for (int64_t b = 0; b < seen.batch; ++b)
     for (int64_t h = 0; h < seen.heads; ++h)
@@ -86,8 +97,8 @@ bool AddressFacts::fits(const Seen& seen, const Strides& by) {
           if (std::isnan(used)) continue;
           const int64_t address =
               b * strides_of[0] + h * strides_of[1] + i * strides_of[2] + j * strides_of[3];
-          // Beyond the end of a buffer robust accesses give 0.
-          const double value = address < size ? seen.tensor[static_cast<size_t>(address)] : 0;
+          const double value =
+              address < size ? tensor[static_cast<size_t>(address)] : reading.beyond;
           if (!seen.is_bias) {
             if (value != used) return false;
             continue;
@@ -99,7 +110,7 @@ bool AddressFacts::fits(const Seen& seen, const Strides& by) {
   return true;
 }
 
-void AddressFacts::measure(Target& target, const Case& c, Budget& budget) {
+void AddressFacts::add(Target& target, const Case& c, Budget& budget) {
   const RuleUse* rule = c.problem.mask.find("boolean");
   if (rule == nullptr) rule = c.problem.mask.find("bias");
   const bool alibi = c.problem.mask.find("alibi") != nullptr;
@@ -110,12 +121,14 @@ void AddressFacts::measure(Target& target, const Case& c, Budget& budget) {
   forge.queries([](int32_t, int64_t, int64_t, int64_t, std::span<double>) {});
   const std::optional<Weights> got = weigh(target, plan, forge, budget);
   if (!got) return;
-  Seen seen{p.batch, p.num_heads, p.q_len, p.kv_len, 1, 1, rule->spec->adds_bias, {}, {}, false};
+  Seen seen{p.batch, p.num_heads, p.q_len, p.kv_len, 1, 1, rule->spec->adds_bias,
+            {},      {},          {},      false};
   const std::string_view shape =
       rule->spec->params[0].choices[static_cast<size_t>(rule->integer(0))];
   seen.tensor_batch = shape.find('b') != std::string_view::npos ? p.batch : 1;
   seen.tensor_heads = shape.find('h') != std::string_view::npos ? p.num_heads : 1;
   seen.tensor = tensor_of(c, *rule, seen.tensor_batch, seen.tensor_heads);
+  seen.transposed = transposed(seen.tensor, p.q_len, p.kv_len);
   seen.used.assign(static_cast<size_t>(p.batch * p.num_heads * p.q_len * p.kv_len), nan);
   // What the other rules hide says nothing of the tensor.
   Case others = c;
@@ -144,8 +157,21 @@ void AddressFacts::measure(Target& target, const Case& c, Budget& budget) {
     }
   }
   const Strides right = right_strides(seen);
-  seen.wrong = !fits(seen, right);
+  seen.wrong = !fits(seen, right, {});
   seen_.push_back(std::move(seen));
+}
+
+/// A case, and others like it: masks of which half is set tell addresses apart.
+void AddressFacts::measure(Target& target, const Case& c, Budget& budget) {
+  add(target, c, budget);
+  if (seen_.empty() || !seen_.back().wrong) return;
+  for (const uint64_t seed : {1, 2}) {
+    Case other = c;
+    other.data.seed = seed;
+    for (RuleUse& rule : other.problem.mask.rules)
+      if (rule.spec->name == "boolean") rule.values[1] = int64_t{60};
+    if (target.info().capabilities.why_not(other).empty()) add(target, other, budget);
+  }
 }
 
 std::vector<Statement> AddressFacts::statements() const {
@@ -163,25 +189,32 @@ std::vector<Statement> AddressFacts::statements() const {
   const auto of_b = choices({4, 5, 0, 7, 8, 2, 3, 1, 13, 14, 12}),
              of_h = choices({4, 0, 6, 2, 3, 1, 12, 13, 14}), of_i = choices({2, 1, 0, 3, 9, 11}),
              of_j = choices({1, 3, 0, 2, 10, 11});
-  for (const Stride* j : of_j)
-    for (const Stride* i : of_i)
-      for (const Stride* h : of_h)
-        for (const Stride* b : of_b) {
-          const Strides by{b, h, i, j};
-          if (!std::all_of(seen_.begin(), seen_.end(), [&](const Seen& s) { return fits(s, by); }))
-            continue;
-          std::string shape =
-              fmt::format("[{}{}q_len, kv_len]", wrong->tensor_batch > 1 ? "batch, " : "",
-                          wrong->tensor_heads > 1 ? "num_heads, " : "");
-          return {
-              {"addresses",
-               fmt::format(
-                   "The element of the {} {} for batch row b, head h, query i and key j is read "
-                   "at {}, where {} is right. (Beyond the tensor's end 0 is read.)",
-                   wrong->is_bias ? "bias" : "boolean mask", shape, address_words(by),
-                   address_words(right_strides(*wrong)))}};
-        }
+  const Reading readings[] = {{false, 0}, {false, 1}, {true, 0}, {true, 1}};
+  for (const Reading& reading : readings)
+    for (const Stride* j : of_j)
+      for (const Stride* i : of_i)
+        for (const Stride* h : of_h)
+          for (const Stride* b : of_b) {
+            const Strides by{b, h, i, j};
+            const bool all_fit = std::all_of(seen_.begin(), seen_.end(), [&](const Seen& seen) {
+              return fits(seen, by, reading);
+            });
+            if (all_fit) return {{"addresses", words_of(*wrong, by, reading)}};
+          }
   return {};
+}
+
+std::string AddressFacts::words_of(const Seen& wrong, const Strides& by, const Reading& reading) {
+  const std::string shape =
+      fmt::format("[{}{}q_len, kv_len]", wrong.tensor_batch > 1 ? "batch, " : "",
+                  wrong.tensor_heads > 1 ? "num_heads, " : "");
+  return fmt::format(
+      "The element of the {} {} for batch row b, head h, query i and key j is read at {}{}, where "
+      "{} "
+      "is right. (Beyond the tensor's end {} is read.)",
+      wrong.is_bias ? "bias" : "boolean mask", shape, address_words(by),
+      reading.transposed ? " of a transposed copy (kv_len before q_len)" : "",
+      address_words(right_strides(wrong)), reading.beyond);
 }
 
 }  // namespace attnfuzz::measure

@@ -23,8 +23,9 @@ class AddressFacts {
     int64_t batch, heads, q_len, kv_len;
     int64_t tensor_batch, tensor_heads;  ///< 1: shared
     bool is_bias;
-    std::vector<double> used;    ///< [batch, heads, q_len, kv_len]; NaN: not seen
-    std::vector<double> tensor;  ///< [tensor_batch, tensor_heads, q_len, kv_len]
+    std::vector<double> used;        ///< [batch, heads, q_len, kv_len]; NaN: not seen
+    std::vector<double> transposed;  ///< the tensor with q_len and kv_len swapped, as it would lie
+    std::vector<double> tensor;      ///< [tensor_batch, tensor_heads, q_len, kv_len]
     bool wrong;
   };
   struct Stride {
@@ -35,7 +36,15 @@ class AddressFacts {
   using Strides = std::array<const Stride*, 4>;  ///< of b, h, i and j
   static Strides right_strides(const Seen& seen);
   static std::string address_words(const Strides& by);
-  static bool fits(const Seen& seen, const Strides& by);
+  /// How a tensor is read: its own elements or those of a transposed copy; what lies behind its
+  /// end.
+  struct Reading {
+    bool transposed = false;
+    double beyond = 0;
+  };
+  static bool fits(const Seen& seen, const Strides& by, const Reading& reading);
+  static std::string words_of(const Seen& wrong, const Strides& by, const Reading& reading);
+  void add(Target& target, const Case& c, Budget& budget);
 
   std::vector<Seen> seen_;
 };

@@ -41,20 +41,21 @@ void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
   to.emplace_back("in a row with padding in the step", !at.lens.empty() && at.lens[b] < at.keys());
   to.emplace_back("tokens in the row before the step", past);
   to.emplace_back("the step's q_len", at.q_len);
-  to.emplace_back("step", int64_t{query.step});
+  to.emplace_back("step", int64_t{query.step}, true);
 }
 
 void add_sizes(const Case& c, Where::Attributes& to) {
   const Problem& p = c.problem;
-  to.emplace_back("batch", p.batch);
-  to.emplace_back("num_heads / num_kv_heads", p.num_heads / std::max<int64_t>(1, p.num_kv_heads));
-  to.emplace_back("num_kv_heads", p.num_kv_heads);
-  to.emplace_back("head_dim", p.head_dim);
+  to.emplace_back("batch", p.batch, true);
+  to.emplace_back("num_heads / num_kv_heads", p.num_heads / std::max<int64_t>(1, p.num_kv_heads),
+                  true);
+  to.emplace_back("num_kv_heads", p.num_kv_heads, true);
+  to.emplace_back("head_dim", p.head_dim, true);
   to.emplace_back("head_dim_v < head_dim", p.head_dim_v < p.head_dim);
   to.emplace_back("head_dim_v > head_dim", p.head_dim_v > p.head_dim);
-  to.emplace_back("capacity", c.cached() ? c.cache->capacity : 0);
-  to.emplace_back("page_size", c.cached() ? c.cache->page_size : 0);
-  to.emplace_back("kv_len", p.kv_len);
+  to.emplace_back("capacity", c.cached() ? c.cache->capacity : 0, true);
+  to.emplace_back("page_size", c.cached() ? c.cache->page_size : 0, true);
+  to.emplace_back("kv_len", p.kv_len, true);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <limits>
 
 #include "oracle/rows.h"
@@ -19,7 +20,14 @@ Forge::Forge(const Plan& plan) : plan_(plan) {
   Case finite = plan.c;
   finite.data.nonfinite = NonFinite::none;
   inputs_ = make_inputs(finite);
-  for (const char* name : {"k_scales", "v_scales", "dropout"}) fill(name, 1);
+  fill("dropout", 1);
+  for (const char* name : {"k_scales", "v_scales"})
+    if (const Tensor* scales = inputs_.find(name)) {  // another power of two for each KV head
+      std::vector<double> values;
+      for (int64_t g = 0; g < scales->size(); ++g)
+        values.push_back(std::ldexp(1, -static_cast<int>(g % 4)));
+      inputs_.replace(name, Tensor::from_doubles(scales->dtype, scales->shape, values));
+    }
 }
 
 void Forge::fill(std::string_view name, double value) {

@@ -24,8 +24,8 @@ std::vector<const Fault*> faults_of(const Finding& finding) {
 
 bool is_wrong_value(const Verdict& verdict) {
   return verdict.failed() &&
-         (verdict.failure == FailureKind::mismatch || verdict.failure == FailureKind::nan ||
-          verdict.failure == FailureKind::ignored);
+         (verdict.failure == FailureKind::mismatch || verdict.failure == FailureKind::shape ||
+          verdict.failure == FailureKind::nan || verdict.failure == FailureKind::ignored);
 }
 
 }  // namespace

@@ -51,11 +51,12 @@ bool measure_tokens(Target& target, const Case& c, Budget& budget, Pass& pass) {
 }
 
 /// With random q and k, whose scores spread over about so much.
-void measure_scores(Target& target, const Case& c, double spread, Budget& budget, Pass& pass) {
+void measure_scores(Target& target, const Case& c, double spread, bool bias, Budget& budget,
+                    Pass& pass) {
   Scored scored;
   const Plan whole = declared(c);
   Forge forge(whole);
-  scored.plan = std::make_unique<const Plan>(plan_without_bias(c, forge));
+  scored.plan = std::make_unique<const Plan>(bias ? whole : plan_without_bias(c, forge));
   const Plan& plan = *scored.plan;
   scored.vectors = std::make_unique<const Vectors>(plan, c.data.seed, spread);
   scored.vectors->put(forge);
@@ -73,7 +74,7 @@ void measure_scores(Target& target, const Case& c, double spread, Budget& budget
 void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
   if (!measure_tokens(target, c, budget, pass)) return;
   for (const double spread : {1.0, 5.0})
-    if (!pass.scores.differs()) measure_scores(target, c, spread, budget, pass);
+    if (!pass.scores.differs()) measure_scores(target, c, spread, false, budget, pass);
 }
 
 void say(std::vector<Statement> statements, std::string_view before, Measurement& to) {
@@ -100,6 +101,9 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
     }
     measure_pass(target, c, budget, forward);
     if (!forward.scores.differs()) addresses.measure(target, c, budget);
+    if (!forward.scores.differs() && c.problem.mask.find("bias") != nullptr &&
+        addresses.statements().empty())
+      measure_scores(target, c, 1, true, budget, forward);
     if (&each == cases.data()) {
       say(misplaced_rows(target, each, budget), "", all);
       say(wrong_levels(target, each, budget), "", all);

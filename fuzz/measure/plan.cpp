@@ -50,12 +50,12 @@ void add_query(Plan& plan, const View& view, int64_t h, int64_t i) {
   mask_row({p, plan.c.data, view.b, h, i, query.position, view.held.positions,
             plan.c.cached() ? 0 : first_token(p, view.b), view.step},
            {visible, bias});
-  for (int64_t m = 0; m < p.memory_kv; ++m) query.keys.push_back({plan.memory(g, m), -1, 0});
+  for (int64_t m = 0; m < p.memory_kv; ++m) query.keys.push_back({plan.memory(g, m), -1, 0, 0});
   for (size_t j = 0; j < n; ++j) {
     const int64_t position = view.held.positions[j];
     const bool kept = !view.cached || cache_shows(*plan.c.cache, query.position, position, g);
     if (visible[j] != 0 && kept && bias[j] > -inf)
-      query.keys.push_back({plan.source(view.held.tokens[j], g), position, bias[j]});
+      query.keys.push_back({plan.source(view.held.tokens[j], g), position, bias[j], j});
   }
   plan.queries.push_back(std::move(query));
 }

@@ -21,6 +21,7 @@ struct Key {
   size_t source = 0;     ///< an index into Plan::sources, for the key and its value
   int64_t position = 0;  ///< −1 for a memory KV
   double bias = 0;
+  size_t place = 0;  ///< in what the query's row holds
 };
 
 /// One query of one head, and the keys that it sees.

@@ -26,7 +26,9 @@ std::optional<Row> row_of(const Scored& scored, size_t n) {
   double largest = 0;
   for (const double w : scored.got.of(n)) largest = std::max(largest, w);
   const double floor = std::max(1e-4, 30 * scored.error) * largest;
-  for (size_t j = 0; j < query.keys.size(); ++j) {
+  constexpr size_t most_keys = 160;
+  const size_t stride = 1 + query.keys.size() / most_keys;
+  for (size_t j = 0; j < query.keys.size(); j += stride) {
     const double w = scored.got.of(n)[query.keys[j].source];
     const double want = scored.want.of(n)[query.keys[j].source];
     if (w < floor || want < floor / 100) continue;
@@ -38,6 +40,15 @@ std::optional<Row> row_of(const Scored& scored, size_t n) {
   return row;
 }
 
+/// Every n-th of them, so many at most.
+template <class T>
+std::vector<T> some(const std::vector<T>& all, size_t most) {
+  std::vector<T> few;
+  const size_t stride = 1 + (all.size() - 1) / most;
+  for (size_t n = 0; n < all.size(); n += stride) few.push_back(all[n]);
+  return few;
+}
+
 }  // namespace
 
 double Row::tolerance() const {
@@ -46,14 +57,20 @@ double Row::tolerance() const {
   return 4 * of->error * (4 + largest) + 1e-4;
 }
 
-double Row::spread(const std::vector<double>& scores) const {
+double Row::spread_finished(const std::vector<double>& scores) const {
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (size_t j = 0; j < keys.size(); ++j) {
-    const double off = log_w[j] - finished(problem(), scores[j], at().keys[keys[j]].bias);
-    low = std::min(low, off);
-    high = std::max(high, off);
+    low = std::min(low, log_w[j] - scores[j]);
+    high = std::max(high, log_w[j] - scores[j]);
   }
   return high - low;
+}
+
+double Row::spread(const std::vector<double>& scores) const {
+  std::vector<double> all(scores);
+  for (size_t j = 0; j < keys.size(); ++j)
+    all[j] = finished(problem(), all[j], at().keys[keys[j]].bias);
+  return spread_finished(all);
 }
 
 bool Row::fits(const std::vector<double>& scores) const {
@@ -96,12 +113,14 @@ std::vector<Statement> ScoreFacts::statements() const {
   struct Try {
     const char* about;
     Explain explain;
+    size_t most;  ///< rows that it is tried on
   };
-  constexpr Try tries[] = {{"scores", explain_scale},    {"precision", explain_precision},
-                           {"queries", explain_queries}, {"rotation", explain_rotation},
-                           {"parts", explain_parts},     {"keys", explain_keys}};
+  constexpr Try tries[] = {{"scores", explain_scale, 64},    {"precision", explain_precision, 64},
+                           {"queries", explain_queries, 24}, {"rotation", explain_rotation, 16},
+                           {"scores", explain_bias, 64},     {"parts", explain_parts, 48},
+                           {"keys", explain_keys, 16}};
   for (const Try& each : tries)
-    if (const std::optional<std::string> words = each.explain(wrong_))
+    if (const std::optional<std::string> words = each.explain(some(wrong_, each.most)))
       return {{each.about, *words + seen}};
   const Row& row = wrong_.front();
   std::vector<std::string> got, want;

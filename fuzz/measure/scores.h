@@ -37,6 +37,8 @@ struct Row {
   /// The largest difference between two log weights, less that of these scores:
   /// 0 where they fit.
   double spread(const std::vector<double>& scores) const;
+  /// The same of what enters the softmax itself.
+  double spread_finished(const std::vector<double>& scores) const;
   double tolerance() const;
 };
 
@@ -61,6 +63,7 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong);
 std::optional<std::string> explain_queries(const std::vector<Row>& wrong);
 std::optional<std::string> explain_rotation(const std::vector<Row>& wrong);
 std::optional<std::string> explain_keys(const std::vector<Row>& wrong);
+std::optional<std::string> explain_bias(const std::vector<Row>& wrong);
 std::optional<std::string> explain_precision(const std::vector<Row>& wrong);
 std::optional<std::string> explain_parts(const std::vector<Row>& wrong);
 

@@ -61,9 +61,16 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
                      double error) {
   ++cases_;
   const int64_t wrong_before = wrong_;
+  // Of large cases some of the queries are told apart key by key.
+  constexpr size_t most_pairs = 40000;
+  size_t pairs = 0;
+  for (const Query& query : plan.queries)
+    pairs += plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)].tokens.size();
+  const size_t stride = 1 + pairs / most_pairs;
   for (size_t n = 0; n < plan.queries.size(); ++n) {
     const Query& query = plan.queries[n];
-    if (query.keys.empty()) continue;  // what such a row gives is a matter of `fully_masked`
+    // What a query gives that sees no key is a matter of `fully_masked`.
+    if (query.keys.empty() && plan.c.problem.fully_masked != FullyMasked::zero) continue;
     const bool bad_value = got.nonfinite[n] != 0;
     const bool offset = std::abs(got.offset[n]) > 1e-6;
     const bool wrong = !bad_value && (offset || measure::differs(got.of(n), want.of(n), error));
@@ -77,7 +84,7 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     const Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
     if (wrong) add_example(plan, query, reading);
     if (wrong && picture_.empty()) draw(plan, query, got);
-    add_query(plan, query, reading);
+    if (n % stride == 0) add_query(plan, query, reading);
     if (wrong && reading.uses.size() == query.keys.size()) add_sum(plan, forge, query, reading);
   }
   return wrong_ == wrong_before;
@@ -150,8 +157,7 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
   for (const Place& place : all.missing)
     if (place.of == Place::Of::own_row) missing.insert(place.place);
   for (const Key& key : query.keys)
-    if (const Place place = place_of(plan, query, key.source); place.of == Place::Of::own_row)
-      seen.insert(place.place);
+    if (key.position >= 0) seen.insert(key.place);
   for (size_t j = 0; j < held.tokens.size(); ++j) {
     const Where::Attributes attributes = attributes_of(plan, query, held, j);
     if (seen.count(j) != 0) {
@@ -173,6 +179,7 @@ void TokenFacts::add_sum(const Plan& plan, const Forge& forge, const Query& quer
   if (low->weight <= 0 || high->weight > 1.01 * low->weight) return;
   const auto keys = static_cast<double>(reading.uses.size());
   Sum sum{1 / low->weight - keys, keys * low->weight, query.h, {}};
+  sum.scaled = plan.c.cached() && plan.c.cache->quant != Quant::none;
   if (plan.c.problem.sinks)
     for (int64_t h = 0; h < plan.c.problem.num_heads; ++h)
       sum.sinks.push_back(std::exp(forge.sink(h)));

@@ -58,6 +58,7 @@ class TokenFacts {
     double seen, total;
     int64_t head;
     std::vector<double> sinks;  ///< exp(sink) by query head; empty: no sinks
+    bool scaled = false;        ///< of a quantised cache
   };
   std::vector<Sum> sums_;
   void draw(const Plan& plan, const Query& query, const Weights& got);

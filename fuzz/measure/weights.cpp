@@ -10,7 +10,9 @@ namespace attnfuzz::measure {
 std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Budget& budget) {
   const auto dim = static_cast<size_t>(plan.c.problem.head_dim_v);
   const size_t sources = plan.sources.size(), runs = (sources + dim - 1) / dim;
-  if (!budget.allows(static_cast<int64_t>(runs) + 1)) return {};
+  constexpr size_t most = size_t{1} << 23;  // weights
+  if (!budget.allows(static_cast<int64_t>(runs) + 1) || plan.queries.size() * sources > most)
+    return {};
   Weights all;
   all.sources = sources;
   all.w.assign(plan.queries.size() * sources, 0.0);

@@ -1,30 +1,20 @@
 #include "fuzz/measure/where.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <climits>
 #include <set>
 
 namespace attnfuzz::measure {
-namespace {
-
-/// A part of a condition: which things it holds for, with all that are marked
-/// among them.
-struct Part {
-  std::string words;
-  std::vector<uint8_t> holds;
-  size_t count = 0;
-  int cost = 0;
-};
-
-}  // namespace
-
 void Where::add(const Attributes& attributes, bool marked) {
   if (names_.empty()) {
     values_.resize(attributes.size());
     for (const Attribute& each : attributes) {
       names_.push_back(each.name);
       flags_.push_back(each.flag ? 1 : 0);
+      accidental_.push_back(each.accidental ? 1 : 0);
     }
   }
   for (size_t a = 0; a < attributes.size(); ++a) values_[a].push_back(attributes[a].value);
@@ -51,23 +41,25 @@ Where::Condition Where::condition() const {
     std::set<int64_t> in, out;
     for (size_t n = 0; n < size(); ++n) (marks_[n] != 0 ? in : out).insert(v[n]);
     const std::string_view name = names_[a];
+    // What is a case's or a step's by accident must be worth two conditions that are not.
+    const int plain = accidental_[a] != 0 ? 3 : 1;
     if (flags_[a] != 0) {
       const bool yes = *in.begin() == 1;
       if (in.size() == 1)
         add_part(
-            yes ? std::string(name) : fmt::format("not {}", name), yes ? 1 : 2,
+            yes ? std::string(name) : fmt::format("not {}", name), yes ? plain : plain + 1,
             [&](int64_t x) { return x == static_cast<int64_t>(yes); }, v);
       continue;
     }
     const int64_t low = *in.begin(), high = *in.rbegin();
     if (low == high)
       add_part(
-          fmt::format("{} = {}", name, low), 1, [&](int64_t x) { return x == low; }, v);
+          fmt::format("{} = {}", name, low), plain, [&](int64_t x) { return x == low; }, v);
     else {
       add_part(
-          fmt::format("{} ≥ {}", name, low), 1, [&](int64_t x) { return x >= low; }, v);
+          fmt::format("{} ≥ {}", name, low), plain, [&](int64_t x) { return x >= low; }, v);
       add_part(
-          fmt::format("{} ≤ {}", name, high), 1, [&](int64_t x) { return x <= high; }, v);
+          fmt::format("{} ≤ {}", name, high), plain, [&](int64_t x) { return x <= high; }, v);
       if (out.size() == 1 && in.count(*out.begin()) == 0)
         add_part(
             fmt::format("{} ≠ {}", name, *out.begin()), 1,
@@ -76,18 +68,50 @@ Where::Condition Where::condition() const {
   }
   std::stable_sort(parts.begin(), parts.end(),
                    [](const Part& a, const Part& b) { return a.cost < b.cost; });
-  for (const Part& part : parts)
-    if (part.count == marked_) return {true, part.words, 1};
-  const auto both = [&](const Part& a, const Part& b) {
-    Part part{a.words + " and " + b.words, a.holds, 0, 0};
-    for (size_t n = 0; n < size(); ++n) part.count += part.holds[n] &= b.holds[n];
-    return part;
+  return simplest(parts);
+}
+
+/// One part alone, two, or as few as can be left of all: those that cost least.
+Where::Condition Where::simplest(const std::vector<Part>& parts) const {
+  Condition best;
+  int cost = INT_MAX;
+  const auto take = [&](const std::vector<const Part*>& of) {
+    std::vector<std::string> words;
+    int sum = 0;
+    for (const Part* part : of) {
+      words.push_back(part->words);
+      sum += part->cost;
+    }
+    if (sum >= cost) return;
+    cost = sum;
+    best = {true, fmt::format("{}", fmt::join(words, " and ")), static_cast<int>(of.size())};
   };
+  for (const Part& part : parts)
+    if (part.count == marked_) take({&part});
   for (size_t a = 0; a < parts.size(); ++a)
-    for (size_t b = a + 1; b < parts.size(); ++b)
-      if (const Part pair = both(parts[a], parts[b]); pair.count == marked_)
-        return {true, pair.words, 2};
-  return {};
+    for (size_t b = a + 1; b < parts.size() && parts[a].cost + parts[b].cost < cost; ++b)
+      if (common({&parts[a], &parts[b]}) == marked_) take({&parts[a], &parts[b]});
+  if (best.found) return best;
+  std::vector<const Part*> left;
+  for (const Part& part : parts) left.push_back(&part);
+  if (common(left) != marked_) return best;
+  for (size_t n = left.size(); n-- > 0;) {  // the costliest goes first
+    std::vector<const Part*> fewer = left;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(n));
+    if (common(fewer) == marked_) left = std::move(fewer);
+  }
+  constexpr size_t most = 4;
+  if (left.size() <= most) take(left);
+  return best;
+}
+
+/// How many things all these parts hold for.
+size_t Where::common(const std::vector<const Part*>& parts) const {
+  size_t count = 0;
+  for (size_t n = 0; n < size(); ++n)
+    count += std::all_of(parts.begin(), parts.end(),
+                         [&](const Part* part) { return part->holds[n] != 0; });
+  return count;
 }
 
 }  // namespace attnfuzz::measure

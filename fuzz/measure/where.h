@@ -16,10 +16,13 @@ class Where {
   struct Attribute {
     std::string_view name;
     int64_t value;
-    bool flag;  ///< its name says what holds where it is 1
+    bool flag;        ///< its name says what holds where it is 1
+    bool accidental;  ///< a size or number that a condition seldom is about
 
-    Attribute(std::string_view n, int64_t x) : name(n), value(x), flag(false) {}
-    Attribute(std::string_view n, bool x) : name(n), value(x ? 1 : 0), flag(true) {}
+    Attribute(std::string_view n, int64_t x, bool accident = false)
+        : name(n), value(x), flag(false), accidental(accident) {}
+    Attribute(std::string_view n, bool x)
+        : name(n), value(x ? 1 : 0), flag(true), accidental(false) {}
   };
   using Attributes = std::vector<Attribute>;
 
@@ -29,7 +32,7 @@ class Where {
   size_t marked() const { return marked_; }
   size_t size() const { return marks_.size(); }
   /// "batch row ≥ 1 and step = 2"; "" where all are marked; none where no
-  /// condition of one part or two says it.
+  /// condition of at most four parts says it.
   struct Condition {
     bool found = false;
     std::string words;
@@ -38,8 +41,18 @@ class Where {
   Condition condition() const;
 
  private:
+  /// A part of a condition: which things it holds for, with all that are marked among them.
+  struct Part {
+    std::string words;
+    std::vector<uint8_t> holds;
+    size_t count = 0;
+    int cost = 0;
+  };
+  Condition simplest(const std::vector<Part>& parts) const;
+  size_t common(const std::vector<const Part*>& parts) const;
+
   std::vector<std::string_view> names_;
-  std::vector<uint8_t> flags_;
+  std::vector<uint8_t> flags_, accidental_;
   std::vector<std::vector<int64_t>> values_;  ///< [attribute][thing]
   std::vector<uint8_t> marks_;
   size_t marked_ = 0;
