@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fuzz/clock.h"
+#include "fuzz/history.h"
 #include "fuzz/known.h"
 #include "fuzz/reach/sequence.h"
 #include "fuzz/replayable.h"
@@ -76,6 +77,8 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
   ReachCounter reach(sequence.goals());
   KnownFailures known;
   CampaignStats stats;
+  target.renew();                  // what ran before is no case of this campaign
+  uint64_t first = options.shard;  // of the cases that the target's process has run
   for (uint64_t index = options.shard; options.seconds > 0 || index < options.cases;
        index += options.shards) {
     stats.interrupted = options.interrupt != nullptr && *options.interrupt;
@@ -88,12 +91,14 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
         !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),
                      stats)) {
       Finding finding = finding_of(target.info(), options.seed, index, std::move(judged));
-      shrink_replayable(target, finding,
-                        {options.max_shrink_tries, stop_at(options.interrupt),
-                         [&](uint64_t most) {
-                           return earlier_cases(sequence, options, index, most, options.shards);
-                         },
-                         &known, options.max_diagnose});
+      const Stop stop = stop_at(options.interrupt);
+      const History history(sequence, options, first, index, options.shards);
+      shrink_replayable(
+          target, finding,
+          {options.max_shrink_tries, stop, [&](uint64_t most) { return history.cases(most); },
+           [&] { return history.runs(target, stop); }, &known, options.max_diagnose});
+      // What shrinking ran is no case of the campaign: it must not be what later ones come after.
+      if (target.renew()) first = index + options.shards;
       if (known.add(finding, stats) && events.finding) events.finding(finding);
     }
     stats.seconds = seconds_since(start);

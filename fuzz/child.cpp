@@ -1,6 +1,7 @@
 #include "fuzz/child.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -9,7 +10,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
+#include <exception>
 #include <system_error>
 #include <vector>
 
@@ -34,6 +37,21 @@ void send(int to, std::string_view message) {
   write_all(to, message.data(), message.size());
 }
 
+/// Does the work in the child; its exit code. Nothing may leave it: what is thrown would go on in
+/// the parent's code, in a second process.
+int end_of(const std::function<void(const Child::Send&)>& work, int to) noexcept {
+  constexpr int threw = 3;
+  try {
+    work([to](std::string_view message) { send(to, message); });
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "attnfuzz: a process of a campaign ends: {}\n", error.what());
+  } catch (...) {
+    fmt::print(stderr, "attnfuzz: a process of a campaign ends: an exception of no known type\n");
+  }
+  return threw;
+}
+
 }  // namespace
 
 Child::Child(const std::function<void(const Send&)>& work) {
@@ -53,8 +71,7 @@ Child::Child(const std::function<void(const Send&)>& work) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
     std::signal(SIGINT, SIG_IGN);
-    work([&](std::string_view message) { send(ends[1], message); });
-    _exit(0);
+    _exit(end_of(work, ends[1]));
   }
   close(ends[1]);
   pipe_ = ends[0];

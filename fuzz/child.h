@@ -14,8 +14,9 @@ class Child {
  public:
   using Send = std::function<void(std::string_view)>;
 
-  /// The child runs `work` and exits with 0; it ignores Ctrl-C (the parent tells it when to stop)
-  /// and dies with the parent. Throws std::system_error where no process can be made.
+  /// The child runs `work` and exits with 0 (3 where it throws: its text is on stderr); it ignores
+  /// Ctrl-C (the parent tells it when to stop) and dies with the parent. Throws std::system_error
+  /// where no process can be made.
   explicit Child(const std::function<void(const Send&)>& work);
   ~Child();  ///< kills it
   Child(const Child&) = delete;

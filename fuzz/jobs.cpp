@@ -11,13 +11,14 @@
 #include "fuzz/child.h"
 #include "fuzz/clock.h"
 #include "fuzz/forked_target.h"
+#include "fuzz/history.h"
 #include "fuzz/known.h"
 #include "fuzz/reach/sequence.h"
 #include "fuzz/replayable.h"
 #include "fuzz/wire.h"
 #include "targets/notes.h"
+#include "targets/remote.h"
 #include "targets/spawn.h"
-#include "targets/workers.h"
 
 namespace attnfuzz {
 namespace {
@@ -69,7 +70,8 @@ void send_trouble(const Child::Send& send, const Work& work) {
 /// A process that runs every stride-th case.
 struct Job {
   std::unique_ptr<Child> child;
-  uint64_t next = 0;  ///< its cases before this one are done
+  uint64_t first = 0;  ///< case that it runs
+  uint64_t next = 0;   ///< its cases before this one are done
   bool done = false;
   bool hung = false;  ///< and was killed for it
   uint64_t seen_at_hand = 0;
@@ -141,7 +143,7 @@ class Jobs {
 
   void start(size_t k, uint64_t from) {
     Job& job = jobs_[k];
-    job.next = from;
+    job.first = job.next = from;
     job.hung = false;
     board_.at_hand(k) = from;
     job.seen = Clock::now();
@@ -150,20 +152,10 @@ class Jobs {
     });
   }
 
-  struct Opened {
-    std::unique_ptr<Target> target;
-    bool in_process;  ///< no worker runs it
-  };
-  Opened open_here() const {
-    const int before = workers_started();
-    std::unique_ptr<Target> target = open_();
-    return {std::move(target), workers_started() == before};
-  }
-
   /// In the child: cases from, from + stride, … but for those that a process has died on.
   void run_cases(size_t k, uint64_t from, const Child::Send& send) {
-    const auto [target, in_process] = open_here();
-    if (in_process) board_.set_in_process();
+    const std::unique_ptr<Target> target = open_();
+    if (!runs_in_worker(*target)) board_.set_in_process();
     Sequence sequence(target->info().capabilities, options_.seed);
     ReachCounter reach(sequence.goals());
     wire::Progress progress;
@@ -190,7 +182,7 @@ class Jobs {
       if (judged.examination.verdict.kind != VerdictKind::skip)
         reach.count(judged.c, progress.stats.reach);
       if (!judged.examination.verdict.failed()) continue;
-      send(wire::pack(wire::Failure{index, judged.examination.signature,
+      send(wire::pack(wire::Failure{index, from, judged.examination.signature,
                                     classify(judged.c, judged.examination.verdict),
                                     judged.examination.verdict}));
     }
@@ -250,7 +242,7 @@ class Jobs {
         verdict_of_death(jobs_[k].hung, options_.hang_seconds, jobs_[k].child->wait());
     note(fmt::format("process {} died on case {} ({}); another one goes on behind it", k, index,
                      verdict.detail));
-    waiting_[index] = {true, {index, {}, {}, std::move(verdict)}};
+    waiting_[index] = {true, {index, jobs_[k].first, {}, {}, std::move(verdict)}};
     start(k, jobs_[k].next == index ? index + stride_ : jobs_[k].next);
   }
 
@@ -288,7 +280,8 @@ class Jobs {
   /// In a child. Where the case has killed a process that ran the target, each run has one of its
   /// own.
   wire::Shrinking shrink_case(uint64_t index, bool alone) {
-    auto [target, in_process] = open_here();
+    std::unique_ptr<Target> target = open_();
+    const bool in_process = !runs_in_worker(*target);
     if (alone && in_process)
       target = std::make_unique<ForkedTarget>(std::move(target), options_.hang_seconds * run_part);
     wire::Shrinking result;
@@ -297,10 +290,15 @@ class Jobs {
     const bool fails_here = judged.examination.verdict.failed();
     result.finding = finding_of(target->info(), options_.seed, index, std::move(judged));
     Finding& finding = result.finding;
-    const ReplayableOptions options{
-        options_.max_shrink_tries, [this] { return board_.stopped(); },
-        [&](uint64_t most) { return earlier_cases(sequence, options_, index, most, stride_); },
-        &known_, options_.max_diagnose};
+    const Stop stop = [this] { return board_.stopped(); };
+    const History history(sequence, options_, waiting_.begin()->second.failure.first, index,
+                          stride_);
+    const ReplayableOptions options{options_.max_shrink_tries,
+                                    stop,
+                                    [&](uint64_t most) { return history.cases(most); },
+                                    [&] { return history.runs(*target, stop); },
+                                    &known_,
+                                    options_.max_diagnose};
     if (!fails_here) {
       const auto& [died, failure] = waiting_.begin()->second;
       if (died && !in_process) return result;  // what died was a process of ours alone: a pass
@@ -344,9 +342,9 @@ class Jobs {
     shrinker_.reset();
   }
 
-  const OpenTarget& open_;
-  const CampaignOptions& options_;
-  const CampaignEvents& events_;
+  const OpenTarget open_;
+  const CampaignOptions options_;
+  const CampaignEvents events_;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point interrupted_;
   uint64_t stride_;

@@ -12,8 +12,14 @@
 namespace attnfuzz {
 namespace {
 
-/// How many earlier cases are tried, until some make the case fail again.
-constexpr uint64_t kWindows[] = {1, 4, 16, 64};
+/// The newest so many earlier cases are tried first, then each time so many times more, until some
+/// make the case fail again: together at most a third more runs than the process has behind it.
+constexpr uint64_t first_window = 1, window_growth = 4;
+
+/// Sets of earlier cases that are tried in search of the fewest. A bisection takes two for each
+/// halving; what is left tells single cases apart where few are needed. Where a hundred are needed
+/// together (a limit that fills up), that no single one can go is not worth a process for each.
+constexpr int64_t most_sets = 64;
 
 constexpr int64_t most_processes = 200;
 
@@ -54,15 +60,33 @@ void shrink_renewing(Target& target, Finding& finding, const ReplayableOptions& 
   leave_unshrunk(target, finding);
 }
 
+using FailsAfter = std::function<bool(const std::vector<Case>&)>;
+
+/// The newest earlier cases after which the finding's fails; none where it does after no number of
+/// them, back to the process's first.
+std::vector<Case> failing_window(const ReplayableOptions& options, const FailsAfter& fails) {
+  if (!options.earlier) return {};
+  uint64_t tried = 0, most = first_window;
+  for (; tried < most; most *= window_growth) {
+    std::vector<Case> before = options.earlier(most);
+    if (before.size() <= tried || (options.stop && options.stop())) break;
+    if (fails(before)) return before;
+    if (before.size() < most) break;  // these were all
+    tried = before.size();
+  }
+  std::vector<Case> all = options.runs ? options.runs() : std::vector<Case>{};
+  return !all.empty() && fails(all) ? all : std::vector<Case>{};
+}
+
 /// Fewer and fewer cases, as long as the finding's fails after them: halves, then single ones.
-std::vector<Case> fewest(std::vector<Case> before,
-                         const std::function<bool(const std::vector<Case>&)>& fails) {
+std::vector<Case> fewest(std::vector<Case> before, const FailsAfter& fails) {
+  int64_t left = most_sets;
   for (size_t part = std::max<size_t>(1, before.size() / 2); part > 0; part /= 2)
-    for (size_t from = 0; from < before.size();) {
+    for (size_t from = 0; from < before.size() && left > 0;) {
       std::vector<Case> fewer = before;
       const auto first = fewer.begin() + static_cast<std::ptrdiff_t>(from);
       fewer.erase(first, first + static_cast<std::ptrdiff_t>(std::min(part, fewer.size() - from)));
-      if (!fewer.empty() && fails(fewer))
+      if (!fewer.empty() && left-- > 0 && fails(fewer))
         before = std::move(fewer);
       else
         from += part;
@@ -91,7 +115,8 @@ void not_alone(const Target& target, Finding& finding) {
 bool After::renew() {
   if (!target_.renew()) return false;
   for (const Case& c : before_)
-    if (target_.info().capabilities.why_not(c).empty()) target_.run(c, make_inputs(c));
+    if (!(stop_ && stop_()) && target_.info().capabilities.why_not(c).empty())
+      target_.run(c, make_inputs(c));
   return true;
 }
 
@@ -105,24 +130,22 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
   std::optional<Examination> failure;
   const auto fails = [&](const std::vector<Case>& before) {
     if (options.stop && options.stop()) return false;
-    After after(target, before);
+    After after(target, before, options.stop);
     Examination again = examine_anew(after, finding.original, finding.first.verdict);
     if (!again.verdict.failed()) return false;
     failure = std::move(again);
     return true;
   };
-  const bool renews = target.renew();  // else no case can be put before another
-  for (const uint64_t most : kWindows) {
-    if (!renews) break;
-    const std::vector<Case> before = options.earlier ? options.earlier(most) : std::vector<Case>{};
-    if (!before.empty() && fails(before)) {
-      finding.before = fewest(before, fails);
-      finding.first = std::move(*failure);
-      After after(target, finding.before);
-      shrink_renewing(after, finding, options);
-      return not_alone(target, finding);
-    }
-    if (before.size() < most) break;
+  // Without a process of its own no case can be put before another.
+  const std::vector<Case> before =
+      target.renew() ? failing_window(options, fails) : std::vector<Case>{};
+  finding.before = before.empty() ? before : fewest(before, fails);
+  if (!before.empty() && !fails(finding.before)) finding.before.clear();  // by chance, it seems
+  if (!finding.before.empty()) {
+    finding.first = std::move(*failure);
+    After after(target, finding.before, options.stop);
+    shrink_renewing(after, finding, options);
+    return not_alone(target, finding);
   }
   set_not_repeatable(target, finding);
   not_alone(target, finding);

@@ -14,7 +14,9 @@ using Earlier = std::function<std::vector<Case>(uint64_t most)>;
 /// A target as it is after some cases: each of its new processes runs them first.
 class After final : public Target {
  public:
-  After(Target& target, std::vector<Case> before) : target_(target), before_(std::move(before)) {}
+  /// Once `stop` says so, no more of them are run. The target must outlive it.
+  After(Target& target, std::vector<Case> before, Stop stop = {})
+      : target_(target), before_(std::move(before)), stop_(std::move(stop)) {}
   const TargetInfo& info() const override { return target_.info(); }
   Outcome run(const Case& c, const Inputs& inputs) override { return target_.run(c, inputs); }
   bool renew() override;
@@ -23,12 +25,17 @@ class After final : public Target {
  private:
   Target& target_;
   std::vector<Case> before_;
+  Stop stop_;
 };
 
 struct ReplayableOptions {
   int64_t max_tries = 20000;
   Stop stop = {};
-  Earlier earlier = {};                  ///< empty: none ran
+  Earlier earlier = {};  ///< empty: none ran
+  /// Every run that the process had behind it: those of earlier(), the repetitions of a case for
+  /// its properties, and the other cases of relations. Asked where earlier() alone makes nothing
+  /// fail.
+  std::function<std::vector<Case>()> runs = {};
   const KnownFailures* known = nullptr;  ///< of the campaign: what to count a case to that is not
                                          ///< worth a search of its own
   double max_diagnose = 4;               ///< as CampaignOptions
@@ -37,8 +44,9 @@ struct ReplayableOptions {
 /// shrink_finding() to a case that fails in a new process as well: what a process keeps from one
 /// case to the next (a mask cached by too few sizes, state that a reset leaves, memory that is not
 /// initialised) must not lead the shrinker to a case that nobody else sees fail. Where the original
-/// passes in a new process, it is tried after cases that ran before it, and the fewest that are
-/// needed become finding.before; where none helps, the finding is nondeterminism.
+/// passes in a new process, it is tried after cases that ran before it, as far back as there are
+/// any, and the fewest that are needed become finding.before; where none helps, the finding is
+/// nondeterminism.
 void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options = {});
 
 /// The last part of it, for a case that has passed in a new process; finding.first.verdict is that

@@ -174,5 +174,58 @@ TEST(Replayable, TheSameFromSeveralProcesses) {
   EXPECT_EQ(signatures[0], signatures[1]);
 }
 
+/// A state that one case leaves, and that one some hundreds of cases later meets.
+TEST(Replayable, ACaseIsTracedHoweverFarBackItIs) {
+  const Generator generator(open_target("cpu:dense-cache")->info().capabilities);
+  const auto seed_of = [&](uint64_t index) { return generator(*seeded_draw(3, index)).data.seed; };
+  const uint64_t leaves = seed_of(10), meets = seed_of(310);
+  const auto open = [&] {
+    return std::make_unique<Keeping>([=](const std::vector<Case>& before, const Case& c) {
+      return c.data.seed == meets && std::any_of(before.begin(), before.end(), [&](const Case& b) {
+               return b.data.seed == leaves;
+             });
+    });
+  };
+  const auto expect_traced = [&](const std::vector<Finding>& findings) {
+    ASSERT_EQ(findings.size(), 1U);
+    ASSERT_EQ(findings[0].before.size(), 1U) << findings[0].last.verdict.detail;
+    EXPECT_EQ(findings[0].before[0].data.seed, leaves);
+    EXPECT_EQ(findings[0].shrunk.c.data.seed, meets);
+    EXPECT_FALSE(findings[0].learned.alone);
+  };
+  expect_traced(run(*open(), 320));
+  CampaignOptions options;
+  options.seed = 3;
+  options.cases = 320;
+  for (const int jobs : {1, 3}) {
+    std::vector<Finding> findings;
+    run_campaign_jobs(open, options, jobs, {{}, [&](const Finding& f) { findings.push_back(f); }});
+    expect_traced(findings);
+  }
+}
+
+/// A limit on how many runs a process takes, whichever they are (a compiler's cache): those that
+/// repeat a case for its properties are among them.
+TEST(Replayable, AHundredCasesThatAreNeededTogetherAreFound) {
+  int64_t runs = 0;
+  Keeping target([&](const std::vector<Case>& before, const Case&) {
+    ++runs;
+    return before.size() >= 100;
+  });
+  const std::vector<Finding> findings = run(target, 110);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_NEAR(static_cast<double>(findings[0].before.size()), 99, 1);  // repetitions count
+  EXPECT_LT(runs, 40000);
+}
+
+/// Shrinking one failure leaves what spoils other cases: that is no part of the campaign.
+TEST(Replayable, WhatShrinkingRanIsNotWhatLaterCasesComeAfter) {
+  Keeping target([](const std::vector<Case>& before, const Case& c) {
+    return c.problem.softcap > 0 ||
+           std::any_of(before.begin(), before.end(), [](const Case& b) { return b.steps.empty(); });
+  });
+  EXPECT_LE(run(target, 60).size(), 1U);
+}
+
 }  // namespace
 }  // namespace attnfuzz

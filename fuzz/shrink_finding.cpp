@@ -56,7 +56,7 @@ class Search {
  private:
   Target& target_;
   const Verdict first_;
-  const Stop& stop_;
+  const Stop stop_;
   Renew renew_;
   Examination last_;
   int ended_ = 0;  ///< processes

@@ -33,13 +33,16 @@ class Reader {
   std::string_view left_;
 };
 
-// One description of each type serves both ways: put(Writer, x) and put(Reader, x).
+// One description of each type serves both ways: put(Writer, x) and put(Reader, x). What is written
+// stays as it is.
+template <class Ar, class T>
+using Of = std::conditional_t<std::is_same_v<Ar, Writer>, const T, T>;
 
 template <class T>
 concept Plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::byte>;
 
 template <Plain T>
-void put(Writer& w, T& x) {
+void put(Writer& w, const T& x) {
   w.raw(&x, sizeof x);
 }
 template <Plain T>
@@ -49,9 +52,8 @@ void put(Reader& r, T& x) {
 
 /// A container's size; on reading the container gets it.
 template <class C>
-void put_size(Writer& w, C& x) {
-  uint64_t size = x.size();
-  put(w, size);
+void put_size(Writer& w, const C& x) {
+  put(w, uint64_t{x.size()});
 }
 template <class C>
 void put_size(Reader& r, C& x) {
@@ -61,7 +63,7 @@ void put_size(Reader& r, C& x) {
 }
 
 template <class Ar>
-void put(Ar& ar, std::string& x) {
+void put(Ar& ar, Of<Ar, std::string>& x) {
   put_size(ar, x);
   ar.raw(x.data(), x.size());
 }
@@ -69,32 +71,39 @@ void put(Ar& ar, std::string& x) {
 template <class Ar, class... Ts>
 requires(sizeof...(Ts) > 1) void put(Ar& ar, Ts&... xs);
 template <class Ar>
-void put(Ar& ar, StepOutput& x);
+void put(Ar& ar, Of<Ar, StepOutput>& x);
 template <class Ar>
-void put(Ar& ar, NumberReading& x);
+void put(Ar& ar, Of<Ar, NumberReading>& x);
 template <class Ar>
-void put(Ar& ar, measure::Statement& x);
+void put(Ar& ar, Of<Ar, measure::Statement>& x);
 template <class Ar>
-void put(Ar& ar, measure::Trial& x);
-void put(Writer& w, const Fault*& x);
+void put(Ar& ar, Of<Ar, measure::Trial>& x);
+void put(Writer& w, const Fault* const& x);
 void put(Reader& r, const Fault*& x);
-void put(Writer& w, const Relation*& x);
+void put(Writer& w, const Relation* const& x);
 void put(Reader& r, const Relation*& x);
 
 template <class Ar, class T>
-void put(Ar& ar, std::vector<T>& x) {
+void put_elements(Ar& ar, Of<Ar, std::vector<T>>& x) {
   put_size(ar, x);
   if constexpr (Plain<T>) {
     ar.raw(x.data(), x.size() * sizeof(T));
   } else {
-    for (T& element : x) put(ar, element);
+    for (auto& element : x) put(ar, element);
   }
 }
+template <class T>
+void put(Writer& w, const std::vector<T>& x) {
+  put_elements<Writer, T>(w, x);
+}
+template <class T>
+void put(Reader& r, std::vector<T>& x) {
+  put_elements<Reader, T>(r, x);
+}
 
-void put(Writer& w, std::optional<int64_t>& x) {
-  bool has = x.has_value();
-  put(w, has);
-  if (has) put(w, *x);
+void put(Writer& w, const std::optional<int64_t>& x) {
+  put(w, x.has_value());
+  if (x) put(w, *x);
 }
 void put(Reader& r, std::optional<int64_t>& x) {
   bool has = false;
@@ -103,13 +112,9 @@ void put(Reader& r, std::optional<int64_t>& x) {
 }
 
 using Counts = std::map<std::string, uint64_t>;
-void put(Writer& w, Counts& x) {
+void put(Writer& w, const Counts& x) {
   put_size(w, x);
-  for (auto& [key, count] : x) {
-    std::string word = key;
-    put(w, word);
-    put(w, count);
-  }
+  for (const auto& [key, count] : x) put(w, key, count);
 }
 void put(Reader& r, Counts& x) {
   uint64_t size = 0;
@@ -120,10 +125,9 @@ void put(Reader& r, Counts& x) {
   }
 }
 
-void put(Writer& w, Reach& x) {
+void put(Writer& w, const Reach& x) {
   put_size(w, x);
-  for (auto& [key, why_not] : x) {
-    std::string goal = key;
+  for (const auto& [goal, why_not] : x) {
     put(w, goal);
     put(w, why_not);
   }
@@ -137,9 +141,8 @@ void put(Reader& r, Reach& x) {
   }
 }
 
-void put(Writer& w, const Fault*& x) {
-  std::string word(x->name);
-  put(w, word);
+void put(Writer& w, const Fault* const& x) {
+  put(w, std::string(x->name));
 }
 void put(Reader& r, const Fault*& x) {
   std::string word;
@@ -147,9 +150,8 @@ void put(Reader& r, const Fault*& x) {
   x = find_fault(word);
 }
 
-void put(Writer& w, const Relation*& x) {
-  std::string word(x == nullptr ? "" : x->name);
-  put(w, word);
+void put(Writer& w, const Relation* const& x) {
+  put(w, std::string(x == nullptr ? "" : x->name));
 }
 void put(Reader& r, const Relation*& x) {
   std::string word;
@@ -157,9 +159,8 @@ void put(Reader& r, const Relation*& x) {
   x = find_relation(word);
 }
 
-void put(Writer& w, Case& x) {
-  std::string text = write_case(x);
-  put(w, text);
+void put(Writer& w, const Case& x) {
+  put(w, write_case(x));
 }
 void put(Reader& r, Case& x) {
   std::string text;
@@ -168,16 +169,12 @@ void put(Reader& r, Case& x) {
 }
 
 template <class Ar>
-void put(Ar& ar, Tensor& x) {
+void put(Ar& ar, Of<Ar, Tensor>& x) {
   put(ar, x.dtype, x.shape, x.bytes);
 }
-void put(Writer& w, std::map<Output, Tensor>& x) {
+void put(Writer& w, const std::map<Output, Tensor>& x) {
   put_size(w, x);
-  for (auto& [key, tensor] : x) {
-    Output output = key;
-    put(w, output);
-    put(w, tensor);
-  }
+  for (const auto& [output, tensor] : x) put(w, output, tensor);
 }
 void put(Reader& r, std::map<Output, Tensor>& x) {
   uint64_t size = 0;
@@ -188,28 +185,28 @@ void put(Reader& r, std::map<Output, Tensor>& x) {
   }
 }
 template <class Ar>
-void put(Ar& ar, StepOutput& x) {
+void put(Ar& ar, Of<Ar, StepOutput>& x) {
   put(ar, x.out);
   put(ar, x.lengths, x.positions, x.capacity);
   put(ar, x.more);
 }
 template <class Ar>
-void put(Ar& ar, Outcome& x) {
+void put(Ar& ar, Of<Ar, Outcome>& x) {
   put(ar, x.status, x.text, x.steps, x.final);
 }
 template <class Ar>
-void put(Ar& ar, WorstElement& x) {
+void put(Ar& ar, Of<Ar, WorstElement>& x) {
   put(ar, x.step, x.b, x.h, x.i, x.d, x.got, x.want, x.bound, x.output);
 }
 template <class Ar>
-void put(Ar& ar, Verdict& x) {
+void put(Ar& ar, Of<Ar, Verdict>& x) {
   put(ar, x.kind, x.failure, x.detail, x.essence, x.steps, x.wrong, x.checked, x.worst_ratio,
       x.leaked, x.fits);
   put(ar, x.worst);
   put(ar, x.relation);
 }
 template <class Ar>
-void put(Ar& ar, Examination& x) {
+void put(Ar& ar, Of<Ar, Examination>& x) {
   put(ar, x.outcome);
   put(ar, x.verdict);
   put(ar, x.signature);
@@ -217,28 +214,28 @@ void put(Ar& ar, Examination& x) {
   ar.raw(&x.precision, sizeof x.precision);
 }
 template <class Ar>
-void put(Ar& ar, NumberReading& x) {
+void put(Ar& ar, Of<Ar, NumberReading>& x) {
   put(ar, x.names, x.constant, x.ambiguity);
 }
 template <class Ar>
-void put(Ar& ar, FailureClass& x) {
+void put(Ar& ar, Of<Ar, FailureClass>& x) {
   put(ar, x.kind, x.text, x.numbers, x.meanings, x.features, x.alone);
 }
 template <class Ar>
-void put(Ar& ar, measure::Statement& x) {
+void put(Ar& ar, Of<Ar, measure::Statement>& x) {
   put(ar, x.about, x.words);
 }
 template <class Ar>
-void put(Ar& ar, measure::Trial& x) {
+void put(Ar& ar, Of<Ar, measure::Trial>& x) {
   put(ar, x.fault, x.first, x.failing, x.explained, x.passing, x.kept);
 }
 template <class Ar>
-void put(Ar& ar, CampaignStats& x) {
+void put(Ar& ar, Of<Ar, CampaignStats>& x) {
   put(ar, x.cases, x.passed, x.failed, x.skipped, x.seconds, x.worst_ratio, x.features,
       x.signatures, x.reach, x.interrupted);
 }
 template <class Ar>
-void put(Ar& ar, Finding& x) {
+void put(Ar& ar, Of<Ar, Finding>& x) {
   put(ar, x.target, x.version, x.signature, x.seed, x.index, x.count);
   put(ar, x.original);
   put(ar, x.before);
@@ -252,23 +249,23 @@ void put(Ar& ar, Finding& x) {
 }
 
 template <class Ar>
-void put(Ar& ar, Progress& x) {
+void put(Ar& ar, Of<Ar, Progress>& x) {
   put(ar, x.next, x.last);
   put(ar, x.stats);
 }
 template <class Ar>
-void put(Ar& ar, Failure& x) {
-  put(ar, x.index, x.signature);
+void put(Ar& ar, Of<Ar, Failure>& x) {
+  put(ar, x.index, x.first, x.signature);
   put(ar, x.failure);
   put(ar, x.verdict);
 }
 template <class Ar>
-void put(Ar& ar, Shrinking& x) {
+void put(Ar& ar, Of<Ar, Shrinking>& x) {
   put(ar, x.known);
   put(ar, x.finding);
 }
 template <class Ar>
-void put(Ar& ar, Trouble& x) {
+void put(Ar& ar, Of<Ar, Trouble>& x) {
   put(ar, x.bad_input, x.text);
 }
 
@@ -278,7 +275,7 @@ requires(sizeof...(Ts) > 1) void put(Ar& ar, Ts&... xs) {
 }
 
 template <class T>
-std::string packed(Kind kind, T x) {
+std::string packed(Kind kind, const T& x) {
   Writer writer(kind);
   put(writer, x);
   return writer.take();

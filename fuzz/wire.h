@@ -14,6 +14,7 @@ struct Progress {
 };
 struct Failure {
   uint64_t index = 0;
+  uint64_t first = 0;  ///< case of the process that it failed in
   std::string signature;
   FailureClass failure;
   Verdict verdict;

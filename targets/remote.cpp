@@ -8,12 +8,11 @@
 #include "targets/no_device.h"
 #include "targets/notes.h"
 #include "targets/protocol.h"
-#include "targets/workers.h"
+#include "targets/wrapped_target.h"
 
 namespace attnfuzz {
 namespace {
 
-int started = 0;
 std::map<std::string, std::string> environments;  ///< by the target's name
 
 Status status_of(WorkerProcess::End end) {
@@ -88,7 +87,7 @@ class RemoteTarget : public Target {
   }
 
   bool renew() override {
-    worker_.reset();
+    if (id_ != first_id_) worker_.reset();  // one that has run nothing is as good as a new one
     return true;
   }
   void use_threads(int count) override { threads_ = count; }
@@ -96,7 +95,7 @@ class RemoteTarget : public Target {
  private:
   Description start(const std::string& name) {
     worker_ = std::make_unique<Worker>(command_);
-    ++started;
+    first_id_ = id_;
     const WorkerProcess::Answer answer =
         worker_->process.exchange({}, limits_.hello_seconds, limits_.memory_bytes, limits_.waiting);
     if (answer.end != WorkerProcess::End::line) throw InputError(name, "", answer.text);
@@ -122,14 +121,17 @@ class RemoteTarget : public Target {
   WorkerLimits limits_;
   TargetInfo info_;
   std::unique_ptr<Worker> worker_;
-  uint64_t id_ = 0;
+  uint64_t id_ = 0, first_id_ = 0;  ///< of the last request, and of that before the worker's first
   int threads_ = 0;
 };
 
 }  // namespace
 
-int workers_started() {
-  return started;
+bool runs_in_worker(const Target& target) {
+  const Target* inmost = &target;
+  while (const auto* wrapped = dynamic_cast<const WrappedTarget*>(inmost))
+    inmost = &wrapped->inside();
+  return dynamic_cast<const RemoteTarget*>(inmost) != nullptr;
 }
 
 std::string worker_environment(const std::string& target) {

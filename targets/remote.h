@@ -23,6 +23,10 @@ std::unique_ptr<Target> open_isolated(const std::string& name, const WorkerLimit
 /// NumPy 2.4.6"); empty where it told none.
 std::string worker_environment(const std::string& target);
 
+/// Whether a target's runs are in a worker, which has limits of its own, whatever is wrapped around
+/// it.
+bool runs_in_worker(const Target& target);
+
 /// "package:name", served by targets/python/worker.py; "package:name@environment" by the
 /// interpreter of one of the pinned environments (`attnfuzz env list`). Throws InputError where it
 /// is not there.

@@ -13,6 +13,7 @@ class WrappedTarget : public Target {
   explicit WrappedTarget(std::unique_ptr<Target> target) : target_(std::move(target)) {}
   const TargetInfo& info() const override { return target_->info(); }
   Outcome run(const Case& c, const Inputs& inputs) override { return target_->run(c, inputs); }
+  const Target& inside() const { return *target_; }
   bool renew() override { return target_->renew(); }
   void use_threads(int count) override { target_->use_threads(count); }
 

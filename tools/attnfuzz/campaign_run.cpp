@@ -71,10 +71,13 @@ CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpu
     if (!exam.verdict.failed() ||
         known.count(exam.signature, classify(each.c, exam.verdict), stats))
       continue;
-    Finding finding = make_finding(
-        target, each.c, std::move(exam),
-        {campaign.max_shrink_tries, stop_at(campaign.interrupt),
-         [&](uint64_t most) { return last_of(replayed, most); }, &known, campaign.max_diagnose});
+    Finding finding = make_finding(target, each.c, std::move(exam),
+                                   {campaign.max_shrink_tries,
+                                    stop_at(campaign.interrupt),
+                                    [&](uint64_t most) { return last_of(replayed, most); },
+                                    {},
+                                    &known,
+                                    campaign.max_diagnose});
     finding.corpus = each.name;
     if (known.add(finding, stats)) session.add(finding);
   }
