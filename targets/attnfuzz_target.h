@@ -6,9 +6,10 @@
  *     c++ -shared -fPIC -O2 my_attention.cpp -o my_attention.so
  *     attnfuzz run -t ./my_attention.so
  *
- * The host owns all memory. Tensors live on the CPU, 256-byte aligned, with guard zones and pages
+ * The host owns all memory. Tensors live on the CPU, 64-byte aligned, with guard zones and pages
  * around them: a write outside `out`, or to an input, is reported as an error or crashes at once.
- * `out` starts filled with NaN.
+ * The end of an input, or its start, is at a page that can't be read, so that a read beyond it
+ * crashes too, whether or not its value is used. `out` starts filled with NaN.
  */
 #include <dlpack/dlpack.h>
 #include <stdint.h>

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "oracle/fnv.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -33,12 +35,16 @@ void swap_heads_and_len(Shape& shape_or_strides) {
 
 }  // namespace
 
-GuardedTensor::GuardedTensor(DLDataType dtype, Shape logical, Shape strides, const void* source)
-    : shape_(std::move(logical)),
+GuardedTensor::GuardedTensor(std::string name, DLDataType dtype, Shape logical, Shape strides,
+                             const void* source, GuardedMemory::Placement placement)
+    : name_(std::move(name)),
+      placement_(placement),
+      shape_(std::move(logical)),
       strides_(std::move(strides)),
       bytes_(static_cast<size_t>(element_count(shape_)) * dtype.bits / 8),
       source_(source),
-      memory_(bytes_) {
+      memory_(bytes_, placement),
+      watch_(name_.c_str(), memory_) {
   if (source_ == nullptr)
     std::fill_n(memory_.data(), bytes_, unwritten);
   else if (bytes_ > 0)
@@ -161,7 +167,16 @@ void PluginCall::add(std::string_view name, DType dtype, Shape shape, const void
     swap_heads_and_len(strides);
   }
   tensors_.emplace(std::piecewise_construct, std::forward_as_tuple(name),
-                   std::forward_as_tuple(dl_dtype(dtype), shape, strides, source));
+                   std::forward_as_tuple(std::string(name), dl_dtype(dtype), shape, strides, source,
+                                         placement(name, source)));
+}
+
+/// An input's end is at a page that can't be read, or its start: of one tensor the one, of another
+/// the other, and the other way round for the next seed or step.
+GuardedMemory::Placement PluginCall::placement(std::string_view name, const void* source) const {
+  using enum GuardedMemory::Placement;
+  if (source == nullptr) return between;
+  return (fnv1a(name) + case_.data.seed + step_) % 2 == 0 ? at_end : at_start;
 }
 
 void PluginCall::add_outputs() {
@@ -178,7 +193,8 @@ void PluginCall::add_seen(const Tensor& mask) {
     if (mask.bytes[k] != std::byte{0}) seen_[k / width] = 1;  // 1.0 has bits set, 0.0 has none
   tensors_.emplace(
       std::piecewise_construct, std::forward_as_tuple("mask"),
-      std::forward_as_tuple(seen_dtype, mask.shape, compact_strides(mask.shape), seen_.data()));
+      std::forward_as_tuple("mask", seen_dtype, mask.shape, compact_strides(mask.shape),
+                            seen_.data(), placement("mask", seen_.data())));
 }
 
 void PluginCall::set_inputs(const Inputs& inputs) {
@@ -193,6 +209,7 @@ void PluginCall::set_inputs(const Inputs& inputs) {
 
 void PluginCall::set_step(size_t index, const Inputs& inputs) {
   const Step& step = case_.steps[index];
+  step_ = index;
   tensors_.clear();
   options_["op"] = name(step.op);
   options_["length"] = step.length;

@@ -8,6 +8,7 @@
 
 #include "oracle/inputs.h"
 #include "targets/attnfuzz_target.h"
+#include "targets/fault_report.h"
 #include "targets/guarded_memory.h"
 #include "targets/outcome.h"
 
@@ -18,26 +19,32 @@ class GuardedTensor {
  public:
   /// `logical` is the shape, `strides` its strides in elements; `source` are the bytes of an input,
   /// null for an output.
-  GuardedTensor(DLDataType dtype, Shape logical, Shape strides, const void* source);
+  GuardedTensor(std::string name, DLDataType dtype, Shape logical, Shape strides,
+                const void* source, GuardedMemory::Placement placement);
 
   const DLTensor* description() const { return &description_; }
   const std::byte* data() const { return memory_.data(); }
   size_t bytes() const { return bytes_; }
   /// What was done to it that must not be ("was written past its end"); empty if nothing.
   std::string damage() const;
+  GuardedMemory::Placement placement() const { return placement_; }
 
  private:
+  std::string name_;
+  GuardedMemory::Placement placement_;
   Shape shape_, strides_;
   size_t bytes_;
   const void* source_;
   GuardedMemory memory_;
+  FaultWatch watch_;
   DLTensor description_{};
 };
 
-/// The host's side of one attnfuzz_call. The inputs must outlive it.
+/// The host's side of one attnfuzz_call. The case and the inputs must outlive it.
 class PluginCall {
  public:
   explicit PluginCall(const Case& c);
+  explicit PluginCall(const Case&&) = delete;
   PluginCall(const PluginCall&) = delete;
   PluginCall& operator=(const PluginCall&) = delete;
 
@@ -67,6 +74,7 @@ class PluginCall {
   void set_mask(const Mask& mask);
   void add(const std::string& name, const Tensor& input);
   void add(std::string_view name, DType dtype, Shape shape, const void* source);
+  GuardedMemory::Placement placement(std::string_view name, const void* source) const;
   void add_seen(const Tensor& mask);
   void add_outputs();
 
@@ -74,6 +82,7 @@ class PluginCall {
   attnfuzz_call call_{};
   Options options_;
   std::map<std::string, GuardedTensor, std::less<>> tensors_;
+  size_t step_ = 0;
   std::vector<uint8_t> seen_;  ///< the mask, one byte for each element
   std::string text_;
 };

@@ -16,9 +16,22 @@ std::string variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
+/// attnfuzz_guard.so (targets/python/guard.cpp); empty where it was not built.
+std::string guard_library() {
+  namespace fs = std::filesystem;
+  std::error_code missing;
+  const fs::path program = fs::read_symlink("/proc/self/exe", missing).parent_path();
+  for (const fs::path& folder : {program / "plugins", program.parent_path() / "plugins",
+                                 program.parent_path() / "lib" / "attnfuzz"})
+    if (fs::exists(folder / "attnfuzz_guard.so", missing)) return folder / "attnfuzz_guard.so";
+  return {};
+}
+
 WorkerCommand worker_command(const std::string& python, const std::string& argument) {
   return {{python, attnfuzz_home() + "/targets/python/worker.py", argument},
-          {{"PYTHONDONTWRITEBYTECODE", "1"}, {"ATTNFUZZ_PACKAGE", python_package_folder()}}};
+          {{"PYTHONDONTWRITEBYTECODE", "1"},
+           {"ATTNFUZZ_PACKAGE", python_package_folder()},
+           {"ATTNFUZZ_GUARD", guard_library()}}};
 }
 
 /// The interpreter of a pinned environment (targets/python/env.py), the default one without a name.

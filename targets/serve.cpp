@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <new>
 
+#include "targets/fault_report.h"
 #include "targets/fork_watch.h"
 
 namespace attnfuzz {
@@ -62,6 +63,7 @@ void serve_missing(const std::string& why, int channel) {
 }
 
 int serve_worker(Target& target, int channel, int memory_fd) {
+  report_faults();
   for (const int fd : {channel, memory_fd}) fcntl(fd, F_SETFD, FD_CLOEXEC);
   SharedMemory memory(memory_fd);
   std::string buffer, line;

@@ -20,7 +20,8 @@ struct RowKeys {
 /// The tensors of a case in double, [batch, heads, len, dim].
 class RowReader {
  public:
-  RowReader(const Case& c, const Inputs& inputs);
+  RowReader(const Case& c, const Inputs& inputs);  ///< the case must outlive it
+  RowReader(const Case&&, const Inputs&) = delete;
   /// `clamp`: the softcap cuts scores off instead of bending them.
   RowKeys row(int64_t b, int64_t h, int64_t i, bool clamp = false) const;
 

@@ -39,6 +39,17 @@ constexpr TextPattern kPatterns[] = {
     {"divergent-barrier", "Barrier error detected",
      "Some threads of a block wait at a barrier that others never reach: it stands in a branch or "
      "a loop that they do not all take."},
+    {"read-beyond-input", "was read past its end",
+     "The target reads behind an input: the last, partial tile is loaded without a guard, a loop "
+     "runs one index too far, or a stride is another axis's. What is read need not be used."},
+    {"read-beyond-input", "was read before its start",
+     "The target reads before an input: an index is negative (a window or an offset that begins "
+     "before key 0), or a pointer is set back too far. What is read need not be used."},
+    {"write-beyond-tensor", "was written past its end",
+     "The target writes behind a tensor: the last, partial tile is stored without a guard, or a "
+     "stride is another axis's."},
+    {"write-beyond-tensor", "was written before its start",
+     "The target writes before a tensor: an index is negative."},
     {"misaligned", "is misaligned",
      "A vector load at an address that is no multiple of its size: head_dim or a stride is odd for "
      "the dtype."},

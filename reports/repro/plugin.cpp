@@ -18,6 +18,7 @@ constexpr int64_t kMostElements = 8192;  ///< of all tensors, written out
 
 /// What every program has: the host's side of attnfuzz_call, and the comparison.
 constexpr std::string_view kHost = R"(#include <dlfcn.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ constexpr std::string_view kHost = R"(#include <dlfcn.h>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
@@ -32,9 +34,10 @@ constexpr std::string_view kHost = R"(#include <dlfcn.h>
 
 #include "targets/attnfuzz_target.h"
 
-struct Tensor {  // in memory order, with pads around it
+struct Tensor {  // in memory order, with pads around it, or at a page that can't be read
   std::vector<int64_t> shape, strides;
-  std::vector<unsigned char> memory, before;
+  unsigned char* memory;
+  std::vector<unsigned char> before;
   size_t at, size;  // of the tensor in its memory
   DLTensor view;
 };
@@ -46,13 +49,17 @@ std::map<std::string, std::vector<int64_t>> lists;
 
 template <class T>
 void set(const char* name, DLDataType dtype, std::vector<int64_t> shape, std::vector<int64_t> strides,
-         std::vector<T> elements) {
-  const size_t size = elements.size() * sizeof(T), aligned = 256, pad = 512;
+         std::vector<T> elements, int side) {  // of the tensor with such a page: -1 start, 1 end, 0 neither
+  const size_t size = elements.size() * sizeof(T), aligned = 64, pad = 512, page = sysconf(_SC_PAGESIZE);
+  const size_t room = (size + 2 * pad + page - 1) / page * page;
+  void* pages = mmap(nullptr, room + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  unsigned char* memory = static_cast<unsigned char*>(pages) + page;
+  if (pages == MAP_FAILED || mprotect(memory, room, PROT_READ | PROT_WRITE) != 0) std::exit(3);
+  std::memset(memory, 0xA5, room);
   Tensor& t = tensors[name];
-  t = {shape, strides, std::vector<unsigned char>(size + 2 * pad, 0xA5), {}, 0, size, {}};
-  t.at = pad - reinterpret_cast<uintptr_t>(t.memory.data() + pad) % aligned;
+  t = {shape, strides, memory, {}, side < 0 ? 0 : (room - size - (side > 0 ? 0 : pad)) / aligned * aligned, size, {}};
   if (size > 0) std::memcpy(&t.memory[t.at], elements.data(), size);
-  t.before = t.memory;
+  t.before.assign(memory, memory + room);
   t.view = {&t.memory[t.at], {kDLCPU, 0}, static_cast<int>(shape.size()), dtype, t.shape.data(), t.strides.data(), 0};
 }
 
@@ -61,7 +68,7 @@ int intact() {  // all but out itself must be as it was
   for (auto& [name, t] : tensors) {
     const bool out = name == "out";
     if (out && t.size > 0) std::memcpy(&t.before[t.at], &t.memory[t.at], t.size);
-    if (t.memory == t.before) continue;
+    if (std::memcmp(t.memory, t.before.data(), t.before.size()) == 0) continue;
     std::printf("the call writes beside %s%s\n", name.c_str(), out ? "" : ", or to it");
     wrong = 1;
   }
@@ -188,10 +195,11 @@ std::string tensors_text(const PluginCall& call) {
   for (const auto& [name, tensor] : call.tensors()) {
     const DLTensor& view = *tensor.description();
     const auto axes = static_cast<size_t>(view.ndim);
-    out += fmt::format("  set(\"{}\", {{{}, {}, 1}}, {{{}}}, {{{}}}, {});\n", name,
+    out += fmt::format("  set(\"{}\", {{{}, {}, 1}}, {{{}}}, {{{}}}, {}, {});\n", name,
                        static_cast<int>(view.dtype.code), static_cast<int>(view.dtype.bits),
                        fmt::join(std::span(view.shape, axes), ", "),
-                       fmt::join(std::span(view.strides, axes), ", "), elements_text(tensor));
+                       fmt::join(std::span(view.strides, axes), ", "), elements_text(tensor),
+                       static_cast<int>(tensor.placement()));
   }
   return out;
 }

@@ -149,8 +149,10 @@ class Server:
     def __init__(self, target, memory: Memory):
         import numpy
 
+        from attnfuzz_guard import make_guard
         from attnfuzz_worker import NUMPY_TYPES
 
+        self.guard = make_guard()
         self.np, self.target, self.memory = numpy, target, memory
         self.types = {name: numpy.dtype(t) for name, t in NUMPY_TYPES.items()}
         self.names = {t: name for name, t in reversed(self.types.items())}  # uint8 is told apart by the case
@@ -162,10 +164,11 @@ class Server:
             kind, count = self.types[dtype], 1
             for n in shape:
                 count *= n
-            if count:
-                tensors[name] = self.np.frombuffer(buffer, kind, count, offset).reshape(shape)
-            else:
+            if not count:
                 tensors[name] = self.np.zeros(shape, kind)
+                continue
+            sent = self.np.frombuffer(buffer, kind, count, offset).reshape(shape)
+            tensors[name] = self.guard.guarded(name, sent, request["case"]["data"]["seed"]) if self.guard else sent
         return tensors
 
     def output(self, array, case_dtype: str, free: int) -> tuple[list, int]:
