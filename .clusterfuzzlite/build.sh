@@ -8,9 +8,9 @@ source=${ATTNFUZZ_CHECKOUT:-$SRC/attnfuzz}
 
 cmake -S "$source" -B "$WORK/build" -G Ninja -DCMAKE_BUILD_TYPE=None -DATTNFUZZ_LIBFUZZER=ON -DATTNFUZZ_NATIVE=OFF \
   -DATTNFUZZ_FUZZING_ENGINE="$LIB_FUZZING_ENGINE" > /dev/null
-ninja -C "$WORK/build" attnfuzz_target_fuzzer attnfuzz_case_fuzzer attnfuzz_report_fuzzer
+ninja -C "$WORK/build" attnfuzz_target_fuzzer attnfuzz_case_fuzzer attnfuzz_report_fuzzer attnfuzz_outcome_fuzzer
 
-cp "$WORK"/build/attnfuzz_{case,report}_fuzzer "$OUT"
+cp "$WORK"/build/attnfuzz_{case,report,outcome}_fuzzer "$OUT"
 mkdir -p "$OUT/lib"
 ldd "$WORK/build/attnfuzz_target_fuzzer" | awk '/=> \/.*(libfmt|libsqlite3|libpq|libspdlog)/ {print $3}' |
   xargs -r cp -L -t "$OUT/lib"

@@ -325,6 +325,17 @@ Case draw_case(const Claims& claims, const Words& words, Draw& draw, const Aim& 
   return c;
 }
 
+/// Claims can leave only sizes that no case may have (1 head, 2 KV heads). Empty: the case is
+/// valid.
+std::string why_invalid(const Case& c) {
+  try {
+    check(c);
+    return {};
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 /// Throws InputError for claims that leave a cache without a step to fill it by.
@@ -355,6 +366,7 @@ Case Generator::operator()(Draw& draw, const Aim& aim) const {
     for (; tries < stage.tries; ++tries) {
       Case c = draw_case(*claims_, claims_->draw_features(draw, stage.features, aim), draw, aim);
       why_not = claims_->capabilities().why_not(c);
+      if (why_not.empty()) why_not = why_invalid(c);
       if (why_not.empty()) return c;
     }
   throw InputError("capabilities", "",

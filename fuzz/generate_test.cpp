@@ -141,5 +141,14 @@ TEST(Generate, SaysWhichClaimIsImpossible) {
   }
 }
 
+TEST(Generate, ClaimsThatLeaveOnlyInvalidSizesAreRejected) {
+  const Capabilities capabilities = parse_capabilities(
+      R"({"sizes": {"num_heads": [5, 5], "num_kv_heads": [3, 3]},
+          "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa"]})",
+      "test");
+  for (uint64_t index = 0; index < 20; ++index)
+    EXPECT_THROW(generate(capabilities, *seeded_draw(1, index)), InputError);
+}
+
 }  // namespace
 }  // namespace attnfuzz

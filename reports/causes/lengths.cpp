@@ -103,8 +103,9 @@ std::vector<Reported> reported_lengths(const Run& run) {
 }
 
 Growth growth(const Case& c, size_t step, int64_t b, int64_t before, int64_t total) {
+  constexpr int64_t far = int64_t{1} << 40;  // no cache holds as many: sums must not overflow
   const Step& s = c.steps[step];
-  return {c, s, before, s.real_tokens(static_cast<size_t>(b)), total};
+  return {c, s, std::clamp(before, -far, far), s.real_tokens(static_cast<size_t>(b)), total};
 }
 Growth growth(const Case& c, const Reported& r) {
   return growth(c, r.step, r.b, r.before, r.total);
@@ -201,13 +202,13 @@ std::optional<Cause> cause_from_reset(const Case& c, const Reported& r) {
   if (steps[reset].op != StepOp::reset) return {};
   CacheHistory model(c);
   for (size_t s = 0; s < reset; ++s) model.apply(s);
-  const int64_t held = model.lengths()[static_cast<size_t>(r.b)], more = r.got - r.want;
-  if (more <= 0 || more > held) return {};
+  const int64_t held = model.lengths()[static_cast<size_t>(r.b)];
+  if (r.got <= r.want || r.got > r.want + held) return {};
   return Cause{"length-after-reset",
                fmt::format("In step {} ({}), row {} reports {} where {} should be cached since the "
                            "reset of step {}: the reset leaves {} of the {} before it.",
                            r.step, name(steps[r.step].op), r.b, text::count(r.got, "token"), r.want,
-                           reset, more, held)};
+                           reset, r.got - r.want, held)};
 }
 
 /// What a cache says of itself beside its lengths: where it goes on, and what it can hold.
