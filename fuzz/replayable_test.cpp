@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "fuzz/jobs.h"
+#include "fuzz/reach/sequence.h"
 
 namespace attnfuzz {
 namespace {
@@ -176,8 +177,8 @@ TEST(Replayable, TheSameFromSeveralProcesses) {
 
 /// A state that one case leaves, and that one some hundreds of cases later meets.
 TEST(Replayable, ACaseIsTracedHoweverFarBackItIs) {
-  const Generator generator(open_target("cpu:dense-cache")->info().capabilities);
-  const auto seed_of = [&](uint64_t index) { return generator(*seeded_draw(3, index)).data.seed; };
+  Sequence sequence(open_target("cpu:dense-cache")->info().capabilities, 3);
+  const auto seed_of = [&](uint64_t index) { return sequence(index).data.seed; };
   const uint64_t leaves = seed_of(10), meets = seed_of(310);
   const auto open = [&] {
     return std::make_unique<Keeping>([=](const std::vector<Case>& before, const Case& c) {

@@ -142,9 +142,16 @@ TEST(SampleTest, GradientsOfJudgedRowsAndKeysAreThoseOfTheWholeAnswer) {
 
 TEST(SampleTest, OfAnAppendedHistoryTheLongStepsAreSampled) {
   Case c = plain(8, 0, 0, 64);
-  c.cache = Cache{.kind = CacheKind::paged, .capacity = 4096, .page_size = 16};
-  c.steps = {{StepOp::prefill, 3000, {}, {}, 0}, {StepOp::append, 5, {}, {}, 0},
-             {StepOp::decode, 1, {}, {}, 0}};
+  c.cache.emplace();
+  c.cache->kind = CacheKind::paged;
+  c.cache->capacity = 4096;
+  c.cache->page_size = 16;
+  c.steps.resize(3);
+  c.steps[0].op = StepOp::prefill;
+  c.steps[0].q_len = 3000;
+  c.steps[1].q_len = 5;
+  c.steps[2].op = StepOp::decode;
+  c.steps[2].q_len = 1;
   c.problem.batch = 1;
   const Sample sample = sample_of(c);
   ASSERT_EQ(sample.size(), 3U);

@@ -92,10 +92,14 @@ class RemoteTarget : public Target {
   }
   void use_threads(int count) override { threads_ = count; }
 
+  /// How many workers it has started.
+  int starts() const { return starts_; }
+
  private:
   Description start(const std::string& name) {
     worker_ = std::make_unique<Worker>(command_);
     first_id_ = id_;
+    ++starts_;
     const WorkerProcess::Answer answer =
         worker_->process.exchange({}, limits_.hello_seconds, limits_.memory_bytes, limits_.waiting);
     if (answer.end != WorkerProcess::End::line) throw InputError(name, "", answer.text);
@@ -122,16 +126,31 @@ class RemoteTarget : public Target {
   TargetInfo info_;
   std::unique_ptr<Worker> worker_;
   uint64_t id_ = 0, first_id_ = 0;  ///< of the last request, and of that before the worker's first
+  int starts_ = 0;
   int threads_ = 0;
 };
 
 }  // namespace
 
-bool runs_in_worker(const Target& target) {
+namespace {
+
+/// What a target comes down to below all that is wrapped around it; nullptr: no worker's.
+const RemoteTarget* remote_inside(const Target& target) {
   const Target* inmost = &target;
   while (const auto* wrapped = dynamic_cast<const WrappedTarget*>(inmost))
     inmost = &wrapped->inside();
-  return dynamic_cast<const RemoteTarget*>(inmost) != nullptr;
+  return dynamic_cast<const RemoteTarget*>(inmost);
+}
+
+}  // namespace
+
+bool runs_in_worker(const Target& target) {
+  return remote_inside(target) != nullptr;
+}
+
+int workers_started(const Target& target) {
+  const RemoteTarget* remote = remote_inside(target);
+  return remote == nullptr ? 0 : remote->starts();
 }
 
 std::string worker_environment(const std::string& target) {

@@ -12,7 +12,6 @@
 #include <sstream>
 
 #include "targets/remote.h"
-#include "targets/workers.h"
 #include "targets/wrapped_target.h"
 
 namespace attnfuzz {
@@ -122,9 +121,9 @@ class Sanitized : public WrappedTarget {
   Sanitized(std::unique_ptr<Target> target, std::unique_ptr<Log> log)
       : WrappedTarget(std::move(target)), log_(std::move(log)) {}
   Outcome run(const Case& c, const Inputs& inputs) override {
-    const int before = workers_started();
+    const int before = workers_started(inside());
     Outcome outcome = WrappedTarget::run(c, inputs);
-    if (workers_started() != before) log_->restart();
+    if (workers_started(inside()) != before) log_->restart();
     add_reports(outcome, sanitizer_reports(log_->more()));
     return outcome;
   }

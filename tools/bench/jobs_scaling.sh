@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${1:-cpu:tiled} seconds=${2:-20} jobs=${JOBS:-$(nproc)}
 TIMEFORMAT='%U %S'
+[ -x build/release/attnfuzz ] || { cmake --preset release > /dev/null && cmake --build --preset release --target attnfuzz; }
 
 # The best of three runs: cases per second, and per second of processor time.
 rates() {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Cases per second of `attnfuzz run` on one core, in process and through the Python worker, beside a
-# Hypothesis + PyTorch loop that does the same check; and the oracle's GFLOP/s beside PyTorch's
-# float64 math SDPA. Ratios within this one run: `tools/bench/throughput.sh [CASES]`.
+# Hypothesis + PyTorch loop that does the same check, with attnfuzz's overhead (the time not spent in the
+# target); and the oracle's GFLOP/s beside PyTorch's float64 math SDPA. Ratios within this one run:
+# `tools/bench/throughput.sh [CASES]`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cases=${1:-2000}
@@ -9,7 +10,7 @@ cases=${1:-2000}
 tools/install.sh --test --torch
 .venv/bin/python -m pip install --quiet --disable-pip-version-check hypothesis
 cmake --preset release -DATTNFUZZ_BENCH=ON > /dev/null
-cmake --build --preset release --target attnfuzz oracle_gflops
+cmake --build --preset release --target attnfuzz oracle_gflops own_time _core
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 fuzz() { # TARGET CASES [FLAG…]: prints cases/s
@@ -29,20 +30,31 @@ t = next(t for t in json.load(open(sys.argv[1])) if t["name"] == "torch:sdpa-mat
 print(*(f"--limit {a}={r[1]}" for a, r in t["capabilities"]["sizes"].items()))' "$out/targets.json")
 in_process=$(taskset -c 0 bash -c "$(declare -f fuzz); out=$out fuzz cpu:naive $((cases * 20)) $equal_shapes")
 worker=$(taskset -c 0 bash -c "$(declare -f fuzz); out=$out fuzz torch:sdpa-math $((cases * 5))")
+own_limits=${equal_shapes//--limit /}
+own_in_process=$(taskset -c 0 build/release/tools/bench/own_time cpu:naive $((cases * 20)) $own_limits)
+own_worker=$(PYTHONPATH=build/release/python taskset -c 0 "${python[@]}" tools/bench/own_time.py torch:sdpa-math "$cases")
 hypothesis=$(taskset -c 0 "${python[@]}" tools/bench/hypothesis_loop.py "$out/targets.json" "$cases")
 oracle=$(taskset -c 0 build/release/tools/bench/oracle_gflops 512 1024 2048)
 torch=$(taskset -c 0 "${python[@]}" tools/bench/torch_math_gflops.py 512 1024 2048)
 
-.venv/bin/python - "$in_process" "$worker" "$hypothesis" "$oracle" "$torch" <<'PY'
+.venv/bin/python - "$in_process" "$worker" "$own_in_process" "$own_worker" "$hypothesis" "$oracle" "$torch" <<'PY'
 import json, sys
 in_process, worker = map(float, sys.argv[1:3])
-hypothesis, oracle, torch = map(json.loads, sys.argv[3:6])
+own_in_process, own_worker, hypothesis, oracle, torch = map(json.loads, sys.argv[3:8])
 peer = hypothesis["cases_per_second"]
-print("| cases per second, one core | cases/s | × Hypothesis | aim |")
-print("|---|---|---|---|")
-print(f"| attnfuzz run, in process (cpu:naive) | {in_process:.0f} | {in_process / peer:.1f} | 20 |")
-print(f"| attnfuzz run, Python worker (torch:sdpa-math) | {worker:.0f} | {worker / peer:.1f} | 5 |")
-print(f"| Hypothesis + PyTorch loop (math SDPA) | {peer:.0f} | 1 | |")
+print("| one core | cases/s | × Hypothesis | aim | µs a case | of these in the target | overhead | its share |")
+print("|---|---|---|---|---|---|---|---|")
+
+
+def row(name, rate, own, aim):
+    total, inside = 1e6 / rate, 1e6 * own["own_seconds"] / own["cases"]
+    print(f"| {name} | {rate:.0f} | {rate / peer:.1f} | {aim} | {total:.0f} | {inside:.0f} | {total - inside:.0f} | "
+          f"{1 - inside / total:.0%} |")
+
+
+row("attnfuzz run, in process (cpu:naive)", in_process, own_in_process, 25)
+row("attnfuzz run, Python worker (torch:sdpa-math)", worker, own_worker, 6)
+print(f"| Hypothesis + PyTorch loop (math SDPA), {hypothesis['alarms']} false alarms | {peer:.0f} | 1 | | {1e6 / peer:.0f} | | | |")
 print()
 print("| float64, one thread, 4 heads, d = 128 | oracle GFLOP/s | with error bounds | PyTorch math GFLOP/s | ratio |")
 print("|---|---|---|---|---|")
