@@ -130,10 +130,6 @@ class RemoteTarget : public Target {
   int threads_ = 0;
 };
 
-}  // namespace
-
-namespace {
-
 /// What a target comes down to below all that is wrapped around it; nullptr: no worker's.
 const RemoteTarget* remote_inside(const Target& target) {
   const Target* inmost = &target;
