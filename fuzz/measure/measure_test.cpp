@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "fuzz/generate.h"
+#include "fuzz/measure/bug.h"
+#include "fuzz/measure/finding.h"
 #include "fuzz/measure/reading.h"
+#include "fuzz/measure/where.h"
 #include "fuzz/testing.h"
 #include "oracle/test_cases.h"
 
@@ -122,6 +127,94 @@ TEST(Measure, TellsWhatAReorderDidNotMove) {
   EXPECT_NE(seen.statements[0].words.find("0–3 of row 0, which no row holds any more"),
             std::string::npos)
       << seen.statements[0].words;
+}
+
+/// Computes right, with other tensors than it is given.
+FunctionTarget misfed(const char* of, std::string_view claims,
+                      std::function<void(const Case&, Inputs&)> change) {
+  const std::shared_ptr<Target> right = open_target(of);
+  return FunctionTarget(claims, [right, change](const Case& c, Inputs inputs) {
+    change(c, inputs);
+    return right->run(c, inputs);
+  });
+}
+
+std::string first_words(const Measurement& seen) {
+  return seen.statements.empty() ? "" : seen.statements.front().words;
+}
+
+TEST(Measure, TellsTheScaleAsANumber) {
+  FunctionTarget target = misled([](Case c) {
+    c.problem.scale = 1;
+    return c;
+  });
+  const Measurement seen = measured(target, windowed());
+  EXPECT_NE(first_words(seen).find("Scores are scaled by no scale (1)"), std::string::npos)
+      << first_words(seen);
+}
+
+TEST(Measure, TellsAQueryThatIsReadAsZeros) {
+  FunctionTarget target = misfed("cpu:naive", capabilities, [](const Case& c, Inputs& inputs) {
+    Tensor q = inputs.at("q");
+    for (int64_t n = 0; n < c.problem.head_dim; ++n) q.as<float>()[n + 3 * c.problem.head_dim] = 0;
+    inputs.replace("q", q);
+  });
+  const Measurement seen = measured(target, windowed());
+  EXPECT_NE(first_words(seen).find("is read as zeros"), std::string::npos) << first_words(seen);
+  EXPECT_NE(first_words(seen).find("query = 3"), std::string::npos) << first_words(seen);
+}
+
+TEST(Measure, TellsAStateThatDecaysTwice) {
+  const std::unique_ptr<Target> right = open_target("cpu:linear-recurrent");
+  const std::string claims = write_capabilities(right->info().capabilities);
+  FunctionTarget target = misfed("cpu:linear-recurrent", claims, [](const Case&, Inputs& inputs) {
+    Tensor gate = inputs.at("gate");
+    std::vector<double> values = gate.to_doubles();
+    for (double& x : values) x *= 2;
+    inputs.replace("gate", Tensor::from_doubles(gate.dtype, gate.shape, values));
+  });
+  Case c = windowed();
+  c.problem.kind = ProblemKind::ssd;
+  c.problem.kv_len = c.problem.q_len;
+  c.problem.mask.rules = {attnfuzz::testing::use("causal")};
+  c.problem.mask.align = Align::top_left;
+  const Measurement seen = measured(target, c);
+  EXPECT_NE(first_words(seen).find("A token decays the state twice by its gate"), std::string::npos)
+      << first_words(seen);
+}
+
+TEST(Measure, ShowsAFaultByCasesNearIt) {
+  FunctionTarget target = misled([](Case c) {
+    std::erase_if(c.problem.mask.rules,
+                  [](const RuleUse& rule) { return rule.spec->name == "window"; });
+    return c;
+  });
+  Finding finding;
+  finding.target = target.info().name;
+  finding.original = finding.shrunk.c = windowed();
+  finding.first = finding.last = examine(target, windowed());
+  ASSERT_TRUE(finding.first.verdict.failed());
+  measure_finding(target, finding, 20);
+  ASSERT_FALSE(finding.trials.empty());
+  const auto shown = std::find_if(finding.trials.begin(), finding.trials.end(),
+                                  [](const Trial& trial) { return trial.shown(); });
+  ASSERT_NE(shown, finding.trials.end());
+  EXPECT_EQ(bug_key(finding), "fault " + shown->fault);
+}
+
+TEST(Where, FindsTheSimplestCondition) {
+  Where where;
+  for (int64_t row = 0; row < 4; ++row)
+    for (int64_t head = 0; head < 4; ++head)
+      where.add({{"row", row}, {"head", head}, {"even", head % 2 == 0}}, row >= 2 && head == 1);
+  EXPECT_EQ(where.condition().words, "row ≥ 2 and head = 1");
+  EXPECT_EQ(where.marked(), 2u);
+}
+
+TEST(Where, SaysNothingWhereNothingTellsThemApart) {
+  Where where;
+  for (const int64_t row : {0, 1, 2, 3, 4}) where.add({{"row", row}}, row == 1 || row == 3);
+  EXPECT_FALSE(where.condition().found);
 }
 
 }  // namespace
