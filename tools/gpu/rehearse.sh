@@ -23,4 +23,4 @@ exec unshare --mount --pid --net --fork sh -c '
   mount -t proc proc "$root/proc"
   mount -t tmpfs tmpfs "$root/tmp"
   for file in null zero random urandom; do [ -e "$root/dev/$file" ] || cp -a "/dev/$file" "$root/dev/"; done
-  exec env -i PATH=/usr/bin:/bin HOME=/tmp chroot "$root" /bundle/run.sh --out /out "$@"' sh "$root" "$@"
+  exec chroot "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/tmp /bundle/run.sh --out /out "$@"' sh "$root" "$@"

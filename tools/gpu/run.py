@@ -19,6 +19,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cases
@@ -28,10 +29,19 @@ from table import table
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent
-RESERVE = 12.0  # seconds kept for the end, and for a part that has to be killed
-GRACE = 8.0  # seconds from being asked to stop to being killed
-LEAST = 4.0  # seconds of a step: with less it is left out
+RESERVE = 12.0  # seconds kept for the end, and for a part that has to be killed; of a short run a tenth
+GRACE = 8.0  # seconds from being asked to stop to being killed; of a short run a tenth
+LEAST = 3.0  # seconds of a step: with less it is left out
 STARTING = 0.25  # the part of a campaign's time that is for imports and the last case
+OUT_OF_TIME = "out of time"
+IMPORTS = """
+import importlib
+for name in ("torch", "triton", "jax", "transformers", "fla.ops"):
+    try:
+        importlib.import_module(name)
+    except Exception:
+        pass
+"""
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -52,7 +62,7 @@ class Running:
     def __init__(self, run: Run, part: Part, log, seconds: float):
         self.part, self.dir = part, run.work / part.name
         self.started, self.stopped = time.monotonic(), False
-        self.deadline = self.started + seconds
+        self.deadline, self.grace = self.started + seconds, run.grace
         self.argv = run.command(part, self.dir, seconds)
         log.write(f"$ {' '.join(map(str, self.argv))}\n")
         log.flush()
@@ -69,7 +79,7 @@ class Running:
         if late > 0 and not self.stopped:
             self.stopped = True
             self.process.send_signal(signal.SIGINT)  # attnfuzz ends the case at hand and writes its reports
-        if late > GRACE:
+        if late > self.grace:
             self.kill()
         return self.process.poll() is not None
 
@@ -84,7 +94,8 @@ class Running:
 class Run:
     def __init__(self, options: argparse.Namespace):
         self.options, self.started = options, time.monotonic()
-        self.end = self.started + 60 * options.minutes - RESERVE
+        self.end = self.started + 60 * options.minutes - min(RESERVE, 6 * options.minutes)
+        self.grace = min(GRACE, 6 * options.minutes)
         self.out, self.work = options.out, Path(tempfile.mkdtemp(prefix="attnfuzz-gpu-"))
         self.out.mkdir(parents=True, exist_ok=True)
         self.rows = [row for row in self.earlier() if options.only and row["step"] not in options.only]
@@ -99,6 +110,9 @@ class Run:
             "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "JAX_COMPILATION_CACHE_DIR": str(self.work / "jax")}
         cases.write(self.work / "cases")
         self.load = device.Load() if self.has_gpu else None
+        # The first import of these takes a cold disk half a minute: it happens while our own kernels are run.
+        self.warming = subprocess.Popen([sys.executable, "-c", IMPORTS], env=self.environment, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
     def earlier(self) -> list[dict]:
         file = self.out / "results.jsonl"
@@ -137,7 +151,8 @@ class Run:
             return row
         summary = running.dir / "summary.json"
         if not summary.exists():
-            words = "out of time" if running.stopped else "not here: " + last if row["exit"] == 2 else "failed: " + last
+            last = last.removeprefix("attnfuzz: ").removeprefix(f"{row['target']}: ")
+            words = OUT_OF_TIME if running.stopped else "not here: " + last if row["exit"] == 2 else "failed: " + last
             return row | {"status": words[:300]}
         return row | self.summarised(json.loads(summary.read_text()), running.stopped)
 
@@ -181,7 +196,10 @@ class Run:
 
     def keep(self, step: Step, rows: list[dict]) -> None:
         """Writes what came of a step; its folders go into details.tar."""
-        self.rows += rows
+        new = {(row["step"], row["part"]) for row in rows}
+        order = [part.name for each in STEPS for part in each.parts]
+        self.rows = [row for row in self.rows if (row["step"], row["part"]) not in new] + rows
+        self.rows.sort(key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
         (self.out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.rows))
         (self.out / "table.md").write_text(table(self.found, self.rows))
         with tarfile.open(self.out / "details.tar", "a") as tar:
@@ -195,14 +213,22 @@ class Run:
 
     def all(self) -> int:
         print(device.words(self.found), flush=True)
-        steps = [step for step in STEPS if not self.options.only or step.name in self.options.only]
-        failed = False
+        self.several([step for step in STEPS if not self.options.only or step.name in self.options.only])
+        late = {(row["step"], row["part"]) for row in self.rows if row["status"] == OUT_OF_TIME}
+        again = [replace(step, parts=[part for part in step.parts if (step.name, part.name) in late]) for step in STEPS]
+        if late and self.end - time.monotonic() > LEAST:
+            print("again, in the time that is left:", flush=True)
+            self.several([step for step in again if step.parts])
+        print("\n" + (self.out / "table.md").read_text() if self.rows else "", flush=True)
+        return 3 if any(row["status"].startswith("failed") for row in self.rows) else 0
+
+    def several(self, steps: list[Step]) -> None:
         for number, step in enumerate(steps):
             left, shares = self.end - time.monotonic(), sum(later.share for later in steps[number:])
             seconds = left * step.share / shares
             began = time.monotonic()
             if seconds < LEAST and self.runs_something(step):
-                rows = [{"step": step.name, "part": part.name, "target": part.target, "status": "out of time", "seconds": 0.0}
+                rows = [{"step": step.name, "part": part.name, "target": part.target, "status": OUT_OF_TIME, "seconds": 0.0}
                         for part in step.parts]
             else:
                 try:
@@ -210,11 +236,8 @@ class Run:
                 except Exception as error:  # of ours: the next step is run all the same
                     rows = [{"step": step.name, "part": step.name, "target": "", "status": f"failed: {type(error).__name__}: {error}",
                              "seconds": 0.0}]
-            failed |= any(row["status"].startswith("failed") for row in rows)
             self.keep(step, rows)
             print(f"[{number + 1}/{len(steps)}] {step.name}: {step_words(rows)} ({time.monotonic() - began:.0f} s)", flush=True)
-        print("\n" + (self.out / "table.md").read_text() if self.rows else "", flush=True)
-        return 3 if failed else 0
 
     def runs_something(self, step: Step) -> bool:
         return any(not self.why_not(step, part) for part in step.parts)
@@ -222,6 +245,9 @@ class Run:
     def close(self) -> None:
         if self.load:
             self.load.stop()
+        if self.warming.poll() is None:
+            os.killpg(self.warming.pid, signal.SIGKILL)
+        self.warming.wait()
         shutil.rmtree(self.work, ignore_errors=True)
 
 

@@ -78,17 +78,18 @@ def test_without_a_gpu_it_goes_through_with_stand_ins(bundle, tmp_path):
     names = ["torch:sdpa-flash", "torch:sdpa-math"]
     (adapters / "torch.py").write_text(ADAPTER.replace("NAMES", repr(names)).replace("HANGS", '"sdpa-math"'))
     (adapters / "jax.py").write_text('REQUIRES = ["a-package-that-is-not-here"]\ndef targets(): return []\n')
-    done = run(bundle, tmp_path / "out", "--minutes", 0.7, "--only", "philox", "ours", "sdpa", "mutants", "jax", "sanitizer",
+    done = run(bundle, tmp_path / "out", "--minutes", 0.45, "--only", "philox", "ours", "sdpa", "mutants", "jax", "sanitizer",
                adapters=adapters)
     status = {row["part"]: row["status"] for row in rows(tmp_path / "out")}
     assert status["philox"] == status["flash"] == status["mutant-offset-32"] == "no GPU here"
     assert status["sdpa-flash"] in IN_TIME
-    assert "not installed: a-package-that-is-not-here" in status["jax-cudnn"]
+    assert status["jax-cudnn"] in ("not here: not installed: a-package-that-is-not-here", "out of time")
     assert status["sdpa-math"] in ("stopped in time", "out of time")  # and what comes after it was run
     assert not any(word.startswith("failed") for word in status.values())
     lines = done.stdout.splitlines()
     assert lines[0].startswith("no GPU here")
-    assert [line.split()[1] for line in lines if line.startswith("[")] == ["philox:", "ours:", "sdpa:", "mutants:", "jax:", "sanitizer:"]
+    told = [line.split()[1] for line in lines if line.startswith("[")]  # what ran out of time may come again
+    assert told[:6] == ["philox:", "ours:", "sdpa:", "mutants:", "jax:", "sanitizer:"]
     table_text = (tmp_path / "out" / "table.md").read_text()
     assert "| sdpa | torch:sdpa-flash |" in table_text and "| ours | cuda:flash |" in table_text
     with tarfile.open(tmp_path / "out" / "details.tar") as tar:
@@ -99,7 +100,7 @@ def test_without_a_gpu_it_goes_through_with_stand_ins(bundle, tmp_path):
 
     # Again, one step alone: the others' rows stay.
     (adapters / "jax.py").write_text(ADAPTER.replace("NAMES", "['jax:dot-product-attention']").replace("HANGS", "'none'"))
-    run(bundle, tmp_path / "out", "--minutes", 0.35, "--only", "jax", adapters=adapters)
+    run(bundle, tmp_path / "out", "--minutes", 0.2, "--only", "jax", adapters=adapters)
     again = {row["part"]: row["status"] for row in rows(tmp_path / "out")}
     assert again.pop("jax-cudnn") in IN_TIME
     assert again == {part: word for part, word in status.items() if part != "jax-cudnn"}
