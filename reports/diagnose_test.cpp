@@ -278,8 +278,9 @@ TEST(Diagnose, WhereTheErrorLies) {
   EXPECT_EQ(head.back().words, "256 of 1024 elements are wrong: head 2 of 4.");
   const auto rows = located([](auto b, auto, auto i, auto) { return b == 1 && i >= 4; });
   EXPECT_TRUE(names(rows).count("tile-start"));
-  EXPECT_EQ(rows.back().words,
-            "256 of 1024 elements are wrong: batch row 1 (0 to 1 were checked) and query 4 and after.");
+  EXPECT_EQ(
+      rows.back().words,
+      "256 of 1024 elements are wrong: batch row 1 (0 to 1 were checked) and query 4 and after.");
   const auto everywhere = located([](auto...) { return true; });
   EXPECT_EQ(everywhere.back().words,
             "1024 of 1024 elements are wrong, in every batch row, head and query.");

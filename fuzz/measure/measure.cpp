@@ -84,6 +84,11 @@ void say(std::vector<Statement> statements, std::string_view before, Measurement
   }
 }
 
+/// A quantised cache rounds the experiments' keys and values, which are made to be told apart.
+bool is_rounded(const Case& c) {
+  return c.cached() && c.cache->quant != Quant::none;
+}
+
 }  // namespace
 
 Measurement measure(Target& target, std::span<const Case> cases, Budget& budget) {
@@ -93,7 +98,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   AddressFacts addresses;
   for (const Case& each : cases) {
     const Case c = measured(each);
-    if (!target.info().capabilities.why_not(c).empty()) continue;
+    if (is_rounded(c) || !target.info().capabilities.why_not(c).empty()) continue;
     ++all.cases;
     if (c.problem.recurrent()) {
       states.measure(target, c, budget);

@@ -19,7 +19,7 @@ using attnfuzz::testing::FunctionTarget;
 
 constexpr std::string_view capabilities = R"({
   "sizes": {"batch": [1, 4], "num_heads": [1, 4], "num_kv_heads": [1, 4], "q_len": [1, 20],
-            "kv_len": [1, 40], "head_dim": [1, 16], "head_dim_v": [1, 16], "steps": [1, 6]},
+            "kv_len": [1, 40], "head_dim": [1, 16], "head_dim_v": [1, 16], "steps": [0, 6]},
   "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa", "cross", "head_dim_v", "rule:causal",
                "rule:window", "align:bottom_right", "cache:dynamic", "step:prefill", "step:append",
                "step:decode", "step:reorder"]
