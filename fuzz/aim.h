@@ -51,9 +51,10 @@ enum class Quantity : uint8_t {
 };
 template <>
 inline constexpr std::array<std::string_view, 19> names_of<Quantity>{
-    "batch",      "num_heads", "num_kv_heads", "q_len",       "kv_len",       "head_dim",
-    "head_dim_v", "memory_kv", "steps",        "capacity",    "page_size",    "group",
-    "past_len",   "wraps",     "past_ring",    "window.left", "window.right", "chunk.size"};
+    "batch",      "num_heads",   "num_kv_heads", "q_len",     "kv_len",
+    "head_dim",   "head_dim_v",  "memory_kv",    "steps",     "capacity",
+    "page_size",  "group",       "past_len",     "wraps",     "past_ring",
+    "free_slots", "window.left", "window.right", "chunk.size"};
 
 /// What a case is steered to: features that it has to use, and intervals for its numbers. All else
 /// is drawn, and kept small. Where the claims and the aim do not meet, the claims hold.

@@ -111,6 +111,23 @@ void Claims::exclude(const std::vector<std::string>& together) {
   for (const std::string& word : together) all.set(word_index(word));
 }
 
+/// Words that say that two sizes differ, where the target wants them equal or has one of each.
+void Claims::deny_by_sizes() {
+  const auto equal = [&](Axis a, Axis b) {
+    const SizeRange &x = range(a), &y = range(b);
+    const bool one = x.min == x.max && y.min == y.max && x.min == y.min;
+    return same_as(a) == same_as(b) || one;
+  };
+  const auto deny = [&](bool holds, std::initializer_list<std::string_view> words) {
+    for (const std::string_view word : words)
+      if (holds && declared_[word_index(word)]) denied_by_sizes_.set(word_index(word));
+  };
+  deny(equal(Axis::head_dim, Axis::head_dim_v), {"head_dim_v"});
+  deny(equal(Axis::q_len, Axis::kv_len), {"cross", "longer_q"});
+  deny(equal(Axis::num_heads, Axis::num_kv_heads), {"gqa", "mqa"});
+  declared_ &= ~denied_by_sizes_;
+}
+
 void Claims::read_words() {
   const std::vector<std::string>& words = feature_words();
   if (words.size() > Words().size()) throw std::logic_error("more feature words than Words holds");
@@ -125,6 +142,7 @@ void Claims::read_words() {
     if (declared_[word]) groups_[group].push_back(word);
   };
   for (const std::string& word : capabilities_.features) declared_.set(word_index(word));
+  deny_by_sizes();
   for (size_t k = 0; k < words.size(); ++k) {
     const std::string_view prefix = prefix_of(words[k]);
     if (words[k] == "gqa" || words[k] == "mqa") put_in_group(k, "gqa");

@@ -44,6 +44,8 @@ class Claims {
   /// Whether two words can't both be used because they are choices of one thing ("dtype:f16" and
   /// "dtype:f32").
   bool same_choice(size_t a, size_t b) const;
+  /// Whether the sizes can't be what the word says of them: it is as good as not declared.
+  bool denied_by_sizes(size_t word) const { return denied_by_sizes_[word]; }
   /// What a word needs one of while none is claimed ("gqa"); empty: nothing.
   const std::string& missing_partner(size_t word) const { return missing_partners_[word]; }
   const SizeRange& range(Axis axis) const { return ranges_[static_cast<size_t>(axis)]; }
@@ -61,6 +63,7 @@ class Claims {
 
   void read_sizes();
   void read_words();
+  void deny_by_sizes();
   void need(std::string_view word, const std::vector<std::string>& one_of);
   void exclude(const std::vector<std::string>& together);
   bool add(Words& words, size_t word, Draw& draw) const;
@@ -73,8 +76,8 @@ class Claims {
   std::array<SizeRange, axis_count> ranges_;
   std::array<std::vector<int64_t>, axis_count> tiles_;
   std::array<Axis, axis_count> same_as_;
-  Words declared_, cached_only_, uncached_only_, rules_, positional_rules_, rules_off_cache_,
-      with_state_, softmax_only_;
+  Words denied_by_sizes_, declared_, cached_only_, uncached_only_, rules_, positional_rules_,
+      rules_off_cache_, with_state_, softmax_only_;
   std::vector<OneOf> groups_;                  ///< at most one word of each can be used
   std::vector<std::vector<OneOf>> needs_;      ///< of each word: one of each of these
   std::vector<std::string> missing_partners_;  ///< of each word

@@ -128,7 +128,8 @@ int64_t SizeDrawer::axis(Axis axis, int64_t min, int64_t max) {
     const int64_t most = std::clamp(max / step * step, wanted.min, wanted.max);
     return fixed(axis, between_ends(wanted.min, most) / step * step);
   }
-  const int64_t least = up(std::max(range.min, min));
+  const int64_t asked = std::max(range.min, min), top = range.max / step * step;
+  const int64_t least = asked <= range.max ? std::min(up(asked), top) : up(asked);
   const int64_t most = std::max(least, std::min(range.max, max) / step * step);
   int64_t value = least;
   for (int tries = 0; tries < tries_for_distinct; ++tries) {

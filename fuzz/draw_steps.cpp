@@ -276,8 +276,8 @@ Interval aimed_tokens(const Claims& claims, const Aim& aim) {
 
 int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
                    Draw& draw, Case& c) {
-  const int64_t least_tokens =
-      std::max({int64_t{1}, claims.range(Axis::q_len).min, aimed_tokens(claims, sizes.aim()).min});
+  const int64_t least_tokens = std::max<int64_t>(1, claims.range(Axis::q_len).min) +
+                               std::max<int64_t>(1, aimed_tokens(claims, sizes.aim()).min) - 1;
   draw_cache(words, tokens, least_tokens, sizes, draw, c);
   StepDrawer drawer(claims, words, tokens, sizes, draw, c);
   const SizeRange& range = claims.range(Axis::steps);

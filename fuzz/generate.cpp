@@ -215,7 +215,9 @@ int64_t draw_cached_tokens(const Claims& claims, SizeDrawer& sizes) {
   // Most cases stay well below.
   sizes.spend(Factor::queries, std::max(tokens / 2, aimed.min));
   sizes.spend(Factor::keys, std::max(tokens / 2, aimed.min));
-  return std::clamp(tokens, aimed.min, std::max(aimed.min, aimed.max));
+  // The last step may take more than is missing.
+  const int64_t least = aimed.min + std::max<int64_t>(1, claims.range(Axis::q_len).min) - 1;
+  return std::clamp(tokens, least, std::max(least, aimed.max));
 }
 
 /// A number of KV heads near `wanted` of which the target claims a multiple, more than once as
@@ -369,10 +371,10 @@ Case Generator::operator()(Draw& draw, const Aim& aim) const {
       if (why_not.empty()) why_not = why_invalid(c);
       if (why_not.empty()) return c;
     }
+  if (aim.on()) return (*this)(draw);  // the claims let no case be so
   throw InputError("capabilities", "",
                    "expected claims that some case can meet; of the simplest cases none is inside "
-                   "them, the last "
-                   "one because " +
+                   "them, the last one because " +
                        why_not);
 }
 

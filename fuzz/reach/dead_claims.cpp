@@ -22,6 +22,9 @@ bool is_usable(const Claims& claims, size_t word) {
 void add_features(const Claims& claims, std::vector<std::string>& dead) {
   const std::vector<std::string>& words = feature_words();
   for (size_t k = 0; k < words.size(); ++k) {
+    if (claims.denied_by_sizes(k))
+      dead.push_back(
+          fmt::format("no case can use {}: the sizes are claimed to be equal", words[k]));
     if (!claims.declared(k) || is_usable(claims, k)) continue;
     const std::string& partner = claims.missing_partner(k);
     dead.push_back(

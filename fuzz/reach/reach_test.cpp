@@ -20,7 +20,8 @@ Capabilities claims(std::string_view json) {
 const Capabilities tiled = claims(
     R"({"sizes": {"batch": [1, 2], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 600],
                   "kv_len": [1, 600], "head_dim": [112, 112], "head_dim_v": [112, 112]},
-        "features": ["dtype:f32", "layout:bhsd", "gqa", "rule:causal", "rule:window", "cross"],
+        "features": ["dtype:f32", "layout:bhsd", "gqa", "rule:causal", "rule:window", "cross",
+                     "align:bottom_right"],
         "tiles": {"q_len": [48], "kv_len": [80]}})");
 const Capabilities paged = claims(
     R"({"sizes": {"num_heads": [12, 12], "num_kv_heads": [2, 2], "q_len": [1, 256],
@@ -157,6 +158,9 @@ TEST(DeadClaims, AreTold) {
   };
   EXPECT_EQ(told(R"({"features": ["dtype:f32", "layout:bhsd", "head_map:interleaved"]})"),
             "no case can use head_map:interleaved: it needs gqa, which is not claimed");
+  EXPECT_EQ(told(R"({"sizes": {"head_dim": [8, 8], "head_dim_v": [8, 8]},
+                     "features": ["dtype:f32", "layout:bhsd", "head_dim_v"]})"),
+            "no case can use head_dim_v: the sizes are claimed to be equal");
   EXPECT_EQ(told(R"({"sizes": {"head_dim": [64, 100, 64], "head_dim_v": [64, 100, 64]},
                      "features": ["dtype:f32", "layout:bhsd"]})"),
             "head_dim [64, 100] by 64 leaves 64 alone");
