@@ -38,8 +38,8 @@ constexpr Row kRows[] = {
     {Axis::num_heads, 'h', "num_heads", Usual::heads, .8, 10, 1.0},
     {Axis::num_kv_heads, 'g', "num_kv_heads", Usual::kv_heads, .8, 8, 1.1},
     {Axis::group, 'r', "group", Usual::kv_heads, .7, 4, .7},
-    {Axis::q_len, 'q', "q_len", Usual::lengths, .25, 150, 2.2},
-    {Axis::kv_len, 'k', "kv_len", Usual::lengths, .25, 200, 2.2},
+    {Axis::q_len, 'q', "q_len", Usual::lengths, .35, 150, 2.2},
+    {Axis::kv_len, 'k', "kv_len", Usual::lengths, .35, 200, 2.2},
     {Axis::past_len, 'a', "past_len", Usual::lengths, .2, 200, 2.2},
     {Axis::memory_kv, 'M', "memory_kv", Usual::batches, .5, 8, 1.2},
     {Axis::head_dim, 'd', "head_dim", Usual::head_dims, .85, 30, 1.1},
@@ -47,8 +47,8 @@ constexpr Row kRows[] = {
     {Axis::half_dim, 'D', "head_dim/2", Usual::head_dims, .8, 16, 1.0},
     {Axis::hidden, 'm', "hidden", Usual::hidden, .85, 400, 1.6},
     {Axis::kv_hidden, 'n', "kv_hidden", Usual::hidden, .85, 400, 1.6},
-    {Axis::batch_heads, 'B', "batch*num_heads", Usual::heads, .45, 64, 1.4},
-    {Axis::batch_kv_heads, 'G', "batch*num_kv_heads", Usual::heads, .45, 48, 1.4},
+    {Axis::batch_heads, 'B', "batch*num_heads", Usual::heads, .65, 64, 1.4},
+    {Axis::batch_kv_heads, 'G', "batch*num_kv_heads", Usual::heads, .6, 48, 1.4},
     {Axis::tokens, 't', "tokens", Usual::lengths, .2, 500, 2.4},
     {Axis::kv_tokens, 'u', "kv_tokens", Usual::lengths, .2, 500, 2.4},
     {Axis::capacity, 'c', "capacity", Usual::powers, .7, 1500, 1.6},
@@ -61,6 +61,7 @@ constexpr Row kRows[] = {
     {Axis::triple, '3', "3", Usual::three, 1, 3, .1},
     {Axis::memory_and_kv, '+', "memory_kv+kv_len", Usual::lengths, .2, 200, 2.2},
     {Axis::past_and_q, '&', "past_len+q_len", Usual::lengths, .2, 200, 2.2},
+    {Axis::state_dim, 'S', "state_dim", Usual::head_dims, .6, 64, 1.2},
     {Axis::other, 'o', "other", Usual::nothing, 0, 20, 2.5},
     {Axis::elements, '#', "elements", Usual::nothing, 0, 100000, 4},
 };
@@ -126,7 +127,7 @@ double usual_weight(Usual usual, int64_t size) {
     case Usual::batches:
       return weight_in(kBatches, size);
     case Usual::lengths:
-      return weight_in(kLengths, size);
+      return .6 * weight_in(kLengths, size) + .4 * hidden_weight(size);
     case Usual::pages:
       return weight_in(kPages, size);
     case Usual::hidden:
@@ -179,7 +180,7 @@ bool is_same_kind(Axis one, Axis other) {
 }
 
 double log_prior(Axis axis, int64_t size) {
-  constexpr double least = 1e-9;
+  constexpr double least = 2e-6;
   if (size <= 0) return 0;  // −1 and 0 stand for any size
   const Row& row = row_of(axis);
   const double x = static_cast<double>(size);

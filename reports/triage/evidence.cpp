@@ -60,6 +60,7 @@ constexpr Phrase kPhrases[] = {
     {"multiply", Form::matmul, 1.5},
     {"m1:", Form::matmul, 4},
     {"dot", Form::matmul, .5},
+    {"reduction dim", Form::matmul, 4},
     {"einsum", Form::einsum, 4},
     {"subscript", Form::einsum, 3},
     {"expected", Form::equal, 1},
@@ -189,14 +190,6 @@ void add_number_fact(Evidence& evidence, const Mention& mention, double weight) 
         {guess.axis, value, Role::none, weight * .6 * guess.strength, guess.any_length});
 }
 
-/// Whose shape it is: the name right before it.
-RoleGuess label_of(std::string_view before) {
-  while (!before.empty() && std::string_view(" =:([{'\"`,*").find(before.back()) != before.npos)
-    before.remove_suffix(1);
-  const size_t cut = before.find_last_of(",;\n[]){}");
-  return role_of(cut == before.npos ? before : before.substr(cut + 1));
-}
-
 void add_line(Evidence& evidence, const std::string& line, double weight) {
   std::string_view names = line;
   each_name(names, [&](std::string_view name) {
@@ -205,9 +198,14 @@ void add_line(Evidence& evidence, const std::string& line, double weight) {
     if (guess.role != Role::none)
       raise(evidence.roles[static_cast<size_t>(guess.role)], weight * guess.strength);
   });
+  if (const RoleGuess whole = role_of(line); whole.role == Role::table)  // "block table", two words
+    raise(evidence.roles[static_cast<size_t>(Role::table)], weight * whole.strength);
   for (const Mention& mention : mentions_in(line)) {
     if (mention.kind == Mention::Kind::shape && mention.sizes.size() > 1) {
-      evidence.shapes.push_back({mention, label_of(mention.before)});
+      evidence.shapes.push_back({mention, label_before(mention.before)});
+      // Whatever it is, its first axis is mostly the rows.
+      if (mention.sizes[0].value > 1 && evidence.shapes.back().role.strength < .6)
+        evidence.facts.push_back({Axis::batch, mention.sizes[0].value, Role::none, .55, false});
     } else if (mention.kind == Mention::Kind::size) {
       add_number_fact(evidence, mention, weight > .5 ? .9 : .7);
     }
@@ -215,6 +213,13 @@ void add_line(Evidence& evidence, const std::string& line, double weight) {
 }
 
 }  // namespace
+
+RoleGuess label_before(std::string_view before) {
+  while (!before.empty() && std::string_view(" =:([{'\"`,*").find(before.back()) != before.npos)
+    before.remove_suffix(1);
+  const size_t cut = before.find_last_of(",;\n[]){}");
+  return role_of(cut == before.npos ? before : before.substr(cut + 1));
+}
 
 std::array<double, static_cast<size_t>(Form::count)> forms_of(std::string_view message) {
   std::array<double, static_cast<size_t>(Form::count)> forms{};
@@ -234,6 +239,12 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
       evidence.facts.push_back(
           {axis, size.value, size.of.empty() ? Role::none : Role::mask, 1, false});
   }
+  evidence.tiles = lowered(traceback.whole).find("triton") != std::string::npos ||
+                   traceback.whole.find("tl.") != std::string::npos;
+  for (const std::string_view word : {"subscript ", "label '", "label \"", "index '"})
+    if (const size_t at = traceback.message.find(word);
+        at != std::string::npos && at + word.size() < traceback.message.size())
+      evidence.letter = axis_of(std::string_view(traceback.message).substr(at + word.size(), 1));
   // From the message outwards: what stands nearest counts most.
   constexpr size_t most_lines = 200;
   size_t looked_at = 0;
@@ -256,7 +267,8 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
   for (size_t k = traceback.message_end; k < traceback.lines.size(); ++k) look_at(k);
   each_name(traceback.message, [&](std::string_view name) {
     const RoleGuess guess = role_of(name);
-    if (guess.strength > .75 && name.size() > 1)
+    const bool common = guess.role == Role::out || guess.role == Role::hidden;  // "input", "output"
+    if (guess.strength > .75 && name.size() > 1 && !common)
       raise(evidence.roles[static_cast<size_t>(guess.role)], guess.strength);
   });
   return evidence;

@@ -34,11 +34,16 @@ struct Evidence {
   std::vector<AxisGuess> result_axes;  ///< that a comment beside the innermost gives its result
   std::vector<Fact> facts;
   std::vector<LabelledShape> shapes;
+  AxisGuess letter;    ///< of an einsum's index that the message names
+  bool tiles = false;  ///< a kernel's own tensors: tiles without rows and heads
 
   double form(Form form) const { return forms[static_cast<size_t>(form)]; }
   double role(Role role) const { return roles[static_cast<size_t>(role)]; }
 };
 Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known);
+
+/// Whose a shape is, by the words right before it.
+RoleGuess label_before(std::string_view before);
 
 /// The forms that a message's phrases speak for.
 std::array<double, static_cast<size_t>(Form::count)> forms_of(std::string_view message);

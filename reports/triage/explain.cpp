@@ -168,8 +168,9 @@ void cause_by_text(Reading& reading) {
 void ask(Reading& reading) {
   if (reading.sureness == Sureness::sure) return;
   if (!reading.instead.empty())
-    for (size_t k = 0; k < std::min(reading.numbers.size(), reading.instead.size()); ++k) {
-      const NumberAxis &one = reading.numbers[k], &other = reading.instead[k];
+    for (size_t k = 0;
+         k < std::min(reading.numbers.size() - reading.context, reading.instead.size()); ++k) {
+      const NumberAxis &one = reading.numbers[k + reading.context], &other = reading.instead[k];
       if (one.axis == other.axis || one.value <= 1) continue;
       reading.questions.push_back(fmt::format("Is {} {} or {}?", one.value,
                                               one.axis.empty() ? "something else" : one.axis,

@@ -60,12 +60,12 @@ std::optional<Size> entry(std::string_view text, size_t& k) {
   std::string name(text.substr(from, k - from));
   k = skip_spaces(text, k);
   const char next = at(text, k);
-  if (next == '=' || next == ':' || next == '(') {
+  if (next == '=' || next == ':' || next == '(' || next == '[') {
     k = skip_spaces(text, k + 1);
     auto size = integer(text, k);
     if (!size) return std::nullopt;
-    if (next != '(') return size->name = name, size;
-    if (at(text, k) != ')') return std::nullopt;
+    if (next == '=' || next == ':') return size->name = name, size;
+    if (at(text, k) != (next == '(' ? ')' : ']')) return std::nullopt;
     return ++k, size;
   }
   const bool symbol = name == "None" || name == "none" ||
@@ -133,6 +133,24 @@ std::optional<Mention> crossed(std::string_view text, size_t from) {
   return found;
 }
 
+/// "4 20 64": three sizes or more with nothing but spaces between, or two behind the word shape.
+std::optional<Mention> spaced(std::string_view text, size_t from) {
+  Mention found{Kind::shape, {}, from, from, "", "", false};
+  for (size_t k = from;;) {
+    auto size = integer(text, k);
+    if (!size || is_letter(at(text, k))) return std::nullopt;
+    found.sizes.push_back(std::move(*size));
+    found.end = k;
+    if (at(text, k) != ' ' || !is_digit(at(text, k + 1))) break;
+    ++k;
+  }
+  const std::string_view before = text.substr(0, from);
+  const bool told = before.ends_with("shape: ") || before.ends_with("shape ") ||
+                    before.ends_with("sizes: ") || before.ends_with("sizes ");
+  if (found.sizes.size() < (told ? 2U : 3U)) return std::nullopt;
+  return found;
+}
+
 std::string_view last_words(std::string_view text, size_t end, size_t most) {
   text = text.substr(0, end);
   return text.substr(text.size() - std::min(text.size(), most));
@@ -176,6 +194,8 @@ constexpr std::string_view kNoneBefore[] = {
     "code",   "layer",  "entry", "opset",  "version",  "device",    "gpu",           "rank:",
     "signal", "status", "node",  "stage",  "epoch",    "iteration", "request",       "id",
     "order",  "slot",   "cuda",  "layers", "block id", "batch id",  "item",          "item number"};
+/// Of these a small number tells which one; a larger one in brackets is their size.
+constexpr std::string_view kCounted[] = {"input", "output", "operand", "entry", "slot", "item"};
 constexpr std::string_view kNoneAfter[] = {"GiB",   "MiB",  "KiB",   "GB",      "MB",
                                            "bytes", "ms",   "s",     "seconds", "%",
                                            "bit",   "bits", "times", "steps",   "layers"};
@@ -188,19 +208,24 @@ Kind kind_of(std::string_view text, size_t begin, size_t end) {
     return Kind::none;
   if (right == ':' && is_digit(at(text, end + 1))) return Kind::none;
   if (before.ends_with(": ") && after.starts_with(" :")) return Kind::none;  // an error's code
-  const bool index =
-      left == '[' && begin > 1 && is_word(text[begin - 2]) && (right == ']' || right == ':');
-  if (index) {
+  const size_t sign = left == '-' ? begin - 1 : begin;                       // of "-1"
+  const char opens = sign > 0 ? text[sign - 1] : ' ';
+  const bool is_call = sign > 1 && is_word(text[sign - 2]);
+  if ((opens == '[' && (right == ']' || right == ':')) || (opens == '(' && right == ')')) {
     static constexpr std::string_view shapes[] = {"shape", "size",  "ne",
                                                   "dims",  "sizes", "get_shape"};
-    return ends_with_word(text.substr(0, begin - 1), shapes) ? Kind::dim : Kind::none;
+    if (is_call && ends_with_word(text.substr(0, sign - 1), shapes)) return Kind::dim;
+    if (is_call && opens == '[') return Kind::none;
   }
-  if (ends_with_word(before, kDimWords)) return Kind::dim;
+  const bool is_small = end - begin == 1 && text[begin] < '8';  // no tensor has more axes
+  if (is_small && ends_with_word(before, kDimWords)) return Kind::dim;
   if (ends_with_word(before, kRankWords) || starts_with_word(after, kRankAfter)) return Kind::rank;
   if (ends_with_word(before, kElementsBefore) || starts_with_word(after, kElementsAfter))
     return Kind::elements;
-  if (ends_with_word(before, kNoneBefore) || starts_with_word(after, kNoneAfter)) return Kind::none;
-  return Kind::size;
+  if ((is_small || !ends_with_word(before, kCounted)) && ends_with_word(before, kNoneBefore))
+    return Kind::none;
+  if (starts_with_word(after, kNoneAfter)) return Kind::none;
+  return end - begin == 1 && text[begin] == '0' && left != '(' ? Kind::none : Kind::size;
 }
 
 /// Shapes that are none: strides, offsets.
@@ -236,6 +261,7 @@ std::vector<Mention> mentions_in(std::string_view text) {
     const bool digit =
         is_digit(text[k]) && (k == 0 || (!is_word(text[k - 1]) && text[k - 1] != '.'));
     auto shape = opens ? bracketed(text, k) : digit ? crossed(text, k) : std::nullopt;
+    if (!shape && digit) shape = spaced(text, k);
     if (shape) {
       if (is_no_shape(last_words(text, k, 40))) shape->kind = Kind::none;
       k = shape->end - 1;

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "reports/triage/explain.h"
-#include "reports/triage/solve.h"
+#include "reports/triage/solving.h"
 #include "reports/triage/triage.h"
 
 namespace attnfuzz::triage {
 namespace {
 
-constexpr double kSure = .85, kLikely = .5, kRead = .15;
+constexpr double kSure = .85, kLikely = .5, kRead = .05;
 
 bool has_sizes(const std::vector<Mention>& mentions) {
   return std::any_of(mentions.begin(), mentions.end(), [](const Mention& each) {
@@ -143,6 +143,15 @@ void take(Reading& reading, const std::vector<Candidate>& candidates,
   reading.a = name_of(best.a);
   reading.b = name_of(best.b);
   reading.meet = meeting(best, mentions);
+  if (const int64_t dim = dimension_in(mentions); dim >= -8) reading.dim = dim;
+  for (size_t k = 0; k < mentions.size(); ++k) {
+    if (!is_shape(mentions[k])) continue;
+    TensorRead tensor;
+    for (const Slot& slot : best.slots)
+      if (slot.mention == k) tensor.of = name_of(slot.of);
+    for (const Size& size : mentions[k].sizes) tensor.sizes.push_back(size.value);
+    reading.tensors.push_back(std::move(tensor));
+  }
   for (const Mention& each : mentions)
     if (each.kind == Mention::Kind::elements) reading.elements = each.sizes[0].value;
   if (reading.sureness == Sureness::open)
@@ -151,6 +160,25 @@ void take(Reading& reading, const std::vector<Candidate>& candidates,
         reading.instead = numbers_of(each, mentions);
         break;
       }
+}
+
+/// Sizes that other lines give by name, before those of the message: they belong to what was read.
+void add_context(Reading& reading, const Evidence& evidence) {
+  constexpr double least = .6;
+  if (reading.sureness == Sureness::none) return;
+  std::vector<NumberAxis> context;
+  for (const Fact& fact : evidence.facts) {
+    const bool told =
+        std::any_of(reading.numbers.begin(), reading.numbers.end(), [&](const NumberAxis& each) {
+          return each.value == fact.value && each.offset == std::string::npos;
+        });
+    if (fact.weight < least || fact.of != Role::none || told || fact.weight >= 1) continue;
+    context.push_back({fact.value, std::string(name_of(fact.axis)), "", std::string::npos});
+  }
+  if (reading.meet)
+    reading.meet = {reading.meet->first + context.size(), reading.meet->second + context.size()};
+  reading.context = context.size();
+  reading.numbers.insert(reading.numbers.begin(), context.begin(), context.end());
 }
 
 }  // namespace
@@ -204,6 +232,7 @@ Reading read_error(std::string_view raw, std::vector<KnownSize> known) {
   }
   cut_core(reading, mentions);
   if (reading.numbers.empty()) take(reading, solve(mentions, evidence), mentions, evidence);
+  add_context(reading, evidence);
   explain(reading);
   return reading;
 }

@@ -58,13 +58,6 @@ double by_label(const RoleGuess& label, Role role) {
   return label.strength * (like >= 1 ? agrees : like > 0 ? agrees * like - .5 : -against);
 }
 
-RoleGuess label_before(std::string_view before) {
-  while (!before.empty() && std::string_view(" =:([{'\"`,*").find(before.back()) != before.npos)
-    before.remove_suffix(1);
-  const size_t cut = before.find_last_of(",;\n[]){}");
-  return role_of(cut == before.npos ? before : before.substr(cut + 1));
-}
-
 /// The innermost line whose operation fits, if it names one of its operands.
 double SceneScore::by_code(Form form, Role a, Role b) const {
   constexpr double agrees = 2.2, against = 1.8, least = .45, fading = .8;
@@ -74,6 +67,9 @@ double SceneScore::by_code(Form form, Role a, Role b) const {
     if (!can_raise(op.form, form) || op.operands.empty()) continue;
     if (line != 0 && op.line != line) weight *= fading;
     if (weight < .5) break;
+    const bool turned = op.operands.size() == 2 && op.operands[0].role.role == Role::rotary &&
+                        op.operands[1].role.role == Role::rotary;
+    if (turned) continue;  // the sum of x cos and y sin: its terms say what meets
     double score = 0;
     bool a_taken = false, b_taken = false, speaks = false;
     for (const Operand& operand : op.operands) {
@@ -83,7 +79,7 @@ double SceneScore::by_code(Form form, Role a, Role b) const {
                    to_b = b_taken ? 0 : likeness(operand.role.role, b);
       const double best = std::max(to_a, to_b);
       (to_a >= to_b ? a_taken : b_taken) |= best > 0;
-      score += operand.role.strength * (best > 0 ? agrees * best : -against);
+      score += operand.role.strength * (agrees * best - against * (1 - best));
     }
     line = op.line;
     if (speaks) return score * weight;
@@ -92,7 +88,7 @@ double SceneScore::by_code(Form form, Role a, Role b) const {
 }
 
 double SceneScore::of(const Scene& scene) const {
-  constexpr double by_words = 1.1, by_form = 1;
+  constexpr double by_words = 1.1, by_form = 1.3;
   double score = std::log(scene.weight / 10) + by_form * evidence_.form(scene.form) +
                  by_code(scene.form, scene.a, scene.b);
   score += by_words * evidence_.role(scene.a);

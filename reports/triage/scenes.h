@@ -24,7 +24,4 @@ double likeness(Role one, Role other);
 /// The score of a tensor's role by a label beside its shape.
 double by_label(const RoleGuess& label, Role role);
 
-/// Whose a shape is, by the words right before it.
-RoleGuess label_before(std::string_view before);
-
 }  // namespace attnfuzz::triage

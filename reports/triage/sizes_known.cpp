@@ -12,9 +12,13 @@ size_t at(Axis axis) {
   return static_cast<size_t>(axis);
 }
 
-constexpr double kTrust = .8;       ///< that a size which the report tells is the call's own
-constexpr double kConflict = .03;   ///< that an axis has another size in the second tensor
-constexpr double kMisplaced = .05;  ///< that another axis stands at a place
+constexpr double kTrust = .8;  ///< that a size which the report tells is the call's own
+/// That an axis has another size in the second tensor: once, for there is an error; …
+constexpr double kFirstConflict = .4;
+constexpr double kConflict = .05;       ///< … and once more
+constexpr double kSquare = .6;          ///< That queries and keys are wrong alike.
+constexpr double kMisplaced = .006;     ///< that another axis stands at a place …
+constexpr double kMaskMisplaced = .04;  ///< … of a mask, which code makes axis by axis
 
 /// An axis that often has the size of another, and how often.
 struct Often {
@@ -58,26 +62,41 @@ constexpr Sum kSums[] = {{Axis::kv_len, Axis::past_len, Axis::q_len},
 }  // namespace
 
 Sizes::Sizes(const std::vector<Fact>& facts) {
-  const auto tell = [&](Axis axis, const Fact& fact, double weight) {
-    if (weight <= trust_[at(axis)]) return;
-    trust_[at(axis)] = weight;
-    fact_[at(axis)] = fact.value;
+  const auto tell = [&](Axis axis, int64_t size, double trust) {
+    auto& told = told_[at(axis)];
+    for (Told& each : told)
+      if (each.size == size) {
+        each.trust = std::max(each.trust, trust);
+        return;
+      }
+    if (trust <= told.back().trust) return;
+    told.back() = {size, trust};
+    std::sort(told.begin(), told.end(),
+              [](const Told& x, const Told& y) { return x.trust > y.trust; });
   };
   for (const Fact& fact : facts) {
     if (fact.value <= 0) continue;
     if (fact.of == Role::mask) {
       mask_[at(fact.axis)][mask_[at(fact.axis)][0] != 0] = fact.value;
     } else if (fact.any_length) {
-      tell(Axis::q_len, fact, fact.weight * .8);
-      tell(Axis::kv_len, fact, fact.weight * .75);
+      tell(Axis::q_len, fact.value, fact.weight * .8);
+      tell(Axis::kv_len, fact.value, fact.weight * .75);
     } else {
-      tell(fact.axis, fact, fact.weight);
+      tell(fact.axis, fact.value, fact.weight);
     }
   }
 }
 
+double Sizes::trust_in(Axis axis, int64_t size) const {
+  for (const Told& each : told_[at(axis)])
+    if (each.size == size) return each.trust;
+  return 0;
+}
+
 int64_t Sizes::set_or_fact(Axis axis) const {
-  return set_[at(axis)] != 0 ? set_[at(axis)] : trust_[at(axis)] > .4 ? fact_[at(axis)] : 0;
+  constexpr double least = .4;
+  const Told& told = told_[at(axis)].front();
+  return set_[at(axis)] != 0 ? set_[at(axis)] : told.trust > least ? told.size : 0;
 }
 
 /// The chance that other axes' sizes give it, 0 where they say nothing; negative: how far they
@@ -119,8 +138,8 @@ double Sizes::chance_when_unset(Axis axis, int64_t size) const {
         chance = (other == size ? row.chance : 0) + (1 - row.chance) * chance;
         break;
       }
-  const double trust = kTrust * trust_[at(axis)];
-  return (fact_[at(axis)] == size ? trust : 0) + (1 - trust) * chance;
+  const double here = kTrust * trust_in(axis, size), any = kTrust * told_[at(axis)].front().trust;
+  return here + (1 - any) * chance;
 }
 
 double Sizes::log_chance(Axis axis, int64_t size, Role role) const {
@@ -132,7 +151,10 @@ double Sizes::log_chance(Axis axis, int64_t size, Role role) const {
   if (set_[at(axis)] == size) return std::log(.9);
   if (size == 1) return std::log(chance_of_one(role, axis));
   const double any = std::log(1 - chance_of_one(role, axis));
-  if (set_[at(axis)] > 1) return any + std::log(kConflict) + log_prior(axis, size);
+  if (set_[at(axis)] > 1)
+    return is_length(axis) && other_length_ == size
+               ? any + std::log(kSquare)
+               : any + std::log(has_conflict_ ? kConflict : kFirstConflict) + log_prior(axis, size);
   return any + std::log(std::max(1e-12, chance_when_unset(axis, size)));
 }
 
@@ -140,7 +162,7 @@ Axis Sizes::other_axis_of(int64_t size, Axis but) const {
   for (size_t k = 1; k < kCount; ++k)
     if (set_[k] == size && k != at(but)) return static_cast<Axis>(k);
   for (size_t k = 1; k < kCount; ++k)
-    if (fact_[k] == size && trust_[k] > .4 && k != at(but)) return static_cast<Axis>(k);
+    if (trust_in(static_cast<Axis>(k), size) > .4 && k != at(but)) return static_cast<Axis>(k);
   return Axis::none;
 }
 
@@ -149,15 +171,21 @@ double Sizes::place(Role role, Axis axis, int64_t size, Axis& named) {
   const double here = log_chance(axis, size, role);
   if (size > 1) {
     const bool conflicts = set_[at(axis)] != 0 && set_[at(axis)] != size;
-    const bool surprises =
-        conflicts || (fact_[at(axis)] != 0 && fact_[at(axis)] != size && trust_[at(axis)] > .4);
+    const Told& told = told_[at(axis)].front();
+    const bool surprises = conflicts || (told.trust > .4 && trust_in(axis, size) == 0);
     if (surprises && axis != Axis::none) {
       const Axis other = other_axis_of(size, axis);
-      const double there = std::log(kMisplaced);
+      const bool mask = role == Role::mask || role == Role::bias;
+      const double there = std::log(mask ? kMaskMisplaced : kMisplaced);
       if (other != Axis::none && there > here) {
         named = other;
+        has_conflict_ = true;
         return there;
       }
+    }
+    if (conflicts) {
+      has_conflict_ = true;
+      if (is_length(axis)) other_length_ = size;
     }
     if (set_[at(axis)] == 0 || set_[at(axis)] == 1) set(axis, size);
   } else if (size == 1 && set_[at(axis)] == 0 && axis != Axis::none) {

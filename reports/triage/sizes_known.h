@@ -15,6 +15,9 @@ class Sizes {
   /// there and none at its place (a row's number where the queries' should be).
   double place(Role role, Axis axis, int64_t size, Axis& named);
 
+  /// What comes is another tensor's.
+  void next_tensor() { other_length_ = 0; }
+
   /// The same for a number alone, without setting anything.
   double log_chance(Axis axis, int64_t size, Role role = Role::none) const;
   int64_t known(Axis axis) const { return set_[static_cast<size_t>(axis)]; }
@@ -29,9 +32,17 @@ class Sizes {
   int64_t set_or_fact(Axis axis) const;
 
   static constexpr auto kCount = static_cast<size_t>(Axis::count);
-  std::array<int64_t, kCount> set_{}, fact_{};
-  std::array<double, kCount> trust_{};
-  std::array<std::array<int64_t, 2>, kCount> mask_{};  ///< of the mask, by --shapes
+  struct Told {
+    int64_t size = 0;
+    double trust = 0;
+  };
+  double trust_in(Axis axis, int64_t size) const;
+  static constexpr size_t kMostTold = 3;  ///< a report may give one axis several sizes
+  std::array<int64_t, kCount> set_{};
+  int64_t other_length_ = 0;  ///< that this tensor has in place of a known one
+  bool has_conflict_ = false;
+  std::array<std::array<Told, kMostTold>, kCount> told_{};  ///< the most trusted first
+  std::array<std::array<int64_t, 2>, kCount> mask_{};       ///< of the mask, by --shapes
 };
 
 }  // namespace attnfuzz::triage

@@ -14,10 +14,10 @@ constexpr int64_t kNoDim = std::numeric_limits<int64_t>::min();
 
 /// Words that end one phrase and begin the next.
 constexpr std::string_view kBreaks[] = {
-    "must be", "must match", "should be",   "but got", "but is", "expected",
-    "exceeds", "divisible",  "multiple of", " got ",   " vs",    " than ",
-    " and ",   " by ",       " to be ",     " is ",    ", ",     "; ",
-    "!=",      "==",         "<=",          ">=",      " with ", " but "};
+    "must be",   "must match",  "should be", "but got", "but is", "expected", "exceeds",
+    "divisible", "multiple of", " got ",     " vs",     " than ", "(got ",    " and ",
+    " by ",      " to be ",     " is ",      ", ",      "; ",     "!=",       "==",
+    "<=",        ">=",          " with ",    " but "};
 
 /// The last phrase before a number, and the one before that.
 std::pair<std::string_view, std::string_view> phrases(std::string_view before) {
@@ -29,7 +29,11 @@ std::pair<std::string_view, std::string_view> phrases(std::string_view before) {
         at = std::max(at, found + each.size());
     return at;
   };
+  while (end > 0 && std::string_view(" =:([{'\"`").find(before[end - 1]) != before.npos) --end;
+  before = before.substr(0, end);
   cut = last_break(before);
+  if (const size_t colon = before.find_last_of(":;{"); colon != before.npos)
+    cut = std::max(cut, colon + 1);
   const std::string_view last = before.substr(cut, end - cut);
   const std::string_view rest = before.substr(0, cut == 0 ? 0 : cut - 1);
   return {last, rest};
@@ -47,7 +51,18 @@ class Numbers {
       if (is_number(mentions[k])) {
         numbers_.push_back(k);
         labels_.push_back(label_of_number(mentions, k));
+        const bool named = labels_.back().axis.axis != Axis::none;
+        if (!named && evidence.letter.axis != Axis::none) labels_.back().axis = evidence.letter;
       }
+    // A size of 1 says nothing where two others are there to be compared.
+    const auto is_one = [&](size_t k) { return mentions[k].sizes[0].value == 1; };
+    if (numbers_.size() > 2)
+      for (size_t k = numbers_.size(); k-- > 0 && numbers_.size() > 2;)
+        if (is_one(numbers_[k])) {
+          numbers_.erase(numbers_.begin() + static_cast<ptrdiff_t>(k));
+          labels_.erase(labels_.begin() + static_cast<ptrdiff_t>(k));
+        }
+    for (size_t k = 1; k < labels_.size(); ++k) name_limit(k);
   }
 
   void solve(std::vector<Scored>& found) {
@@ -61,14 +76,33 @@ class Numbers {
       all.score = sums_.at(axes);
       for (size_t k = 2; k < numbers_.size(); ++k)
         all.reading.slots.push_back(
-            {numbers_[k], 0, value(k),
-             labels_[k].axis.strength >= .5 ? labels_[k].axis.axis : Axis::none, Role::none});
+            {numbers_[k], 0, value(k), axis_of_more(k, all.reading), Role::none});
       found.push_back(std::move(all));
     }
   }
 
  private:
+  /// "too long (700 tokens, max 512)"
+  void name_limit(size_t k) {
+    const auto [last, rest] = phrases(mentions_[numbers_[k]].before);
+    const std::vector<std::string> words = words_of(last);
+    const bool limit = std::any_of(words.begin(), words.end(), [](const std::string& word) {
+      return word == "max" || word == "maximum" || word == "limit";
+    });
+    if (limit && labels_[k].inherited && is_length(labels_[k - 1].axis.axis))
+      labels_[k].axis = {Axis::max_positions, .7, false};
+  }
+
   int64_t value(size_t k) const { return mentions_[numbers_[k]].sizes[0].value; }
+
+  /// The third number and those behind it: by their words, or as an equal one before.
+  Axis axis_of_more(size_t k, const Candidate& reading) const {
+    const AxisGuess& label = labels_[k].axis;
+    if (label.strength >= .5 && !labels_[k].inherited) return label.axis;
+    for (const Slot& slot : reading.slots)
+      if (slot.value == value(k)) return slot.axis;
+    return label.strength >= .5 ? label.axis : Axis::none;
+  }
 
   void one() {
     for (size_t a = 1; a < static_cast<size_t>(Axis::elements); ++a) {
@@ -126,7 +160,20 @@ class Numbers {
     return {guess.axis};
   }
 
+  /// The last axis that does not fit is told: where the queries' does, the keys' fit, as they
+  /// seldom do.
+  static double last_told(Form form, Axis a, Axis b, std::string_view letters, size_t at) {
+    if (form != Form::elementwise && form != Form::expand) return 0;
+    if (a != Axis::q_len || b != Axis::q_len) return 0;
+    return letters.find('k', at) != letters.npos ? -2 : 0;
+  }
+
   void pair(Form form, const Layout& one, const Layout& two, double score) {
+    constexpr double in_tiles = 2;
+    const bool of_layers = one.role == Role::hidden || two.role == Role::hidden;
+    if (evidence_.tiles && of_layers) score -= in_tiles;
+    if (evidence_.tiles)
+      score += one.axes.size() == 2 && two.axes.size() == 2 ? in_tiles : -in_tiles / 2;
     const auto rank_a = static_cast<int64_t>(one.axes.size()),
                rank_b = static_cast<int64_t>(two.axes.size());
     const bool right = form == Form::elementwise || form == Form::expand || form == Form::copy;
@@ -149,8 +196,14 @@ class Numbers {
       const Axis a = axis_of_letter(one.axes[static_cast<size_t>(in_a)]),
                  b = axis_of_letter(two.axes[static_cast<size_t>(in_b)]);
       if (a == Axis::none || b == Axis::none) continue;
-      meet(form, a, b, score - (dim == kNoDim || joined ? std::log(static_cast<double>(rank)) : 0),
-           one.role, two.role, same_else(form, one.axes, two.axes, in_a, in_b));
+      // Where no dimension is told, it is mostly the last.
+      const double share = dim != kNoDim ? (joined ? 1 / static_cast<double>(rank) : 1)
+                           : at == rank - 1
+                               ? .55
+                               : .45 / static_cast<double>(std::max<int64_t>(1, rank - 1));
+      meet(form, a, b, score + std::log(share), one.role, two.role,
+           same_else(form, one.axes, two.axes, in_a, in_b) +
+               last_told(form, a, b, one.axes, static_cast<size_t>(in_a)));
     }
   }
 
@@ -206,7 +259,10 @@ class Numbers {
       else if (is_heads(axis))
         related = multiple ? .2 / static_cast<double>(more / less) : 0;
       else
-        related = more == 2 * less ? .15 : multiple ? .02 : 0;
+        related = more == 2 * less              ? .15
+                  : more == less + 1            ? .05
+                  : multiple && more / less < 9 ? .02
+                                                : 0;
     }
     const double prior = log_prior(axis, anchor == first ? b : a);
     return anchor + std::log(related + .6 * std::exp(prior) + 1e-12);
@@ -217,7 +273,8 @@ class Numbers {
     const AxisGuess& guess = labels_[k].axis;
     if (guess.axis == Axis::none) return 0;
     if (guess.axis == axis) return agrees * guess.strength;
-    if (guess.any_length && is_length(axis)) return agrees * guess.strength - .2;
+    if (guess.any_length && (axis == Axis::q_len || axis == Axis::kv_len))
+      return agrees * guess.strength - .2;
     if (is_same_kind(guess.axis, axis)) return agrees * guess.strength - 2;
     return -against * guess.strength * (labels_[k].inherited ? .5 : 1);
   }

@@ -116,12 +116,22 @@ class Shapes {
                     {},
                     {},
                     scene.form};
+        if (scene.form == Form::view)
+          for (const CodeOp& op : evidence_.operations)
+            if (op.form == Form::view) {
+              start.score += by_label(subject(op), first) + by_label(subject(op), second);
+              break;
+            }
+        constexpr double in_tiles = 3;
+        if (evidence_.tiles && (first == Role::hidden || second == Role::hidden))
+          start.score -= in_tiles;
         for (const Layout& one : layouts_of(first)) {
           const auto state = placed(start, 0, first, axes_of(one.axes), log_weight(one), nullptr);
           if (!state) continue;
           for (const Layout& two : layouts_of(second))
             if (auto both = placed(*state, 1, second, axes_of(two.axes),
-                                   log_weight_after(one, two, scene.form), nullptr)) {
+                                   log_weight_after(one, two, scene.form),
+                                   scene.form == Form::view ? viewed(1) : nullptr)) {
               both->score += fit(*both, scene.form);
               states.push_back(std::move(*both));
             }
@@ -151,17 +161,18 @@ class Shapes {
     if (axes.size() != shape.sizes.size()) return std::nullopt;
     if (shape.is_reversed) std::reverse(axes.begin(), axes.end());
     State next = state;
+    next.sizes.next_tensor();
     next.score += weight;
     std::vector<Axis> stands(axes.size());
     for (size_t n = 0; n < axes.size(); ++n) {
       if (axes[n] == Axis::none && shape.sizes[n].value != 1 && view == nullptr)
         return std::nullopt;
       next.score += axes[n] == Axis::none
-                        ? (view != nullptr ? -4 : 0)
+                        ? (view != nullptr ? -1.5 : 0)
                         : next.sizes.place(role, axes[n], shape.sizes[n].value, stands[n]);
       if (axes[n] == Axis::none) stands[n] = Axis::none;
       if (view != nullptr)
-        next.score += by_word(view->axes[n], axes[n]);
+        next.score += 1.4 * by_word(view->axes[n], axes[n]);
       else if (!evidence_.result_axes.empty() && evidence_.result_axes.size() == axes.size())
         next.score += .6 * by_word(evidence_.result_axes[n], axes[n]);
       if (!shape.sizes[n].name.empty())
@@ -225,6 +236,7 @@ class Shapes {
   /// where all axes must agree).
   double fit(const State& state, Form form) const {
     const std::vector<Axis>&one = state.axes[0], &two = state.axes[1];
+    if (form == Form::view) return 0;
     if (form == Form::matmul || form == Form::einsum) return product_fit(state);
     double score = 0;
     for (size_t k = 1; k <= std::min(one.size(), two.size()); ++k) {
@@ -252,7 +264,7 @@ class Shapes {
     switch (role) {
       case Role::q:
       case Role::k:
-        return -1.6;
+        return role == Role::q ? -1.4 : -2.1;
       case Role::mask:
       case Role::cache:
       case Role::hidden:

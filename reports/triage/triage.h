@@ -46,6 +46,12 @@ struct NumberAxis {
   std::string words() const;  ///< "kv_len=8 (mask)"
 };
 
+/// A shape of the message.
+struct TensorRead {
+  std::string of;
+  std::vector<int64_t> sizes;
+};
+
 /// How far a reading is to be trusted.
 enum class Sureness : uint8_t {
   none,    ///< the text is not read
@@ -62,8 +68,11 @@ struct Reading {
   std::string form;  ///< what was done: "elementwise"; empty: not told
   std::string a, b;  ///< what met: "scores", "mask"
   Sureness sureness = Sureness::none;
-  std::vector<NumberAxis> numbers;                ///< in the text's order
+  std::vector<NumberAxis> numbers;  ///< of other lines, then of the message in its order
+  size_t context = 0;               ///< how many are of other lines
   std::optional<std::pair<size_t, size_t>> meet;  ///< which two of them should have agreed
+  std::vector<TensorRead> tensors;                ///< in the text's order
+  std::optional<int64_t> dim;                     ///< which dimension the text names
   int64_t elements = 0;                           ///< of the tensor, where the text tells
   std::vector<NumberAxis> instead;     ///< the second likeliest reading, where the first is open
   std::vector<std::string> notes;      ///< what the numbers' relation says

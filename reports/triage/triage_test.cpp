@@ -111,8 +111,8 @@ struct Mistaken {
   const char *text, *name;
 };
 constexpr Mistaken kMistaken[] = {
-    {"y = x * cos + rotate_half(x) * sin\nRuntimeError: The size of tensor a (120) must match the "
-     "size of tensor b (119) at non-singleton dimension 2",
+    {"y = x * cos + rotate_half(x) * sin\nRuntimeError: The size of tensor a (2049) must match the "
+     "size of tensor b (2048) at non-singleton dimension 2",
      "rotary-length"},
     {"scores = q @ k.transpose(-1, -2)\nRuntimeError: The size of tensor a (32) must match the "
      "size "

@@ -50,7 +50,8 @@ constexpr RoleWord kRoleWords[] = {
     {Role::q, .82, "q query queries qs xq qh qt qry"},
     {Role::k, .82, "k key keys ks xk kh kt kv"},
     {Role::v, .82, "v value values vs xv vh val vals"},
-    {Role::state, .9, "state states recurrent ssm h0"},
+    {Role::state, .78, "state recurrent ssm h0"},
+    {Role::state, .5, "states"},
     {Role::gate, .9, "gate gates decay decays beta betas alpha gk"},
     {Role::ids, .7, "ids tokens indices slots positions src tgt"},
     {Role::weight, .86, "weight proj projection kernel linear"},
@@ -70,6 +71,7 @@ constexpr std::string_view kSame[] = {
     "batch bsz bs batches",
     "hidden embed embd embedding embeddings model emb",
     "max maximum most limit largest",
+    "input inputs prompt prompts",
     "pos position positions ctx context",
     "page block pages blocks",
     "group groups rep repeats gqa",
@@ -95,7 +97,9 @@ constexpr Joined kJoined[] = {
     {"nembd", "hidden dim"},  {"numheads", "num head"}, {"kvheads", "k head"},
     {"seqlenq", "q len"},     {"seqlenk", "k len"},     {"qlen", "q len"},
     {"klen", "k len"},        {"kvlen", "k len"},       {"hidden", "hidden"},
-    {"seqlens", "seq len"},   {"keyvalue", "k v"},      {"kvcache", "k cache"}};
+    {"seqlens", "seq len"},   {"hs", "head dim"},       {"nh", "num head"},
+    {"hq", "num head q"},     {"hkv", "num head k"},    {"keyvalue", "k v"},
+    {"kvcache", "k cache"}};
 
 struct AxisRule {
   Axis axis;
@@ -112,10 +116,11 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::half_dim, "dim half", "head rotary rot rope"},
     {Axis::head_dim, "dim", "rotary rot rope nope"},
     {Axis::head_dim_v, "head dim v", "", "k num"},
-    {Axis::head_dim, "head", "dim d hidden per", "num group page"},
+    {Axis::head_dim, "head hidden", "", "batch page"},
+    {Axis::head_dim, "head", "dim d per", "num group page"},
     {Axis::head_dim, "head dim", "", "group page"},
-    {Axis::head_dim, "d", "k q head", "model num len"},
-    {Axis::head_dim_v, "d v", "", "model num len"},
+    {Axis::head_dim, "d", "k q head", "hidden num len"},
+    {Axis::head_dim_v, "d v", "", "hidden num len"},
     {Axis::group, "group", "num head dim per", "norm"},
     {Axis::num_kv_heads, "head k"},
     {Axis::num_kv_heads, "head v"},
@@ -123,10 +128,12 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::page_size, "page", "dim len"},
     {Axis::num_pages, "page", "num max", "table per"},
     {Axis::batch, "batch", "", "seqlens"},
-    {Axis::kv_len, "k cache len", "", "max capacity"},
-    {Axis::max_positions, "max pos", "", "cache"},
-    {Axis::capacity, "cache", "capacity max dim"},
-    {Axis::capacity, "max supported"},
+    {Axis::kv_len, "k len input"},
+    {Axis::kv_len, "k cache len", "", "max capacity stored"},
+    {Axis::capacity, "cache", "capacity max dim stored"},
+    {Axis::max_positions, "max pos"},
+    {Axis::max_positions, "max len input"},
+    {Axis::q_len, "len input", "", "max", .8, true},
     {Axis::max_positions, "num pos"},
     {Axis::window, "window"},
     {Axis::chunk, "chunk"},
@@ -135,10 +142,13 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::past_len, "cache len"},
     {Axis::q_len, "q len"},
     {Axis::kv_len, "k len"},
-    {Axis::max_positions, "max len", "model supported allowed", ""},
-    {Axis::q_len, "len", "", "vocab per max_num", .8, true},
+    {Axis::capacity, "max supported"},
+    {Axis::max_positions, "max len", "hidden supported allowed", ""},
+    {Axis::q_len, "len", "", "vocab per", .8, true},
+    {Axis::q_len, "input num", "", "dim hidden", .6, true},
     {Axis::hidden, "hidden", "dim d num", ""},
-    {Axis::hidden, "in", "dim", "", .5},
+    {Axis::state_dim, "state dim"},
+    {Axis::hidden, "input", "dim", "", .5},
     {Axis::q_len, "q num", "", "layer", .7},
     {Axis::kv_len, "k num", "", "layer", .7},
     {Axis::head_dim, "dim", "q k", "num", .6},
@@ -264,6 +274,8 @@ AxisGuess axis_of(std::string_view text) {
     for (const Letter& row : kLetters)
       if (row.letter == text[0]) return {row.axis, row.strength, row.any_length};
   const std::vector<std::string> words = canonical_words(text);
+  constexpr double alone = .45;
+  if (words.size() == 1 && words[0] == "dim") return {Axis::head_dim, alone, false};
   for (const AxisRule& rule : kAxisRules)
     if (fits(rule, words)) return {rule.axis, rule.strength, rule.any_length};
   return {};

@@ -66,8 +66,9 @@ std::string reading_text(const Reading& reading) {
     head = "";
   };
   for (const NumberAxis& number : reading.numbers)
-    line(fmt::format("{:<8} {}{}", number.value, number.axis.empty() ? "?" : number.axis,
-                     number.of.empty() ? "" : " of the " + number.of));
+    line(fmt::format("{:<8} {}{}{}", number.value, number.axis.empty() ? "?" : number.axis,
+                     number.of.empty() ? "" : " of the " + number.of,
+                     number.offset == std::string::npos ? " (told by another line)" : ""));
   if (reading.numbers.empty())
     line(reading.cause ? "the text has no number that is an axis" : "not read");
   head = "how sure";

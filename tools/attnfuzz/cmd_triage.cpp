@@ -12,6 +12,7 @@
 #include "reports/issue.h"
 #include "reports/report.h"
 #include "reports/text_file.h"
+#include "reports/triage/calls.h"
 #include "reports/triage/write.h"
 #include "targets/remote.h"
 #include "tools/attnfuzz/checks.h"
@@ -94,6 +95,46 @@ std::unique_ptr<Target> open_one(const Options& options, const std::string& name
   return nullptr;
 }
 
+void print_proposals(const std::vector<triage::Proposal>& proposals) {
+  for (size_t k = 0; k < proposals.size(); ++k)
+    fmt::print("{:<10} {} ({})\n", k == 0 ? "propose" : "", one_line(proposals[k].c),
+               proposals[k].why);
+}
+
+/// What came out where no target raised the text. `missing`: why no target was run, "-" if some
+/// were.
+void print_end(const Options& options, const triage::Called* called, const std::string& missing,
+               const std::string& issue) {
+  if (missing != "-") {
+    const bool none_wanted = options.targets.empty() && options.most_targets == 0;
+    fmt::print("ran        no target: {}\n",
+               none_wanted       ? "--most-targets is 0"
+               : missing.empty() ? "no target of this package is here; name some with -t"
+                                 : missing);
+  }
+  if (called != nullptr) {
+    write_text(std::filesystem::path(options.out) / "call.py", called->call.program);
+    fmt::print("issue      {}\n", issue);
+  } else {
+    fmt::print("not found  the text was not found again{}\n",
+               issue.empty() ? "" : "; " + issue + " says so");
+  }
+}
+
+/// The first call of the reading's operation that raises the very text.
+std::optional<triage::Called> call_again(const Options& options, const triage::Reading& reading) {
+  if (!options.targets.empty()) return std::nullopt;
+  std::vector<std::string> missing;
+  for (const triage::Call& call : triage::calls_for(reading)) {
+    if (std::find(missing.begin(), missing.end(), call.package) != missing.end()) continue;
+    triage::Called called = triage::run_call(call, reading);
+    if (called.version.empty()) missing.push_back(call.package);
+    if (!options.json) fmt::print("{}", triage::called_text(called));
+    if (called.same) return called;
+  }
+  return std::nullopt;
+}
+
 int run_triage(const Options& options) {
   const triage::Reading reading = triage::read_error(
       read_input(options.file), triage::parse_shapes(options.shapes, options.layout));
@@ -120,23 +161,27 @@ int run_triage(const Options& options) {
     if (last.finding && (!best || last.same_axes)) best = searches.size() - 1;
     if (last.same_axes || interrupt_flag()) break;
   }
+  // A case that raises it with numbers of other axes is another bug.
+  if (best && !searches[*best].same_axes) best.reset();
+  const std::optional<triage::Called> called =
+      best || options.no_run ? std::nullopt : call_again(options, reading);
   if (best) write_found(searches[*best], reading, options.out);
-  if (options.json) {
+  const bool read = reading.sureness != triage::Sureness::none;
+  const std::filesystem::path own = std::filesystem::path(options.out) / "issue.md";
+  if (!best && !options.no_run && read)
+    write_text(own, triage::triage_issue(reading, called ? &*called : nullptr));
+  if (options.json)
     fmt::print("{}", triage::triage_json(reading, proposals, searches));
-  } else if (best) {
-    const std::filesystem::path dir =
-        std::filesystem::path(options.out) / searches[*best].finding->signature;
-    fmt::print("issue      {}\n", (dir / "issue.md").string());
-  } else if (options.no_run) {
-    for (size_t k = 0; k < proposals.size(); ++k)
-      fmt::print("{:<10} {} ({})\n", k == 0 ? "propose" : "", one_line(proposals[k].c),
-                 proposals[k].why);
-  } else if (searches.empty()) {
-    if (options.targets.empty() && options.most_targets == 0) missing = "--most-targets is 0";
-    fmt::print("ran        nothing: {}\n",
-               missing.empty() ? "no target of this package is here; name some with -t" : missing);
-  }
-  return best ? findings : nothing_found;
+  else if (best)
+    fmt::print("issue      {}\n", (std::filesystem::path(options.out) /
+                                   searches[*best].finding->signature / "issue.md")
+                                      .string());
+  else if (options.no_run)
+    print_proposals(proposals);
+  else
+    print_end(options, called ? &*called : nullptr, searches.empty() ? missing : "-",
+              read ? own.string() : "");
+  return best || called ? findings : nothing_found;
 }
 
 }  // namespace

@@ -32,7 +32,19 @@ def test_a_traceback_becomes_an_issue(tmp_path):
 def test_nothing_is_found_in_a_right_target(tmp_path):
     done = attnfuzz("triage", "-", "-t", "fixed:llama4-chunked-eager", "--cases", "5", "-o", tmp_path / "out", text=TEXT)
     assert done.returncode == 0 and "none gave this text" in done.stdout
-    assert not (tmp_path / "out").exists()
+    assert "the text was not found again" in done.stdout
+    issue = (tmp_path / "out" / "issue.md").read_text()
+    assert "**This text was not found again.**" in issue and "q_len" in issue
+
+
+def test_a_callers_mistake_is_found_again_by_a_call(tmp_path):
+    text = ("scores = scores + mask\nValueError: operands could not be broadcast together with shapes (2,8,63,63) (2,1,63,59) \n")
+    done = attnfuzz("triage", "-", "-o", tmp_path / "out", text=text)
+    if "not installed here" in done.stdout:
+        pytest.skip("no interpreter with NumPy")
+    assert done.returncode == 1 and "raises this text, with the same numbers" in done.stdout, done.stdout
+    issue = (tmp_path / "out" / "issue.md").read_text()
+    assert "scores + mask" in issue and "kv_len" in issue and "was not found again" not in issue
 
 
 ADAPTER = """
