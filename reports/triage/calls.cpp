@@ -110,7 +110,7 @@ Call program(const Reading& reading, const Expression& row, const Sizes& a, cons
   const bool torch = row.package == "torch";
   // One element, seen as the whole shape: no memory is needed.
   const auto made = [&](const Sizes& shape) {
-    return torch ? "torch.empty(" + tuple(shape) + ", device=\"meta\")"
+    return torch ? "torch.zeros(()).expand(" + tuple(shape) + ")"
                  : "np.broadcast_to(np.float32(0), " + tuple(shape) + ")";
   };
   std::string code = replaced(replaced(std::string(row.code), "{a}", one), "{b}", two);

@@ -168,8 +168,10 @@ int run_triage(const Options& options) {
   if (best) write_found(searches[*best], reading, options.out);
   const bool read = reading.sureness != triage::Sureness::none;
   const std::filesystem::path own = std::filesystem::path(options.out) / "issue.md";
-  if (!best && !options.no_run && read)
+  if (!best && !options.no_run && read) {
+    std::filesystem::create_directories(options.out);
     write_text(own, triage::triage_issue(reading, called ? &*called : nullptr));
+  }
   if (options.json)
     fmt::print("{}", triage::triage_json(reading, proposals, searches));
   else if (best)
