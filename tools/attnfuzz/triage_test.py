@@ -34,7 +34,7 @@ def test_nothing_is_found_in_a_right_target(tmp_path):
     assert done.returncode == 0 and "none gave this text" in done.stdout
     assert "the text was not found again" in done.stdout
     issue = (tmp_path / "out" / "issue.md").read_text()
-    assert "**This text was not found again.**" in issue and "q_len" in issue
+    assert "**This text was not found again.**" in issue and "| 8 |" in issue
 
 
 def test_a_callers_mistake_is_found_again_by_a_call(tmp_path):
