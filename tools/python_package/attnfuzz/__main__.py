@@ -22,7 +22,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--cases", type=int, default=200, metavar="N", help="how many cases (default: 200)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same cases")
     parser.add_argument("--seconds", type=float, default=0, help="a time instead of --cases")
-    parser.add_argument("--arrays", help="numpy, torch, jax or another module (default: what the function's code tells)")
+    parser.add_argument("--arrays", help="numpy, torch, jax or a module (default: what the function's code tells)")
     parser.add_argument("--device", help="where PyTorch's or JAX's arrays lie: cuda, cuda:1, mps …")
     parser.add_argument("--gradients", action="store_true", help="test dq, dk and dv too")
     parser.add_argument("--lse", action="store_true", help="the function returns (out, lse)")

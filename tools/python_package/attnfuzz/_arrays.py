@@ -30,7 +30,7 @@ Give = Callable[[Array, str], Any]
 
 
 def dtype_word(value: Any) -> str:
-    """The word for an element type said in any way: "f16", "float16", torch.float16, numpy.float16, jax.numpy.float16."""
+    """The word for an element type said in any way: "f16", "float16", torch.float16, numpy.float16, jax's."""
     text = value if isinstance(value, str) else getattr(value, "__name__", None) or str(value)
     text = text.rpartition(".")[2]
     short = {"half": "float16", "float": "float32", "double": "float64", "fp16": "float16", "fp32": "float32",

@@ -75,7 +75,8 @@ def check(
 
     - mask: bool [batch, num_heads, q_len, kv_len], True = seen; None where all are
     - causal: bool; window: (left, right) or None; lens: real keys of each batch row or None (mask is None then)
-    - bias: [batch, num_heads, q_len, kv_len] or None; scale: float or None for 1/sqrt(head_dim); softcap: float, 0 = off
+    - bias: [batch, num_heads, q_len, kv_len] or None; scale: float or None for 1/sqrt(head_dim)
+    - softcap: float, 0 = off
     - sinks: [num_heads] or None; mem_k, mem_v: [num_kv_heads, memory_kv, dim] or None; enable_gqa: bool
     - grad_out: out's gradient or None; the function then returns (out, dq, dk, dv)
     - case: the case as a dict, for what else it needs to know
@@ -85,7 +86,7 @@ def check(
     - arrays: "numpy", "torch", "jax", or a module with from_dlpack() or asarray(). By default fn's annotations, class,
       decorators, code and imports tell, and a trial call where these leave a doubt; the result says which was chosen
     - device: "cuda", "cuda:1", "mps" …: where PyTorch's or JAX's arrays lie
-    - gradients: dq, dk, dv are tested too, by PyTorch's autograd or jax.vjp, or as a function with grad_out returns them
+    - gradients: dq, dk, dv are tested too, by PyTorch's autograd or jax.vjp, or as fn returns them for grad_out
     - lse: the function returns (out, lse), lse [batch, num_heads, q_len], the natural logarithm of the denominator
     - keywords: options that fn takes though its signature does not name them (**kwargs)
     - isolate: a worker process runs fn, where it can be imported by its module and name: a crash, or a case that takes

@@ -45,7 +45,11 @@ class Claims(TypedDict, total=False):
     params: Mapping[str, Size]  # limits of a rule's parameter: {"window.left": (0, 64)}
     max_rules: int
 
+<<<<<<< ours
     capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these: what `attnfuzz probe` wrote
+=======
+    capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these
+>>>>>>> theirs
 
 
 DEFAULT_SIZES: dict[str, list[int]] = {
@@ -163,7 +167,8 @@ def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: It
     features.update(("cross", "longer_q"))
     sizes = DEFAULT_SIZES | {k: v for option in options.values() for k, v in option.sizes.items()}
     sizes |= {name: size(given[name], f"{where}: {name}") for name in _core.size_names() if name in given}
-    for axis, same, wanted in (("head_dim_v", "head_dim", {"head_dim_v"}), ("num_kv_heads", "num_heads", {"gqa", "mqa"})):
+    followers = (("head_dim_v", "head_dim", {"head_dim_v"}), ("num_kv_heads", "num_heads", {"gqa", "mqa"}))
+    for axis, same, wanted in followers:
         if axis not in given and not wanted & features:
             sizes[axis] = sizes[same]
     capabilities: dict[str, Any] = {"sizes": sizes, "features": sorted(features)}

@@ -34,7 +34,7 @@ class How:
         found = ["lse"] * self.lse
         if self.gradients:
             found += ["dq", "dk", "dv"]
-        if self.gradients and "grad_out" not in bound.names:  # attnfuzz differentiates: it can in all that it hands over
+        if self.gradients and "grad_out" not in bound.names:  # attnfuzz differentiates, in all it hands over
             found += [gradient for gradient, name in _gradients.OTHERS.items() if name in bound.names]
         return found
 

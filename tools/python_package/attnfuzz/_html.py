@@ -30,7 +30,8 @@ def finding(found: Finding) -> str:
         mask = ""
     return (f"<div style='{STYLE} #c0392b'><b>{escape(found.title)}</b><table>"
             f"{''.join(_row(*row) for row in rows)}</table>"
-            f"<details><summary>mask, and the whole report</summary>{mask}<pre>{escape(found.markdown())}</pre></details>"
+            f"<details><summary>mask, and the whole report</summary>{mask}"
+            f"<pre>{escape(found.markdown())}</pre></details>"
             "</div>")
 
 

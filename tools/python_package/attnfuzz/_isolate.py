@@ -159,7 +159,7 @@ def served(name: str) -> tuple[Served | None, str]:
 
 
 def _by_name(name: str) -> Served:
-    """For `attnfuzz run -t python:MODULE:FUNCTION`: nothing is said beside the name and the variable ATTNFUZZ_CLAIMS."""
+    """For `attnfuzz run -t python:MODULE:FUNCTION`: the name, and the variable ATTNFUZZ_CLAIMS, say all."""
     from attnfuzz._check import load as load_name
 
     claims: dict[str, Any] = {}

@@ -32,7 +32,7 @@ RULES_AS_MASK = (
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the function: the case, its tensors as NumPy arrays, and how to make arrays of the function's kind."""
+    """One call of the function: the case, its tensors as NumPy arrays, and how to make the function's arrays."""
 
     case: dict[str, Any]
     tensors: dict[str, Array]

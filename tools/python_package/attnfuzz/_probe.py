@@ -1,7 +1,7 @@
-"""attnfuzz probe TARGET: finds out what a target can do, by running it, and writes that down as claims.
+"""python -m attnfuzz probe TARGET: finds out what a target can do, by running it, and writes that down as claims.
 
-TARGET is MODULE:FUNCTION, a plug-in's path, or a target of `attnfuzz targets`. For each size, element type, layout, mask
-rule, option and convention small cases are run, and each answer is held against the reference. What is right is
+TARGET is MODULE:FUNCTION, a plug-in's path, or a target of `attnfuzz targets`. For each size, element type, layout,
+mask rule, option and convention small cases are run, and each answer is held against the reference. What is right is
 claimed; what raises, what is wrong, and what is taken without any effect is told. Read the claims and correct them:
 they are what a campaign demands.
 """
@@ -18,7 +18,7 @@ from attnfuzz import _core
 from attnfuzz._core import InputError
 
 Examine = Callable[[str], "tuple[str, str]"]
-"""Runs a case; gives "pass", "skip" or the kind of failure, and words."""
+"""Runs a case; gives "pass" or the kind of failure, and words."""
 
 LENGTHS = (1, 2, 3, 4, 5, 7, 8, 16, 17, 32, 33, 64, 65, 96, 128, 129, 160, 256)
 SIZES = {"batch": (1, 2, 3, 4), "num_heads": (1, 2, 3, 4, 6, 8), "q_len": LENGTHS, "head_dim": LENGTHS}
@@ -46,8 +46,8 @@ COMPANIONS = {
 """Features that a feature can't be used without."""
 CONVENTIONS = ("align:", "fully_masked:")
 """Groups of features of which the first that is right is taken: they exclude each other."""
-LEFT_OUT = ("cache:", "step:", "positions:", "quant:", "scales:", "kind:", "nonfinite:", "rope:", "fully_masked:any", "empty",
-            "ragged", "dropout", "bias_order:", "head_map:", "data:")
+LEFT_OUT = ("cache:", "step:", "positions:", "quant:", "scales:", "kind:", "nonfinite:", "rope:", "fully_masked:any",
+            "empty", "ragged", "dropout", "bias_order:", "head_map:", "data:")
 """Features that a target must claim by hand: what they need is not found by single cases."""
 
 
@@ -75,7 +75,8 @@ class Probe:
 
     def run(self) -> Found:
         self.base = self._simplest()
-        self.say(f"the simplest case is right: {self._sizes_of(self.base)}, {self.base['dtype']}, {self.base['layout']}")
+        chosen = f"{self._sizes_of(self.base)}, {self.base['dtype']}, {self.base['layout']}"
+        self.say(f"the simplest case is right: {chosen}")
         for group in ("dtype", "layout"):
             self._alternatives(group)
         self._sizes()
@@ -110,7 +111,8 @@ class Probe:
                     if kind == "pass":
                         return {"sizes": sizes, "dtype": dtype, "layout": layout}
                     heard = heard or f"{kind}: {words}"
-        raise InputError(f"no plain case is right, in any element type, layout or size that was tried; the first gave {heard}")
+        raise InputError("no plain case is right, in any element type, layout or size that was tried; "
+                         f"the first gave {heard}")
 
     def _alternatives(self, group: str) -> None:
         """Element types and layouts: each is tried beside the base's other choices."""
@@ -148,8 +150,8 @@ class Probe:
                 continue
             if any(each.startswith("rule:") and each not in self.found.right for each in COMPANIONS.get(word, [])):
                 continue
-            sizes = {"q_len": [1, 12], "kv_len": [1, 12], "num_kv_heads": [1, 6], "num_heads": [1, 6], "memory_kv": [0, 3],
-                     "head_dim_v": [1, 16]}
+            sizes = {"q_len": [1, 12], "kv_len": [1, 12], "num_kv_heads": [1, 6], "num_heads": [1, 6],
+                     "memory_kv": [0, 3], "head_dim_v": [1, 16]}
             inside = {name: self._inside(name, size) for name, size in sizes.items()}
             capabilities = self._capabilities([word, *COMPANIONS.get(word, [])], inside)
             if self._note(word, self._outcome(capabilities, word, TRIES)) and group:
@@ -205,6 +207,8 @@ def cases_with(capabilities: dict[str, Any], word: str | None, count: int) -> It
 def range_of(good: list[int], tried: list[int]) -> list[int]:
     """[min, max] or [min, max, multiple_of] of the sizes that were right among those tried."""
     least, most = min(good), max(good)
+    if least == most:
+        return [least, most]
     for multiple in (128, 64, 32, 16, 8, 4, 2, 1):
         inside = [value for value in tried if least <= value <= most and value % multiple == 0]
         if set(inside) == set(good):
@@ -220,7 +224,9 @@ def claims_from(found: Found) -> dict[str, Any]:
     claims["dtype"] = [word.partition(":")[2] for word in found.right if word.startswith("dtype:")]
     layouts = [word.partition(":")[2] for word in found.right if word.startswith("layout:")]
     claims["layout"] = layouts[:1]
-    features = [w for w in found.right if not w.startswith(("dtype:", "layout:", "rule:")) and w not in ("cross", "longer_q")]
+    by_themselves = ("cross", "longer_q")
+    features = [w for w in found.right
+                if not w.startswith(("dtype:", "layout:", "rule:")) and w not in by_themselves]
     gradients = {"dq", "dk", "dv", "dbias", "dsinks", "dmem_k", "dmem_v"}
     if {"dq", "dk", "dv"} <= set(features):
         claims["gradients"] = True
@@ -251,9 +257,9 @@ def tell(found: Found) -> str:
                                                + (f" by {size[2]}" if len(size) > 2 else "")
                                                for name, size in found.sizes.items()))
     if found.without_effect:
-        lines.append(f"without effect: {' '.join(found.without_effect)}  (taken without a word, and made no difference)")
+        lines.append(f"without effect: {' '.join(found.without_effect)}  (taken without a word, no difference made)")
     for title, table in (("raised", found.raised), ("wrong", found.wrong)):
-        lines.extend(f"{title + ':':<16}{what}: {words.splitlines()[0] if words else ''}" for what, words in table.items())
+        lines.extend(f"{title + ':':<16}{what}: {(words.splitlines() or [''])[0]}" for what, words in table.items())
     lines.append(f"{found.runs} cases were run. Not tried: caches, data other than normal, combinations.")
     return "\n".join(lines)
 
@@ -263,11 +269,11 @@ def main(argv: list[str] | None = None) -> int:
 
     from attnfuzz._probe_targets import open_target
 
-    parser = argparse.ArgumentParser(prog="attnfuzz probe", description=__doc__,
+    parser = argparse.ArgumentParser(prog="python -m attnfuzz probe", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", metavar="TARGET", help="MODULE:FUNCTION, a plug-in's path, or a target's name")
     parser.add_argument("-o", "--out", metavar="FILE", help="write the claims there as JSON (default: stdout)")
-    parser.add_argument("--arrays", help="numpy, torch, jax or another module (default: what the function's code tells)")
+    parser.add_argument("--arrays", help="numpy, torch, jax or a module (default: what the function's code tells)")
     parser.add_argument("--device", help="where PyTorch's or JAX's arrays lie: cuda, cuda:1, mps …")
     parser.add_argument("--timeout", type=float, default=20, metavar="SECONDS", help="of one case (default: 20)")
     options = parser.parse_args(argv)
@@ -286,10 +292,10 @@ def main(argv: list[str] | None = None) -> int:
             print(text, end="")
         return 0
     except InputError as e:
-        print(f"attnfuzz probe: {e}", file=sys.stderr)
+        print(f"attnfuzz: {e}", file=sys.stderr)
         return 2
     except OSError as e:
-        print(f"attnfuzz probe: {options.out}: {e.strerror}", file=sys.stderr)
+        print(f"attnfuzz: {options.out}: {e.strerror}", file=sys.stderr)
         return 2
 
 

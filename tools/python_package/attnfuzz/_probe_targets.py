@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnfuzz import _claims, _command, _core, _isolate
+from attnfuzz import _claims, _core, _isolate
 from attnfuzz._check import load
 from attnfuzz._core import InputError
 from attnfuzz._function import FunctionAdapter, How, adapter_of
@@ -30,10 +31,11 @@ class Probed:
     next: Callable[[str], str]  # the command that uses the claims of a file
 
 
-def python_file(name: str) -> Path:
-    """The adapter's file that a target "package:name" is served from."""
-    folder = os.environ.get("ATTNFUZZ_ADAPTERS") or str(Path(_command.home()) / "targets" / "python" / "adapters")
-    return Path(folder) / (name.partition(":")[0].replace("-", "_") + ".py")
+def has_adapter(name: str) -> bool:
+    """Whether a target "package:name" is served by an adapter: a file with the function targets()."""
+    folder = os.environ.get("ATTNFUZZ_ADAPTERS") or str(Path(_core.home()) / "targets" / "python" / "adapters")
+    file = Path(folder) / (name.partition(":")[0].replace("-", "_") + ".py")
+    return file.is_file() and "\ndef targets(" in file.read_text(errors="replace")
 
 
 def open_target(name: str, arrays: str | None, device: str | None, timeout: float) -> Probed:
@@ -42,25 +44,30 @@ def open_target(name: str, arrays: str | None, device: str | None, timeout: floa
         return function(name.removeprefix("python:"), arrays, device, timeout)
     if "/" in name or name.endswith(".so"):
         return remote(name, [program(), "worker", name], timeout)
-    if ":" in name and python_file(name).is_file():
-        worker = str(Path(_command.home()) / "targets" / "python" / "worker.py")
+    if ":" in name and has_adapter(name):
+        worker = str(Path(_core.home()) / "targets" / "python" / "worker.py")
         return remote(name, [sys.executable, worker, name], timeout)
     return function(name, arrays, device, timeout)
 
 
+def examined(campaign: _core.Campaign, case: str) -> tuple[str, str]:
+    """Runs and judges one case: "pass" or the kind of failure, and words."""
+    item = campaign.replay(case, 0)
+    return ("pass", "") if item is None else (item.kind, item.error or item.detail)
+
+
 def program() -> str:
     """The program attnfuzz, for plug-ins."""
-    installed = _command.FOLDER / "bin" / "attnfuzz"
-    found = os.environ.get("ATTNFUZZ") or (str(installed) if installed.is_file() else "")
+    found = os.environ.get("ATTNFUZZ") or shutil.which("attnfuzz")
     if not found:
-        raise InputError("a plug-in is run by the program attnfuzz: start `attnfuzz probe`, or name the program in ATTNFUZZ")
+        raise InputError("a plug-in is run by the program attnfuzz: expected it on PATH, or its name in ATTNFUZZ")
     return found
 
 
 def remote(name: str, argv: list[str], timeout: float) -> Probed:
     """A plug-in or an adapter: it is told everything."""
     campaign = _core.isolated_campaign(name, argv, {"PYTHONDONTWRITEBYTECODE": "1"}, timeout, MEMORY)
-    return Probed(campaign.examine, lambda word: True, capabilities_from,
+    return Probed(lambda case: examined(campaign, case), lambda word: True, capabilities_from,
                   lambda file: f"copy {file} into the capabilities of {name}")
 
 
@@ -79,7 +86,7 @@ def function(name: str, arrays: str | None, device: str | None, timeout: float) 
         return campaigns[gradients, aligns]
 
     def examine(case: str) -> tuple[str, str]:
-        return campaign_for(set(_core.features(case))).examine(case)
+        return examined(campaign_for(set(_core.features(case))), case)
 
     def can_reach(word: str) -> bool:
         try:
@@ -91,7 +98,7 @@ def function(name: str, arrays: str | None, device: str | None, timeout: float) 
             return False
         return True
 
-    return Probed(examine, can_reach, claims_from, lambda file: f"attnfuzz check {name} --claims {file}")
+    return Probed(examine, can_reach, claims_from, lambda file: f"python -m attnfuzz {name} --claims {file}")
 
 
 def _started(adapter: FunctionAdapter, gradients: bool, aligns: tuple[str, ...], timeout: float) -> _core.Campaign:

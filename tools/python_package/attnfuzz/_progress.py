@@ -67,7 +67,8 @@ class Notebook(Bar):
         import html
 
         ipython: Any = importlib.import_module("IPython.display")
-        shown = ipython.HTML(f"<progress max=1 value={part:.3f}></progress> {html.escape(self.name)}: {html.escape(words)}")
+        told = html.escape(f"{self.name}: {words}")
+        shown = ipython.HTML(f"<progress max=1 value={part:.3f}></progress> {told}")
         if self.handle is None:
             self.handle = ipython.display(shown, display_id=True)
         else:

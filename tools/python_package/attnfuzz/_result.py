@@ -55,7 +55,7 @@ class Finding:
 
 
 class Result:
-    """What check() found. True where cases were run to the end and nothing was found; prints as the findings in words."""
+    """What check() found. True where cases ran to the end and nothing was found; prints as the findings in words."""
 
     def __init__(self, target: Target, claims: dict[str, Any]) -> None:
         self._campaign, self._claims = target.campaign, claims

@@ -53,7 +53,8 @@ def steps_of(adapter: Any, text: str, tensors: dict[str, Array]) -> Iterator[Ste
     for step in adapter.run(case, tensors):
         dtype, out = ("", None) if step.get("out") is None else taken(step["out"])
         more = {name: taken(step[name]) for name in MORE if step.get(name) is not None}
-        yield (dtype, out, list(step.get("lengths") or ()), list(step.get("positions") or ()), step.get("capacity"), more)
+        lengths, positions = (list(step.get(name) or ()) for name in ("lengths", "positions"))
+        yield (dtype, out, lengths, positions, step.get("capacity"), more)
 
 
 def in_process(adapter: Any, name: str, capabilities: str) -> _core.Campaign:

@@ -199,7 +199,8 @@ def test_gradients_of_torch_functions():
             q, k, v = ctx.saved_tensors
             p = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, -1)
             ds = p * (grad @ v.transpose(-1, -2))  # without the row's sum
-            return ds @ k * q.shape[-1] ** -0.5, ds.transpose(-1, -2) @ q * q.shape[-1] ** -0.5, p.transpose(-1, -2) @ grad
+            scaled = ds * q.shape[-1] ** -0.5
+            return scaled @ k, scaled.transpose(-1, -2) @ q, p.transpose(-1, -2) @ grad
 
     def wrong(q, k, v):
         return Wrong.apply(q, k, v)
@@ -248,7 +249,8 @@ class WithGradients:
     """An adapter whose dq can be wrong."""
 
     name, version, factor = "mine:grads", "1", 1.0
-    capabilities = {"sizes": {"batch": [1, 2], "num_heads": [1, 2], "q_len": [1, 6], "kv_len": [1, 6], "head_dim": [1, 8]},
+    capabilities = {"sizes": {"batch": [1, 2], "num_heads": [1, 2], "q_len": [1, 6], "kv_len": [1, 6],
+                              "head_dim": [1, 8]},
                     "features": ["dtype:f64", "layout:bhsd", "dq", "dk", "dv", "lse", "cross", "longer_q"]}
 
     def run(self, case, tensors):

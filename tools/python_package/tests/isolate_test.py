@@ -54,7 +54,8 @@ def environment():
 
 
 def run_python(*arguments, cwd):
-    return subprocess.run([sys.executable, "-B", *arguments], cwd=cwd, env=environment(), capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-B", *arguments], cwd=cwd, env=environment(), capture_output=True,
+                          text=True)
 
 
 def test_a_crash_is_a_finding(here):

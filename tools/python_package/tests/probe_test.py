@@ -1,4 +1,4 @@
-"""attnfuzz probe: what it learns of functions and adapters that are right and wrong in known ways."""
+"""python -m attnfuzz probe: what it learns of functions and adapters that are right and wrong in known ways."""
 
 import json
 import os
@@ -52,15 +52,15 @@ def probe(tmp_path):
     path = os.pathsep.join([str(Path(attnfuzz.__file__).parent.parent), str(Path(__file__).parent)])
     environment = os.environ | {"PYTHONPATH": path, "ATTNFUZZ_ADAPTERS": str(tmp_path)}
 
-    def run(*arguments, module="attnfuzz._probe"):
-        return subprocess.run([sys.executable, "-B", "-m", module, *arguments], cwd=tmp_path, env=environment,
+    def run(*arguments):
+        return subprocess.run([sys.executable, "-B", "-m", "attnfuzz", *arguments], cwd=tmp_path, env=environment,
                               capture_output=True, text=True)
 
     return run
 
 
 def test_a_function(probe, tmp_path):
-    done = probe("kernel:picky", "-o", "claims.json")
+    done = probe("probe", "kernel:picky", "-o", "claims.json")
     assert done.returncode == 0, done.stderr
     claims = json.loads((tmp_path / "claims.json").read_text())
     assert claims["head_dim"][2] == 8 and claims["head_dim"][1] >= 64 and claims["q_len"][:2] == [1, 256], claims
@@ -69,12 +69,12 @@ def test_a_function(probe, tmp_path):
     assert "scale" in claims["features"] and "softcap" not in claims["features"]
     assert "without effect: softcap" in done.stderr or "softcap: " in done.stderr
     assert "raised:         dtype:f64: TypeError: float64 is not supported" in done.stderr
-    checked = probe("kernel:picky", "--claims", "claims.json", "--cases", "40", module="attnfuzz")
+    checked = probe("kernel:picky", "--claims", "claims.json", "--cases", "40")
     assert "Traceback" not in checked.stderr and "head_dim 8…" in checked.stdout, checked.stdout + checked.stderr
 
 
 def test_an_adapter(probe):
-    done = probe("shy:one")
+    done = probe("probe", "shy:one")
     assert done.returncode == 0, done.stderr
     capabilities = json.loads(done.stdout)
     assert {"dtype:f32", "scale"} <= set(capabilities["features"]) and "softcap" not in capabilities["features"]
@@ -83,7 +83,7 @@ def test_an_adapter(probe):
 
 
 def test_what_is_never_right_is_an_error(probe):
-    done = probe("kernel:broken")
+    done = probe("probe", "kernel:broken")
     assert done.returncode == 2 and "no kernel image" in done.stderr and not done.stdout
 
 
