@@ -1,8 +1,8 @@
 // Steps and kinds of caches that change which tokens a row holds and where they stand.
 #include <gtest/gtest.h>
 
-#include "oracle/lower/cache_history.h"
 #include "oracle/case_io.h"
+#include "oracle/lower/cache_history.h"
 
 namespace attnfuzz {
 namespace {

@@ -45,11 +45,7 @@ class Claims(TypedDict, total=False):
     params: Mapping[str, Size]  # limits of a rule's parameter: {"window.left": (0, 64)}
     max_rules: int
 
-<<<<<<< ours
-    capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these: what `attnfuzz probe` wrote
-=======
-    capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these
->>>>>>> theirs
+    capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these: what `probe` wrote
 
 
 DEFAULT_SIZES: dict[str, list[int]] = {
