@@ -141,7 +141,8 @@ TEST(ShrinkFinding, KeepsTheNamedAxesApart) {
   const Finding& f = findings[0];
   EXPECT_EQ(stats.failed, stats.signatures.at(f.signature));
   EXPECT_TRUE(f.shrunk.minimal);
-  EXPECT_EQ(f.shrunk.c.problem.head_dim, 1);
+  // 1, or 2 where another 1 in the text would not name one axis.
+  EXPECT_LE(f.shrunk.c.problem.head_dim, 2) << one_line(f.shrunk.c);
   EXPECT_EQ(f.shrunk.c.problem.mask.rules.size(), 1U);
   const std::string words = annotate(f.last.verdict.detail, f.shrunk.c, &f.learned);
   EXPECT_NE(words.find("tensor a (q_len="), std::string::npos) << words;
@@ -188,13 +189,22 @@ TEST(ShrinkFinding, EndsAfterSoManyEndedProcesses) {
   EXPECT_FALSE(finding.shrunk.minimal);
 }
 
-Finding first_finding(const std::string& target) {
+Finding first_finding(const std::string& target, uint64_t seed = 1) {
   CampaignOptions options;
-  options.seed = 1;
+  options.seed = seed;
   options.stop_after = 1;
   Finding first;
   run_campaign(*open_target(target), options, {{}, [&](const Finding& f) { first = f; }});
   return first;
+}
+
+/// The first one, of the campaigns with seeds 1, 2, 3 …, whose case holds a NaN or an infinity.
+Finding first_nonfinite_finding(const std::string& target) {
+  for (uint64_t seed = 1; seed < 40; ++seed)
+    if (Finding found = first_finding(target, seed);
+        found.original.data.nonfinite != NonFinite::none)
+      return found;
+  return first_finding(target);
 }
 
 std::vector<std::string_view> meanings(const Finding& finding) {
@@ -219,16 +229,16 @@ TEST(ShrinkFinding, GoesOnWhereMoreMeaningsFit) {
 
 /// NaN that came through hidden keys is a leak only if finite data there makes no difference.
 TEST(ShrinkFinding, TellsALeakFromAMaskThatIsWrong) {
-  const Finding seen = first_finding("mutant:padding-ignored");
+  const Finding seen = first_nonfinite_finding("mutant:padding-ignored");
   EXPECT_NE(seen.original.data.nonfinite, NonFinite::none);
   EXPECT_EQ(seen.shrunk.c.data.nonfinite, NonFinite::none);
   const std::vector<std::string_view> fits = meanings(seen);
   EXPECT_TRUE(std::ranges::find(fits, "padding-ignored") != fits.end());
-  const Finding weighed = first_finding("mutant:hidden-keys-weighed");
+  const Finding weighed = first_nonfinite_finding("mutant:hidden-keys-weighed");
   EXPECT_NE(weighed.shrunk.c.data.nonfinite, NonFinite::none);
   EXPECT_TRUE(meanings(weighed).empty());
   EXPECT_EQ(weighed.last.verdict.failure, FailureKind::nan);
-  const Finding overflow = first_finding("mutant:max-not-subtracted");
+  const Finding overflow = first_nonfinite_finding("mutant:max-not-subtracted");
   EXPECT_NE(overflow.original.data.nonfinite, NonFinite::none);
   EXPECT_EQ(overflow.shrunk.c.data.nonfinite, NonFinite::none);
 }

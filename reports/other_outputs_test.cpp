@@ -64,13 +64,14 @@ std::string location_of(Output output) {
 TEST(OtherOutputs, PlacesAreNamedByTheirOwnAxes) {
   EXPECT_EQ(
       location_of(Output::dk),
-      "1 of 2560 elements of dk are wrong: batch row 1 of 2, KV head 1 of 2, key 39 of 40 and "
-      "element 15 of 16.");
-  EXPECT_EQ(location_of(Output::dsinks), "1 of 4 elements of dsinks are wrong: head 3 of 4.");
+      "1 of 2560 elements of dk are wrong: batch row 1 (0 to 1 were checked), KV head 1 (0 to "
+      "1 were checked), key 39 (0 to 39 were checked) and element 15 (0 to 15 were checked).");
+  EXPECT_EQ(location_of(Output::dsinks),
+            "1 of 4 elements of dsinks are wrong: head 3 (0 to 3 were checked).");
   EXPECT_EQ(
       location_of(Output::dmem_v),
-      "1 of 96 elements of dmem_v are wrong: KV head 1 of 2, memory key 2 of 3 and element 15 "
-      "of 16.");
+      "1 of 96 elements of dmem_v are wrong: KV head 1 (0 to 1 were checked), memory key 2 (0 "
+      "to 2 were checked) and element 15 (0 to 15 were checked).");
 }
 
 }  // namespace

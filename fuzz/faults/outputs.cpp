@@ -6,28 +6,30 @@
 
 namespace attnfuzz::fault {
 
-MoreAnswer* find_output(Answer& answer, Output output) {
-  for (MoreAnswer& more : answer.steps.front().more)
+MoreAnswer* find_output(StepAnswer& step, Output output) {
+  for (MoreAnswer& more : step.more)
     if (more.output == output) return &more;
   return nullptr;
 }
 
 Answer scaled(Answer answer, std::initializer_list<Output> outputs, double factor) {
-  for (const Output output : outputs) {
-    MoreAnswer* more = find_output(answer, output);
-    if (more == nullptr) continue;
-    for (double& value : more->values) value *= factor;
-    for (double& bound : more->bound) bound *= std::abs(factor);
-  }
+  for (StepAnswer& step : answer.steps)
+    for (const Output output : outputs) {
+      MoreAnswer* more = find_output(step, output);
+      if (more == nullptr) continue;
+      for (double& value : more->values) value *= factor;
+      for (double& bound : more->bound) bound *= std::abs(factor);
+    }
   return answer;
 }
 
 Answer with_outputs(Answer to, Answer from, std::initializer_list<Output> outputs) {
-  for (const Output output : outputs) {
-    MoreAnswer* old = find_output(to, output);
-    MoreAnswer* other = find_output(from, output);
-    if (old != nullptr && other != nullptr) *old = std::move(*other);
-  }
+  for (size_t s = 0; s < to.steps.size(); ++s)
+    for (const Output output : outputs) {
+      MoreAnswer* old = find_output(to.steps[s], output);
+      MoreAnswer* other = find_output(from.steps[s], output);
+      if (old != nullptr && other != nullptr) *old = std::move(*other);
+    }
   return to;
 }
 

@@ -10,8 +10,8 @@ namespace attnfuzz::fault {
 // Answers put together from several evaluations
 // -----------------------------------------------------
 
-/// An output beside `out` of a case without steps; nullptr: it was not asked for.
-MoreAnswer* find_output(Answer& answer, Output output);
+/// An output beside `out` of one step; nullptr: it has none.
+MoreAnswer* find_output(StepAnswer& step, Output output);
 
 /// The answer with some outputs multiplied by `factor`.
 Answer scaled(Answer answer, std::initializer_list<Output> outputs, double factor);

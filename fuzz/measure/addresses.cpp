@@ -117,6 +117,7 @@ void AddressFacts::add(Target& target, const Case& c, Budget& budget) {
   if (c.cached() || rule == nullptr || alibi || c.problem.softcap > 0) return;
   const Problem& p = c.problem;
   const Plan plan = declared(c);
+  if (plan.queries.empty() || p.kv_len == 0) return;
   Forge forge(plan);
   forge.queries([](int32_t, int64_t, int64_t, int64_t, std::span<double>) {});
   const std::optional<Weights> got = weigh(target, plan, forge, budget);

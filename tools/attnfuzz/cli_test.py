@@ -168,7 +168,7 @@ def test_an_installed_program_finds_its_corpus_and_adapters(tmp_path):
                    check=True, capture_output=True)
     usr = tmp_path / "usr"
     for file in ("share/man/man1/attnfuzz.1", "share/bash-completion/completions/attnfuzz",
-                 "share/zsh/site-functions/_attnfuzz", "include/attnfuzz_target.h", "share/attnfuzz/targets/python/worker.py"):
+                 "share/zsh/site-functions/_attnfuzz", "share/attnfuzz/include/targets/attnfuzz_target.h", "share/attnfuzz/targets/python/worker.py"):
         assert (usr / file).stat().st_size > 0, file
     assert not list((usr / "share").rglob("*_test.py"))
     environment = {k: v for k, v in os.environ.items() if k != "ATTNFUZZ_HOME"}
