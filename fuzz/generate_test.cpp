@@ -142,12 +142,21 @@ TEST(Generate, SaysWhichClaimIsImpossible) {
 }
 
 TEST(Generate, ClaimsThatLeaveOnlyInvalidSizesAreRejected) {
-  const Capabilities capabilities = parse_capabilities(
+  constexpr std::string_view claims[] = {
       R"({"sizes": {"num_heads": [5, 5], "num_kv_heads": [3, 3]},
           "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa"]})",
-      "test");
-  for (uint64_t index = 0; index < 20; ++index)
-    EXPECT_THROW(generate(capabilities, *seeded_draw(1, index)), InputError);
+      R"({"sizes": {"q_len": [1, 8], "kv_len": [1, 8]},
+          "features": ["dtype:f32", "layout:bhsd", "cache:dynamic", "step:prefill"]})"};
+  for (const std::string_view text : claims) {
+    const Generator generator(parse_capabilities(text, "test"));
+    for (uint64_t index = 0; index < 50; ++index) {
+      try {
+        check(generator(*seeded_draw(1, index)));
+      } catch (const InputError& error) {
+        EXPECT_TRUE(std::string_view(error.what()).starts_with("capabilities: ")) << error.what();
+      }
+    }
+  }
 }
 
 }  // namespace

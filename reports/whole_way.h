@@ -123,7 +123,8 @@ class WholeWay {
     const std::string json = item_to_json(item);
     expect(item_to_json(item_from_json(json, "written")) == json,
            "a stored finding reads back as another");
-    for (const Report::Item& each : {item, item_from_json(json, "written")}) write_all(each);
+    constexpr uint64_t read_back_every = 8;  // writing takes most of the time
+    write_all(tally_.cases % read_back_every == 0 ? item_from_json(json, "written") : item);
     keep(item);
     write_repros(finding);
   }
