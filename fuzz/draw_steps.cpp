@@ -171,7 +171,10 @@ class StepDrawer {
     step.q_len = 1;
     if (step.op != StepOp::decode) {
       const int64_t least = std::max<int64_t>(range.min, 1);
-      const int64_t most = std::min(range.max, room());
+      const int64_t to_come =
+          sizes_.aim().of(Quantity::steps).min - static_cast<int64_t>(c_.steps.size()) - 1;
+      const int64_t left = room() - std::max<int64_t>(0, to_come) * least;
+      const int64_t most = std::min(range.max, std::max(least, left));
       const Interval wanted = wanted_tokens(least, most);
       const bool at_once = !wanted.empty() && draw_.chance(percent_at_once);
       step.q_len =

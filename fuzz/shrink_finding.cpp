@@ -39,6 +39,7 @@ class Search {
     std::vector<FailureClass> others;
     for (const Case& probe : near) {
       if (stopped() || !known.is_ambiguous()) return;
+      if (is_long(probe)) continue;  // its failure would not be explained: it narrows nothing
       const std::optional<FailureClass> found = run(probe, known);
       if (!found) continue;
       if (known.covers(*found))
