@@ -5,6 +5,8 @@
 namespace attnfuzz::measure {
 namespace {
 
+using Kind = Where::Attribute::Kind;
+
 const Step& step_of(const Plan& plan, const Query& query) {
   return plan.c.steps[static_cast<size_t>(query.step)];
 }
@@ -39,23 +41,23 @@ void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
   to.emplace_back("after a reset", came(StepOp::reset));
   to.emplace_back("after an evict", came(StepOp::evict));
   to.emplace_back("in a row with padding in the step", !at.lens.empty() && at.lens[b] < at.keys());
-  to.emplace_back("tokens in the row before the step", past);
-  to.emplace_back("the step's q_len", at.q_len);
-  to.emplace_back("step", int64_t{query.step}, true);
+  to.emplace_back("tokens in the row before the step", past, Kind::limit);
+  to.emplace_back("the step's q_len", at.q_len, Kind::limit);
+  to.emplace_back("step", int64_t{query.step}, Kind::accident);
 }
 
 void add_sizes(const Case& c, Where::Attributes& to) {
   const Problem& p = c.problem;
-  to.emplace_back("batch", p.batch, true);
+  to.emplace_back("batch", p.batch, Kind::accident);
   to.emplace_back("num_heads / num_kv_heads", p.num_heads / std::max<int64_t>(1, p.num_kv_heads),
                   true);
-  to.emplace_back("num_kv_heads", p.num_kv_heads, true);
-  to.emplace_back("head_dim", p.head_dim, true);
+  to.emplace_back("num_kv_heads", p.num_kv_heads, Kind::accident);
+  to.emplace_back("head_dim", p.head_dim, Kind::accident);
   to.emplace_back("head_dim_v < head_dim", p.head_dim_v < p.head_dim);
   to.emplace_back("head_dim_v > head_dim", p.head_dim_v > p.head_dim);
-  to.emplace_back("capacity", c.cached() ? c.cache->capacity : 0, true);
-  to.emplace_back("page_size", c.cached() ? c.cache->page_size : 0, true);
-  to.emplace_back("kv_len", p.kv_len, true);
+  to.emplace_back("capacity", c.cached() ? c.cache->capacity : 0, Kind::accident);
+  to.emplace_back("page_size", c.cached() ? c.cache->page_size : 0, Kind::accident);
+  to.emplace_back("kv_len", p.kv_len, Kind::accident);
 }
 
 }  // namespace
@@ -69,8 +71,8 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query) {
       {"batch row", int64_t{query.b}},
       {"query", query.i},
       {"queries behind it in its step", q_len - 1 - query.i},
-      {"position", query.position},
-      {"keys seen", static_cast<int64_t>(query.keys.size())},
+      {"position", query.position, Kind::limit},
+      {"keys seen", static_cast<int64_t>(query.keys.size()), Kind::limit},
       {"query head", int64_t{query.h}},
       {"KV head", p.kv_head(query.h)},
       {"query head within its group", int64_t{query.h % std::max<int64_t>(1, group)}}};

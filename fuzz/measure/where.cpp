@@ -13,8 +13,7 @@ void Where::add(const Attributes& attributes, bool marked) {
     values_.resize(attributes.size());
     for (const Attribute& each : attributes) {
       names_.push_back(each.name);
-      flags_.push_back(each.flag ? 1 : 0);
-      accidental_.push_back(each.accidental ? 1 : 0);
+      kinds_.push_back(each.kind);
     }
   }
   for (size_t a = 0; a < attributes.size(); ++a) values_[a].push_back(attributes[a].value);
@@ -42,8 +41,9 @@ Where::Condition Where::condition() const {
     for (size_t n = 0; n < size(); ++n) (marks_[n] != 0 ? in : out).insert(v[n]);
     const std::string_view name = names_[a];
     // What is a case's or a step's by accident must be worth two conditions that are not.
-    const int plain = accidental_[a] != 0 ? 3 : 1;
-    if (flags_[a] != 0) {
+    const int plain = kinds_[a] == Attribute::Kind::accident ? 3 : 1;
+    const int exact = kinds_[a] == Attribute::Kind::limit ? 3 : plain;
+    if (kinds_[a] == Attribute::Kind::flag) {
       const bool yes = *in.begin() == 1;
       if (in.size() == 1)
         add_part(
@@ -54,7 +54,7 @@ Where::Condition Where::condition() const {
     const int64_t low = *in.begin(), high = *in.rbegin();
     if (low == high)
       add_part(
-          fmt::format("{} = {}", name, low), plain, [&](int64_t x) { return x == low; }, v);
+          fmt::format("{} = {}", name, low), exact, [&](int64_t x) { return x == low; }, v);
     else {
       add_part(
           fmt::format("{} ≥ {}", name, low), plain, [&](int64_t x) { return x >= low; }, v);

@@ -16,13 +16,13 @@ class Where {
   struct Attribute {
     std::string_view name;
     int64_t value;
-    bool flag;        ///< its name says what holds where it is 1
-    bool accidental;  ///< a size or number that a condition seldom is about
+    /// flag: the name says what holds where it is 1. limit: a number that a condition may say the
+    /// least or the most of. accident: one that a condition is seldom about.
+    enum class Kind : uint8_t { number, flag, limit, accident } kind;
 
-    Attribute(std::string_view n, int64_t x, bool accident = false)
-        : name(n), value(x), flag(false), accidental(accident) {}
-    Attribute(std::string_view n, bool x)
-        : name(n), value(x ? 1 : 0), flag(true), accidental(false) {}
+    Attribute(std::string_view n, int64_t x, Kind of = Kind::number)
+        : name(n), value(x), kind(of) {}
+    Attribute(std::string_view n, bool x) : name(n), value(x ? 1 : 0), kind(Kind::flag) {}
   };
   using Attributes = std::vector<Attribute>;
 
@@ -52,7 +52,7 @@ class Where {
   size_t common(const std::vector<const Part*>& parts) const;
 
   std::vector<std::string_view> names_;
-  std::vector<uint8_t> flags_, accidental_;
+  std::vector<Attribute::Kind> kinds_;
   std::vector<std::vector<int64_t>> values_;  ///< [attribute][thing]
   std::vector<uint8_t> marks_;
   size_t marked_ = 0;
