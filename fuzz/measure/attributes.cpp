@@ -50,7 +50,7 @@ void add_sizes(const Case& c, Where::Attributes& to) {
   const Problem& p = c.problem;
   to.emplace_back("batch", p.batch, Kind::accident);
   to.emplace_back("num_heads / num_kv_heads", p.num_heads / std::max<int64_t>(1, p.num_kv_heads),
-                  true);
+                  Kind::accident);
   to.emplace_back("num_kv_heads", p.num_kv_heads, Kind::accident);
   to.emplace_back("head_dim", p.head_dim, Kind::accident);
   to.emplace_back("head_dim_v < head_dim", p.head_dim_v < p.head_dim);

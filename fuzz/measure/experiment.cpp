@@ -26,8 +26,6 @@ Forge::Forge(const Plan& plan) : plan_(plan) {
       std::vector<double> values;
       for (int64_t g = 0; g < scales->size(); ++g)
         values.push_back(std::ldexp(1, -6 - static_cast<int>(g % 4) / 2));
-      g < scales->size(); ++g)
-        values.push_back(std::ldexp(1, -static_cast<int>(g % 4)));
       inputs_.replace(name, Tensor::from_doubles(scales->dtype, scales->shape, values));
     }
 }

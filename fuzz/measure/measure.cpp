@@ -73,12 +73,10 @@ void measure_scores(Target& target, const Case& c, double spread, bool bias, Bud
 
 void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
   if (!measure_tokens(target, c, budget, pass)) return;
-  // Keys in 8-bit floats are too far from what they were for scores to be told apart.
-  const Quant quant = c.cached() ? c.cache->quant : Quant::none;
-  if (quant == Quant::e4m3 || quant == Quant::e5m2) return;
+  // A quantised cache rounds keys too far for scores to be told apart.
+  if (c.cached() && c.cache->quant != Quant::none) return;
   for (const double spread : {1.0, 5.0})
-    if (!pass.scores.differs() && (spread == 1 || quant == Quant::none))
-      measure_scores(target, c, spread, false, budget, pass);
+    if (!pass.scores.differs()) measure_scores(target, c, spread, false, budget, pass);
 }
 
 void say(std::vector<Statement> statements, std::string_view before, Measurement& to) {
@@ -86,11 +84,6 @@ void say(std::vector<Statement> statements, std::string_view before, Measurement
     if (each.about != "picture") each.words.insert(0, before);
     to.statements.push_back(std::move(each));
   }
-}
-
-/// A quantised cache rounds the experiments' keys and values, which are made to be told apart.
-bool is_rounded(const Case& c) {
-  return c.cached() && c.cache->quant != Quant::none;
 }
 
 }  // namespace
@@ -102,7 +95,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   AddressFacts addresses;
   for (const Case& each : cases) {
     const Case c = measured(each);
-    if (is_rounded(c) || !target.info().capabilities.why_not(c).empty()) continue;
+    if (!target.info().capabilities.why_not(c).empty()) continue;
     ++all.cases;
     if (c.problem.recurrent()) {
       states.measure(target, c, budget);
