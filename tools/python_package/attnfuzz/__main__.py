@@ -1,4 +1,7 @@
-"""python -m attnfuzz MODULE:FUNCTION: check() from the command line; exits 0 where all is right, 1 for findings."""
+"""python -m attnfuzz MODULE:FUNCTION: check() from the command line; exits 0 where all is right, 1 for findings.
+
+python -m attnfuzz probe TARGET: what a target can do, found by running it, as claims.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def arguments() -> argparse.ArgumentParser:
                         help="how its causal and window stand where q_len and kv_len differ")
     parser.add_argument("--keyword", action="append", default=[], metavar="NAME",
                         help="an option that it takes though its signature does not name it (**kwargs); repeatable")
-    parser.add_argument("--claims", metavar="FILE", help="claims as JSON, as `attnfuzz probe` writes them")
+    parser.add_argument("--claims", metavar="FILE", help="claims as JSON, as `python -m attnfuzz probe` writes them")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help="of one case (default: 20)")
     parser.add_argument("--in-process", action="store_true", help="run it in this process: a crash or a hang ends all")
     parser.add_argument("--feature", action="append", default=[], metavar="WORD",
@@ -70,6 +73,11 @@ def claims_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["probe"]:
+        from attnfuzz._probe import main as probe
+
+        return probe(argv[1:])
     options = arguments().parse_args(argv)
     try:
         fn, claims = load(options.function), claims_of(options)
