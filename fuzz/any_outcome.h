@@ -111,7 +111,8 @@ inline std::string any_text(Draw& draw) {
 /// A number that a cache may say of itself.
 inline int64_t any_count(Draw& draw, int64_t right) {
   static constexpr int64_t odd[] = {INT64_MIN, INT64_MAX, -1, 0, 1, INT64_MAX - 1, 1LL << 40};
-  if (draw.chance(50)) return right + draw.between(-3, 3);
+  constexpr int64_t far = int64_t{1} << 60;  // it may be odd already
+  if (draw.chance(50)) return std::clamp(right, -far, far) + draw.between(-3, 3);
   return draw.pick(std::span<const int64_t>(odd));
 }
 
