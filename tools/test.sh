@@ -26,7 +26,11 @@ for preset in asan release; do
   cmake --preset "$preset" > /dev/null
   cmake --build --preset "$preset"
   echo "== Testing: $preset"
-  ctest --preset "$preset" -j "$(nproc)"
+  # The Python package's own tests run once: its module is the same in both builds but for the sanitizers, which a plain
+  # interpreter cannot load.
+  not_here=()
+  [ "$preset" != asan ] || not_here=(-E '^python\.(package|html|triage)')
+  ctest --preset "$preset" -j "$(nproc)" "${not_here[@]}"
 done
 
 echo "== Documented bugs in released packages: newest releases, and one with each bug; the repros of all of them"
