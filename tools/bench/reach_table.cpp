@@ -16,19 +16,18 @@ namespace {
 using namespace attnfuzz;
 
 /// What a row of the table claims. Lengths go to 4,096 everywhere.
-struct Shape {
+struct Row {
   std::string_view name;
   int64_t num_heads, num_kv_heads;  ///< 0: from 1 to 8, all ratios
   int64_t head_dim, head_dim_v;
 };
-constexpr Shape shapes[] = {
-    {"head_dim 8", 0, 0, 8, 8},       {"head_dim 64", 0, 0, 64, 64},
-    {"head_dim 128", 0, 0, 128, 128}, {"head_dim 256", 0, 0, 256, 256},
-    {"32/8 × 128", 32, 8, 128, 128},  {"64/8 × 128", 64, 8, 128, 128},
-    {"8/4 × 256", 8, 4, 256, 256},    {"128/1 × 576/512", 128, 1, 576, 512}};
+constexpr Row shapes[] = {{"head_dim 8", 0, 0, 8, 8},       {"head_dim 64", 0, 0, 64, 64},
+                          {"head_dim 128", 0, 0, 128, 128}, {"head_dim 256", 0, 0, 256, 256},
+                          {"32/8 × 128", 32, 8, 128, 128},  {"64/8 × 128", 64, 8, 128, 128},
+                          {"8/4 × 256", 8, 4, 256, 256},    {"128/1 × 576/512", 128, 1, 576, 512}};
 constexpr uint64_t marks[] = {100, 1000, 10000};
 
-std::string claims_of(const Shape& shape, bool paged) {
+std::string claims_of(const Row& shape, bool paged) {
   const auto range = [](int64_t size) {
     return size == 0 ? std::string("[1, 8]") : fmt::format("[{0}, {0}]", size);
   };
@@ -64,7 +63,7 @@ class Claiming : public WrappedTarget {
   TargetInfo info_;
 };
 
-std::string row(const Shape& shape, bool paged, uint64_t cases, uint64_t seed) {
+std::string measured(const Row& shape, bool paged, uint64_t cases, uint64_t seed) {
   Claiming target(open_target(paged ? "cpu:paged-cache" : "cpu:tiled"), claims_of(shape, paged));
   CampaignOptions options;
   options.seed = seed;
@@ -98,8 +97,8 @@ int main(int argc, char** argv) try {
       "| claims | goals | after 100 | after 1,000 | after 10,000 | too costly | cases/s |\n");
   fmt::print("|---|---|---|---|---|---|---|\n");
   for (const bool paged : {false, true})
-    for (const Shape& shape : shapes) {
-      fmt::print("{}", row(shape, paged, cases, seed));
+    for (const Row& shape : shapes) {
+      fmt::print("{}", measured(shape, paged, cases, seed));
       std::fflush(stdout);
     }
   return 0;
