@@ -1,8 +1,5 @@
 #include "oracle/lower/plan.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "oracle/lower/cache_history.h"
 
 namespace attnfuzz {
@@ -48,31 +45,6 @@ StepPlan lower_at_once(const Case& c) {
     if (p.recurrent()) row.starts = document_starts(p);
   }
   return step;
-}
-
-std::string token_text(const Case& c, const Token& token, int64_t count) {
-  if (token == no_token) return "zeros";
-  const std::string step = c.cached() ? fmt::format("step {} ", token.step) : "";
-  return count == 1
-             ? fmt::format("{}row {} token {}", step, token.row, token.i)
-             : fmt::format("{}row {} tokens {}…{}", step, token.row, token.i, token.i + count - 1);
-}
-
-std::string range_text(int64_t first, int64_t count) {
-  return count == 1 ? std::to_string(first) : fmt::format("{}…{}", first, first + count - 1);
-}
-
-std::string key_text(const Case& c, const KeyRun& run) {
-  const KeyEntry& first = run.first;
-  std::string text =
-      first.key == first.value
-          ? "  keys and values: " + token_text(c, first.key, run.count)
-          : fmt::format("  keys: {}; values: {}", token_text(c, first.key, run.count),
-                        token_text(c, first.value, run.count));
-  text += " at " + range_text(first.position, run.count);
-  if (c.problem.rope != Rope::none && first.angle != first.position)
-    text += ", rotated by " + range_text(first.angle, run.count);
-  return text + "\n";
 }
 
 }  // namespace
@@ -137,33 +109,6 @@ Plan lower(const Case& c) {
   if (!c.cached()) return {{lower_at_once(c)}};
   CacheHistory history(c);
   return lower(c, history);
-}
-
-std::string plan_text(const Case& c, const Plan& plan) {
-  std::string text;
-  for (size_t s = 0; s < plan.steps.size(); ++s) {
-    const StepPlan& step = plan.steps[s];
-    if (c.cached()) text += fmt::format("step {} ({})\n", s, name(c.steps[s].op));
-    for (size_t b = 0; b < step.rows.size(); ++b) {
-      if (step.rows[b].queries.empty()) continue;
-      text += fmt::format(" row {}\n", b);
-      for (const QueryRun& run : step.rows[b].queries) {
-        text += fmt::format("  queries: {} at {}", range_text(run.i, run.count),
-                            range_text(run.position, run.count));
-        if (c.problem.rope != Rope::none && run.angle != run.position)
-          text += ", rotated by " + range_text(run.angle, run.count);
-        text += "\n";
-      }
-      if (c.problem.memory_kv > 0)
-        text += fmt::format("  memory keys: {}, seen by every query\n", c.problem.memory_kv);
-      for (const KeyRun& run : step.rows[b].keys) text += key_text(c, run);
-    }
-    if (c.cached())
-      text += fmt::format(" after it: lengths [{}], next positions [{}]{}\n",
-                          fmt::join(step.lengths, ", "), fmt::join(step.positions, ", "),
-                          step.capacity > 0 ? fmt::format(", capacity {}", step.capacity) : "");
-  }
-  return text;
 }
 
 }  // namespace attnfuzz

@@ -1,7 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <span>
-#include <string>
 #include <vector>
 
 #include "oracle/case.h"
@@ -77,8 +75,5 @@ class CacheHistory;
 Plan lower(const Case& c);
 /// The same by another history than the right one: `history` has done no step yet.
 Plan lower(const Case& c, CacheHistory& history);
-
-/// The plan in lines that a person can check: for each step and row the runs of keys and queries.
-std::string plan_text(const Case& c, const Plan& plan);
 
 }  // namespace attnfuzz
