@@ -48,7 +48,7 @@ Inputs changed_tensor(const Case& c, Inputs inputs, const std::string& name,
                                    heads_first ? third : second, at % dim});
   }
   Tensor tensor(DType::f64, shape);
-  std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
+  if (!values.empty()) std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
   inputs.replace(name, std::move(tensor));
   return inputs;
 }
