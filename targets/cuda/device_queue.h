@@ -56,18 +56,20 @@ class DeviceQueue {
   /// Waits for all that was asked for. Copies to the host are gathered in memory that the device
   /// can write to, so that one wait is enough for all of them.
   void wait() {
+    const std::vector<Copy> copies = std::exchange(wanted_, {});
     size_t total = 0;
-    for (const Copy& copy : wanted_) total += rounded(copy.bytes);
+    for (const Copy& copy : copies) total += rounded(copy.bytes);
     reserve(total);
-    unsigned char* at = staging_;
-    for (const Copy& copy : wanted_) {
-      if (good()) check(Api::copy_out(at, copy.device, copy.bytes, stream_));
+    size_t at = 0;
+    for (const Copy& copy : copies) {
+      if (good()) check(Api::copy_out(staging_ + at, copy.device, copy.bytes, stream_));
       at += rounded(copy.bytes);
     }
     if (good()) check(Api::wait(stream_));
-    at = staging_;
-    for (const Copy& copy : std::exchange(wanted_, {})) {
-      if (good()) std::memcpy(copy.host, at, copy.bytes);
+    if (!good()) return;
+    at = 0;
+    for (const Copy& copy : copies) {
+      std::memcpy(copy.host, staging_ + at, copy.bytes);
       at += rounded(copy.bytes);
     }
   }
@@ -86,9 +88,10 @@ class DeviceQueue {
     return std::string("CUDA error: ") + Api::text(error);
   }
 
-  /// Why the device can't take what is asked for, though nothing is wrong with it; forgets it and
-  /// any error.
+  /// Why the device can't take what is asked for, though nothing is wrong with it; forgets that.
+  /// What was asked for before may still be under way: error() waits for it.
   std::string refusal() {
+    if (!usable_) return {};
     std::string why = std::exchange(refusal_, {});
     if (error_ == Api::out_of_memory) why = "the device has no memory left for this case";
     if (why.empty()) return {};

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct LazyApi {
   /// What it was asked for, and which calls fail.
   struct State {
     std::vector<std::function<void()>> queue;
-    std::map<void*, size_t> allocated;
+    std::map<void*, std::unique_ptr<std::byte[]>> allocated, host;
     int64_t waits = 0, fills = 0, plain = 0, pooled = 0;
     size_t smallest = SIZE_MAX;
     std::map<std::string, Error> fails;  ///< once, by the call's name
@@ -47,10 +48,15 @@ struct LazyApi {
     return called("create");
   }
   static void keep_freed_memory() {}
+  static void* keep(std::map<void*, std::unique_ptr<std::byte[]>>& all, size_t bytes) {
+    auto memory = std::make_unique<std::byte[]>(bytes);
+    void* const at = memory.get();
+    all[at] = std::move(memory);
+    return at;
+  }
   static Error new_memory(void** memory, size_t bytes, const std::string& name) {
     if (const Error error = called(name); error != success) return error;
-    *memory = ::operator new(bytes);
-    state().allocated[*memory] = bytes;
+    *memory = keep(state().allocated, bytes);
     state().smallest = std::min(state().smallest, bytes);
     return success;
   }
@@ -63,13 +69,13 @@ struct LazyApi {
     return new_memory(memory, bytes, "allocate");
   }
   static Error allocate_host(void** memory, size_t bytes) {
-    *memory = ::operator new(bytes);
-    return called("allocate_host");
+    if (const Error error = called("allocate_host"); error != success) return error;
+    *memory = keep(state().host, bytes);
+    return success;
   }
-  static void free_host(void* memory) { ::operator delete(memory); }
+  static void free_host(void* memory) { state().host.erase(memory); }
   static Error free(void* memory) {
     state().allocated.erase(memory);
-    ::operator delete(memory);
     return called("free");
   }
   static Error free_async(void* memory, Stream) {
@@ -99,7 +105,9 @@ struct LazyApi {
   }
   static void forget_error() {}
   static const char* text(Error error) {
-    return error == unknown ? "unknown error" : "invalid argument";
+    return error == unknown         ? "unknown error"
+           : error == out_of_memory ? "out of memory"
+                                    : "invalid argument";
   }
 };
 
@@ -235,14 +243,16 @@ TEST_F(DeviceQueueTest, AnErrorThatGoesAwayIsNot) {
 }
 
 TEST_F(DeviceQueueTest, WithoutAStreamTheProcessIsOfNoUse) {
-  LazyBackend::made().reset();
-  LazyApi::state() = {};
-  LazyApi::state().fails["create"] = LazyApi::unknown;
-  LazyBackend::made().emplace(false);
-  const Outcome outcome = run(flash_target, flat());
-  EXPECT_EQ(outcome.status, Status::error);
-  EXPECT_EQ(outcome.text, "CUDA error: unknown error");
-  EXPECT_TRUE(outcome.final);
+  for (const int number : {LazyApi::unknown, LazyApi::out_of_memory}) {
+    LazyBackend::made().reset();
+    LazyApi::state() = {};
+    LazyApi::state().fails["create"] = number;
+    LazyBackend::made().emplace(false);
+    const Outcome outcome = run(flash_target, flat());
+    EXPECT_EQ(outcome.status, Status::error) << number;
+    EXPECT_EQ(outcome.text, std::string("CUDA error: ") + LazyApi::text(number));
+    EXPECT_TRUE(outcome.final);
+  }
 }
 
 TEST_F(DeviceQueueTest, ErrorsOfTheLastCallsAreThisCasesAndNotTheNextOnes) {
@@ -264,6 +274,21 @@ TEST_F(DeviceQueueTest, WhatTheDeviceHasNoRoomForIsDeclined) {
   EXPECT_EQ(shared.status, Status::declined);
   EXPECT_EQ(shared.text, "too much shared memory");
   queue().most_shared_bytes = INT64_MAX;
+  EXPECT_EQ(run(flash_target, flat()).status, Status::ok);
+}
+
+TEST_F(DeviceQueueTest, AnErrorBesideADeclineIsAnErrorOfItsCase) {
+  queue().most_shared_bytes = 1000;
+  api().fails["wait"] = LazyApi::invalid_value;
+  const Outcome outcome = run(flash_target, flat());
+  EXPECT_EQ(outcome.status, Status::error);
+  EXPECT_EQ(outcome.text, "CUDA error: invalid argument");
+  EXPECT_EQ(run(flash_target, flat()).status, Status::declined);
+}
+
+TEST_F(DeviceQueueTest, WithoutRoomForItsCopiesACaseIsDeclined) {
+  api().fails["allocate_host"] = LazyApi::out_of_memory;
+  EXPECT_EQ(run(flash_target, flat()).status, Status::declined);
   EXPECT_EQ(run(flash_target, flat()).status, Status::ok);
 }
 

@@ -123,21 +123,20 @@ class Work {
   /// Waits for what was launched; copies the outputs, or tells what went wrong. What this call has
   /// asked of the device ends here, so that nothing of it is told of the next one.
   attnfuzz_status finish() {
-    if (const std::string why = backend_.refusal(); !why.empty()) {
-      release();
-      return call_.stop(&call_, ATTNFUZZ_DECLINED, why.c_str());
-    }
-    bool sticky = false;
+    ask_for_results();
+    backend_.wait();
+    const std::string refusal = backend_.refusal();
+    bool sticky = false, late = false;
     std::string error = backend_.error(sticky);
-    if (error.empty()) error = damage_and_outputs(sticky);
+    if (error.empty() && refusal.empty()) error = damage();
     const std::string notes = backend_.notes();
     release();
-    bool late = false;
     if (std::string more = backend_.error(late); error.empty()) error = std::move(more);
-    sticky = sticky || late;
+    if (error.empty() && !refusal.empty())
+      return call_.stop(&call_, ATTNFUZZ_DECLINED, refusal.c_str());
     if (error.empty()) return call_.stop(&call_, ATTNFUZZ_OK, notes.c_str());
     if (!notes.empty()) error += "\n" + notes;
-    return call_.stop(&call_, sticky ? ATTNFUZZ_FATAL : ATTNFUZZ_ERROR, error.c_str());
+    return call_.stop(&call_, sticky || late ? ATTNFUZZ_FATAL : ATTNFUZZ_ERROR, error.c_str());
   }
 
  private:
@@ -150,19 +149,20 @@ class Work {
     if (tensor.ndim < 4) return {};
     return {tensor.strides[0], tensor.strides[1], tensor.strides[2], tensor.strides[3]};
   }
-  /// Copies the outputs and looks at all buffers, in one wait. Returns what is wrong.
-  std::string damage_and_outputs(bool& sticky) {
+  /// The outputs, and what damage shows on, as they are at the next wait.
+  void ask_for_results() {
     for (const auto& [buffer, tensor] : outputs_) buffer->read(tensor->data);
-    std::vector<Buffer<Backend>*> all = watched_;
-    for (Buffer<Backend>& buffer : buffers_) all.push_back(&buffer);
-    for (Buffer<Backend>* buffer : all) buffer->read_zones();
-    if (std::string error = backend_.error(sticky); !error.empty()) return error;
-    for (const Buffer<Backend>* buffer : all)
+    for (Buffer<Backend>& buffer : buffers_) watched_.push_back(&buffer);
+    for (Buffer<Backend>* buffer : watched_) buffer->read_zones();
+  }
+  std::string damage() const {
+    for (const Buffer<Backend>* buffer : watched_)
       if (std::string text = buffer->damage(); !text.empty()) return text;
     return {};
   }
   void release() {
     outputs_.clear();
+    watched_.clear();
     buffers_.clear();
     kept_.clear();
   }
