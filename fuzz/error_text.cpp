@@ -44,8 +44,14 @@ bool is_index(std::string_view text, size_t offset, size_t length) {
          (after == "]" || after == ":");
 }
 
+/// The process's number, as sanitizers write it: "==4711==ERROR".
+bool is_process(std::string_view text, size_t offset, size_t length) {
+  return text.substr(0, offset).ends_with("==") && text.substr(offset + length).starts_with("==");
+}
+
 TextNumber::Role role_of(std::string_view text, size_t offset, size_t length) {
   using Role = TextNumber::Role;
+  if (is_process(text, offset, length)) return Role::noise;
   if (offset > 0 && text[offset - 1] == '-') return Role::constant;
   if (offset > 1 && text[offset - 1] == ':' && is_letter(text[offset - 2])) return Role::noise;
   constexpr size_t longest = 9;
@@ -94,7 +100,8 @@ std::vector<TextNumber> numbers_in(std::string_view text) {
 }
 
 std::string_view essence(std::string_view text) {
-  for (const std::string_view stack : {"\nException raised from", "\nframe #", "\n  File "})
+  for (const std::string_view stack :
+       {"\nException raised from", "\nframe #", "\n  File ", "\n    #0 0x"})
     text = text.substr(0, text.find(stack));
   return text;
 }

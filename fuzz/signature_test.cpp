@@ -54,6 +54,7 @@ TEST(NumbersIn, KnowWhatANumberIs) {
   EXPECT_EQ(roles("at 0x7f3a"), (Roles{{0, Role::noise}}));
   EXPECT_EQ(roles("error 0.25 on 1e-05"), (Roles{{0, Role::noise}, {0, Role::noise}}));
   EXPECT_EQ(roles("attention.cc:45"), (Roles{{45, Role::noise}}));
+  EXPECT_EQ(roles("==4711==ERROR: 8"), (Roles{{4711, Role::noise}, {8, Role::size}}));
   EXPECT_EQ(roles("axis -1 of 3."), (Roles{{1, Role::constant}, {3, Role::size}}));
   EXPECT_EQ(roles("99999999999999999999"), (Roles{{0, Role::noise}}));
 }
@@ -61,6 +62,8 @@ TEST(NumbersIn, KnowWhatANumberIs) {
 TEST(Essence, LeavesTheStackOut) {
   EXPECT_EQ(essence("bad size\nException raised from f at x.cpp:12"), "bad size");
   EXPECT_EQ(essence("bad size"), "bad size");
+  EXPECT_EQ(essence("SEGV on unknown address\n    #0 0x7f3a in f x.cpp:18\n    #1 0x7f3b"),
+            "SEGV on unknown address");
 }
 
 TEST(NamedSizes, NameAxesAndWhatIsMadeOfThem) {

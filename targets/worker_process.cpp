@@ -22,20 +22,7 @@ using namespace std::chrono_literals;
 constexpr auto watch_every = 50ms;
 constexpr double time_to_die = 2;  ///< seconds between closing the socket and being gone
 constexpr size_t longest_line = size_t{16} << 20;
-constexpr size_t tail_kept = 2048;
 constexpr int reads_to_drain = 64;  ///< of 64 KiB each; someone else may still be printing
-
-/// The last lines printed, fit for a report: whole lines of ASCII.
-std::string last_lines(std::string_view tail) {
-  if (tail.size() > tail_kept) {
-    tail.remove_prefix(tail.size() - tail_kept);
-    tail.remove_prefix(std::min(tail.find('\n') + 1, tail.size()));  // npos + 1 is 0
-  }
-  std::string text;
-  for (const char c : tail) text += (c >= ' ' && c <= '~') || c == '\n' || c == '\t' ? c : '?';
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
 
 }  // namespace
 
@@ -74,8 +61,7 @@ void WorkerProcess::drain() {
   for (int k = 0; k < reads_to_drain; ++k) {
     const ssize_t n = read(printed_, buffer.data(), buffer.size());
     if (n <= 0) return;
-    tail_.append(buffer.data(), static_cast<size_t>(n));
-    if (tail_.size() > 2 * tail_kept) tail_.erase(0, tail_.size() - 2 * tail_kept);
+    text_.append({buffer.data(), static_cast<size_t>(n)});
   }
 }
 
@@ -94,7 +80,7 @@ bool WorkerProcess::receive_some() {
 
 WorkerProcess::Answer WorkerProcess::ended(End end, const std::string& what) {
   if (pid_ > 0) kill_and_explain();
-  const std::string lines = last_lines(tail_);
+  const std::string lines = text_.lines();
   return {end, lines.empty() ? what : what + "\n" + lines};
 }
 
@@ -116,7 +102,7 @@ WorkerProcess::Answer WorkerProcess::exchange(std::string_view request, double s
                                               uint64_t memory_bytes,
                                               const std::function<void()>& waiting) {
   if (pid_ <= 0) return {End::died, "not running"};
-  tail_.clear();
+  text_.clear();
   received_.clear();
   const auto start = Clock::now();
   const auto deadline = start + std::chrono::duration<double>(seconds);

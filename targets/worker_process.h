@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "targets/printed_text.h"
+
 namespace attnfuzz {
 
 /// How a worker is started.
@@ -70,7 +72,8 @@ class WorkerProcess {
 
   pid_t pid_ = -1;
   int channel_ = -1, printed_ = -1;
-  std::string received_, tail_;
+  std::string received_;
+  PrintedText text_;  ///< of the call at hand
 };
 
 }  // namespace attnfuzz
