@@ -15,7 +15,7 @@ struct Style {
   double work;          ///< multiplications for scores and outputs
 };
 constexpr Style styles[] = {
-    {700, 9, 4, 1 << 15}, {255, 40, 6, 1 << 17}, {40, 300, 8, 1 << 20}, {5, 1100, 10, 1 << 23}};
+    {710, 9, 4, 1 << 14}, {252, 40, 6, 1 << 16}, {36, 300, 8, 1 << 19}, {2, 1100, 10, 1 << 22}};
 constexpr int percent_distinct = 80;
 constexpr int tries_for_distinct = 8;
 

@@ -123,7 +123,7 @@ struct HeadDims {
 };
 constexpr HeadDims usual_dims[] = {{64, 64},   {80, 80},   {96, 96},   {128, 128},
                                    {192, 128}, {192, 192}, {256, 256}, {576, 512}};
-constexpr int percent_usual_dims = 20;
+constexpr int percent_usual_dims = 10;
 
 /// Another value than `other`, where the axis has one.
 int64_t other_than(int64_t other, Axis axis, SizeDrawer& sizes, const Claims& claims, Draw& draw) {

@@ -13,6 +13,7 @@ constexpr double usual_work = 1 << 22;     ///< a planned case stays below where
 constexpr double work_per_case = 1 << 21;  ///< of the campaign, that goals may take
 constexpr int tries = 6;                   ///< to find a case that reaches a goal
 constexpr uint64_t boundary_stride = 2, pair_stride = 4;
+constexpr double again_work = 1 << 19;  ///< a goal of so much is aimed at again as any other
 constexpr int percent_again = 6;  ///< of the cases behind the plan that aim at a goal once more
 constexpr double most_again = 4;  ///< times the work of the case that was planned for it
 constexpr uint64_t plan_key = 0x7265616368;  ///< draws of the plan are none of the campaign's
@@ -140,7 +141,7 @@ Case Sequence::at_random(uint64_t index) const {
   const auto draw = seeded_draw(seed_, index);
   if (boundaries_.empty() || !draw->chance(percent_again)) return generator_(*draw);
   const Entry& entry = plan_[draw->pick(std::span<const size_t>(boundaries_))];
-  const double part = usual_work / std::max(entry.work, usual_work);
+  const double part = again_work / std::max(entry.work, again_work);
   constexpr int64_t whole = 1 << 20;
   if (static_cast<double>(draw->between(0, whole - 1)) >= part * whole) return generator_(*draw);
   Case c = generator_(*draw, aim_at(goals_[entry.goal], entry.aimed));
