@@ -124,6 +124,7 @@ struct HeadDims {
 constexpr HeadDims usual_dims[] = {{64, 64},   {80, 80},   {96, 96},   {128, 128},
                                    {192, 128}, {192, 192}, {256, 256}, {576, 512}};
 constexpr int percent_usual_dims = 10;
+constexpr int percent_usual_dims_aimed = 40;  // of the cases that are aimed at a boundary
 
 /// Another value than `other`, where the axis has one.
 int64_t other_than(int64_t other, Axis axis, SizeDrawer& sizes, const Claims& claims, Draw& draw) {
@@ -155,7 +156,8 @@ const HeadDims* draw_usual_dims(const Claims& claims, bool differ, const SizeDra
                                 Draw& draw) {
   const bool aimed =
       sizes.aim().constrains(Quantity::head_dim) || sizes.aim().constrains(Quantity::head_dim_v);
-  if (aimed || !draw.chance(percent_usual_dims)) return nullptr;
+  const int percent = sizes.aim().on() ? percent_usual_dims_aimed : percent_usual_dims;
+  if (aimed || !draw.chance(percent)) return nullptr;
   std::vector<const HeadDims*> claimed;
   for (const HeadDims& dims : usual_dims)
     if ((dims.head_dim != dims.head_dim_v) == differ &&

@@ -41,6 +41,7 @@ class Goals {
       add_masks(mode);
     }
     for (const Quantity size : {Quantity::head_dim, Quantity::head_dim_v}) add_dim_tiles(size);
+    add_dims_and_tiles();
     add_past();
     add_pages();
     add_capacities();
@@ -185,6 +186,22 @@ class Goals {
     }
     for (const int64_t dim : usual_dims)
       add({fmt::format("{} {}", name(size), dim), {}, {{size, {dim, dim}}}});
+  }
+
+  /// Each head size in use beyond the first tile of keys: kernels have loops of their own for it.
+  void add_dims_and_tiles() {
+    const std::vector<int64_t>& tiles = tiles_of(Quantity::kv_len);
+    const int64_t t = *std::min_element(tiles.begin(), tiles.end());
+    for (const Mode& mode : modes_)
+      for (const int64_t dim : usual_dims) {
+        const Quantity length = mode.cached() ? Quantity::past_len : Quantity::kv_len;
+        Goal goal{fmt::format("{}head_dim {}: {} in the second tile of {}", mode.prefix, dim,
+                              name(length), t),
+                  {},
+                  with(mode, {{Quantity::head_dim, {dim, dim}}, {length, {t + 1, any_number}}})};
+        goal.way = {{length, {t + 1, 2 * t - 1}}};
+        add(std::move(goal));
+      }
   }
 
   /// New tokens behind a history that fills tiles.
