@@ -1,31 +1,55 @@
-"""What is here: the device, its driver, CUDA, and the packages under test. Reads only; changes nothing of the device."""
+"""What is here: the device, its driver, CUDA, and the packages under test. Nothing of the device is changed.
+
+As a program: the device, as JSON.
+"""
 from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
-PACKAGES = ("torch", "triton", "jax", "jaxlib", "transformers", "flash-linear-attention", "numpy", "flashinfer-python", "flash-attn")
+PACKAGES = ("torch", "triton", "jax", "jaxlib", "transformers", "flash-linear-attention", "numpy", "flashinfer-python",
+            "flash-attn")
+
+PATIENCE = 20.0  # seconds for a driver's answer
 
 
 def version_words(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def nvidia_smi(*arguments: str) -> str:
+def ask(argv: list[str], seconds: float) -> tuple[int | None, str]:
+    """A program's exit code and output; None where it gives no answer in time. A driver may never answer."""
     try:
-        done = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, timeout=20)
-        return done.stdout.strip() if done.returncode == 0 else ""
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                                   text=True)
+    except OSError as error:
+        return 127, str(error)
+    try:
+        said, _ = process.communicate(timeout=seconds)
+        return process.returncode, said.strip()
+    except subprocess.TimeoutExpired:
+        process.kill()  # and no wait for it
+        return None, ""
 
 
 def device() -> dict:
+    """by_driver(), asked in a process of its own."""
+    code, said = ask([sys.executable, "-B", __file__], PATIENCE)
+    if code == 0:
+        return json.loads(said)
+    return {"missing": f"no GPU here: the driver gives no answer in {PATIENCE:.0f} s" if code is None
+            else f"no GPU here: asking the driver ends with {code}"}
+
+
+def by_driver() -> dict:
     """The first device by the driver's own interface; {"missing": why} without one."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
@@ -46,7 +70,8 @@ def device() -> dict:
         value = ctypes.c_int()
         driver.cuDeviceGetAttribute(ctypes.byref(value), number, handle)
         attributes[word] = value.value
-    smi = nvidia_smi("--query-gpu=driver_version,memory.total", "--format=csv,noheader").split("\n")[0].split(", ")
+    code, said = ask(["nvidia-smi", "--query-gpu=driver_version,memory.total", "--format=csv,noheader"], PATIENCE / 2)
+    smi = said.split("\n")[0].split(", ") if code == 0 else [""]
     return {"name": name.value.decode(), "capability": f"{attributes['major']}.{attributes['minor']}",
             "multiprocessors": attributes["multiprocessors"], "cuda": version_words(version.value),
             "driver": smi[0] or "unknown", "memory": smi[1] if len(smi) > 1 else "unknown", "devices": count.value}
@@ -70,9 +95,10 @@ def survey() -> dict:
 def words(found: dict) -> str:
     """One line for a person."""
     d = found["device"]
-    here = d.get("missing") or (f"{d['name']}, compute capability {d['capability']}, driver {d['driver']}, CUDA {d['cuda']}, "
-                                f"{d['memory']}")
-    return f"{here}; {found['cpus']} CPUs; Python {found['python']}; " + ", ".join(f"{k} {v}" for k, v in found["packages"].items())
+    here = d.get("missing") or (f"{d['name']}, compute capability {d['capability']}, driver {d['driver']}, "
+                                f"CUDA {d['cuda']}, {d['memory']}")
+    packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
+    return f"{here}; {found['cpus']} CPUs; Python {found['python']}; {packages or 'no packages'}"
 
 
 class Load:
@@ -102,4 +128,7 @@ class Load:
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
+
+
+if __name__ == "__main__":
+    print(json.dumps(by_driver()))

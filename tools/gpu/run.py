@@ -2,19 +2,18 @@
 
     run.sh --minutes 8 --out OUT [--only STEP…] [--list]
 
-OUT holds results.jsonl (a line for each part, written as it ends), table.md (the table so far), current.log (what the running step
-prints) and details.tar (each step's log, summaries and findings). A step's failure is never the next one's. Without a GPU the
-device's steps say "no GPU here", and Python packages are tested on the CPU.
+OUT holds machine.json (what is here), results.jsonl (a line for each part, written as it ends), table.md (the table so
+far), current.log (what the running step's parts printed) and details.tar (each step's logs, summaries and reports).
+A step's failure is never the next one's. Without a GPU the device's steps say "no GPU here", and Python packages are
+tested on the CPU.
 Exit: 0 all went through (findings are results), 2 wrong usage, 3 a step did not.
 """
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -24,31 +23,37 @@ from pathlib import Path
 
 import cases
 import device
+from results import OUT_OF_TIME, Results, of_a_campaign, of_a_program, row_of
+from running import Running
 from steps import SEED, STEPS, Part, Step
-from table import table
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent
-RESERVE = 12.0  # seconds kept for the end, and for a part that has to be killed; of a short run a tenth
+FINISH = 12.0  # seconds kept for the last files, and for a process that has to be killed; of a short run a tenth
 GRACE = 8.0  # seconds from being asked to stop to being killed; of a short run a tenth
-LEAST = 3.0  # seconds of a step: with less it is left out
+LEAST = 3.0  # seconds of a part, on a fast machine: with less it is left out
 STARTING = 0.25  # the part of a campaign's time that is for imports and the last case
-OUT_OF_TIME = "out of time"
+WORTH = 4  # a campaign has this many times what an import of PyTorch takes here, or it would be one of starting alone
 IMPORTS = """
-import importlib
+import importlib, subprocess, sys, time
 for name in ("torch", "triton", "jax", "transformers", "fla.ops"):
     try:
         importlib.import_module(name)
     except Exception:
         pass
+start = time.monotonic()
+subprocess.run([sys.executable, "-c", "import torch"], stderr=subprocess.DEVNULL)
+print(time.monotonic() - start)
 """
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="run.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="run.sh", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=8)
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
-    parser.add_argument("--only", nargs="+", metavar="STEP", help="these steps alone", choices=[step.name for step in STEPS])
+    parser.add_argument("--only", nargs="+", metavar="STEP", help="these steps alone",
+                        choices=[step.name for step in STEPS])
     parser.add_argument("--list", action="store_true", help="the steps, and nothing else")
     options = parser.parse_args(arguments)
     if options.minutes <= 0:
@@ -56,77 +61,60 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-class Running:
-    """A part's process."""
-
-    def __init__(self, run: Run, part: Part, log, seconds: float):
-        self.part, self.dir = part, run.work / part.name
-        self.started, self.stopped = time.monotonic(), False
-        self.deadline, self.grace = self.started + seconds, run.grace
-        self.argv = run.command(part, self.dir, seconds)
-        log.write(f"$ {' '.join(map(str, self.argv))}\n")
-        log.flush()
-        self.said = run.work / f"{part.name}.log"
-        with self.said.open("wb") as said:
-            self.process = subprocess.Popen(self.argv, stdout=said, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                            env=run.environment, start_new_session=True)
-
-    def ended(self) -> bool:
-        """Whether it is over; asks it to stop when its time is up, and then makes it."""
-        if self.process.poll() is not None:
-            return True
-        late = time.monotonic() - self.deadline
-        if late > 0 and not self.stopped:
-            self.stopped = True
-            self.process.send_signal(signal.SIGINT)  # attnfuzz ends the case at hand and writes its reports
-        if late > self.grace:
-            self.kill()
-        return self.process.poll() is not None
-
-    def kill(self) -> None:
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
+def say(words: str) -> None:
+    """On the terminal, where there is still one."""
+    try:
+        print(words, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")
 
 
 class Run:
-    def __init__(self, options: argparse.Namespace):
-        self.options, self.started = options, time.monotonic()
-        self.end = self.started + 60 * options.minutes - min(RESERVE, 6 * options.minutes)
-        self.grace = min(GRACE, 6 * options.minutes)
-        self.out, self.work = options.out, Path(tempfile.mkdtemp(prefix="attnfuzz-gpu-"))
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.rows = [row for row in self.earlier() if options.only and row["step"] not in options.only]
-        for name in ("details.tar", "results.jsonl") if not options.only else ():
-            (self.out / name).unlink(missing_ok=True)
+    def __init__(self, options: argparse.Namespace, started: float):
+        seconds = 60 * options.minutes
+        self.only, self.grace = options.only, min(GRACE, seconds / 10)
+        self.last = started + seconds - min(FINISH, seconds / 10)  # nothing of a part lives longer
+        self.end = self.last - self.grace
+        self.least, self.most_least = LEAST, seconds / 8  # seconds of a package's campaign: with less it is left out
+        self.imported_at = started + seconds / 4  # at the latest
+        self.work = Path(tempfile.mkdtemp(prefix="attnfuzz-gpu-"))
         self.found = device.survey()
         self.has_gpu = "missing" not in self.found["device"]
+        self.results = Results(options.out, self.found, self.only)
         self.jobs = max(1, min(14, (os.cpu_count() or 2) - 2))
         self.environment = os.environ | {
             "ATTNFUZZ_PYTHON": sys.executable, "PYTHONPATH": str(BUNDLE / "site"), "PYTHONUNBUFFERED": "1",
             "ATTNFUZZ_HOME": str(BUNDLE / "share" / "attnfuzz"), "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "JAX_COMPILATION_CACHE_DIR": str(self.work / "jax")}
+            "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1",
+            "JAX_COMPILATION_CACHE_DIR": str(self.work / "jax")}
         cases.write(self.work / "cases")
         self.load = device.Load() if self.has_gpu else None
-        # The first import of these takes a cold disk half a minute: it happens while our own kernels are run.
-        self.warming = subprocess.Popen([sys.executable, "-c", IMPORTS], env=self.environment, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.warming = self.warm()
 
-    def earlier(self) -> list[dict]:
-        file = self.out / "results.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    def warm(self) -> Running:
+        """Imports the packages: the first time takes a cold disk half a minute, while our own kernels are run."""
+        return Running([sys.executable, "-c", IMPORTS], self.work / "imports.txt", self.environment,
+                       seconds=self.end - time.monotonic(), grace=0, last=self.last)
 
-    def command(self, part: Part, folder: Path, seconds: float) -> list[str]:
-        filled = {"bin": BUNDLE / "bin", "here": HERE, "python": sys.executable, "jobs": self.jobs, "cases": self.work / "cases"}
+    def await_imports(self) -> None:
+        """Before a package's campaign. A machine where imports take long has fewer campaigns, and longer ones."""
+        while not self.warming.ended() and time.monotonic() < self.imported_at:
+            time.sleep(0.05)
+        try:
+            self.least = max(LEAST, min(WORTH * float(self.warming.last_line()), self.most_least))
+        except ValueError:  # not yet done, or no torch
+            self.least = self.most_least if not self.warming.ended() else LEAST
+
+    def command(self, part: Part, seconds: float) -> list[str]:
+        filled = {"bin": BUNDLE / "bin", "here": HERE, "python": sys.executable, "jobs": self.jobs,
+                  "cases": self.work / "cases"}
         if part.argv:
             return [word.format(**filled) for word in part.argv]
         flags = [word.format(**filled) for word in part.flags]
         if part.timed:
             flags += ["--time", f"{max(1, int(seconds * (1 - STARTING)))}s"]
-        return [str(BUNDLE / "bin" / "attnfuzz"), "run", "-t", self.target(part), "--seed", str(SEED), "--memory", "24G", "--timeout", "90s",
-                "--format", "json,md", "-o", str(folder), *flags]
+        return [str(BUNDLE / "bin" / "attnfuzz"), "run", "-t", self.target(part), "--seed", str(SEED),
+                "--memory", "24G", "--timeout", "90s", "--format", "json,md", "-o", str(self.work / part.name / "out"), *flags]
 
     def target(self, part: Part) -> str:
         return part.target if self.has_gpu or not part.stand_in else part.stand_in
@@ -137,122 +125,106 @@ class Run:
             return "no GPU here"
         return f"not here: no {step.needs}" if step.needs and not shutil.which(step.needs) else ""
 
-    def result(self, step: Step, running: Running) -> dict:
-        part, now = running.part, time.monotonic()
-        row = {"step": step.name, "part": part.name, "target": self.target(part), "seconds": round(now - running.started, 2),
-               "exit": running.process.returncode, "status": "done"}
+    def start(self, part: Part, seconds: float, log) -> Running:
+        folder = self.work / part.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        argv = self.command(part, seconds)
+        log.write(f"$ {' '.join(argv)}\n")
+        log.flush()
+        return Running(argv, folder / "log.txt", self.environment, seconds, self.grace, self.last)
+
+    def row(self, step: Step, part: Part, running: Running) -> dict:
+        now, target = time.monotonic(), self.target(part)
+        row = row_of(step, part, target, "", now - running.started)
+        row |= of_a_program(running) if part.argv else of_a_campaign(running, self.work / part.name / "out", target)
         if self.load and (busy := self.load.between(running.started, now)) is not None:
             row["gpu_percent"] = round(busy, 1)
-        said = running.said.read_text(errors="replace")
-        last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
-        if part.argv:
-            row["said"] = last
-            row["status"] = "done" if row["exit"] == 0 else "no GPU here" if row["exit"] == 3 else "failed: " + last[:200]
-            return row
-        summary = running.dir / "summary.json"
-        if not summary.exists():
-            last = last.removeprefix("attnfuzz: ").removeprefix(f"{row['target']}: ")
-            words = OUT_OF_TIME if running.stopped else "not here: " + last if row["exit"] == 2 else "failed: " + last
-            return row | {"status": words[:300]}
-        return row | self.summarised(json.loads(summary.read_text()), running.stopped)
+        return row
 
-    def summarised(self, summary: dict, stopped: bool) -> dict:
-        if summary.get("absent"):
-            return {"status": summary["absent"][0]["why"]}
-        counts = summary["targets"][0]
-        findings = [{"signature": f["signature"], "failure": f["failure"], "title": f["title"], "case": f["case"],
-                     "version": f["version"], "causes": [cause["name"] for cause in f["causes"]],
-                     "found": f["corpus"] or f"{f['index'] + 1} cases", "minimal": f["shrink"]["minimal"]} for f in summary["findings"]]
-        row = {name: counts[name] for name in ("cases", "passed", "failed", "skipped", "worst_ratio")}
-        row |= {"case_seconds": counts["seconds"], "findings": findings,
-                "dtypes": {word[6:]: n for word, n in counts["features"].items() if word.startswith("dtype:")}}
-        return row | {"status": "findings" if findings else "stopped in time" if stopped else "done"}
+    def step(self, step: Step, seconds: float, rows: list[dict]) -> None:
+        """Adds its rows, each written as its part ends. Parts that run one after another share the step's time."""
+        waiting, end = list(step.parts), min(time.monotonic() + seconds, self.end)
+        running: list[tuple[Part, Running]] = []
 
-    def step(self, step: Step, seconds: float) -> list[dict]:
-        """Its rows. Parts that run one after another share the time that the step has left."""
-        log_file = self.out / "current.log"
-        waiting, rows, end = list(step.parts), [], time.monotonic() + seconds
-        with log_file.open("w") as log:
-            running: list[Running] = []
+        def came(row: dict) -> None:
+            rows.append(row)
+            self.results.add(row)
+
+        with (self.results.out / "current.log").open("w", encoding="utf-8") as log:
             try:
                 while waiting or running:
                     while waiting and (step.together or not running):
-                        part = waiting.pop(0)
-                        if why := self.why_not(step, part):
-                            rows.append({"step": step.name, "part": part.name, "target": part.target, "status": why, "seconds": 0.0})
+                        part, left = waiting.pop(0), end - time.monotonic()
+                        least = self.least if part.of_a_package else LEAST
+                        at_most = left if rows else self.end - time.monotonic()  # a step's first part has enough
+                        share = left if step.together else max(left / (len(waiting) + 1), min(least, at_most))
+                        if why := self.why_not(step, part) or ("" if share >= least else OUT_OF_TIME):
+                            came(row_of(step, part, part.target, why))
                             continue
-                        left = end - time.monotonic()
-                        running.append(Running(self, part, log, left if step.together else left / (len(waiting) + 1)))
-                    for each in [each for each in running if each.ended()]:
-                        running.remove(each)
-                        rows.append(self.result(step, each))
-                        log.write(each.said.read_text(errors="replace")[-20000:])
+                        try:
+                            running.append((part, self.start(part, share, log)))
+                        except OSError as error:
+                            came(row_of(step, part, self.target(part), f"failed: {error}"))
+                    for part, process in [each for each in running if each[1].ended()]:
+                        running.remove((part, process))
+                        log.write(process.said())
                         log.flush()
+                        came(self.row(step, part, process))
                     time.sleep(0.05)
             finally:
-                for each in running:
-                    each.kill()
-        return rows
-
-    def keep(self, step: Step, rows: list[dict]) -> None:
-        """Writes what came of a step; its folders go into details.tar."""
-        new = {(row["step"], row["part"]) for row in rows}
-        order = [part.name for each in STEPS for part in each.parts]
-        self.rows = [row for row in self.rows if (row["step"], row["part"]) not in new] + rows
-        self.rows.sort(key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
-        (self.out / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in self.rows))
-        (self.out / "table.md").write_text(table(self.found, self.rows))
-        with tarfile.open(self.out / "details.tar", "a") as tar:
-            tar.add(self.out / "current.log", f"{step.name}/log.txt")
-            for part in step.parts:
-                for path in (self.work / part.name, self.work / f"{part.name}.log"):
-                    if path.exists():
-                        tar.add(path, f"{step.name}/{path.name}", filter=without_stores)
-        for part in step.parts:
-            shutil.rmtree(self.work / part.name, ignore_errors=True)
-
-    def all(self) -> int:
-        print(device.words(self.found), flush=True)
-        self.several([step for step in STEPS if not self.options.only or step.name in self.options.only])
-        late = {(row["step"], row["part"]) for row in self.rows if row["status"] == OUT_OF_TIME}
-        again = [replace(step, parts=[part for part in step.parts if (step.name, part.name) in late]) for step in STEPS]
-        if late and self.end - time.monotonic() > LEAST:
-            print("again, in the time that is left:", flush=True)
-            self.several([step for step in again if step.parts])
-        print("\n" + (self.out / "table.md").read_text() if self.rows else "", flush=True)
-        return 3 if any(row["status"].startswith("failed") for row in self.rows) else 0
+                for _, process in running:
+                    process.kill()
 
     def several(self, steps: list[Step]) -> None:
         for number, step in enumerate(steps):
-            left, shares = self.end - time.monotonic(), sum(later.share for later in steps[number:])
-            seconds = left * step.share / shares
             began = time.monotonic()
-            if seconds < LEAST and self.runs_something(step):
-                rows = [{"step": step.name, "part": part.name, "target": part.target, "status": OUT_OF_TIME, "seconds": 0.0}
-                        for part in step.parts]
-            else:
-                try:
-                    rows = self.step(step, seconds)
-                except Exception as error:  # of ours: the next step is run all the same
-                    rows = [{"step": step.name, "part": step.name, "target": "", "status": f"failed: {type(error).__name__}: {error}",
-                             "seconds": 0.0}]
-            self.keep(step, rows)
-            print(f"[{number + 1}/{len(steps)}] {step.name}: {step_words(rows)} ({time.monotonic() - began:.0f} s)", flush=True)
+            if self.runs_something(step) and step.parts[0].of_a_package:
+                self.await_imports()
+            left = self.end - time.monotonic()
+            shares = sum(later.share for later in steps[number:] if later is step or self.runs_something(later))
+            rows: list[dict] = []
+            try:
+                self.step(step, left * step.share / shares, rows)
+            except Exception as error:  # of ours, or a full disk: the next step is run all the same
+                say(f"{step.name}: {type(error).__name__}: {error}")
+                had = {row["part"] for row in rows}
+                rows += [row_of(step, part, part.target, f"failed: {type(error).__name__}") for part in step.parts
+                         if part.name not in had]
+                self.results.rows += [row for row in rows if row["part"] not in had]  # written with the next one
+            say(f"[{number + 1}/{len(steps)}] {step.name}: {step_words(rows)} ({time.monotonic() - began:.0f} s)")
+            try:
+                self.results.keep_details(step, self.work)
+            except (OSError, tarfile.TarError) as error:
+                say(f"details.tar: {error}")
+            for part in step.parts:
+                shutil.rmtree(self.work / part.name, ignore_errors=True)
 
     def runs_something(self, step: Step) -> bool:
         return any(not self.why_not(step, part) for part in step.parts)
 
+    def all(self) -> int:
+        say(device.words(self.found))
+        self.several([step for step in STEPS if not self.only or step.name in self.only])
+        rows = [row for row in self.results.rows if row["status"] == OUT_OF_TIME]
+        late = {row["part"] for row in rows}
+        untried = {row["part"] for row in rows if row["seconds"] == 0}
+        if late and self.end - time.monotonic() > self.least:
+            say("again, in the time that is left:")
+            self.several(some_of(STEPS, untried) + some_of(STEPS, late - untried))
+        say("\n" + (self.results.out / "table.md").read_text(encoding="utf-8"))
+        return 3 if any(row["status"].startswith("failed") for row in self.results.rows) else 0
+
     def close(self) -> None:
         if self.load:
             self.load.stop()
-        if self.warming.poll() is None:
-            os.killpg(self.warming.pid, signal.SIGKILL)
-        self.warming.wait()
+        self.warming.kill()
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-def without_stores(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if member.name.endswith(".sqlite") else member
+def some_of(steps: list[Step], parts: set[str]) -> list[Step]:
+    chosen = [replace(step, parts=[part for part in step.parts if part.name in parts]) for step in steps]
+    return [step for step in chosen if step.parts]
 
 
 def step_words(rows: list[dict]) -> str:
@@ -267,12 +239,15 @@ def step_words(rows: list[dict]) -> str:
 
 
 def main(arguments: list[str]) -> int:
+    started = time.monotonic()
     options = parse(arguments)
     if options.list:
         for step in STEPS:
             print(f"{step.name:14} {step.about}")
         return 0
-    run = Run(options)
+    sys.stdout.reconfigure(errors="replace")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what runs is ended too
+    run = Run(options, started)
     try:
         return run.all()
     finally:

@@ -25,6 +25,11 @@ class Part:
     argv: tuple = ()
     timed: bool = True  # attnfuzz is told to stop after its share of the time
 
+    @property
+    def of_a_package(self) -> bool:
+        """Whether it is a campaign of a Python package, whose import takes its time."""
+        return bool(self.target) and not self.target.startswith("cuda:")
+
 
 @dataclass(frozen=True)
 class Step:

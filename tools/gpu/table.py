@@ -1,11 +1,13 @@
-"""The table of a GPU run. As a program it puts the one in OUT, which run.py left there, into docs/gpu.md, and keeps each finding's
-smallest case in corpus/gpu. Usage: table.py --update OUT
+"""The table of a GPU run. As a program it puts the one of OUT, where run.py left its results, into docs/gpu.md, and
+keeps each finding's smallest case in corpus/gpu. Usage: table.py --update OUT
 """
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+
+import device
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- begin device -->", "<!-- end device -->"
@@ -19,23 +21,28 @@ def case_words(case: dict) -> str:
     return ", ".join([problem["dtype"], *words])
 
 
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def numbers(row: dict) -> str:
     """A part's cells behind its name, for one that ran cases."""
     speed = row["cases"] / max(row["case_seconds"], 1e-9)
     busy = f"{row['gpu_percent']:.0f} %" if "gpu_percent" in row else "–"
     dtypes = ", ".join(f"{name} {count}" for name, count in sorted(row["dtypes"].items()))
-    return (f"{row['cases']} | {dtypes} | {row['passed']} | {row['failed']} | {row['skipped']} | {speed:.0f} | {busy} | "
-            f"{row['worst_ratio']:.3g} | {row['status']}")
+    return (f"{row['cases']} | {dtypes} | {row['passed']} | {row['failed']} | {row['skipped']} | {speed:.0f} | "
+            f"{busy} | {row['worst_ratio']:.3g} | {cell(row['status'])}")
 
 
 def results(rows: list[dict]) -> list[str]:
-    lines = ["| step | target | cases | by dtype | passed | failed | declined | cases/s | the GPU's | worst passing error / bound | |",
+    lines = ["| step | target | cases | by dtype | passed | failed | declined | cases/s | the GPU's | "
+             "worst passing error / bound | |",
              "|---|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
         if "cases" in row:
             lines.append(f"| {row['step']} | {row['target']} | {numbers(row)} |")
         elif "said" not in row:
-            lines.append(f"| {row['step']} | {row['target']} | | | | | | | | | {row['status']} |")
+            lines.append(f"| {row['step']} | {row['target']} | | | | | | | | | {cell(row['status'])} |")
     return lines
 
 
@@ -45,17 +52,26 @@ def findings(rows: list[dict]) -> list[str]:
         return []
     lines = ["", "| target | after | failure | smallest case | 1-minimal | causes named |", "|---|---|---|---|---|---|"]
     for row, f in found:
-        lines.append(f"| {row['target']} | {f['found']} | {f['failure']} | {case_words(f['case'])} | {'yes' if f['minimal'] else 'no'} | "
-                     f"{', '.join(f['causes']) or 'none'} |")
+        lines.append(f"| {row['target']} | {f['found']} | {f['failure']} | {case_words(f['case'])} | "
+                     f"{'yes' if f['minimal'] else 'no'} | {', '.join(f['causes']) or 'none'} |")
     return lines
 
 
+def by_length(text: str) -> dict[str, float]:
+    """What a program of the step gflops printed; empty for anything else."""
+    try:
+        return {str(int(length)): float(value) for length, value in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
 def gflops(rows: list[dict]) -> list[str]:
-    said = {row["part"]: row.get("said", "") for row in rows if row["step"] == "gflops"}
-    ours, theirs = (json.loads(text) if (text := said.get(f"gflops-{name}", "")).startswith("{") else {} for name in ("oracle", "torch"))
+    said = {row["part"]: row["said"] for row in rows if row["step"] == "gflops" and "said" in row}
+    ours, theirs = (by_length(said.get(f"gflops-{name}", "")) for name in ("oracle", "torch"))
     if not ours:
         return []
-    lines = ["", "GFLOP/s, 4 heads of 128:", "", "| length | oracle on the device | torch, float64 math |", "|---|---|---|"]
+    lines = ["", "GFLOP/s, 4 heads of 128:", "",
+             "| length | oracle on the device | torch, float64 math |", "|---|---|---|"]
     for length, value in ours.items():
         peer = theirs.get(length)
         lines.append(f"| {length} | {value:.1f} | {'not here' if peer is None else f'{peer:.1f}'} |")
@@ -63,26 +79,31 @@ def gflops(rows: list[dict]) -> list[str]:
 
 
 def table(found: dict, rows: list[dict]) -> str:
-    """All of a run, as Markdown."""
-    import device
-
+    """All of a run, as Markdown. `found`: device.survey()."""
+    on = f"On {device.words(found)}."
+    if "missing" in found["device"]:
+        on = (f"A rehearsal, on a machine without a GPU: {device.words(found)}. The device's steps were left out, and "
+              "packages tested on the CPU in their place: nothing here ran on a device.")
     programs = [f"{row['part']}: {row['said'] if row['status'] == 'done' else row['status']}" for row in rows
                 if row["step"] == "philox" and "said" in row]
-    lines = [f"On {device.words(found)}.", *([""] + programs if programs else []), "", *results(rows), *findings(rows), *gflops(rows)]
+    lines = [on, *([""] + programs if programs else []), "", *results(rows), *findings(rows), *gflops(rows)]
     return "\n".join(lines) + "\n"
 
 
-def keep_cases(rows: list[dict], folder: Path) -> int:
-    """Each finding of a package's target as a case, to be replayed by all that claim it. Mutants are wrong on purpose."""
-    kept = 0
+def keep_cases(found: dict, rows: list[dict], folder: Path) -> int:
+    """Each finding as a case, to be replayed by all that claim it; but those of mutants, which are wrong on purpose."""
+    place = "without a GPU" if "missing" in found["device"] else f"on {found['device']['name']}"
+    kept = set()
     for row in rows:
         for f in row.get("findings", ()) if row["step"] != "mutants" else ():
             folder.mkdir(parents=True, exist_ok=True)
-            case = {"attnfuzz": f["case"]["attnfuzz"], "about": f"found with {row['target']} {f['version']} on a GPU: {f['failure']}"}
+            about = f"found with {row['target']} {f['version']} {place}: {f['failure']}"
+            case = {"attnfuzz": f["case"]["attnfuzz"], "about": about}
             text = json.dumps(case | {k: v for k, v in f["case"].items() if k not in case}, indent=2)
-            (folder / f"{f['signature']}.case.json").write_text(text + "\n")
-            kept += 1
-    return kept
+            file = folder / f"{f['signature']}.case.json"
+            file.write_text(text + "\n")
+            kept.add(file)
+    return len(kept)
 
 
 def main(arguments: list[str]) -> int:
@@ -90,19 +111,24 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     out, document = Path(arguments[1]), ROOT / "docs" / "gpu.md"
-    for name in ("results.jsonl", "table.md"):
-        if not (out / name).is_file():
-            print(f"{out / name}: expected a file that run.sh wrote", file=sys.stderr)
-            return 2
+    try:
+        found = json.loads((out / "machine.json").read_text(encoding="utf-8"))
+        rows = [json.loads(line) for line in (out / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+        made = table(found, rows)
+    except FileNotFoundError as missing:
+        print(f"{missing.filename}: expected a file that run.sh wrote", file=sys.stderr)
+        return 2
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        print(f"{out}: expected machine.json and results.jsonl as run.sh writes them: {error!r}", file=sys.stderr)
+        return 2
     text = document.read_text()
-    before, found, rest = text.partition(BEGIN)
+    before, begins, rest = text.partition(BEGIN)
     _, ends, after = rest.partition(END)
-    if not found or not ends:
+    if not begins or not ends:
         print(f"{document}: expected {BEGIN} and {END}", file=sys.stderr)
         return 2
-    document.write_text(f"{before}{BEGIN}\n\n{(out / 'table.md').read_text()}\n{END}{after}")
-    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-    print(f"{document}: updated; {keep_cases(rows, ROOT / 'corpus' / 'gpu')} cases kept in corpus/gpu")
+    document.write_text(f"{before}{BEGIN}\n\n{made}\n{END}{after}")
+    print(f"{document}: updated; {keep_cases(found, rows, ROOT / 'corpus' / 'gpu')} cases kept in corpus/gpu")
     return 0
 
 

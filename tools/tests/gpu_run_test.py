@@ -94,9 +94,9 @@ def test_without_a_gpu_it_goes_through_with_stand_ins(bundle, tmp_path):
     assert "| sdpa | torch:sdpa-flash |" in table_text and "| ours | cuda:flash |" in table_text
     with tarfile.open(tmp_path / "out" / "details.tar") as tar:
         names = tar.getnames()
-    assert "sdpa/log.txt" in names and "sdpa/sdpa-flash.log" in names
+    assert "sdpa/log.txt" in names and "sdpa/sdpa-flash/log.txt" in names
     assert not any(name.endswith(".sqlite") for name in names)
-    assert len(list((tmp_path / "out").iterdir())) <= 4
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"machine.json", "results.jsonl", "table.md", "current.log", "details.tar"}
 
     # Again, one step alone: the others' rows stay.
     (adapters / "jax.py").write_text(ADAPTER.replace("NAMES", "['jax:dot-product-attention']").replace("HANGS", "'none'"))
@@ -131,32 +131,61 @@ def test_the_device_cases_are_claimed_and_right(tmp_path):
     assert counts == {"flash": 6, "oracle": 2, "paged-decode": 3}
 
 
-def test_the_document_and_the_corpus_come_from_what_was_run(tmp_path, monkeypatch, capsys):
-    case = next(iter(cases.cases().values()))
-    finding = {"signature": "mismatch-123456789abc", "failure": "mismatch", "case": case, "causes": ["kv-heads"], "title": "wrong", "found": "7 cases",
-               "minimal": True, "version": "2"}
-    row = {"step": "sdpa", "part": "sdpa-flash", "target": "torch:sdpa-flash-cuda", "seconds": 3.0, "status": "findings", "cases": 1000,
-           "passed": 990, "failed": 10, "skipped": 0, "worst_ratio": 0.25, "case_seconds": 2.0, "dtypes": {"f16": 1000}, "gpu_percent": 12.0,
-           "findings": [finding]}
-    mutant = row | {"step": "mutants", "target": "cuda:cuda-offset-32", "findings": [finding | {"signature": "mutant"}]}
-    programs = [{"step": "philox", "part": "philox", "target": "", "seconds": 1, "status": "done", "said": "0 of 9 elements have other bits"},
-                {"step": "gflops", "part": "gflops-oracle", "target": "", "seconds": 1, "status": "done", "said": '{"1024": 10.5}'},
-                {"step": "gflops", "part": "gflops-torch", "target": "", "seconds": 1, "status": "failed: no torch", "said": "no torch"}]
-    found = {"device": {"name": "A device", "capability": "9.0", "driver": "580.1", "cuda": "13.0", "memory": "1 MiB"}, "cpus": 2,
-             "python": "3.12", "packages": {"torch": "2"}}
-    all_rows = [row, mutant, *programs]
-    (tmp_path / "table.md").write_text(table.table(found, all_rows))
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(each) + "\n" for each in all_rows))
-    root = tmp_path / "root"
+FINDING = {"signature": "mismatch-123456789abc", "failure": "mismatch", "causes": ["kv-heads"], "title": "wrong", "found": "7 cases",
+           "minimal": True, "version": "2"}
+ROW = {"step": "sdpa", "part": "sdpa-flash", "target": "torch:sdpa-flash-cuda", "seconds": 3.0, "status": "findings", "cases": 1000,
+       "passed": 990, "failed": 10, "skipped": 0, "worst_ratio": 0.25, "case_seconds": 2.0, "dtypes": {"f16": 1000}}
+MACHINE = {"cpus": 2, "python": "3.12", "packages": {"torch": "2"}}
+
+
+def update(folder, monkeypatch, machine, all_rows):
+    """What table.py makes of a run's folder: the document, and the cases by name."""
+    out, root = folder / "out", folder / "root"
+    out.mkdir(parents=True)
+    (out / "machine.json").write_text(json.dumps(MACHINE | {"device": machine}))
+    (out / "results.jsonl").write_text("".join(json.dumps(each) + "\n" for each in all_rows))
     (root / "docs").mkdir(parents=True)
     (root / "docs" / "gpu.md").write_text(f"Before.\n{table.BEGIN}\nold\n{table.END}\nAfter.\n")
     monkeypatch.setattr(table, "ROOT", root)
-    assert table.main(["--update", str(tmp_path)]) == 0
+    assert table.main(["--update", str(out)]) == 0
     text = (root / "docs" / "gpu.md").read_text()
     assert text.startswith("Before.") and text.endswith("After.\n") and "old" not in text
+    return text, {file.name: file for file in (root / "corpus" / "gpu").glob("*")}
+
+
+def test_the_document_and_the_corpus_come_from_what_was_run(tmp_path, monkeypatch):
+    from program import attnfuzz
+
+    case = cases.cases()["one-tile-f16-64"]
+    row = ROW | {"findings": [FINDING | {"case": case}], "gpu_percent": 12.0}
+    mutant = row | {"step": "mutants", "target": "cuda:cuda-offset-32", "findings": [FINDING | {"signature": "mutant", "case": case}]}
+    programs = [{"step": "philox", "part": "philox", "target": "", "seconds": 1, "status": "done", "said": "0 of 9 elements have other bits"},
+                {"step": "gflops", "part": "gflops-oracle", "target": "", "seconds": 1, "status": "done", "said": '{"1024": 10.5}'},
+                {"step": "gflops", "part": "gflops-torch", "target": "", "seconds": 1, "status": "failed: no torch", "said": "no torch"}]
+    device = {"name": "A device", "capability": "9.0", "driver": "580.1", "cuda": "13.0", "memory": "1 MiB"}
+    text, kept = update(tmp_path, monkeypatch, device, [row, mutant, *programs])
     assert "On A device, compute capability 9.0, driver 580.1, CUDA 13.0" in text
     assert "| sdpa | torch:sdpa-flash-cuda | 1000 | f16 1000 | 990 | 10 | 0 | 500 | 12 % | 0.25 | findings |" in text
     assert "philox: 0 of 9 elements have other bits" in text and "| 1024 | 10.5 | not here |" in text
-    kept = [file.name for file in (root / "corpus" / "gpu").iterdir()]
-    assert kept == ["mismatch-123456789abc.case.json"]
-    assert table.main(["--update", str(tmp_path / "none")]) == 2
+    assert list(kept) == ["mismatch-123456789abc.case.json"]
+    file = kept["mismatch-123456789abc.case.json"]
+    assert json.loads(file.read_text())["about"] == "found with torch:sdpa-flash-cuda 2 on A device: mismatch"
+    attnfuzz("replay", file, "-t", "cuda-emu:flash", expect=0)  # it is a case
+
+
+def test_a_rehearsal_is_told_as_one(tmp_path, monkeypatch):
+    row = ROW | {"target": "torch:sdpa-flash", "findings": [FINDING | {"case": cases.cases()["one-tile-f16-64"]}]}
+    absent = {"step": "ours", "part": "flash", "target": "cuda:flash", "seconds": 0.0, "status": "no GPU here"}
+    text, kept = update(tmp_path, monkeypatch, {"missing": "no GPU here: no driver"}, [absent, row])
+    assert "A rehearsal, on a machine without a GPU" in text and "nothing here ran on a device" in text
+    assert "| ours | cuda:flash | | | | | | | | | no GPU here |" in text
+    assert "without a GPU" in json.loads(kept["mismatch-123456789abc.case.json"].read_text())["about"]
+
+
+def test_what_no_run_wrote_is_told_and_the_document_left(tmp_path, capsys):
+    assert table.main(["--update", str(tmp_path)]) == 2
+    assert "machine.json: expected a file that run.sh wrote" in capsys.readouterr().err
+    (tmp_path / "machine.json").write_text(json.dumps(MACHINE | {"device": {"missing": "no GPU here"}}))
+    (tmp_path / "results.jsonl").write_text("[1]\n")
+    assert table.main(["--update", str(tmp_path)]) == 2
+    assert "expected machine.json and results.jsonl as run.sh writes them" in capsys.readouterr().err
