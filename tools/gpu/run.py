@@ -33,7 +33,7 @@ FINISH = 12.0  # seconds kept for the last files, and for a process that has to 
 GRACE = 8.0  # seconds from being asked to stop to being killed; of a short run a tenth
 LEAST = 3.0  # seconds of a part, on a fast machine: with less it is left out
 STARTING = 0.25  # the part of a campaign's time that is for imports and the last case
-WORTH = 4  # a campaign has this many times what an import of PyTorch takes here, or it would be one of starting alone
+WORTH = 2.5  # a package's campaign has this many times what an import of PyTorch takes here, or it would only start
 IMPORTS = """
 import importlib, subprocess, sys, time
 for name in ("torch", "triton", "jax", "transformers", "fla.ops"):
@@ -160,7 +160,7 @@ class Run:
                         at_most = left if rows else self.end - time.monotonic()  # a step's first part has enough
                         share = left if step.together else max(left / (len(waiting) + 1), min(least, at_most))
                         if why := self.why_not(step, part) or ("" if share >= least else OUT_OF_TIME):
-                            came(row_of(step, part, part.target, why))
+                            came(row_of(step, part, self.target(part), why))
                             continue
                         try:
                             running.append((part, self.start(part, share, log)))
@@ -189,7 +189,7 @@ class Run:
             except Exception as error:  # of ours, or a full disk: the next step is run all the same
                 say(f"{step.name}: {type(error).__name__}: {error}")
                 had = {row["part"] for row in rows}
-                rows += [row_of(step, part, part.target, f"failed: {type(error).__name__}") for part in step.parts
+                rows += [row_of(step, part, self.target(part), f"failed: {type(error).__name__}") for part in step.parts
                          if part.name not in had]
                 self.results.rows += [row for row in rows if row["part"] not in had]  # written with the next one
             say(f"[{number + 1}/{len(steps)}] {step.name}: {step_words(rows)} ({time.monotonic() - began:.0f} s)")
@@ -205,15 +205,18 @@ class Run:
 
     def all(self) -> int:
         say(device.words(self.found))
-        self.several([step for step in STEPS if not self.only or step.name in self.only])
-        rows = [row for row in self.results.rows if row["status"] == OUT_OF_TIME]
-        late = {row["part"] for row in rows}
-        untried = {row["part"] for row in rows if row["seconds"] == 0}
-        if late and self.end - time.monotonic() > self.least:
+        steps = [step for step in STEPS if not self.only or step.name in self.only]
+        self.several(steps)
+        late = {row["part"]: row["seconds"] for row in self.results.rows if row["status"] == OUT_OF_TIME}
+        again = (some_of(steps, [part for part, seconds in late.items() if not seconds]) +  # never begun: they come first
+                 some_of(steps, [part for part, seconds in late.items() if seconds]))
+        if again and self.end - time.monotonic() > self.least:
             say("again, in the time that is left:")
-            self.several(some_of(STEPS, untried) + some_of(STEPS, late - untried))
+            self.several(again)
         say("\n" + (self.results.out / "table.md").read_text(encoding="utf-8"))
-        return 3 if any(row["status"].startswith("failed") for row in self.results.rows) else 0
+        names = {step.name for step in steps}
+        failed = [row for row in self.results.rows if row["step"] in names and row["status"].startswith("failed")]
+        return 3 if failed else 0
 
     def close(self) -> None:
         if self.load:
@@ -222,7 +225,7 @@ class Run:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-def some_of(steps: list[Step], parts: set[str]) -> list[Step]:
+def some_of(steps: list[Step], parts: list[str]) -> list[Step]:
     chosen = [replace(step, parts=[part for part in step.parts if part.name in parts]) for step in steps]
     return [step for step in chosen if step.parts]
 
