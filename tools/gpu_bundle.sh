@@ -21,27 +21,29 @@ fi
 
 cmake --preset gpu-bundle > /dev/null
 cmake --build --preset gpu-bundle
-rm -rf "$dir"
+mkdir -p "$(dirname "$dir")"
+made=$(mktemp -d "$dir.XXXXXX")  # DIR is a whole bundle or none
+trap 'rm -rf "$made"' EXIT
 for component in program gpu; do
-  cmake --install build/gpu-bundle --prefix "$dir" --component "$component" --strip > /dev/null
+  cmake --install build/gpu-bundle --prefix "$made" --component "$component" --strip > /dev/null
 done
 for file in bin/gpu_philox_check lib/attnfuzz/attnfuzz_cuda.so; do
-  [ -e "$dir/$file" ] || { echo "tools/gpu_bundle.sh: $file was not built: is nvcc here?" >&2; exit 3; }
+  [ -e "$made/$file" ] || { echo "tools/gpu_bundle.sh: $file was not built: is nvcc here?" >&2; exit 3; }
 done
-strip "$dir"/bin/gpu_* "$dir/lib/attnfuzz/attnfuzz_cuda.so"
-mkdir -p "$dir/gpu" "$dir/site"
-cp tools/gpu/*.py "$dir/gpu/"
-cp tools/gpu/run.sh "$dir/run.sh"
+strip "$made"/bin/gpu_* "$made/lib/attnfuzz/attnfuzz_cuda.so"
+mkdir -p "$made/gpu" "$made/site"
+cp tools/gpu/*.py "$made/gpu/"
+cp tools/gpu/run.sh "$made/run.sh"
 if ((wheels)); then
   python=.venv/bin/python
   [ -x "$python" ] || python=python3
   "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --only-binary :all: \
-    --target "$dir/site" -r tools/gpu/wheels.txt
+    --target "$made/site" -r tools/gpu/wheels.txt
 fi
 
 # Nothing but glibc, and none of its newer parts.
 newest=2.36
-for file in "$dir"/bin/* "$dir/lib/attnfuzz/attnfuzz_cuda.so"; do
+for file in "$made"/bin/* "$made"/lib/attnfuzz/*; do
   needs=$(objdump -p "$file" | awk '$1 == "NEEDED" { print $2 }')
   others=$(grep -vE '^(libc|libm|libdl|libpthread|librt|ld-linux-x86-64)\.so' <<< "$needs" || true)
   [ -z "$others" ] || { echo "tools/gpu_bundle.sh: $file needs $others" >&2; exit 3; }
@@ -49,6 +51,10 @@ for file in "$dir"/bin/* "$dir/lib/attnfuzz/attnfuzz_cuda.so"; do
   [ "$(printf 'GLIBC_%s\n%s\n' "$newest" "$glibc" | sort -V | tail -1)" = "GLIBC_$newest" ] ||
     { echo "tools/gpu_bundle.sh: $file needs $glibc, expected at most GLIBC_$newest" >&2; exit 3; }
 done
-size=$(du -sk "$dir" | cut -f1)
-echo "$dir: $((size / 1024)).$((size % 1024 * 10 / 1024)) MiB"
-((size <= most_kib)) || { echo "tools/gpu_bundle.sh: expected at most $((most_kib / 1024)) MiB" >&2; exit 3; }
+chmod 755 "$made"
+size=$(du -sk "$made" | cut -f1)
+words="$dir: $((size / 1024)).$((size % 1024 * 10 / 1024)) MiB"
+((size <= most_kib)) || { echo "tools/gpu_bundle.sh: $words, expected at most $((most_kib / 1024)) MiB" >&2; exit 3; }
+rm -rf "$dir"
+mv "$made" "$dir"
+echo "$words"
