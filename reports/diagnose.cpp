@@ -59,18 +59,19 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   append(causes, causes_from_flushing(finding));
   append(causes, causes_from_fits(finding, true));
-  append(causes, causes_from_measurement(finding));
+  append(causes, causes_from_leaks(finding, true));
+  if (causes.empty()) append(causes, causes_from_softmax(finding));
   if (std::any_of(finding.measured.begin(), finding.measured.end(),
                   [](const measure::Statement& each) { return each.about == "precision"; }))
     append(causes, causes_from_precision(finding));
+  append(causes, causes_from_measurement(finding));
   append(causes, causes_from_fits(finding, false));
-  append(causes, causes_from_leaks(finding));
+  append(causes, causes_from_leaks(finding, false));
   append(causes, causes_from_offset(finding));
   if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
     append(causes, causes_from_lengths(finding));
   else if (!noticed)
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
-  if (causes.empty()) append(causes, causes_from_softmax(finding));
   if (causes.empty()) {
     append(causes, causes_from_unwritten(finding));
     if (causes.empty()) append(causes, causes_from_nonfinite(finding));

@@ -88,19 +88,19 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query, const Held
   const RuleUse* window = plan.c.problem.mask.find("window");
   const int64_t left = window == nullptr ? 0 : window->integer(0);
   const int64_t capacity = plan.c.cached() ? plan.c.cache->capacity : 0;
-  Where::Attributes all{
-      {"keys back from the query", distance},
-      {"keys back − window.left", distance - left},
-      {"keys back − capacity", distance - capacity},
-      {"places before the step's first token", first_of_step(plan, query) - position},
-      {"key", position},
-      {"that came with the query's own step", held.tokens[j].step == query.step},
-      {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
-      {"page", static_cast<int64_t>(j) / page},
-      {"slot of its page", static_cast<int64_t>(j) % page},
-      {"key mod 2", position % 2},
-      {"key mod 64", position % 64},
-      {"steps since it came", int64_t{query.step} - held.tokens[j].step}};
+  Where::Attributes all{{"keys back from the query", distance},
+                        {"keys back − window.left", distance - left},
+                        {"keys back − capacity", distance - capacity},
+                        {"key", position},
+                        {"that came with the query's own step", held.tokens[j].step == query.step},
+                        {"tokens before the step's first",
+                         plan.c.cached() ? first_of_step(plan, query) - position : 0, Kind::number},
+                        {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
+                        {"page", static_cast<int64_t>(j) / page},
+                        {"slot of its page", static_cast<int64_t>(j) % page},
+                        {"key mod 2", position % 2},
+                        {"key mod 64", position % 64},
+                        {"steps since it came", int64_t{query.step} - held.tokens[j].step}};
   for (const auto& attribute : attributes_of(plan, query)) all.push_back(attribute);
   return all;
 }

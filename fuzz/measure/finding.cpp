@@ -8,9 +8,9 @@
 namespace attnfuzz::measure {
 namespace {
 
-constexpr int64_t most_runs = 4000, most_follow_ups = 32;
-constexpr size_t most_measured = 3;    ///< failing cases, that first found among them
-constexpr int64_t most_sources = 600;  ///< of a case that is measured beside the one first found
+constexpr int64_t most_runs = 4000, most_follow_ups = 24;
+constexpr size_t most_measured = 3;     ///< failing cases, that first found among them
+constexpr int64_t most_runs_each = 60;  ///< for a case beside the one first found
 
 bool is_of_values(const Finding& finding) {
   const FailureKind kind = finding.last.verdict.failure;
@@ -20,8 +20,11 @@ bool is_of_values(const Finding& finding) {
 }
 
 bool is_small(const Case& c) {
-  const Plan plan = declared(c);
-  return static_cast<int64_t>(plan.sources.size()) <= most_sources;
+  const Problem& p = c.problem;
+  int64_t tokens = p.kv_len;
+  for (const Step& step : c.steps) tokens += step.has_tokens() ? step.keys() : 0;
+  const int64_t sources = p.batch * p.num_kv_heads * tokens;
+  return sources <= most_runs_each * std::max<int64_t>(1, p.head_dim_v);
 }
 
 /// The case first found, more that fail and one that passes, to tell one from the other.
@@ -38,7 +41,7 @@ std::vector<Case> cases_of(const Finding& finding, const FollowUps& near) {
 
 void measure_finding(Target& target, Finding& finding, double seconds) {
   if (!is_of_values(finding) || !finding.learned.alone || !finding.before.empty()) return;
-  const FollowUps near = follow_up(target, finding, most_follow_ups, seconds / 2);
+  const FollowUps near = follow_up(target, finding, most_follow_ups, seconds);
   finding.trials = near.trials;
   Budget budget(most_runs, seconds);
   finding.measured = measure(target, cases_of(finding, near), budget).statements;

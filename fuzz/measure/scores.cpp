@@ -60,8 +60,10 @@ double Row::tolerance() const {
 double Row::spread_finished(const std::vector<double>& scores) const {
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (size_t j = 0; j < keys.size(); ++j) {
-    low = std::min(low, log_w[j] - scores[j]);
-    high = std::max(high, log_w[j] - scores[j]);
+    const double off = log_w[j] - scores[j];
+    if (!std::isfinite(off)) return std::numeric_limits<double>::infinity();
+    low = std::min(low, off);
+    high = std::max(high, off);
   }
   return high - low;
 }

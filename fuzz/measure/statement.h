@@ -23,6 +23,8 @@ struct Trial {
   bool explains_all() const { return first && failing > 1 && explained == failing; }
   /// And predicts every case that passes.
   bool shown() const { return explains_all() && kept == passing; }
+  /// It explains some, two at least, and no case that passes speaks against it.
+  bool stands() const { return explained > 1 && passing > 0 && kept == passing; }
   bool operator==(const Trial&) const = default;
 };
 

@@ -42,11 +42,13 @@ class TokenFacts {
   std::string visible_words() const;
   std::string zero_words() const;
   std::string sum_words() const;
+  std::string foreign_words() const;
 
   int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0;
   Where where_, where_nonfinite_;
   Where missing_, extra_, swapped_;
   std::vector<Swap> swaps_;
+  bool cached_ = false;
   bool all_swapped_ = true, any_extra_ = false, any_missing_ = false, any_foreign_ = false,
        counted_ = true;
   std::set<int64_t> zeros_;      ///< how many zeros wrong queries count
@@ -63,7 +65,8 @@ class TokenFacts {
   std::vector<Sum> sums_;
   void draw(const Plan& plan, const Query& query, const Weights& got);
   std::string picture_;
-  std::string smallest_, largest_;  ///< examples
+  std::set<std::string_view> foreign_;  ///< of which kinds, where they replace no others
+  std::string smallest_, largest_;      ///< examples
   size_t smallest_size_ = SIZE_MAX, largest_size_ = 0;
 };
 

@@ -28,9 +28,9 @@ std::vector<Cause> causes_from_lengths(const Finding& finding);
 std::vector<Cause> causes_from_offset(const Finding& finding);
 /// A softmax that goes wrong from tile to tile or part to part.
 std::vector<Cause> causes_from_softmax(const Finding& finding);
-/// NaN or infinities that come through though they are hidden: nearly every other meaning has them
-/// in the output as well, so this comes first.
-std::vector<Cause> causes_from_leaks(const Finding& finding);
+/// NaN or infinities that come through. `hidden`: those of hidden keys, which nearly every other
+/// meaning has in the output as well, so that they come first; else those of keys that are seen.
+std::vector<Cause> causes_from_leaks(const Finding& finding, bool hidden);
 /// Elements that still hold what they held before the call.
 std::vector<Cause> causes_from_unwritten(const Finding& finding);
 /// Other values that are not finite: overflow.

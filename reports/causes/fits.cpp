@@ -21,7 +21,7 @@ int rank(const Finding& finding, const Fault& fit) {
   const bool in_first = std::find(first.begin(), first.end(), &fit) != first.end();
   if (const measure::Trial* trial = trial_of(finding, fit)) {
     if (trial->shown()) return 0;
-    if (trial->explains_all()) return 1;
+    if (trial->explains_all() || trial->stands()) return 1;
     // Where other cases fail and it explains none of them, it fits by chance.
     if (trial->failing > 1 && trial->explained <= 1) return 3;
   }

@@ -119,10 +119,12 @@ Cause cause_of(const CauseEntry& entry) {
 
 }  // namespace
 
-std::vector<Cause> causes_from_leaks(const Finding& finding) {
+std::vector<Cause> causes_from_leaks(const Finding& finding, bool hidden) {
+  const NonFinite data = finding.shrunk.c.data.nonfinite;
   if (finding.last.verdict.failure != FailureKind::nan) return {};
+  if (hidden == (data == NonFinite::inf_value)) return {};
   for (const LeakEntry& leak : leaks)
-    if (leak.data == finding.shrunk.c.data.nonfinite) return {cause_of(leak.entry)};
+    if (leak.data == data) return {cause_of(leak.entry)};
   return {};
 }
 
