@@ -321,12 +321,16 @@ Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
 
 bool predicts(const Fault& fault, const Case& c, const Inputs& inputs, const Precision& precision,
               const Outcome& outcome) {
-  if (outcome.status != Status::ok) return false;
   const Answer right = answer(c, inputs, precision);
-  if (!first_wrong_frame(c, right, outcome).frame.words.empty()) return false;
-  const Elements got = elements_of(c, right, outcome, right.steps.size());
   const std::optional<Answer> meant = faulty_answer(fault, c, inputs, precision);
-  return meant ? has_meaning(c, right, *meant, got) : !compare(c, right, got).failed();
+  if (!meant) return !judge_against(right, c, outcome).failed();
+  const WrongFrame wrong = first_wrong_frame(c, right, outcome);
+  const Elements got = elements_of(c, right, outcome, wrong.step);
+  const Verdict values = compare(c, right, got);
+  if (wrong.frame.words.empty() || values.failed())
+    return has_meaning(c, right, *meant, got, may_have_leaked(c, values));
+  return has_outputs_of(c, right, outcome) && has_frames(c, *meant, outcome) &&
+         has_meaning(c, right, *meant, elements_of(c, right, outcome, right.steps.size()));
 }
 
 Examination examine(Target& target, const Case& c, bool properties, Among among) {

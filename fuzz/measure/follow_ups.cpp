@@ -1,6 +1,7 @@
 #include "fuzz/measure/follow_ups.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "fuzz/mutate.h"
 
@@ -8,14 +9,15 @@ namespace attnfuzz::measure {
 namespace {
 
 constexpr size_t most_faults = 12;
+using Faults = std::vector<const Fault*>;
 
-bool has(const std::vector<const Fault*>& fits, const Fault* fit) {
+bool has(const Faults& fits, const Fault* fit) {
   return std::find(fits.begin(), fits.end(), fit) != fits.end();
 }
 
 /// Those that fit the case as first found come first.
-std::vector<const Fault*> faults_of(const Finding& finding) {
-  std::vector<const Fault*> all = finding.first.verdict.fits;
+Faults faults_of(const Finding& finding) {
+  Faults all = finding.first.verdict.fits;
   for (const Fault* fit : finding.last.verdict.fits)
     if (!has(all, fit)) all.push_back(fit);
   all.resize(std::min(all.size(), most_faults));
@@ -28,32 +30,90 @@ bool is_wrong_value(const Verdict& verdict) {
           verdict.failure == FailureKind::nan || verdict.failure == FailureKind::ignored);
 }
 
+bool apart(const std::vector<double>& a, const std::vector<double>& a_bound,
+           const std::vector<double>& b, const std::vector<double>& b_bound) {
+  if (a.size() != b.size()) return true;
+  for (size_t e = 0; e < a.size(); ++e) {
+    if (std::isnan(a[e]) && std::isnan(b[e])) continue;
+    // Where either says nothing, the bound is infinite.
+    if (!(std::abs(a[e] - b[e]) <= a_bound[e] + b_bound[e])) return true;
+  }
+  return false;
+}
+
+/// Whether no outcome can be both answers.
+bool apart(const Answer& a, const Answer& b) {
+  if (a.steps.size() != b.steps.size()) return true;
+  for (size_t s = 0; s < a.steps.size(); ++s) {
+    const StepAnswer &x = a.steps[s], &y = b.steps[s];
+    if (x.lengths != y.lengths || x.positions != y.positions || x.more.size() != y.more.size() ||
+        apart(x.out, x.bound, y.out, y.bound))
+      return true;
+    for (size_t n = 0; n < x.more.size(); ++n)
+      if (apart(x.more[n].values, x.more[n].bound, y.more[n].values, y.more[n].bound)) return true;
+  }
+  return false;
+}
+
+/// Whether a case tells some of these faults from the first one.
+bool separates(const Faults& faults, const Case& c, const Precision& precision) {
+  const Inputs inputs = make_inputs(c);
+  std::optional<Answer> first;
+  for (const Fault* fault : faults) {
+    std::optional<Answer> meant = faulty_answer(*fault, c, inputs, precision);
+    if (!meant) meant = answer(c, inputs, precision);
+    if (!first)
+      first = std::move(meant);
+    else if (apart(*first, *meant))
+      return true;
+  }
+  return false;
+}
+
+/// Runs a case, and holds each fault against what came out. The case as first found is `first`.
+void try_case(Target& target, const Case& c, bool first, const Faults& faults, FollowUps& all) {
+  const std::vector<std::string> none;
+  const Examination done = examine(target, c, false, &none);
+  const bool passes = done.verdict.kind == VerdictKind::pass;
+  if (!passes && !is_wrong_value(done.verdict)) return;
+  (passes ? all.passing : all.failing).push_back(c);
+  const Inputs inputs = make_inputs(c);
+  for (size_t f = 0; f < faults.size(); ++f) {
+    const bool holds = predicts(*faults[f], c, inputs, done.precision, done.outcome);
+    Trial& trial = all.trials[f];
+    trial.first |= first && !passes && holds;
+    (passes ? trial.passing : trial.failing) += 1;
+    (passes ? trial.kept : trial.explained) += holds ? 1 : 0;
+  }
+}
+
+Faults standing(const Faults& faults, const std::vector<Trial>& trials) {
+  Faults all;
+  for (size_t f = 0; f < faults.size(); ++f)
+    if (trials[f].shown()) all.push_back(faults[f]);
+  return all;
+}
+
 }  // namespace
 
 FollowUps follow_up(Target& target, const Finding& finding, int64_t most, double seconds) {
   FollowUps all;
-  const std::vector<const Fault*> faults = faults_of(finding);
+  const Faults faults = faults_of(finding);
   for (const Fault* fault : faults)
     all.trials.push_back({std::string(fault->name), has(finding.first.verdict.fits, fault)});
   const Capabilities& capabilities = target.info().capabilities;
   const Mutator mutator(capabilities);
   const Budget budget(most, seconds);
-  const std::vector<std::string> none;
-  for (int64_t n = 0; n <= most && budget.elapsed() < seconds; ++n) {
+  // Then as many more, to tell faults apart that stand up to all so far.
+  for (int64_t n = 0; n <= 2 * most && budget.elapsed() < seconds; ++n) {
+    const Faults left = standing(faults, all.trials);
+    if (n > most && left.size() < 2) break;
     const std::unique_ptr<Draw> draw = seeded_draw(finding.seed, static_cast<uint64_t>(n));
-    const Case c = n == 0 ? finding.original : mutator.mutate(finding.original, *draw);
+    const Case& near = n % 2 == 0 ? finding.original : finding.shrunk.c;
+    const Case c = n == 0 ? finding.original : mutator.mutate(near, *draw);
     if (!capabilities.why_not(c).empty()) continue;
-    const Examination done = examine(target, c, false, &none);
-    const bool passes = done.verdict.kind == VerdictKind::pass;
-    if (!passes && !is_wrong_value(done.verdict)) continue;
-    (passes ? all.passing : all.failing).push_back(c);
-    const Inputs inputs = make_inputs(c);
-    for (size_t f = 0; f < faults.size(); ++f) {
-      const bool holds = predicts(*faults[f], c, inputs, done.precision, done.outcome);
-      Trial& trial = all.trials[f];
-      (passes ? trial.passing : trial.failing) += 1;
-      (passes ? trial.kept : trial.explained) += holds ? 1 : 0;
-    }
+    if (n <= most || separates(left, c, capabilities.precision_of(c.problem.dtype)))
+      try_case(target, c, n == 0, faults, all);
   }
   return all;
 }

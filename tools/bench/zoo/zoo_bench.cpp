@@ -38,6 +38,7 @@ Json by_attnfuzz(const zoo::Mutant& mutant, uint64_t cases, uint64_t seed) {
   options.cases = cases;
   options.seed = seed;
   options.stop_after = 1;
+  options.max_diagnose = 300;  // so that what is said does not depend on the machine's load
   std::optional<Finding> found;
   CampaignEvents events;
   events.finding = [&](const Finding& finding) { found = finding; };
@@ -57,7 +58,11 @@ Json by_attnfuzz(const zoo::Mutant& mutant, uint64_t cases, uint64_t seed) {
   row["minimal"] = found->shrunk.minimal;
   row["expected"] = mutant.causes;
   row["causes"] = Json::array();
-  for (const Cause& cause : diagnose(*found)) row["causes"].push_back(cause.name);
+  row["words"] = Json::array();
+  for (const Cause& cause : diagnose(*found)) {
+    row["causes"].push_back(cause.name);
+    row["words"].push_back(cause.words);
+  }
   const Json& causes = row["causes"];
   row["first"] = !causes.empty() && is_among(std::string(causes.front()), mutant.causes);
   row["among"] = std::any_of(causes.begin(), causes.end(), [&](const Json& cause) {
