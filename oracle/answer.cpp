@@ -10,7 +10,7 @@
 #include "oracle/attention.h"
 #include "oracle/backward.h"
 #include "oracle/linear/answer.h"
-#include "oracle/lower/cache_history.h"
+#include "oracle/lower/visible.h"
 #include "oracle/rows.h"
 #include "oracle/sample_keys.h"
 #include "oracle/stored.h"
@@ -287,7 +287,7 @@ class Answerer {
       }
       uint8_t* visible = visible_.data() + n * stride;
       double* bias = biased ? bias_.data() + n * stride : nullptr;
-      mask(step, {b, h, query.nth, query.position}, visible, bias);
+      mask({step, b, h, query.nth, query.position}, visible, bias);
       const int64_t nth = to.judged ? to.judged->find(b, h, query.i) : 0;
       const int64_t at = to.judged ? nth * p_.head_dim_v : rows.index(b, h, query.i);
       double* kept = p_.has_dropout() ? kept_.data() + n * stride : nullptr;
@@ -307,22 +307,13 @@ class Answerer {
     return dropout_.data() + ((b * p_.num_heads + h) * p_.q_len + i + 1) * width - keys_.size;
   }
 
-  /// A query as mask rules see it: row, head, number among the row's real queries, position.
-  struct MaskedQuery {
-    int64_t b, h, i, position;
-  };
-  void mask(size_t step, const MaskedQuery& query, uint8_t* visible, double* bias) const {
+  void mask(const MaskedQuery& query, uint8_t* visible, double* bias) const {
     const auto memory = static_cast<size_t>(p_.memory_kv);
-    const std::span<uint8_t> seen(visible + memory, key_pos_.size());
-    std::fill_n(visible, memory + seen.size(), uint8_t{1});
-    mask_row({p_, c_.data, query.b, query.h, query.i, query.position, key_pos_,
-              c_.cached() ? 0 : first_token(p_, query.b), static_cast<int>(step)},
-             {seen, bias == nullptr ? std::span<double>()
-                                    : std::span<double>(bias + memory, seen.size())});
-    if (!c_.cached()) return;
-    const int64_t g = p_.kv_head(query.h);
-    for (size_t j = 0; j < seen.size(); ++j)
-      seen[j] &= static_cast<uint8_t>(cache_shows(*c_.cache, query.position, key_pos_[j], g));
+    const size_t keys = key_pos_.size();
+    std::fill_n(visible, memory, uint8_t{1});
+    show_keys(c_, query, key_pos_,
+              {{visible + memory, keys},
+               bias == nullptr ? std::span<double>() : std::span<double>(bias + memory, keys)});
   }
 
   const Case& c_;

@@ -5,7 +5,8 @@
 #include <numeric>
 #include <span>
 
-#include "oracle/lower/cache_history.h"
+#include "oracle/lower/plan.h"
+#include "oracle/lower/visible.h"
 #include "reports/show.h"
 
 namespace attnfuzz {
@@ -68,44 +69,21 @@ std::string draw(const Grid& grid, bool unicode, int64_t width) {
   return out;
 }
 
-Grid whole_mask(const Case& c, int64_t b, int64_t h) {
-  const Problem& p = c.problem;
-  const auto row = [&c, &p, b, h](int64_t i, std::span<const int64_t> positions) {
-    std::vector<uint8_t> visible(positions.size(), 1);
-    std::vector<double> bias(p.mask.adds_bias() ? positions.size() : 0);
-    mask_row({p, c.data, b, h, i, query_position(p, i), positions, first_token(p, b), 0},
-             {visible, bias});
+/// What query head h sees in row b of a step; its queries are one run.
+Grid mask_of(const Case& c, const Plan& plan, size_t step, int64_t b, int64_t h) {
+  const RowPlan& row = plan.steps[step].rows[static_cast<size_t>(b)];
+  const QueryRun first = row.queries.empty() ? QueryRun{0, 0, 0, 0} : row.queries.front();
+  std::vector<int64_t> key_pos;
+  for (const KeyEntry& entry : row.entries()) key_pos.push_back(entry.position);
+  const bool biased = c.problem.mask.adds_bias();
+  const auto seen = [&c, step, b, h, first, biased](int64_t i, std::span<const int64_t> positions) {
+    std::vector<uint8_t> visible(positions.size());
+    std::vector<double> bias(biased ? positions.size() : 0);
+    show_keys(c, {step, b, h, i, first.position + i}, positions, {visible, bias});
     return visible;
   };
-  return {0, p.q_len, p.kv_len, [](int64_t j) { return j; }, row};
-}
-
-/// What the step just done asks of row b.
-Grid step_mask(const Case& c, int64_t b, int64_t h, int step, const CacheHistory& cache) {
-  const int64_t past = cache.past_length(b);
-  const std::vector<int64_t> key_pos = cache.positions(b);
-  const auto row = [&c, b, h, step, past](int64_t i, std::span<const int64_t> positions) {
-    std::vector<uint8_t> visible(positions.size(), 1);
-    mask_row({c.problem, c.data, b, h, i, past + i, positions, 0, step}, {visible, {}});
-    const int64_t g = c.problem.kv_head(h);
-    for (size_t j = 0; j < visible.size(); ++j)
-      visible[j] &= static_cast<uint8_t>(cache_shows(*c.cache, past + i, positions[j], g));
-    return visible;
-  };
-  return {past, cache.new_tokens(b), static_cast<int64_t>(key_pos.size()),
-          [key_pos](int64_t j) { return key_pos[static_cast<size_t>(j)]; }, row};
-}
-
-std::string step_masks(const Case& c, int64_t b, int64_t h, bool unicode, int64_t width) {
-  CacheHistory cache(c);
-  std::string out;
-  for (size_t s = 0; s < c.steps.size(); ++s) {
-    cache.apply(s);
-    if (!c.steps[s].has_tokens()) continue;
-    out += fmt::format("step {} ({})\n", s, name(c.steps[s].op));
-    out += draw(step_mask(c, b, h, static_cast<int>(s), cache), unicode, width);
-  }
-  return out;
+  return {c.cached() ? first.position : 0, row.num_queries(), row.num_keys(),
+          [key_pos](int64_t j) { return key_pos[static_cast<size_t>(j)]; }, seen};
 }
 
 }  // namespace
@@ -116,8 +94,14 @@ std::string draw_mask(const Case& c, int64_t b, int64_t h, bool unicode, int64_t
     throw InputError("mask", "", fmt::format("expected a batch row below {}", c.problem.batch));
   if (h < 0 || h >= c.problem.num_heads)
     throw InputError("mask", "", fmt::format("expected a head below {}", c.problem.num_heads));
-  return c.cached() ? step_masks(c, b, h, unicode, width)
-                    : draw(whole_mask(c, b, h), unicode, width);
+  const Plan plan = lower(c);
+  std::string out;
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    if (c.cached() && !c.steps[s].has_tokens()) continue;
+    if (c.cached()) out += fmt::format("step {} ({})\n", s, name(c.steps[s].op));
+    out += draw(mask_of(c, plan, s, b, h), unicode, width);
+  }
+  return out;
 }
 
 }  // namespace attnfuzz

@@ -13,19 +13,6 @@ namespace {
 
 using Numbers = std::vector<int64_t>;
 
-/// "0–3, 7".
-std::string runs(std::span<const int64_t> positions) {
-  std::vector<std::string> parts;
-  for (size_t j = 0; j < positions.size();) {
-    size_t end = j + 1;
-    while (end < positions.size() && positions[end] == positions[end - 1] + 1) ++end;
-    parts.push_back(end - j == 1 ? std::to_string(positions[j])
-                                 : fmt::format("{}–{}", positions[j], positions[end - 1]));
-    j = end;
-  }
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
-
 /// Block tables as a cache with copy on write has them: pages are numbered as they are taken.
 class BlockTables {
  public:
@@ -82,19 +69,31 @@ std::string cache_words(const Cache& cache) {
 
 std::string row_words(const Cache& cache, const Numbers& held, const Numbers& pages) {
   if (held.empty()) return "empty";
-  if (cache.page_size == 0) return runs(held);
+  if (cache.page_size == 0) return runs_text(held);
   std::vector<std::string> parts;
   for (size_t n = 0; n < pages.size(); ++n) {
     const auto size = static_cast<size_t>(cache.page_size);
     const auto begin = n * size;
-    parts.push_back(
-        fmt::format("page {}: {}", pages[n],
-                    runs(std::span(held).subspan(begin, std::min(size, held.size() - begin)))));
+    parts.push_back(fmt::format(
+        "page {}: {}", pages[n],
+        runs_text(std::span(held).subspan(begin, std::min(size, held.size() - begin)))));
   }
   return fmt::format("{}", fmt::join(parts, " | "));
 }
 
 }  // namespace
+
+std::string runs_text(std::span<const int64_t> positions) {
+  std::vector<std::string> parts;
+  for (size_t j = 0; j < positions.size();) {
+    size_t end = j + 1;
+    while (end < positions.size() && positions[end] == positions[end - 1] + 1) ++end;
+    parts.push_back(end - j == 1 ? std::to_string(positions[j])
+                                 : fmt::format("{}–{}", positions[j], positions[end - 1]));
+    j = end;
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
 
 std::string step_text(const Step& step) {
   std::string words(name(step.op));

@@ -1,9 +1,14 @@
 #pragma once
+#include <cstdint>
+#include <span>
 #include <string>
 
 #include "oracle/case.h"
 
 namespace attnfuzz {
+
+/// "0–3, 7", of numbers that ascend.
+std::string runs_text(std::span<const int64_t> numbers);
 
 /// "prefill of 5 tokens, of which real [5, 3], padded on the left".
 std::string step_text(const Step& step);

@@ -1,8 +1,14 @@
 #include "reports/show.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
 
+#include <algorithm>
+
+#include "oracle/random_case.h"
 #include "reports/sample_findings.h"
+#include "reports/show_plan.h"
 #include "reports/show_steps.h"
 
 namespace attnfuzz {
@@ -52,6 +58,55 @@ TEST(Show, Mask) {
             "   q7 .......####\n");
   EXPECT_NE(draw_mask(samples::window_case(), 1, 3, true).find("   q0 ████·······\n"),
             std::string::npos);
+}
+
+TEST(Show, PlanOfAWindow) {
+  const std::string plan = plan_text(samples::window_case());
+  EXPECT_NE(plan.find("Query heads 0–3 read KV heads [0, 0, 1, 1].\n"
+                      "  row 0:\n"
+                      "    keys 0–10: tokens 0–10 of row 0, at positions 0–10\n"
+                      "    queries 0–7: at positions 3–10\n"
+                      "      query 0 sees the keys at 0–3\n"
+                      "      query 1 sees the keys at 1–4\n"),
+            std::string::npos)
+      << plan;
+}
+
+TEST(Show, PlanOfACacheThatRollsAndMovesItsTokensUp) {
+  Case c;
+  c.problem.batch = 2;
+  c.problem.num_heads = c.problem.num_kv_heads = 2;
+  c.problem.head_dim = c.problem.head_dim_v = 4;
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.problem.rope = Rope::half;
+  c.problem.mask.rules = {{find_rule("causal"), {}}};
+  c.cache = Cache{CacheKind::hybrid, 2};
+  c.steps = {{StepOp::prefill, 3}, {StepOp::reorder, 0, {}, {1, 1}}, {StepOp::decode, 1}};
+  check(c);
+  const std::string plan = plan_text(c);
+  EXPECT_NE(
+      plan.find("step 1: reorder to rows [1, 1]\n"
+                "  the cache then holds [3, 3] tokens; the next positions are [3, 3]\n"
+                "step 2: decode 1 token\n"
+                "  row 0:\n"
+                "    keys 0–2: tokens 0–2 of step 0, row 1, at positions 0–2, rotated by 0–2\n"
+                "    keys 3: tokens 0 of step 2, row 0, at positions 3, rotated by 3\n"
+                "    queries 0: at positions 3, rotated by 3\n"
+                "      query 0 of head 0 sees the keys at 0–3\n"
+                "      query 0 of head 1 sees the keys at 2–3\n"),
+      std::string::npos)
+      << plan;
+}
+
+TEST(Show, PlanOfAnyCaseNamesItsRows) {
+  EXPECT_TRUE(rc::check([] {
+    const Case c = testing::random_case(testing::between(0, 1) == 1);
+    const std::string plan = plan_text(c);
+    const bool reads = !c.cached() || std::any_of(c.steps.begin(), c.steps.end(),
+                                                  [](const Step& s) { return s.has_tokens(); });
+    for (int64_t b = 0; reads && b < c.problem.batch; ++b)
+      RC_ASSERT(plan.find(fmt::format("  row {}:", b)) != std::string::npos);
+  }));
 }
 
 TEST(Show, LongMaskHasAnEllipsis) {

@@ -5,6 +5,8 @@
 #include <limits>
 #include <numeric>
 
+#include "oracle/lower/visible.h"
+
 namespace attnfuzz::measure {
 namespace {
 
@@ -32,7 +34,6 @@ struct View {
   int step;
   int64_t b, first_position, first_query, queries;
   const Held& held;
-  bool cached;
 };
 
 void add_query(Plan& plan, const View& view, int64_t h, int64_t i) {
@@ -45,16 +46,14 @@ void add_query(Plan& plan, const View& view, int64_t h, int64_t i) {
   query.i = view.first_query + i;
   query.position = view.first_position + i;
   const size_t n = view.held.tokens.size();
-  std::vector<uint8_t> visible(n, 1);
-  std::vector<double> bias(n, 0);
-  mask_row({p, plan.c.data, view.b, h, i, query.position, view.held.positions,
-            plan.c.cached() ? 0 : first_token(p, view.b), view.step},
-           {visible, bias});
+  std::vector<uint8_t> visible(n);
+  std::vector<double> bias(n);
+  show_keys(plan.c, {static_cast<size_t>(view.step), view.b, h, i, query.position},
+            view.held.positions, {visible, bias});
   for (int64_t m = 0; m < p.memory_kv; ++m) query.keys.push_back({plan.memory(g, m), -1, 0, 0});
   for (size_t j = 0; j < n; ++j) {
     const int64_t position = view.held.positions[j];
-    const bool kept = !view.cached || cache_shows(*plan.c.cache, query.position, position, g);
-    if (visible[j] != 0 && kept && bias[j] > -inf)
+    if (visible[j] != 0 && bias[j] > -inf)
       query.keys.push_back({plan.source(view.held.tokens[j], g), position, bias[j], j});
   }
   plan.queries.push_back(std::move(query));
@@ -77,7 +76,7 @@ void add_plain(Plan& plan) {
       for (int64_t g = 0; g < p.num_kv_heads; ++g)
         plan.born[plan.source(held.tokens.back(), g)] = j;
     }
-    add_queries(plan, {0, b, query_position(p, 0), 0, p.q_len, held, false});
+    add_queries(plan, {0, b, query_position(p, 0), 0, p.q_len, held});
   }
 }
 
@@ -97,7 +96,7 @@ void add_steps(Plan& plan) {
           if (held.tokens[j].step == static_cast<int32_t>(s))
             plan.born[plan.source(held.tokens[j], g)] = held.positions[j];
       add_queries(plan, {static_cast<int>(s), b, cache.past_length(b), cache.first_new(b),
-                         cache.new_tokens(b), held, true});
+                         cache.new_tokens(b), held});
     }
   }
 }

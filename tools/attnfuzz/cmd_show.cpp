@@ -2,6 +2,7 @@
 
 #include "oracle/case_io.h"
 #include "reports/show.h"
+#include "reports/show_plan.h"
 #include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
 
@@ -11,7 +12,7 @@ void add_show(CLI::App& app, int& exit_code) {
   struct Options {
     std::string file;
     int64_t batch_row = 0, head = 0;
-    bool ascii = false;
+    bool ascii = false, plan = false;
   };
   const auto options = std::make_shared<Options>();
   app.add_option("case", options->file, "The case to show")->required();
@@ -22,6 +23,8 @@ void add_show(CLI::App& app, int& exit_code) {
       ->check(whole_number())
       ->capture_default_str();
   app.add_flag("--ascii", options->ascii, "Draw with ASCII characters only");
+  app.add_flag("--plan", options->plan,
+               "Tell what each query reads: tokens, positions, angles, and the keys that it sees");
   app.callback([options, &exit_code] {
     const CaseFile file = read_case(options->file);
     const Problem& p = file.c.problem;
@@ -31,7 +34,9 @@ void add_show(CLI::App& app, int& exit_code) {
       throw InputError("--head", "", fmt::format("expected 0 to {}", p.num_heads - 1));
     if (!file.about.empty()) fmt::print("{}\n\n", file.about);
     fmt::print("{}\n\n{}\n{}", one_line(file.c), describe(file.c),
-               draw_mask(file.c, options->batch_row, options->head, !options->ascii));
+               options->plan
+                   ? plan_text(file.c)
+                   : draw_mask(file.c, options->batch_row, options->head, !options->ascii));
     exit_code = nothing_found;
   });
 }
