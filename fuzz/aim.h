@@ -1,18 +1,18 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include <bitset>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string_view>
 
+#include "oracle/feature_set.h"
 #include "oracle/names.h"
 
 namespace attnfuzz {
 
 /// A set of feature words, by their places in feature_words().
-using Words = std::bitset<256>;
+using Words = FeatureSet;
 
 /// The numbers from min to max, both included.
 struct Interval {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include "oracle/linear/kinds.h"
+#include "oracle/combinations.h"
 #include "oracle/mask.h"
 
 namespace attnfuzz {
@@ -58,14 +58,6 @@ bool contains(std::span<const std::string_view> words, std::string_view word) {
 
 }  // namespace
 
-size_t word_index(std::string_view word) {
-  const std::vector<std::string>& words = feature_words();
-  const auto at = std::lower_bound(words.begin(), words.end(), word);
-  if (at == words.end() || *at != word)
-    throw std::logic_error(fmt::format("'{}' is no feature word", word));
-  return static_cast<size_t>(at - words.begin());
-}
-
 Claims::Claims(const Capabilities& capabilities) : capabilities_(capabilities) {
   read_sizes();
   read_words();
@@ -98,12 +90,14 @@ void Claims::read_sizes() {
   }
 }
 
-void Claims::need(std::string_view word, const std::vector<std::string>& one_of) {
-  OneOf& choices = needs_[word_index(word)].emplace_back();
-  for (const std::string& choice : one_of)
-    if (declared_[word_index(choice)]) choices.push_back(word_index(choice));
-  if (choices.empty())
-    missing_partners_[word_index(word)] = fmt::format("{}", fmt::join(one_of, " or "));
+void Claims::need(size_t word, const std::vector<size_t>& one_of) {
+  OneOf& choices = needs_[word].emplace_back();
+  for (const size_t choice : one_of)
+    if (declared_[choice]) choices.push_back(choice);
+  if (!choices.empty()) return;
+  std::vector<std::string_view> names;
+  for (const size_t choice : one_of) names.push_back(feature_words()[choice]);
+  missing_partners_[word] = fmt::format("{}", fmt::join(names, " or "));
 }
 
 void Claims::exclude(const std::vector<std::string>& together) {
@@ -128,10 +122,26 @@ void Claims::deny_by_sizes() {
   declared_ &= ~denied_by_sizes_;
 }
 
+/// What goes together whatever the target. Words that no cache may stand beside are told apart:
+/// whether a case has one is drawn first.
+void Claims::combine() {
+  const Words caches = words_like("cache:");
+  for (const Combination& each : combinations()) {
+    if (each.kind == Combination::Kind::needs_one_of) {
+      need(each.word, each.others);
+      continue;
+    }
+    Words& others = forbidden_beside_[each.word];
+    for (const size_t other : each.others) others.set(other);
+    if ((others & caches) == caches) uncached_only_.set(each.word);
+  }
+}
+
 void Claims::read_words() {
   const std::vector<std::string>& words = feature_words();
   if (words.size() > Words().size()) throw std::logic_error("more feature words than Words holds");
   needs_.resize(words.size());
+  forbidden_beside_.resize(words.size());
   missing_partners_.resize(words.size());
   group_of_.assign(words.size(), none);
   std::map<std::string_view, size_t> groups;
@@ -152,7 +162,6 @@ void Claims::read_words() {
       cached_only_.set(k);
     if (prefix == "align" || words[k] == "cross" || words[k] == "longer_q") uncached_only_.set(k);
     const bool gradient = is_gradient_word(words[k]);
-    if (gradient || words[k] == "dropout") uncached_only_.set(k);
     if (gradient && declared_[k]) gradients_.push_back(k);
     const bool is_choice = prefix.find('.') != std::string_view::npos;  // comes with its rule
     if (declared_[k] && !gradient && !is_choice && !contains(defaults, words[k]) &&
@@ -168,71 +177,17 @@ void Claims::read_words() {
   for (const auto& [word, percent] : usual)
     if (declared_[word_index(word)]) usual_.emplace_back(word_index(word), percent);
 
-  std::vector<std::string> biased, positional;
   for (const RuleSpec* rule : rule_table()) {
-    const std::string word = fmt::format("rule:{}", rule->name);
-    rules_.set(word_index(word));
-    if (!rule->on_cache) rules_off_cache_.set(word_index(word));
-    if (rule->adds_bias) biased.push_back(word);
-    if (rule->positional) {
-      positional.push_back(word);
-      positional_rules_.set(word_index(word));
-    }
-    for (const RuleParam& param : rule->params) {
-      if (param.choices.empty()) continue;
-      std::vector<std::string> choices;
-      for (const std::string_view choice : param.choices) {
-        choices.push_back(fmt::format("{}.{}:{}", rule->name, param.name, choice));
-        need(choices.back(), {word});
-      }
-      need(word, choices);
-    }
+    const size_t word = word_index(fmt::format("rule:{}", rule->name));
+    rules_.set(word);
+    if (rule->positional) positional_rules_.set(word);
   }
-  for (const std::string_view kind : names_of<ProblemKind>) {
-    const size_t word = word_index(fmt::format("kind:{}", kind));
-    if (kind == name(ProblemKind::softmax)) continue;
-    with_state_.set(word);
-    need(words[word], {"rule:causal"});
-    if (!traits(*parse_name<ProblemKind>(kind)).beta) continue;
-    excludes_.emplace_back().set(word).set(word_index("data:large"));
-  }
-  for (size_t k = 0; k < words.size(); ++k)
-    if (is_softmax_only(words[k])) softmax_only_.set(k);
-  need("longer_q", {"cross"});
-  need("head_map:interleaved", {"gqa"});
-  need("bias_order:before_softcap", {"softcap"});
-  need("bias_order:before_softcap", biased);
-  need("dbias", biased);
-  need("dsinks", {"sinks"});
-  need("dmem_k", {"memory_kv"});
-  need("dmem_v", {"memory_kv"});
-  need("nonfinite:nan_padding", {"rule:padding", "ragged", "ragged_left"});
-  need("nonfinite:inf_padding", {"rule:padding", "ragged", "ragged_left"});
-  need("nonfinite:inf_bias", {"rule:bias"});
-  exclude({"nonfinite:inf_bias", "bias_order:before_softcap"});
-  exclude({"nonfinite:inf_bias", "dtype:e4m3"});
-  need("ragged", {"step:prefill", "step:append"});
-  need("ragged_left", {"step:prefill", "step:append"});
-  for (const std::string_view align : names_of<Align>) {
-    need(fmt::format("align:{}", align), {"cross"});
-    need(fmt::format("align:{}", align), positional);
-  }
-  for (const Quant quant : {Quant::int8, Quant::e4m3, Quant::e5m2}) {
-    const std::string word = fmt::format("quant:{}", name(quant));
-    need(word, {"scales:token", "scales:head"});
-    exclude({word, "nonfinite:inf_value"});
-  }
-  for (const std::string_view scales : names_of<Scales>)
-    need(fmt::format("scales:{}", scales), {"quant:int8", "quant:e4m3", "quant:e5m2"});
-  for (const RuleSpec* rule : rule_table())
-    exclude({"cache:cross", fmt::format("rule:{}", rule->name)});
-  for (const char* rope : {"rope:half", "rope:interleaved"}) {
-    exclude({"cache:cross", rope});
-    for (const Output output : {Output::dq, Output::dk, Output::dv, Output::dbias, Output::dsinks,
-                                Output::dmem_k, Output::dmem_v})
-      exclude({rope, std::string(name(output))});
-  }
-  for (const auto& [word, needed] : capabilities_.required) need(word, {needed});
+  for (const std::string_view kind : names_of<ProblemKind>)
+    if (kind != name(ProblemKind::softmax))
+      with_state_.set(word_index(fmt::format("kind:{}", kind)));
+  combine();
+  for (const auto& [word, needed] : capabilities_.required)
+    need(word_index(word), {word_index(needed)});
   for (const std::vector<std::string>& together : capabilities_.excludes) exclude(together);
 
   for (const std::string_view prefix : {"dtype", "layout"})
@@ -267,7 +222,8 @@ bool Claims::same_choice(size_t a, size_t b) const {
 
 bool Claims::allowed(const Words& words) const {
   if ((words & ~declared_).any()) return false;
-  if ((words & with_state_).any() && (words & softmax_only_).any()) return false;
+  for (size_t word = words._Find_first(); word < words.size(); word = words._Find_next(word))
+    if ((forbidden_beside_[word] & words).any()) return false;
   return std::none_of(excludes_.begin(), excludes_.end(),
                       [&](const Words& all) { return (all & ~words).none(); });
 }
@@ -322,14 +278,14 @@ bool Claims::draw_cached(Draw& draw, const Aim& aim) const {
   if (!can_be_uncached || (with & cached_only_).any()) return true;
   if (std::any_of(caches_.begin(), caches_.end(), [&](size_t word) { return with[word]; }))
     return true;
-  return (with & (uncached_only_ | rules_off_cache_)).none() && draw.chance(percent_cached);
+  return (with & uncached_only_).none() && draw.chance(percent_cached);
 }
 
 Words Claims::draw_features(Draw& draw, int64_t most, const Aim& aim) const {
   Words words;
   const Words& with = aim.words;
   const bool cached = draw_cached(draw, aim);
-  const Words forbidden = cached ? uncached_only_ | rules_off_cache_ : cached_only_;
+  const Words forbidden = cached ? uncached_only_ : cached_only_;
   const auto try_add = [&](size_t word) {
     Words more = words;
     if (!forbidden[word] && add(more, word, draw) && (more & forbidden).none()) words = more;

@@ -10,9 +10,6 @@
 
 namespace attnfuzz {
 
-/// A word's place. Throws std::logic_error for a word that is none.
-size_t word_index(std::string_view word);
-
 /// The sizes that capabilities can name, in the order of size_names().
 enum class Axis : uint8_t {
   batch,
@@ -64,8 +61,9 @@ class Claims {
   void read_sizes();
   void read_words();
   void deny_by_sizes();
-  void need(std::string_view word, const std::vector<std::string>& one_of);
+  void need(size_t word, const std::vector<size_t>& one_of);
   void exclude(const std::vector<std::string>& together);
+  void combine();
   bool add(Words& words, size_t word, Draw& draw) const;
   bool draw_cached(Draw& draw, const Aim& aim) const;
   void add_gradients(Words& words) const;
@@ -77,14 +75,15 @@ class Claims {
   std::array<std::vector<int64_t>, axis_count> tiles_;
   std::array<Axis, axis_count> same_as_;
   Words denied_by_sizes_, declared_, cached_only_, uncached_only_, rules_, positional_rules_,
-      rules_off_cache_, with_state_, softmax_only_;
+      with_state_;
   std::vector<OneOf> groups_;                  ///< at most one word of each can be used
   std::vector<std::vector<OneOf>> needs_;      ///< of each word: one of each of these
   std::vector<std::string> missing_partners_;  ///< of each word
   std::vector<size_t> group_of_;               ///< of each word, or none
-  std::vector<Words> excludes_;
-  std::vector<OneOf> always_;             ///< one of each of these is in every case
-  OneOf caches_, aligns_, fully_masked_;  ///< words of these groups
+  std::vector<Words> excludes_;                ///< each set: not all of it together
+  std::vector<Words> forbidden_beside_;        ///< by word
+  std::vector<OneOf> always_;                  ///< one of each of these is in every case
+  OneOf caches_, aligns_, fully_masked_;       ///< words of these groups
   size_t cross_;
   OneOf gradients_;                            ///< come together, where the case has them
   std::vector<size_t> optional_;               ///< words to choose from

@@ -332,12 +332,8 @@ Case draw_case(const Claims& claims, const Words& words, Draw& draw, const Aim& 
 /// Claims can leave only sizes that no case may have (1 head, 2 KV heads). Empty: the case is
 /// valid.
 std::string why_invalid(const Case& c) {
-  try {
-    check(c);
-    return {};
-  } catch (const InputError& error) {
-    return error.what();
-  }
+  const std::optional<Rejection> found = rejection(c);
+  return found ? fmt::format("case: {}: {}", found->path, found->expected) : std::string();
 }
 
 }  // namespace

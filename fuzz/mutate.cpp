@@ -182,12 +182,7 @@ Mutator::Mutator(const Capabilities& capabilities)
     : capabilities_(capabilities), generator_(capabilities) {}
 
 bool Mutator::inside(const Case& c) const {
-  try {
-    check(c);
-  } catch (const InputError&) {
-    return false;
-  }
-  return capabilities_.why_not(c).empty();
+  return is_valid(c) && capabilities_.why_not(c).empty();
 }
 
 Case Mutator::mutate(const Case& c, Draw& draw) const {

@@ -13,12 +13,7 @@ class Offers {
   explicit Offers(std::vector<Reduction>& to) : to_(to) {}
 
   void add(std::string words, Case c) {
-    try {
-      check(c);
-    } catch (const InputError&) {
-      return;  // the reduction does not fit this case
-    }
-    to_.push_back({std::move(words), std::move(c)});
+    if (is_valid(c)) to_.push_back({std::move(words), std::move(c)});
   }
 
   /// One for each value that `value` can be lowered to: the least first, then in steps that halve.

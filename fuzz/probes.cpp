@@ -75,13 +75,7 @@ constexpr Raise table[] = {
 };
 
 void keep_valid(std::vector<Case>& probes, const Case& c, Case probe) {
-  if (probe == c) return;
-  try {
-    check(probe);
-  } catch (const InputError&) {
-    return;
-  }
-  probes.push_back(std::move(probe));
+  if (!(probe == c) && is_valid(probe)) probes.push_back(std::move(probe));
 }
 
 /// By 1, 2 and a multiple of 8: targets may want even sizes, or multiples. By 40, and 150 keys:

@@ -274,7 +274,16 @@ struct Case {
   bool operator==(const Case&) const = default;
 };
 
-/// Throws InputError(where, path, expected) for the first impossible size or combination.
+/// What keeps a case from being one: the place in its file, and what was expected there.
+struct Rejection {
+  std::string path, expected;
+};
+/// The first impossible size or combination; nothing if the case can be run.
+std::optional<Rejection> rejection(const Case& c);
+inline bool is_valid(const Case& c) {
+  return !rejection(c);
+}
+/// Throws InputError(where, path, expected) for it.
 void check(const Case& c, const std::string& where = "case");
 
 /// The uniform words for what a case uses ("dtype:f32", "rule:causal", "gqa", "align:top_left",

@@ -66,15 +66,15 @@ Case recurrent(ProblemKind kind) {
 const Wrong wrongs[] = {
     {"/problem/q_len: expected as many queries as keys for \"linear\", found 4 and 5",
      recurrent(ProblemKind::linear), [](Case& c) { c.problem.q_len = 4; }},
-    {"/problem/kind: expected \"softmax\" for a case with sinks, found \"ssd\"",
-     recurrent(ProblemKind::ssd), [](Case& c) { c.problem.sinks = true; }},
-    {"/problem/kind: expected \"softmax\" for a case with rule:alibi, found \"ssd\"",
-     recurrent(ProblemKind::ssd), [](Case& c) { use(c, "alibi", {}); }},
-    {"/problem/mask/rules: expected the rule \"causal\" for \"retnet\": its state goes from token",
+    {"/problem/kind: expected no \"kind:ssd\" with \"sinks\"", recurrent(ProblemKind::ssd),
+     [](Case& c) { c.problem.sinks = true; }},
+    {"/problem/kind: expected no \"kind:ssd\" with \"rule:alibi\"", recurrent(ProblemKind::ssd),
+     [](Case& c) { use(c, "alibi", {}); }},
+    {"/problem/mask/rules: expected \"rule:causal\" beside \"kind:retnet\"",
      recurrent(ProblemKind::retnet), [](Case& c) { c.problem.mask.rules.clear(); }},
-    {"/data/dist: expected other data than \"large\" for \"delta\", whose state it would blow up",
-     recurrent(ProblemKind::delta), [](Case& c) { c.data.dist = Distribution::large; }},
-    {"/problem/kind: expected \"softmax\" for a case with step:crop, found \"retnet\"", cached(),
+    {"/data/dist: expected no \"kind:delta\" with \"data:large\"", recurrent(ProblemKind::delta),
+     [](Case& c) { c.data.dist = Distribution::large; }},
+    {"/problem/kind: expected no \"kind:retnet\" with \"step:crop\"", cached(),
      [](Case& c) {
        c.problem.kind = ProblemKind::retnet;
        c.steps.emplace_back().op = StepOp::crop;
@@ -120,7 +120,7 @@ const Wrong wrongs[] = {
      }},
     {"/problem/dropout_keep: expected an integer from 1 to 100, found 0", plain(),
      [](Case& c) { c.problem.dropout_keep = 0; }},
-    {"/problem/dropout_keep: expected 100 (no dropout) with a cache", cached(),
+    {"/problem/dropout_keep: expected no \"dropout\" with \"cache:dynamic\"", cached(),
      [](Case& c) { c.problem.dropout_keep = 50; }},
     {"/problem/outputs: expected \"out\" first", plain(), [](Case& c) { c.problem.outputs = {}; }},
     {"/problem/outputs: expected \"out\" first", plain(),
@@ -129,19 +129,19 @@ const Wrong wrongs[] = {
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dk, Output::dq};
      }},
-    {"/problem/outputs: expected no gradients with a cache", cached(),
+    {"/problem/outputs: expected no \"dv\" with \"cache:dynamic\"", cached(),
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dv};
      }},
-    {"/problem/outputs: expected no \"dbias\" without a rule that adds a bias", plain(),
+    {"/problem/outputs: expected \"rule:alibi\" or \"rule:bias\" beside \"dbias\"", plain(),
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dbias};
      }},
-    {"/problem/outputs: expected no \"dsinks\" without sinks", plain(),
+    {"/problem/outputs: expected \"sinks\" beside \"dsinks\"", plain(),
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dsinks};
      }},
-    {"/problem/outputs: expected no \"dmem_v\" without memory_kv", plain(),
+    {"/problem/outputs: expected \"memory_kv\" beside \"dmem_v\"", plain(),
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dmem_v};
      }},
@@ -201,8 +201,7 @@ const Wrong wrongs[] = {
     {"/problem/q_len: expected none with a cache", cached(), [](Case& c) { c.problem.q_len = 1; }},
     {"/problem/kv_len: expected none with a cache", cached(),
      [](Case& c) { c.problem.kv_len = 1; }},
-    {"/problem/mask/rules/1: expected a rule that has a meaning over a cache, found \"padding\"",
-     cached(),
+    {"/problem/mask/rules: expected no \"rule:padding\" with \"cache:dynamic\"", cached(),
      [](Case& c) {
        use(c, "padding", {int64_t{0}, Lens{0, 0}});
      }},
@@ -282,7 +281,7 @@ const Wrong wrongs[] = {
      [](Case& c) { c.problem.rope_base = 7; }},
     {"/cache/scales: expected none without \"quant\"", cached(),
      [](Case& c) { c.cache->scales = Scales::head; }},
-    {"/data/nonfinite: expected no infinite values in a quantised cache", cached(),
+    {"/data/nonfinite: expected no \"nonfinite:inf_value\" with \"quant:int8\"", cached(),
      [](Case& c) {
        c.cache->quant = Quant::int8;
        c.data.nonfinite = NonFinite::inf_value;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "oracle/case.h"
+#include "oracle/feature_set.h"
 
 namespace attnfuzz {
 namespace {
@@ -80,7 +80,8 @@ std::string words(const ParamValue& value, const RuleParam& param) {
 std::string words(const RuleUse& use) {
   std::string text(use.spec->name);
   for (size_t n = 0; n < use.values.size(); ++n) {
-    text += (n == 0 ? "(" : ",") + words(use.values[n], use.spec->params[n]);
+    text += n == 0 ? '(' : ',';
+    text += words(use.values[n], use.spec->params[n]);
   }
   return text + (use.values.empty() ? "" : ")");
 }
@@ -113,11 +114,11 @@ std::string words(const Step& step) {
 
 }  // namespace
 
-std::vector<std::string> features(const Case& c) {
+FeatureSet chosen_features(const Case& c) {
   const Problem& p = c.problem;
-  std::vector<std::string> found;
+  FeatureSet found;
   const auto add = [&found](bool holds, std::string_view word, std::string_view value = "") {
-    if (holds) found.push_back(fmt::format("{}{}", word, value));
+    if (holds) found.set(word_index(fmt::format("{}{}", word, value)));
   };
   const bool lengths_differ = !c.cached() && p.q_len != p.kv_len;
   add(p.recurrent(), "kind:", name(p.kind));
@@ -138,7 +139,6 @@ std::vector<std::string> features(const Case& c) {
   add(p.head_map != HeadMap::grouped && is_gqa(p), "head_map:", name(p.head_map));
   add(p.bias_order != BiasOrder::after_softcap && p.softcap > 0 && p.mask.adds_bias(),
       "bias_order:", name(p.bias_order));
-  add(!p.sinks && has_fully_masked_row(c), "fully_masked:", name(p.fully_masked));
   add(p.rope != Rope::none, "rope:", name(p.rope));
   add(is_empty(c), "empty");
   add(lengths_differ && uses_positions(p.mask), "align:", name(p.mask.align));
@@ -162,9 +162,14 @@ std::vector<std::string> features(const Case& c) {
     add(step.op == StepOp::evict, "positions:", name(c.cache->positions));
     add(!step.lens.empty(), step.side == Side::left ? "ragged_left" : "ragged");
   }
-  std::sort(found.begin(), found.end());
-  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
+}
+
+std::vector<std::string> features(const Case& c) {
+  FeatureSet found = chosen_features(c);
+  if (!c.problem.sinks && has_fully_masked_row(c))
+    found.set(word_index(fmt::format("fully_masked:{}", name(c.problem.fully_masked))));
+  return words_of(found);
 }
 
 std::string one_line(const Case& c) {

@@ -9,6 +9,7 @@
 
 #include "oracle/answer.h"
 #include "oracle/case.h"
+#include "oracle/feature_set.h"
 
 namespace attnfuzz {
 
@@ -64,8 +65,6 @@ Precision default_precision(DType dtype);
 
 /// The words that `sizes`, `equal` and `tiles` may name.
 std::span<const std::string_view> size_names();
-/// Every word that features() can give and a target can declare, sorted.
-const std::vector<std::string>& feature_words();
 
 /// Strict reader for the JSON above; `where` names the target in errors.
 Capabilities parse_capabilities(std::string_view json, const std::string& where);

@@ -134,15 +134,6 @@ class Comparison {
   std::string wrong_state_;
 };
 
-bool is_valid(const Case& c) {
-  try {
-    check(c);
-    return true;
-  } catch (const InputError&) {
-    return false;
-  }
-}
-
 std::optional<Twin> claimed_twin(const Relation& relation, const Capabilities& capabilities,
                                  const Case& c) {
   std::optional<Twin> twin = relation.twin(c);

@@ -44,23 +44,4 @@ bool is_softmax_only(std::string_view word) {
   });
 }
 
-void check_recurrent(const Case& c, const std::string& where) {
-  const Problem& p = c.problem;
-  const std::string kind(name(p.kind));
-  const auto expect = [&](bool holds, const std::string& path, const std::string& expected) {
-    if (!holds) throw InputError(where, path, "expected " + expected);
-  };
-  expect(
-      c.cached() || p.q_len == p.kv_len, "/problem/q_len",
-      fmt::format("as many queries as keys for \"{}\", found {} and {}", kind, p.q_len, p.kv_len));
-  for (const std::string& word : features(c)) {
-    expect(!is_softmax_only(word), "/problem/kind",
-           fmt::format("\"softmax\" for a case with {}, found \"{}\"", word, kind));
-  }
-  expect(p.mask.find("causal") != nullptr, "/problem/mask/rules",
-         fmt::format("the rule \"causal\" for \"{}\": its state goes from token to token", kind));
-  expect(!traits(p.kind).beta || c.data.dist != Distribution::large, "/data/dist",
-         fmt::format("other data than \"large\" for \"{}\", whose state it would blow up", kind));
-}
-
 }  // namespace attnfuzz

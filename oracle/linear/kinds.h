@@ -34,7 +34,4 @@ double fixed_gate(int64_t g);
 /// Whether a feature word ("softcap", "rule:window", "cache:paged") has no meaning with a state.
 bool is_softmax_only(std::string_view word);
 
-/// The part of check() for kinds other than softmax.
-void check_recurrent(const Case& c, const std::string& where);
-
 }  // namespace attnfuzz

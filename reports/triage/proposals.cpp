@@ -225,13 +225,6 @@ bool fit_conventions(Case& c, const Capabilities& capabilities) {
   return false;
 }
 
-bool is_possible(const Case& c) try {
-  check(c);
-  return true;
-} catch (const InputError&) {
-  return false;
-}
-
 /// How many of the reading's axes speak for the recipe.
 size_t votes(const Recipe& recipe, const Reading& reading) {
   return static_cast<size_t>(
@@ -254,7 +247,7 @@ std::vector<Proposal> propose(const Reading& reading, const Capabilities& capabi
     Case c = base_case(reading);
     if (!recipe->add(c)) continue;
     fit_sizes(c, capabilities);
-    if (!is_possible(c) || !fit_conventions(c, capabilities)) continue;
+    if (!is_valid(c) || !fit_conventions(c, capabilities)) continue;
     const bool known = std::any_of(proposals.begin(), proposals.end(),
                                    [&](const Proposal& other) { return other.c == c; });
     if (!known) proposals.push_back({std::string(recipe->why), std::move(c)});

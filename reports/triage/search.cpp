@@ -113,12 +113,8 @@ std::optional<Case> with_numbers(Target& target, const Reading& reading, const F
   if (one_head_count)
     c.problem.num_kv_heads = c.problem.num_heads =
         std::max(c.problem.num_heads, c.problem.num_kv_heads);
-  try {
-    check(c);
-  } catch (const InputError&) {
+  if (!is_valid(c) || !is_small(c) || !target.info().capabilities.why_not(c).empty())
     return std::nullopt;
-  }
-  if (!is_small(c) || !target.info().capabilities.why_not(c).empty()) return std::nullopt;
   const Examination examination = examine(target, c);
   if (!examination.verdict.failed() || !same_complaint(reading, examination.outcome.text))
     return std::nullopt;
