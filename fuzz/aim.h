@@ -11,9 +11,6 @@
 
 namespace attnfuzz {
 
-/// A set of feature words, by their places in feature_words().
-using Words = FeatureSet;
-
 /// The numbers from min to max, both included.
 struct Interval {
   int64_t min = 0, max = std::numeric_limits<int64_t>::max();
@@ -59,7 +56,7 @@ inline constexpr std::array<std::string_view, 19> names_of<Quantity>{
 /// What a case is steered to: features that it has to use, and intervals for its numbers. All else
 /// is drawn, and kept small. Where the claims and the aim do not meet, the claims hold.
 struct Aim {
-  Words words;
+  FeatureSet words;
   std::array<Interval, names_of<Quantity>.size()> within{};
   double work = 0;  ///< multiplications to stay below where the aim lets it; 0: no aim at all
 

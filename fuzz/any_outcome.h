@@ -273,7 +273,7 @@ class CorruptedTarget final : public Target {
  public:
   CorruptedTarget(std::string name, std::string version, Capabilities claims, Draw& draw)
       : says_lengths_(draw.chance(70)),
-        renews_(draw.chance(40)),
+        restarts_(draw.chance(40)),
         period_(draw.chance(20) ? 2 : 1),
         first_(draw.between(0, 1)) {
     info_.name = std::move(name);
@@ -283,7 +283,7 @@ class CorruptedTarget final : public Target {
       ways_.emplace_back(draw.pick(std::span<const Corruption>(corruptions::table)), draw.bits());
   }
   const TargetInfo& info() const override { return info_; }
-  bool renew() override { return renews_; }
+  bool restart() override { return restarts_; }
   int64_t runs() const { return runs_; }
 
   Outcome run(const Case& c, const Inputs& inputs) override {
@@ -313,7 +313,7 @@ class CorruptedTarget final : public Target {
 
   TargetInfo info_;
   std::vector<std::pair<Corruption, uint64_t>> ways_;
-  bool says_lengths_, renews_;
+  bool says_lengths_, restarts_;
   int64_t period_, first_;  ///< of 2: every other run is right
   int64_t runs_ = 0;
 };

@@ -77,7 +77,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
   ReachCounter reach(sequence.goals());
   KnownFailures known;
   CampaignStats stats;
-  target.renew();                  // what ran before is no case of this campaign
+  target.restart();                // what ran before is no case of this campaign
   uint64_t first = options.shard;  // of the cases that the target's process has run
   for (uint64_t index = options.shard; options.seconds > 0 || index < options.cases;
        index += options.shards) {
@@ -98,7 +98,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
           {options.max_shrink_tries, stop, [&](uint64_t most) { return history.cases(most); },
            [&] { return history.runs(target, stop); }, &known, options.max_diagnose});
       // What shrinking ran is no case of the campaign: it must not be what later ones come after.
-      if (target.renew()) first = index + options.shards;
+      if (target.restart()) first = index + options.shards;
       if (known.add(finding, stats) && events.finding) events.finding(finding);
     }
     stats.seconds = seconds_since(start);

@@ -85,14 +85,14 @@ Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judg
 /// Runs and judges a case in the way that showed a failure: twice, by its relation, or plainly.
 Examination examine_like(Target& target, const Case& c, const Verdict& like, Among among = nullptr);
 
-/// When the target gets a new process (Target::renew()) while a case is shrunk.
-enum class Renew : uint8_t { never, after_failure, always };
+/// When the target gets a new process (Target::restart()) while a case is shrunk.
+enum class Restart : uint8_t { never, after_failure, always };
 
 /// Shrinks finding.original on the target: fills `shrunk`, `last`, `learned` and `signature`, which
 /// is that of `learned`. Once `stop` says so it takes what it has; without a try the case is left
 /// as it was found.
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop = {},
-                    Renew renew = Renew::never);
+                    Restart restart = Restart::never);
 
 /// A stop for `interrupt`, which may be null.
 Stop stop_at(const std::atomic<bool>* interrupt);

@@ -125,7 +125,7 @@ TEST_P(Specimens, FoundAndMinimal) {
       same.numbers[k].constant = f.learned.numbers[k].constant;
     }
     for (const Reduction& reduction : reductions(f.shrunk.c)) {
-      if (!target->info().capabilities.why_not(reduction.c).empty()) continue;
+      if (!target->info().capabilities.rejection_reason(reduction.c).empty()) continue;
       const Verdict verdict = examine(*target, reduction.c).verdict;
       EXPECT_FALSE(verdict.failed() && same.admits(classify(reduction.c, verdict)))
           << one_line(f.shrunk.c) << " fails the same way after: " << reduction.words;

@@ -30,7 +30,7 @@ bool overlap(const SizeRange& a, const SizeRange& b) {
   return false;
 }
 
-/// Words that stand for what a case is anyhow; features() does not give them.
+/// FeatureSet that stand for what a case is anyhow; features() does not give them.
 constexpr std::string_view defaults[] = {"data:normal", "nonfinite:none", "head_map:grouped",
                                          "kind:softmax", "bias_order:after_softcap"};
 /// Prefixes of words that come with others or are chosen for every case.
@@ -101,11 +101,11 @@ void Claims::need(size_t word, const std::vector<size_t>& one_of) {
 }
 
 void Claims::exclude(const std::vector<std::string>& together) {
-  Words& all = excludes_.emplace_back();
+  FeatureSet& all = excludes_.emplace_back();
   for (const std::string& word : together) all.set(word_index(word));
 }
 
-/// Words that say that two sizes differ, where the target wants them equal or has one of each.
+/// FeatureSet that say that two sizes differ, where the target wants them equal or has one of each.
 void Claims::deny_by_sizes() {
   const auto equal = [&](Axis a, Axis b) {
     const SizeRange &x = range(a), &y = range(b);
@@ -122,16 +122,16 @@ void Claims::deny_by_sizes() {
   declared_ &= ~denied_by_sizes_;
 }
 
-/// What goes together whatever the target. Words that no cache may stand beside are told apart:
-/// whether a case has one is drawn first.
+/// What goes together whatever the target. FeatureSet that no cache may stand beside are told
+/// apart: whether a case has one is drawn first.
 void Claims::combine() {
-  const Words caches = words_like("cache:");
+  const FeatureSet caches = words_like("cache:");
   for (const Combination& each : combinations()) {
     if (each.kind == Combination::Kind::needs_one_of) {
       need(each.word, each.others);
       continue;
     }
-    Words& others = forbidden_beside_[each.word];
+    FeatureSet& others = forbidden_beside_[each.word];
     for (const size_t other : each.others) others.set(other);
     if ((others & caches) == caches) uncached_only_.set(each.word);
   }
@@ -139,7 +139,8 @@ void Claims::combine() {
 
 void Claims::read_words() {
   const std::vector<std::string>& words = feature_words();
-  if (words.size() > Words().size()) throw std::logic_error("more feature words than Words holds");
+  if (words.size() > FeatureSet().size())
+    throw std::logic_error("more feature words than FeatureSet holds");
   needs_.resize(words.size());
   forbidden_beside_.resize(words.size());
   missing_partners_.resize(words.size());
@@ -211,7 +212,7 @@ const SizeRange* Claims::param(std::string_view name) const {
   return at == capabilities_.params.end() ? nullptr : &at->second;
 }
 
-bool Claims::may_be_fully_masked(const Words& words) const {
+bool Claims::may_be_fully_masked(const FeatureSet& words) const {
   return std::any_of(fully_masked_.begin(), fully_masked_.end(),
                      [&](size_t word) { return words[word]; });
 }
@@ -220,15 +221,15 @@ bool Claims::same_choice(size_t a, size_t b) const {
   return group_of_[a] != none && group_of_[a] == group_of_[b];
 }
 
-bool Claims::allowed(const Words& words) const {
+bool Claims::allowed(const FeatureSet& words) const {
   if ((words & ~declared_).any()) return false;
   for (size_t word = words._Find_first(); word < words.size(); word = words._Find_next(word))
     if ((forbidden_beside_[word] & words).any()) return false;
   return std::none_of(excludes_.begin(), excludes_.end(),
-                      [&](const Words& all) { return (all & ~words).none(); });
+                      [&](const FeatureSet& all) { return (all & ~words).none(); });
 }
 
-bool Claims::add_one_of(Words& words, const OneOf& choices, Draw& draw) const {
+bool Claims::add_one_of(FeatureSet& words, const OneOf& choices, Draw& draw) const {
   for (const size_t word : choices)
     if (words[word]) return true;
   if (choices.empty()) return false;
@@ -240,13 +241,13 @@ bool Claims::add_one_of(Words& words, const OneOf& choices, Draw& draw) const {
 }
 
 /// Adds the word and all that it needs, or nothing.
-bool Claims::add(Words& words, size_t word, Draw& draw) const {
+bool Claims::add(FeatureSet& words, size_t word, Draw& draw) const {
   if (words[word]) return true;
   const size_t group = group_of_[word];
   if (group != none)
     for (const size_t other : groups_[group])
       if (words[other]) return false;
-  Words more = words;
+  FeatureSet more = words;
   more.set(word);
   if (static_cast<int64_t>((more & rules_).count()) > capabilities_.max_rules) return false;
   for (const OneOf& choices : needs_[word])
@@ -257,12 +258,12 @@ bool Claims::add(Words& words, size_t word, Draw& draw) const {
 }
 
 /// Those that what the case uses has already.
-void Claims::add_gradients(Words& words) const {
+void Claims::add_gradients(FeatureSet& words) const {
   const auto is_used = [&](const OneOf& choices) {
     return std::any_of(choices.begin(), choices.end(), [&](size_t word) { return words[word]; });
   };
   for (const size_t word : gradients_) {
-    Words more = words;
+    FeatureSet more = words;
     more.set(word);
     const std::vector<OneOf>& needs = needs_[word];
     if (std::all_of(needs.begin(), needs.end(), is_used) && allowed(more)) words = more;
@@ -271,7 +272,7 @@ void Claims::add_gradients(Words& words) const {
 
 /// Whether the case is to use a cache.
 bool Claims::draw_cached(Draw& draw, const Aim& aim) const {
-  const Words& with = aim.words;
+  const FeatureSet& with = aim.words;
   const bool can_be_uncached = range(Axis::steps).min == 0;
   if (caches_.empty() || range(Axis::steps).max == 0) return false;
   if (can_be_uncached && aim.cached()) return *aim.cached();
@@ -281,13 +282,13 @@ bool Claims::draw_cached(Draw& draw, const Aim& aim) const {
   return (with & uncached_only_).none() && draw.chance(percent_cached);
 }
 
-Words Claims::draw_features(Draw& draw, int64_t most, const Aim& aim) const {
-  Words words;
-  const Words& with = aim.words;
+FeatureSet Claims::draw_features(Draw& draw, int64_t most, const Aim& aim) const {
+  FeatureSet words;
+  const FeatureSet& with = aim.words;
   const bool cached = draw_cached(draw, aim);
-  const Words forbidden = cached ? uncached_only_ : cached_only_;
+  const FeatureSet forbidden = cached ? uncached_only_ : cached_only_;
   const auto try_add = [&](size_t word) {
-    Words more = words;
+    FeatureSet more = words;
     if (!forbidden[word] && add(more, word, draw) && (more & forbidden).none()) words = more;
   };
   if (with.any())

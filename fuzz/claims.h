@@ -35,7 +35,7 @@ class Claims {
   /// most often two, so that features meet. Closed under what the target and the words themselves
   /// need. `most`: how many others at most. The aim's words come first, as far as the claims let
   /// them.
-  Words draw_features(Draw& draw, int64_t most, const Aim& aim = {}) const;
+  FeatureSet draw_features(Draw& draw, int64_t most, const Aim& aim = {}) const;
 
   bool declared(size_t word) const { return declared_[word]; }
   /// Whether two words can't both be used because they are choices of one thing ("dtype:f16" and
@@ -52,7 +52,7 @@ class Claims {
   /// The limits of a rule's parameter ("window.left"), or none.
   const SizeRange* param(std::string_view name) const;
   /// The words say what a row that sees no key gives; without, the target claims no such rows.
-  bool may_be_fully_masked(const Words& words) const;
+  bool may_be_fully_masked(const FeatureSet& words) const;
   const Capabilities& capabilities() const { return capabilities_; }
 
  private:
@@ -64,24 +64,24 @@ class Claims {
   void need(size_t word, const std::vector<size_t>& one_of);
   void exclude(const std::vector<std::string>& together);
   void combine();
-  bool add(Words& words, size_t word, Draw& draw) const;
+  bool add(FeatureSet& words, size_t word, Draw& draw) const;
   bool draw_cached(Draw& draw, const Aim& aim) const;
-  void add_gradients(Words& words) const;
-  bool add_one_of(Words& words, const OneOf& choices, Draw& draw) const;
-  bool allowed(const Words& words) const;
+  void add_gradients(FeatureSet& words) const;
+  bool add_one_of(FeatureSet& words, const OneOf& choices, Draw& draw) const;
+  bool allowed(const FeatureSet& words) const;
 
   Capabilities capabilities_;
   std::array<SizeRange, axis_count> ranges_;
   std::array<std::vector<int64_t>, axis_count> tiles_;
   std::array<Axis, axis_count> same_as_;
-  Words denied_by_sizes_, declared_, cached_only_, uncached_only_, rules_, positional_rules_,
+  FeatureSet denied_by_sizes_, declared_, cached_only_, uncached_only_, rules_, positional_rules_,
       with_state_;
   std::vector<OneOf> groups_;                  ///< at most one word of each can be used
   std::vector<std::vector<OneOf>> needs_;      ///< of each word: one of each of these
   std::vector<std::string> missing_partners_;  ///< of each word
   std::vector<size_t> group_of_;               ///< of each word, or none
-  std::vector<Words> excludes_;                ///< each set: not all of it together
-  std::vector<Words> forbidden_beside_;        ///< by word
+  std::vector<FeatureSet> excludes_;           ///< each set: not all of it together
+  std::vector<FeatureSet> forbidden_beside_;   ///< by word
   std::vector<OneOf> always_;                  ///< one of each of these is in every case
   OneOf caches_, aligns_, fully_masked_;       ///< words of these groups
   size_t cross_;

@@ -37,7 +37,7 @@ const std::vector<RuleWords>& rule_words() {
 /// What the parameters of a rule are drawn from.
 struct Context {
   const Claims& claims;
-  const Words& words;
+  const FeatureSet& words;
   int64_t tokens;
   SizeDrawer& sizes;
   Draw& draw;
@@ -127,7 +127,7 @@ ParamValue draw_lengths(const Context& context, const Wanted& wanted) {
 
 }  // namespace
 
-void draw_mask(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
+void draw_mask(const Claims& claims, const FeatureSet& words, int64_t tokens, SizeDrawer& sizes,
                Draw& draw, Case& c) {
   static constexpr ParamValue (*by_kind[])(const Context&, const Wanted&) = {
       draw_integer, draw_choice, draw_rows, draw_lengths};

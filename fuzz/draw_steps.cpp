@@ -34,7 +34,7 @@ const auto& words_of(std::string_view prefix) {
 /// Follows what the rows hold while steps are added.
 class StepDrawer {
  public:
-  StepDrawer(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
+  StepDrawer(const Claims& claims, const FeatureSet& words, int64_t tokens, SizeDrawer& sizes,
              Draw& draw, Case& c)
       : claims_(claims),
         sizes_(sizes),
@@ -225,7 +225,7 @@ class StepDrawer {
 };
 
 template <class E>
-E drawn(std::string_view prefix, const Words& words, E otherwise) {
+E drawn(std::string_view prefix, const FeatureSet& words, E otherwise) {
   for (size_t k = 0; k < names_of<E>.size(); ++k)
     if (words_of<E>(prefix)[k] != none && words[words_of<E>(prefix)[k]]) return static_cast<E>(k);
   return otherwise;
@@ -240,7 +240,7 @@ E any_declared(std::string_view prefix, const Claims& claims, Draw& draw) {
   return possible.empty() ? E{} : draw.pick(std::span<const E>(possible));
 }
 
-void draw_cache(const Words& words, int64_t tokens, int64_t least_tokens, SizeDrawer& sizes,
+void draw_cache(const FeatureSet& words, int64_t tokens, int64_t least_tokens, SizeDrawer& sizes,
                 Draw& draw, Case& c) {
   c.cache.emplace();
   c.cache->kind = drawn("cache", words, CacheKind::dynamic);
@@ -277,7 +277,7 @@ Interval aimed_tokens(const Claims& claims, const Aim& aim) {
   return {least, std::max(least, std::min(range.max, total.max))};
 }
 
-int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
+int64_t draw_steps(const Claims& claims, const FeatureSet& words, int64_t tokens, SizeDrawer& sizes,
                    Draw& draw, Case& c) {
   const int64_t least_tokens = std::max<int64_t>(1, claims.range(Axis::q_len).min) +
                                std::max<int64_t>(1, aimed_tokens(claims, sizes.aim()).min) - 1;

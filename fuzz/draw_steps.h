@@ -10,7 +10,7 @@ Interval aimed_tokens(const Claims& claims, const Aim& aim);
 
 /// Draws the cache's kind and sizes and a sequence of steps that it can hold, of the operations
 /// that the target declares. No row gets more than `tokens`. Returns the most that one ever holds.
-int64_t draw_steps(const Claims& claims, const Words& words, int64_t tokens, SizeDrawer& sizes,
+int64_t draw_steps(const Claims& claims, const FeatureSet& words, int64_t tokens, SizeDrawer& sizes,
                    Draw& draw, Case& c);
 
 }  // namespace attnfuzz

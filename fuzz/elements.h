@@ -30,7 +30,7 @@ size_t element_offset(const Case& c, const WantedOutput& wanted, size_t at);
 std::vector<double> judged_values(const Case& c, const WantedOutput& wanted, const Tensor& given);
 
 /// Logical coordinates of the element that `wanted` holds at `at`: those of WorstElement that it
-/// has (dk, dv: h is the key head and i the key; dbias: d is the key).
+/// has (dk, dv: h is the KV head and i the key; dbias: d is the key).
 WorstElement element_place(const Case& c, const WantedOutput& wanted, size_t step, size_t at);
 
 /// What a coordinate of an output counts: "query", "key", "KV head", "element". Empty where the

@@ -14,11 +14,11 @@ bool is_letter(char x) {
   return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_';
 }
 
-/// Words before a number that tells which one is meant, not how large it is.
+/// FeatureSet before a number that tells which one is meant, not how large it is.
 constexpr std::string_view selecting[] = {
     "dim",    "dimension", "axis",    "argument", "arg",    "args", "argv",  "pos",   "position",
     "number", "operand",   "missing", "at index", "signal", "code", "opset", "input", "output"};
-/// Words before a number that says nothing about the case.
+/// FeatureSet before a number that says nothing about the case.
 constexpr std::string_view numbering[] = {"line", "step", "seed", "pid", "offset", "address"};
 
 /// Whether one of the words stands right before `offset`, over spaces and the like.
@@ -99,7 +99,7 @@ std::vector<TextNumber> numbers_in(std::string_view text) {
   return found;
 }
 
-std::string_view essence(std::string_view text) {
+std::string_view dedup_text(std::string_view text) {
   for (const std::string_view stack :
        {"\nException raised from", "\nframe #", "\n  File ", "\n    #0 0x"})
     text = text.substr(0, text.find(stack));

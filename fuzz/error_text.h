@@ -21,6 +21,6 @@ struct TextNumber {
 std::vector<TextNumber> numbers_in(std::string_view text);
 
 /// The part of an error text that says what is wrong, without the stack that some packages add.
-std::string_view essence(std::string_view text);
+std::string_view dedup_text(std::string_view text);
 
 }  // namespace attnfuzz

@@ -88,7 +88,7 @@ struct Places {
   size_t gqa = word_index("gqa"), mqa = word_index("mqa"), cross = word_index("cross"),
          longer_q = word_index("longer_q"), head_dim_v = word_index("head_dim_v"),
          memory_kv = word_index("memory_kv"), empty = word_index("empty");
-  Words caches;
+  FeatureSet caches;
 
   Places() {
     for (const EnumOption& option : enum_options) {
@@ -109,7 +109,7 @@ const Places& places() {
   return all;
 }
 
-void set_options(const Words& words, Draw& draw, Case& c) {
+void set_options(const FeatureSet& words, Draw& draw, Case& c) {
   for (size_t k = 0; k < std::size(enum_options); ++k)
     for (size_t n = 0; n < places().enums[k].size(); ++n)
       if (places().enums[k][n] != none && words[places().enums[k][n]]) enum_options[k].set(c, n);
@@ -167,7 +167,8 @@ const HeadDims* draw_usual_dims(const Claims& claims, bool differ, const SizeDra
   return claimed.empty() ? nullptr : draw.pick(std::span<const HeadDims* const>(claimed));
 }
 
-void draw_dims(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
+void draw_dims(const Claims& claims, const FeatureSet& words, SizeDrawer& sizes, Draw& draw,
+               Case& c) {
   Problem& p = c.problem;
   const SizeRange& v = claims.range(Axis::head_dim_v);
   const bool differ = words[places().head_dim_v];
@@ -185,7 +186,7 @@ void draw_dims(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw
   sizes.spend(Factor::dims, p.head_dim + p.head_dim_v);
 }
 
-void draw_lengths(const Claims& claims, const Words& words, SizeDrawer& sizes, Case& c) {
+void draw_lengths(const Claims& claims, const FeatureSet& words, SizeDrawer& sizes, Case& c) {
   Problem& p = c.problem;
   const SizeRange &q = claims.range(Axis::q_len), &kv = claims.range(Axis::kv_len);
   const bool longer = words[places().longer_q], shorter = words[places().cross] && !longer;
@@ -264,7 +265,8 @@ int64_t groupable(const Claims& claims, int64_t kv_heads) {
   return kv_heads;
 }
 
-void draw_heads(const Claims& claims, const Words& words, SizeDrawer& sizes, Draw& draw, Case& c) {
+void draw_heads(const Claims& claims, const FeatureSet& words, SizeDrawer& sizes, Draw& draw,
+                Case& c) {
   Problem& p = c.problem;
   const SizeRange& heads = claims.range(Axis::num_heads);
   const bool gqa = words[places().gqa], mqa = words[places().mqa];
@@ -305,7 +307,7 @@ void empty_a_size(const Claims& claims, Draw& draw, Case& c) {
   }
 }
 
-Case draw_case(const Claims& claims, const Words& words, Draw& draw, const Aim& aim) {
+Case draw_case(const Claims& claims, const FeatureSet& words, Draw& draw, const Aim& aim) {
   Case c;
   Problem& p = c.problem;
   SizeDrawer sizes(claims, draw, aim);
@@ -360,20 +362,20 @@ Generator::Generator(const Capabilities& capabilities)
 Generator::~Generator() = default;
 
 Case Generator::operator()(Draw& draw, const Aim& aim) const {
-  std::string why_not;
+  std::string rejection_reason;
   int tries = 0;
   for (const Patience& stage : patience)
     for (; tries < stage.tries; ++tries) {
       Case c = draw_case(*claims_, claims_->draw_features(draw, stage.features, aim), draw, aim);
-      why_not = claims_->capabilities().why_not(c);
-      if (why_not.empty()) why_not = why_invalid(c);
-      if (why_not.empty()) return c;
+      rejection_reason = claims_->capabilities().rejection_reason(c);
+      if (rejection_reason.empty()) rejection_reason = why_invalid(c);
+      if (rejection_reason.empty()) return c;
     }
   if (aim.on()) return (*this)(draw);  // the claims let no case be so
   throw InputError("capabilities", "",
                    "expected claims that some case can meet; of the simplest cases none is inside "
                    "them, the last one because " +
-                       why_not);
+                       rejection_reason);
 }
 
 Case generate(const Capabilities& capabilities, Draw& draw) {

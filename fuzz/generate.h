@@ -10,9 +10,9 @@ namespace attnfuzz {
 
 class Claims;
 
-/// A valid case inside the capabilities (why_not() is empty). Sizes are biased to the edges (0, 1,
-/// 2, tile ± 1, odd, chunk ± 1 …) and distinct from each other where the capabilities let them, so
-/// that a swapped axis shows and each number in an error text names one axis.
+/// A valid case inside the capabilities (rejection_reason() is empty). Sizes are biased to the
+/// edges (0, 1, 2, tile ± 1, odd, chunk ± 1 …) and distinct from each other where the capabilities
+/// let them, so that a swapped axis shows and each number in an error text names one axis.
 ///
 /// A Generator reads the capabilities once. Throws InputError where no case can be found inside
 /// them, with the claim that stands against it.

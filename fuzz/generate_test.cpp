@@ -14,7 +14,7 @@
 namespace attnfuzz {
 namespace {
 
-/// Words that features() never gives: they stand for what every case is.
+/// FeatureSet that features() never gives: they stand for what every case is.
 const std::set<std::string> silent{"data:normal", "nonfinite:none", "head_map:grouped",
                                    "bias_order:after_softcap"};
 
@@ -29,7 +29,7 @@ TEST_P(GenerateFor, CasesAreValidAndInside) {
     const Case c = *arbitrary_case(capabilities);
     RC_LOG() << one_line(c) << "\n";
     check(c);
-    RC_ASSERT(capabilities.why_not(c).empty());
+    RC_ASSERT(capabilities.rejection_reason(c).empty());
   }));
 }
 
@@ -53,7 +53,7 @@ TEST_P(GenerateFor, AnyBytesAreACase) {
     ByteDraw draw(bytes);
     const Case c = generate(capabilities, draw);
     check(c);
-    RC_ASSERT(capabilities.why_not(c).empty());
+    RC_ASSERT(capabilities.rejection_reason(c).empty());
   }));
 }
 
@@ -124,7 +124,7 @@ TEST(Generate, StaysInsideOddClaims) {
     for (uint64_t index = 0; index < 500; ++index) {
       const Case c = generate(capabilities, *seeded_draw(2, index));
       check(c);
-      EXPECT_EQ(capabilities.why_not(c), "");
+      EXPECT_EQ(capabilities.rejection_reason(c), "");
     }
   }
 }

@@ -14,7 +14,7 @@ class Recording final : public Target {
     runs_.push_back(c);
     return target_.run(c, inputs);
   }
-  bool renew() override { return target_.renew(); }
+  bool restart() override { return target_.restart(); }
   void use_threads(int count) override { target_.use_threads(count); }
   std::vector<Case> take() { return std::move(runs_); }
 
@@ -37,7 +37,7 @@ std::vector<Case> History::cases(uint64_t most) const {
 
 std::vector<Case> History::runs(Target& target, const Stop& stop) const {
   Recording recording(target);
-  recording.renew();
+  recording.restart();
   for (uint64_t k = options_.shard; k < index_ && !(stop && stop()); k += stride_)
     judge_case(recording, sequence_, options_, k);
   return recording.take();

@@ -40,7 +40,7 @@ class Other final : public WrappedTarget {
         run_(std::move(run)) {}
   const TargetInfo& info() const override { return right_->info(); }
   Outcome run(const Case& c, const Inputs& inputs) override { return run_(*right_, c, inputs); }
-  bool renew() override { return false; }
+  bool restart() override { return false; }
 
  private:
   std::unique_ptr<Target> right_;

@@ -88,8 +88,8 @@ std::string at_step(const Case& c, size_t step) {
 
 /// What is wrong with all but the values of an output.
 struct Frame {
-  std::string words;    ///< empty: nothing
-  std::string essence;  ///< as Verdict's
+  std::string words;       ///< empty: nothing
+  std::string dedup_text;  ///< as Verdict's
 };
 
 /// The first row of which a target says something else than is right; no words: none, or it does
@@ -145,7 +145,7 @@ WrongFrame first_wrong_frame(const Case& c, const Answer& right, const Outcome& 
   const size_t steps = std::min(right.steps.size(), outcome.steps.size());
   for (size_t s = 0; s < steps; ++s)
     if (Frame frame = wrong_frame(c, right.steps[s], outcome.steps[s]); !frame.words.empty())
-      return {s, {at_step(c, s) + frame.words, std::move(frame.essence)}};
+      return {s, {at_step(c, s) + frame.words, std::move(frame.dedup_text)}};
   if (outcome.status == Status::ok && outcome.steps.size() != right.steps.size())
     return {
         steps,
@@ -268,7 +268,7 @@ Verdict judge_against(const Answer& right, const Case& c, const Outcome& outcome
   if (verdict.failed()) return verdict;
   if (!wrong.frame.words.empty()) {
     Verdict shape = fail(FailureKind::shape, std::move(wrong.frame.words));
-    shape.essence = std::move(wrong.frame.essence);
+    shape.dedup_text = std::move(wrong.frame.dedup_text);
     shape.steps = wrong.step + 1;
     return shape;
   }

@@ -47,7 +47,7 @@ struct Verdict {
   std::string detail;  ///< one line: what was wrong, with numbers
   /// What of a detail tells bugs apart, where that is not the whole: of a wrong shape the axes that
   /// are wrong, whatever the layout and the step; of a wrong length what was said.
-  std::string essence;
+  std::string dedup_text;
   WorstElement worst;
   int64_t wrong = 0, checked = 0;  ///< elements outside the bound, elements compared
   double worst_ratio = 0;          ///< max |error| / bound over the checked elements

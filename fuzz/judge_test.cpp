@@ -125,10 +125,10 @@ TEST(Judge, ShapeTypeAndStepsAreChecked) {
   EXPECT_EQ(judged(c, swapped).detail,
             "out has shape [batch=2, 4, 3, head_dim_v=6], "
             "expected [batch=2, num_heads=3, q_len=4, head_dim_v=6]");
-  EXPECT_EQ(judged(c, swapped).essence, "out: h is 4, i is 3");
+  EXPECT_EQ(judged(c, swapped).dedup_text, "out: h is 4, i is 3");
   Outcome flat = right_outcome(c);
   flat.steps[0].out.shape = {2, 12, 6};
-  EXPECT_EQ(judged(c, flat).essence, "");
+  EXPECT_EQ(judged(c, flat).dedup_text, "");
   Outcome wide = right_outcome(c);
   wide.steps[0].out = Tensor(DType::f64, {2, 3, 4, 6});
   EXPECT_EQ(judged(c, wide).detail, "out is f64, expected f32");

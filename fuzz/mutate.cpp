@@ -182,7 +182,7 @@ Mutator::Mutator(const Capabilities& capabilities)
     : capabilities_(capabilities), generator_(capabilities) {}
 
 bool Mutator::inside(const Case& c) const {
-  return is_valid(c) && capabilities_.why_not(c).empty();
+  return is_valid(c) && capabilities_.rejection_reason(c).empty();
 }
 
 Case Mutator::mutate(const Case& c, Draw& draw) const {

@@ -31,7 +31,7 @@ TEST_P(Mutations, StayInsideTheClaims) {
       const Case mutated = mutator_.mutate(c, *draw), crossed = mutator_.cross(c, other, *draw);
       for (const Case& each : {mutated, crossed}) {
         check(each);
-        RC_ASSERT(capabilities_.why_not(each) == "");
+        RC_ASSERT(capabilities_.rejection_reason(each) == "");
       }
       RC_ASSERT(!(mutated == c));
       c = draw->chance(50) ? mutated : crossed;
@@ -43,7 +43,7 @@ TEST_P(Mutations, EveryByteStringIsACase) {
   EXPECT_TRUE(rc::check([&](const std::vector<uint8_t>& bytes) {
     const Case c = mutator_.decode(bytes);
     check(c);
-    RC_ASSERT(capabilities_.why_not(c) == "");
+    RC_ASSERT(capabilities_.rejection_reason(c) == "");
     RC_ASSERT(mutator_.decode(bytes) == c);
     RC_ASSERT(mutator_.decode(bytes_of(Mutator::encode(c))) == c);
   }));

@@ -82,7 +82,7 @@ std::string broken_property(Target& target, const Case& c, const Inputs& inputs,
   }
   if (!can.has(Property::batch_invariant) || !first_row_stands_alone(c)) return {};
   const Case alone = with_rows(c, {0});
-  if (!can.why_not(alone).empty()) return {};
+  if (!can.rejection_reason(alone).empty()) return {};
   return difference(c, right, outcome, target.run(alone, make_inputs(alone)), true,
                     {"in the batch", "with the first row alone"});
 }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "fuzz/offers.h"
+#include "fuzz/candidates.h"
 #include "fuzz/plain.h"
 
 namespace attnfuzz {
@@ -88,56 +88,57 @@ void keep_rows(Case& c, const std::vector<size_t>& rows) {
 
 // The table's entries -----------------------------------------------------------------------------
 
-void drop_rules(const Case& c, Offers& offers) {
+void drop_rules(const Case& c, Candidates& candidates) {
   for (size_t k = 0; k < c.problem.mask.rules.size(); ++k) {
     Case fewer = c;
     std::vector<RuleUse>& rules = fewer.problem.mask.rules;
     rules.erase(rules.begin() + static_cast<ptrdiff_t>(k));
-    offers.add(fmt::format("no {}", c.problem.mask.rules[k].spec->name), std::move(fewer));
+    candidates.add(fmt::format("no {}", c.problem.mask.rules[k].spec->name), std::move(fewer));
   }
 }
 
-void plain_options_of(const Case& c, Offers& offers) {
+void plain_options_of(const Case& c, Candidates& candidates) {
   for (const PlainOption& option : plain_options()) {
     if (option.is_plain(c)) continue;
     Case plain = c;
     option.make_plain(plain);
-    offers.add(std::string(option.words), std::move(plain));
+    candidates.add(std::string(option.words), std::move(plain));
   }
 }
 
 /// A kind with less to it.
-void simpler_kind(const Case& c, Offers& offers) {
+void simpler_kind(const Case& c, Candidates& candidates) {
   for (size_t kind = 1; kind < static_cast<size_t>(c.problem.kind); ++kind) {
     Case simpler = c;
     simpler.problem.kind = static_cast<ProblemKind>(kind);
-    offers.add(fmt::format("kind {}", names_of<ProblemKind>[kind]), std::move(simpler));
+    candidates.add(fmt::format("kind {}", names_of<ProblemKind>[kind]), std::move(simpler));
   }
 }
 
 /// One beside `out`, then all but one. `out` alone is one of the plain options.
-void drop_outputs(const Case& c, Offers& offers) {
+void drop_outputs(const Case& c, Candidates& candidates) {
   const std::vector<Output>& outputs = c.problem.outputs;
   for (size_t k = 1; k < outputs.size() && outputs.size() > 2; ++k) {
     Case one = c;
     one.problem.outputs = {outputs[0], outputs[k]};
-    offers.add(fmt::format("{} beside out", name(outputs[k])), std::move(one));
+    candidates.add(fmt::format("{} beside out", name(outputs[k])), std::move(one));
   }
   for (size_t k = 1; k < outputs.size(); ++k) {
     Case fewer = c;
     fewer.problem.outputs.erase(fewer.problem.outputs.begin() + static_cast<ptrdiff_t>(k));
-    offers.add(fmt::format("no {}", name(outputs[k])), std::move(fewer));
+    candidates.add(fmt::format("no {}", name(outputs[k])), std::move(fewer));
   }
 }
 
 /// One row alone, either half, all but one.
-void drop_rows(const Case& c, Offers& offers) {
+void drop_rows(const Case& c, Candidates& candidates) {
   const auto batch = static_cast<size_t>(c.problem.batch);
   if (batch < 2) return;
   const auto keep = [&](const std::vector<size_t>& rows) {
     Case fewer = c;
     keep_rows(fewer, rows);
-    offers.add(fmt::format("batch {} → rows {}", batch, fmt::join(rows, ", ")), std::move(fewer));
+    candidates.add(fmt::format("batch {} → rows {}", batch, fmt::join(rows, ", ")),
+                   std::move(fewer));
   };
   std::vector<size_t> all(batch);
   std::iota(all.begin(), all.end(), size_t{0});
@@ -152,20 +153,20 @@ void drop_rows(const Case& c, Offers& offers) {
   }
 }
 
-/// The number of heads, with the same key heads or with the same group.
-void lower_heads(const Case& c, Offers& offers) {
+/// The number of heads, with the same KV heads or with the same group.
+void lower_heads(const Case& c, Candidates& candidates) {
   const Problem& p = c.problem;
   if (p.num_kv_heads == 0) return;
   const int64_t group = p.num_heads / p.num_kv_heads;
-  offers.lower("num_kv_heads", c, p.num_kv_heads, 1, [&](Case& to, int64_t value) {
+  candidates.lower("num_kv_heads", c, p.num_kv_heads, 1, [&](Case& to, int64_t value) {
     to.problem.num_kv_heads = value;
     to.problem.num_heads = value * group;
   });
-  offers.lower("heads per key head", c, group, 1,
-               [&](Case& to, int64_t value) { to.problem.num_heads = p.num_kv_heads * value; });
+  candidates.lower("heads per KV head", c, group, 1,
+                   [&](Case& to, int64_t value) { to.problem.num_heads = p.num_kv_heads * value; });
 }
 
-void lower_lengths(const Case& c, Offers& offers) {
+void lower_lengths(const Case& c, Candidates& candidates) {
   const Problem& p = c.problem;
   if (c.cached()) return;
   // Both, in step: first to equal ones, then with the difference that they have.
@@ -174,92 +175,93 @@ void lower_lengths(const Case& c, Offers& offers) {
     Case equal = c;
     equal.problem.q_len = shorter;
     set_kv_len(equal, shorter);
-    offers.add(fmt::format("q_len = kv_len = {}", shorter), std::move(equal));
+    candidates.add(fmt::format("q_len = kv_len = {}", shorter), std::move(equal));
   }
-  offers.lower("the shorter of q_len and kv_len", c, shorter, 1, [&](Case& to, int64_t value) {
+  candidates.lower("the shorter of q_len and kv_len", c, shorter, 1, [&](Case& to, int64_t value) {
     to.problem.q_len = p.q_len - (shorter - value);
     set_kv_len(to, p.kv_len - (shorter - value));
   });
-  offers.lower("q_len", c, p.q_len, 1, [](Case& to, int64_t value) { to.problem.q_len = value; });
-  offers.lower("kv_len", c, p.kv_len, 1, set_kv_len);
+  candidates.lower("q_len", c, p.q_len, 1,
+                   [](Case& to, int64_t value) { to.problem.q_len = value; });
+  candidates.lower("kv_len", c, p.kv_len, 1, set_kv_len);
   if (!is_padded(c)) return;
-  offers.lower("q_len and kv_len, padding kept,", c, shorter, 1, [&](Case& to, int64_t value) {
+  candidates.lower("q_len and kv_len, padding kept,", c, shorter, 1, [&](Case& to, int64_t value) {
     to.problem.q_len = p.q_len - (shorter - value);
     set_kv_len_with_padding(to, p.kv_len - (shorter - value));
   });
-  offers.lower("kv_len, padding kept,", c, p.kv_len, 1, set_kv_len_with_padding);
+  candidates.lower("kv_len, padding kept,", c, p.kv_len, 1, set_kv_len_with_padding);
 }
 
-void lower_dims(const Case& c, Offers& offers) {
+void lower_dims(const Case& c, Candidates& candidates) {
   const Problem& p = c.problem;
   const int64_t smaller = std::min(p.head_dim, p.head_dim_v);
   if (p.head_dim != p.head_dim_v) {
     Case equal = c;
     equal.problem.head_dim = equal.problem.head_dim_v = smaller;
-    offers.add(fmt::format("head_dim = head_dim_v = {}", smaller), std::move(equal));
+    candidates.add(fmt::format("head_dim = head_dim_v = {}", smaller), std::move(equal));
   }
-  offers.lower("the smaller of head_dim and head_dim_v", c, smaller, 1,
-               [&](Case& to, int64_t value) {
-                 to.problem.head_dim = p.head_dim - (smaller - value);
-                 to.problem.head_dim_v = p.head_dim_v - (smaller - value);
-               });
-  offers.lower("head_dim", c, p.head_dim, 1,
-               [](Case& to, int64_t value) { to.problem.head_dim = value; });
-  offers.lower("head_dim_v", c, p.head_dim_v, 1,
-               [](Case& to, int64_t value) { to.problem.head_dim_v = value; });
+  candidates.lower("the smaller of head_dim and head_dim_v", c, smaller, 1,
+                   [&](Case& to, int64_t value) {
+                     to.problem.head_dim = p.head_dim - (smaller - value);
+                     to.problem.head_dim_v = p.head_dim_v - (smaller - value);
+                   });
+  candidates.lower("head_dim", c, p.head_dim, 1,
+                   [](Case& to, int64_t value) { to.problem.head_dim = value; });
+  candidates.lower("head_dim_v", c, p.head_dim_v, 1,
+                   [](Case& to, int64_t value) { to.problem.head_dim_v = value; });
 }
 
-void lower_memory(const Case& c, Offers& offers) {
-  offers.lower("memory_kv", c, c.problem.memory_kv, 0,
-               [](Case& to, int64_t value) { to.problem.memory_kv = value; });
+void lower_memory(const Case& c, Candidates& candidates) {
+  candidates.lower("memory_kv", c, c.problem.memory_kv, 0,
+                   [](Case& to, int64_t value) { to.problem.memory_kv = value; });
 }
 
 /// An integer or the index of a choice goes down.
-void lower_number(const Case& c, size_t rule, size_t k, Offers& offers) {
+void lower_number(const Case& c, size_t rule, size_t k, Candidates& candidates) {
   const RuleUse& use = c.problem.mask.rules[rule];
   const RuleParam& param = use.spec->params[k];
-  offers.lower(fmt::format("{}.{}", use.spec->name, param.name), c, use.integer(k),
-               param.kind == Kind::choice ? 0 : param.min,
-               [=](Case& to, int64_t value) { to.problem.mask.rules[rule].values[k] = value; });
+  candidates.lower(fmt::format("{}.{}", use.spec->name, param.name), c, use.integer(k),
+                   param.kind == Kind::choice ? 0 : param.min,
+                   [=](Case& to, int64_t value) { to.problem.mask.rules[rule].values[k] = value; });
 }
 
-void plainer_rows(const Case& c, size_t rule, size_t k, Offers& offers) {
+void plainer_rows(const Case& c, size_t rule, size_t k, Candidates& candidates) {
   const RuleUse& use = c.problem.mask.rules[rule];
   const int64_t plainest = plainest_length(c, use.spec->params[k]);
   const int64_t sign = c.cached() ? 1 : -1;
   for (size_t b = 0; b < use.list(k).size(); ++b)
-    offers.lower(fmt::format("{}.{}[{}], distance to {}:", use.spec->name, use.spec->params[k].name,
-                             b, plainest),
-                 c, std::abs(use.list(k)[b] - plainest), 0, [=](Case& to, int64_t value) {
-                   std::get<std::vector<int64_t>>(to.problem.mask.rules[rule].values[k])[b] =
-                       plainest + sign * value;
-                 });
+    candidates.lower(fmt::format("{}.{}[{}], distance to {}:", use.spec->name,
+                                 use.spec->params[k].name, b, plainest),
+                     c, std::abs(use.list(k)[b] - plainest), 0, [=](Case& to, int64_t value) {
+                       std::get<std::vector<int64_t>>(to.problem.mask.rules[rule].values[k])[b] =
+                           plainest + sign * value;
+                     });
 }
 
-void merge_lengths(const Case& c, size_t rule, size_t k, Offers& offers) {
+void merge_lengths(const Case& c, size_t rule, size_t k, Candidates& candidates) {
   const RuleUse& use = c.problem.mask.rules[rule];
   for (size_t n = 0; n + 1 < use.list(k).size(); ++n) {
     Case merged = c;
     auto& list = std::get<std::vector<int64_t>>(merged.problem.mask.rules[rule].values[k]);
     list[n] += list[n + 1];
     list.erase(list.begin() + static_cast<ptrdiff_t>(n) + 1);
-    offers.add(
+    candidates.add(
         fmt::format("{}.{}: {} and {} in one", use.spec->name, use.spec->params[k].name, n, n + 1),
         std::move(merged));
   }
 }
 
-void simpler_rules(const Case& c, Offers& offers) {
-  using Entry = void (*)(const Case&, size_t, size_t, Offers&);
+void simpler_rules(const Case& c, Candidates& candidates) {
+  using Entry = void (*)(const Case&, size_t, size_t, Candidates&);
   static constexpr Entry by_kind[] = {lower_number, lower_number, plainer_rows, merge_lengths};
   const std::vector<RuleUse>& rules = c.problem.mask.rules;
   for (size_t rule = 0; rule < rules.size(); ++rule)
     for (size_t k = 0; k < rules[rule].values.size(); ++k)
-      by_kind[static_cast<size_t>(rules[rule].spec->params[k].kind)](c, rule, k, offers);
+      by_kind[static_cast<size_t>(rules[rule].spec->params[k].kind)](c, rule, k, candidates);
 }
 
 /// One line each, biggest steps first.
-constexpr void (*const table[])(const Case&, Offers&) = {
+constexpr void (*const table[])(const Case&, Candidates&) = {
     drop_cache,   drop_steps,   merge_steps,   drop_rules,    plain_options_of,
     simpler_kind, drop_outputs, drop_rows,     lower_heads,   lower_lengths,
     lower_dims,   lower_memory, simpler_cache, simpler_steps, simpler_rules};
@@ -273,8 +275,8 @@ Case with_rows(Case c, const std::vector<size_t>& rows) {
 
 std::vector<Reduction> reductions(const Case& c) {
   std::vector<Reduction> all;
-  Offers offers(all);
-  for (const auto entry : table) entry(c, offers);
+  Candidates candidates(all);
+  for (const auto entry : table) entry(c, candidates);
   return all;
 }
 

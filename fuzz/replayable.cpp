@@ -31,7 +31,7 @@ Examination examine_anew(Target& target, const Case& c, const Verdict& like) {
   Examination examination;
   int tries = like.failure == FailureKind::nondeterminism ? nondeterminism_tries : 1;
   do {
-    target.renew();
+    target.restart();
     examination = examine_like(target, c, like);
   } while (!examination.verdict.failed() && --tries > 0);
   return examination;
@@ -51,11 +51,11 @@ bool shrunk_fails(Target& target, const Finding& finding) {
 /// With a new process after each failure, the likeliest to leave something behind; where that is
 /// not enough, with one for each try, which takes so long that there are few.
 void shrink_renewing(Target& target, Finding& finding, const ReplayableOptions& options) {
-  target.renew();
-  shrink_finding(target, finding, options.max_tries, options.stop, Renew::after_failure);
+  target.restart();
+  shrink_finding(target, finding, options.max_tries, options.stop, Restart::after_failure);
   if (shrunk_fails(target, finding)) return;
   shrink_finding(target, finding, std::min(options.max_tries, most_processes), options.stop,
-                 Renew::always);
+                 Restart::always);
   if (shrunk_fails(target, finding)) return;
   leave_unshrunk(target, finding);
 }
@@ -112,10 +112,10 @@ void not_alone(const Target& target, Finding& finding) {
 
 }  // namespace
 
-bool After::renew() {
-  if (!target_.renew()) return false;
+bool After::restart() {
+  if (!target_.restart()) return false;
   for (const Case& c : before_)
-    if (!(stop_ && stop_()) && target_.info().capabilities.why_not(c).empty())
+    if (!(stop_ && stop_()) && target_.info().capabilities.rejection_reason(c).empty())
       target_.run(c, make_inputs(c));
   return true;
 }
@@ -138,7 +138,7 @@ void search_earlier(Target& target, Finding& finding, const ReplayableOptions& o
   };
   // Without a process of its own no case can be put before another.
   const std::vector<Case> before =
-      target.renew() ? failing_window(options, fails) : std::vector<Case>{};
+      target.restart() ? failing_window(options, fails) : std::vector<Case>{};
   finding.before = before.empty() ? before : fewest(before, fails);
   if (!before.empty() && !fails(finding.before)) finding.before.clear();  // by chance, it seems
   if (!finding.before.empty()) {
@@ -156,7 +156,7 @@ namespace {
 void shrink_alone(Target& target, Finding& finding, const ReplayableOptions& options) {
   const Verdict& first = finding.first.verdict;
   shrink_finding(target, finding, options.max_tries, options.stop);
-  if (options.max_tries == 0 || !target.renew() || shrunk_fails(target, finding)) return;
+  if (options.max_tries == 0 || !target.restart() || shrunk_fails(target, finding)) return;
   Examination anew = examine_anew(target, finding.original, first);
   if (!anew.verdict.failed()) return search_earlier(target, finding, options);
   finding.first = std::move(anew);

@@ -19,7 +19,7 @@ class After final : public Target {
       : target_(target), before_(std::move(before)), stop_(std::move(stop)) {}
   const TargetInfo& info() const override { return target_.info(); }
   Outcome run(const Case& c, const Inputs& inputs) override { return target_.run(c, inputs); }
-  bool renew() override;
+  bool restart() override;
   void use_threads(int count) override { target_.use_threads(count); }
 
  private:

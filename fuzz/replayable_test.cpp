@@ -27,7 +27,7 @@ class Keeping final : public Target {
       if (spoilt && !step.out.bytes.empty()) step.out.bytes[0] ^= std::byte{1};
     return outcome;
   }
-  bool renew() override {
+  bool restart() override {
     before_.clear();
     return true;
   }
@@ -106,9 +106,9 @@ TEST(Replayable, ACaseThatFailsAfterAnotherComesWithIt) {
   EXPECT_EQ(f.shrunk.c.problem.num_heads, 1);
 
   After after(target, f.before);
-  after.renew();
+  after.restart();
   EXPECT_TRUE(examine(after, f.shrunk.c).verdict.failed());
-  target.renew();
+  target.restart();
   EXPECT_FALSE(examine(target, f.shrunk.c).verdict.failed());
 }
 

@@ -14,19 +14,19 @@ constexpr int most_ended = 24;
 class Search {
  public:
   /// `first`: the failure sought.
-  Search(Target& target, const Verdict& first, const Stop& stop, Renew renew)
-      : target_(target), first_(first), stop_(stop), renew_(renew) {}
+  Search(Target& target, const Verdict& first, const Stop& stop, Restart restart)
+      : target_(target), first_(first), stop_(stop), restart_(restart) {}
 
   /// The failure of a case that the target claims; none if it passes. Of a failure with meanings,
   /// no others are looked for.
   std::optional<FailureClass> run(const Case& c, const FailureClass& sought) {
-    if (!target_.info().capabilities.why_not(c).empty()) return {};
+    if (!target_.info().capabilities.rejection_reason(c).empty()) return {};
     const Among among = sought.meanings.empty() ? nullptr : &sought.meanings;
-    if (renew_ == Renew::always) target_.renew();
+    if (restart_ == Restart::always) target_.restart();
     last_ = examine_like(target_, c, first_, among);
     ended_ += last_.outcome.final ? 1 : 0;
     if (!last_.verdict.failed()) return {};
-    if (renew_ == Renew::after_failure) target_.renew();
+    if (restart_ == Restart::after_failure) target_.restart();
     return classify(c, last_.verdict);
   }
 
@@ -58,7 +58,7 @@ class Search {
   Target& target_;
   const Verdict first_;
   const Stop stop_;
-  Renew renew_;
+  Restart restart_;
   Examination last_;
   int ended_ = 0;  ///< processes
 };
@@ -84,8 +84,8 @@ Examination examine_like(Target& target, const Case& c, const Verdict& like, Amo
 }
 
 void shrink_finding(Target& target, Finding& finding, int64_t max_tries, const Stop& stop,
-                    Renew renew) {
-  Search search(target, finding.first.verdict, stop, renew);
+                    Restart restart) {
+  Search search(target, finding.first.verdict, stop, restart);
   FailureClass sought = classify(finding.original, finding.first.verdict);
   if (max_tries > 0) search.learn(finding.original, sought);
   finding.last = finding.first;

@@ -155,11 +155,12 @@ TEST(ShrinkFinding, StaysInsideTheClaims) {
   CampaignOptions options;
   options.cases = 30;
   int found = 0;
-  run_campaign(*target, options, {{}, [&](const Finding& f) {
-                                    ++found;
-                                    EXPECT_EQ(target->info().capabilities.why_not(f.shrunk.c), "");
-                                    EXPECT_LE(f.shrunk.c.problem.num_heads, 4);
-                                  }});
+  run_campaign(*target, options,
+               {{}, [&](const Finding& f) {
+                  ++found;
+                  EXPECT_EQ(target->info().capabilities.rejection_reason(f.shrunk.c), "");
+                  EXPECT_LE(f.shrunk.c.problem.num_heads, 4);
+                }});
   EXPECT_EQ(found, 1);
 }
 

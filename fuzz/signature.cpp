@@ -68,7 +68,7 @@ bool is_unread(const FailureClass& failure) {
 }
 
 void read_text(FailureClass& failure, std::string_view text, const Case& c) {
-  text = essence(text);
+  text = dedup_text(text);
   const std::vector<NamedSize> sizes = named_sizes(c);
   size_t from = 0;
   for (const TextNumber& number : numbers_in(text)) {
@@ -126,7 +126,7 @@ FailureClass classify(const Case& c, const Verdict& verdict) {
   FailureClass failure;
   failure.kind = verdict.failure;
   if (has_text(failure.kind))
-    read_text(failure, verdict.essence.empty() ? verdict.detail : verdict.essence,
+    read_text(failure, verdict.dedup_text.empty() ? verdict.detail : verdict.dedup_text,
               first_steps(c, verdict.steps));
   for (const Fault* fit : verdict.fits) failure.meanings.emplace_back(fit->name);
   if (failure.kind == FailureKind::relation)

@@ -59,10 +59,10 @@ TEST(NumbersIn, KnowWhatANumberIs) {
   EXPECT_EQ(roles("99999999999999999999"), (Roles{{0, Role::noise}}));
 }
 
-TEST(Essence, LeavesTheStackOut) {
-  EXPECT_EQ(essence("bad size\nException raised from f at x.cpp:12"), "bad size");
-  EXPECT_EQ(essence("bad size"), "bad size");
-  EXPECT_EQ(essence("SEGV on unknown address\n    #0 0x7f3a in f x.cpp:18\n    #1 0x7f3b"),
+TEST(DedupText, LeavesTheStackOut) {
+  EXPECT_EQ(dedup_text("bad size\nException raised from f at x.cpp:12"), "bad size");
+  EXPECT_EQ(dedup_text("bad size"), "bad size");
+  EXPECT_EQ(dedup_text("SEGV on unknown address\n    #0 0x7f3a in f x.cpp:18\n    #1 0x7f3b"),
             "SEGV on unknown address");
 }
 
@@ -195,7 +195,7 @@ TEST(Signature, IsStable) {
 TEST(FailureClass, KeepsAxesApart) {
   const FailureClass known = class_of(named_case(), std::string(broadcast));
   Case smaller = named_case();
-  smaller.problem.q_len = 3;  // as many as key heads: the number could be either
+  smaller.problem.q_len = 3;  // as many as KV heads: the number could be either
   EXPECT_FALSE(known.admits(class_of(smaller,
                                      "The size of tensor a (3) must match the size of tensor b (2) "
                                      "at non-singleton dimension 0")));

@@ -127,9 +127,9 @@ void put(Reader& r, Counts& x) {
 
 void put(Writer& w, const Reach& x) {
   put_size(w, x);
-  for (const auto& [goal, why_not] : x) {
+  for (const auto& [goal, rejection_reason] : x) {
     put(w, goal);
-    put(w, why_not);
+    put(w, rejection_reason);
   }
 }
 void put(Reader& r, Reach& x) {
@@ -200,7 +200,7 @@ void put(Ar& ar, Of<Ar, WorstElement>& x) {
 }
 template <class Ar>
 void put(Ar& ar, Of<Ar, Verdict>& x) {
-  put(ar, x.kind, x.failure, x.detail, x.essence, x.steps, x.wrong, x.checked, x.worst_ratio,
+  put(ar, x.kind, x.failure, x.detail, x.dedup_text, x.steps, x.wrong, x.checked, x.worst_ratio,
       x.leaked, x.fits);
   put(ar, x.worst);
   put(ar, x.relation);

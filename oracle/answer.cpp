@@ -25,7 +25,7 @@ struct StepRows {
   Source q, k, v;
 };
 
-/// Which of the pairs of batch row and key head an Answerer does.
+/// Which of the pairs of batch row and KV head an Answerer does.
 struct Share {
   int64_t number = 0, of = 1;
 

@@ -56,7 +56,7 @@ struct Answer {
 /// nothing, whatever it holds; a visible infinity or NaN in v gives what IEEE 754 gives for Σ p v,
 /// and a visible key whose score is NaN or +inf gives NaN. Rows that no real query stands for (a
 /// ragged step's tail) are unchecked. The bound's derivation: oracle/bounds.md. `threads` share the
-/// batch rows and key heads; the answer's bits do not depend on their number. Of long cases only
+/// batch rows and KV heads; the answer's bits do not depend on their number. Of long cases only
 /// the rows of `sample` are worked out; an empty one means all.
 Answer answer(const Case& c, const Inputs& inputs, const Precision& precision, const Sample& sample,
               int threads = 1);

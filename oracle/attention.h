@@ -11,7 +11,7 @@
 
 namespace attnfuzz {
 
-/// The keys and values of one batch row and key head, memory keys first, as doubles in the order
+/// The keys and values of one batch row and KV head, memory keys first, as doubles in the order
 /// that the products like. Rows are padded with zeros (see padded).
 class HeadKeys {
  public:

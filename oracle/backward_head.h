@@ -13,7 +13,7 @@ namespace attnfuzz {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// Keys and values of one batch row and key head, memory keys first, with 0 for what is not finite.
+/// Keys and values of one batch row and KV head, memory keys first, with 0 for what is not finite.
 struct BackwardKeys {
   Matrix k, v;                  ///< [keys, head_dim], [keys, head_dim_v]
   std::vector<uint8_t> finite;  ///< [keys]: whether nothing had to be replaced

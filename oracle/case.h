@@ -19,7 +19,7 @@ enum class Layout : uint8_t { bhsd, bshd };
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<Layout>{"bhsd", "bshd"};
 
-/// Which key head serves query head h: h / (num_heads / num_kv_heads), or h % num_kv_heads.
+/// Which KV head serves query head h: h / (num_heads / num_kv_heads), or h % num_kv_heads.
 enum class HeadMap : uint8_t { grouped, interleaved };
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<HeadMap>{"grouped", "interleaved"};
@@ -36,14 +36,14 @@ template <>
 inline constexpr std::array<std::string_view, 2> names_of<BiasOrder>{"after_softcap",
                                                                      "before_softcap"};
 
-/// What attention is: softmax, or a recurrence of a state S for each key head, with v its input and
+/// What attention is: softmax, or a recurrence of a state S for each KV head, with v its input and
 /// q its reader (u is the step's input, see oracle/linear/kinds.h):
 ///   S = decay ∘ S + k uᵀ;  out = scale · Sᵀ q.
 enum class ProblemKind : uint8_t {
   softmax,
   linear,       ///< decays for each element of the key (GLA, Yang et al. 2024)
-  retnet,       ///< one fixed decay for each key head (Sun et al. 2023)
-  ssd,          ///< one decay for each token and key head (Mamba-2, Dao and Gu 2024)
+  retnet,       ///< one fixed decay for each KV head (Sun et al. 2023)
+  ssd,          ///< one decay for each token and KV head (Mamba-2, Dao and Gu 2024)
   delta,        ///< the delta rule: u = beta (v − Sᵀ k) (Yang et al. 2024)
   gated_delta,  ///< both of the last two (Yang, Kautz and Hatamizadeh 2025)
 };
@@ -169,7 +169,7 @@ enum class CacheKind : uint8_t {
   paged,    ///< pages of `page_size` tokens, a block table for each row
   ring,     ///< keeps the last `capacity` tokens (sliding window)
   chunked,  ///< keeps the tokens of the newest token's chunk of `capacity` tokens (Llama 4)
-  hybrid,   ///< even key heads keep all tokens, odd ones the last `capacity`: as layers do in Gemma
+  hybrid,   ///< even KV heads keep all tokens, odd ones the last `capacity`: as layers do in Gemma
   sink_window,  ///< the first `keep` tokens and the last `capacity` − `keep` (StreamingLLM)
   cross,        ///< keys come with the prefill alone, every query sees all of them
 };
@@ -193,8 +193,8 @@ inline constexpr std::array<std::string_view, 4> names_of<Quant>{"none", "int8",
 /// The largest number of the type.
 double largest(Quant quant);
 
-/// The scales, in f32: of each token in each key head, its largest |x| / the type's largest number;
-/// or of each key head, for all tokens, given (inputs "k_scales" and "v_scales").
+/// The scales, in f32: of each token in each KV head, its largest |x| / the type's largest number;
+/// or of each KV head, for all tokens, given (inputs "k_scales" and "v_scales").
 enum class Scales : uint8_t { token, head };
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<Scales>{"token", "head"};

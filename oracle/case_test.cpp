@@ -90,7 +90,7 @@ const Wrong wrongs[] = {
     {"/problem/memory_kv: expected an integer", plain(), [](Case& c) { c.problem.memory_kv = -1; }},
     {"/problem/num_kv_heads: expected a divisor of num_heads 6, found 4", plain(),
      [](Case& c) { c.problem.num_kv_heads = 4; }},
-    {"/problem/num_kv_heads: expected at least 1 key head for 6 query heads", plain(),
+    {"/problem/num_kv_heads: expected at least 1 KV head for 6 query heads", plain(),
      [](Case& c) { c.problem.num_kv_heads = 0; }},
     {"/problem/scale: expected 0 or a number from 0.0001 to 30000 or from -30000 to -0.0001, found "
      "inf",

@@ -135,7 +135,7 @@ FeatureSet chosen_features(const Case& c) {
   add(p.memory_kv > 0, "memory_kv");
   add(p.has_dropout(), "dropout");
   for (const Output output : p.outputs) add(output != Output::out, name(output));
-  // An interleaved map of one key head, or of as many as query heads, is the grouped one.
+  // An interleaved map of one KV head, or of as many as query heads, is the grouped one.
   add(p.head_map != HeadMap::grouped && is_gqa(p), "head_map:", name(p.head_map));
   add(p.bias_order != BiasOrder::after_softcap && p.softcap > 0 && p.mask.adds_bias(),
       "bias_order:", name(p.bias_order));

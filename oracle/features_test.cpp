@@ -83,7 +83,7 @@ TEST(Features, OfACache) {
 
 TEST(Features, OptionsWithoutEffectAreNone) {
   Case c = plain();
-  c.problem.head_map = HeadMap::interleaved;  // as many key heads as query heads
+  c.problem.head_map = HeadMap::interleaved;  // as many KV heads as query heads
   c.problem.bias_order = BiasOrder::before_softcap;
   c.problem.mask.align = Align::bottom_right;
   c.problem.mask.rules = {rule("causal"), rule("alibi")};

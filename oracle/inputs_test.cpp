@@ -14,7 +14,7 @@
 namespace attnfuzz {
 namespace {
 
-/// 2 rows, 4 query heads on 2 key heads, 3 queries, 5 keys, all sizes distinct.
+/// 2 rows, 4 query heads on 2 KV heads, 3 queries, 5 keys, all sizes distinct.
 Case small_case() {
   Case c;
   c.problem.batch = 2;

@@ -65,7 +65,7 @@ class Validity {
       if (!within(p_.*size.member, size.min, size.max, "/problem/{}", size.name)) return false;
     if (p_.num_kv_heads == 0 && p_.num_heads > 0)
       return fail("/problem/num_kv_heads",
-                  fmt::format("at least 1 key head for {} query heads", p_.num_heads));
+                  fmt::format("at least 1 KV head for {} query heads", p_.num_heads));
     if (p_.num_kv_heads > 0 && p_.num_heads % p_.num_kv_heads != 0)
       return fail("/problem/num_kv_heads", fmt::format("a divisor of num_heads {}, found {}",
                                                        p_.num_heads, p_.num_kv_heads));

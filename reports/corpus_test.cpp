@@ -60,7 +60,8 @@ TEST(Corpus, BuiltInTargetsDoAsExpected) {
     for (const auto& [target, expected] : content.expect) {
       if (!is_builtin(target)) continue;
       const std::unique_ptr<Target> opened = open_target(target);
-      EXPECT_EQ(opened->info().capabilities.why_not(content.c), "") << file << " " << target;
+      EXPECT_EQ(opened->info().capabilities.rejection_reason(content.c), "")
+          << file << " " << target;
       const Finding finding =
           finding_of(opened->info(), 0, 0, {content.c, examine(*opened, content.c)});
       EXPECT_TRUE(meets(expected, finding))

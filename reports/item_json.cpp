@@ -115,7 +115,7 @@ Json verdict_json(const Verdict& v) {
                    {"want", number(w.want)},
                    {"bound", number(w.bound)}};
   if (w.output != Output::out) json["worst"]["output"] = name(w.output);
-  if (!v.essence.empty()) json["essence"] = v.essence;
+  if (!v.dedup_text.empty()) json["essence"] = v.dedup_text;
   json["fits"] = Json::array();
   for (const Fault* fit : v.fits) json["fits"].push_back(fit->name);
   if (v.relation != nullptr) json["relation"] = v.relation->name;
@@ -127,7 +127,7 @@ Verdict to_verdict(const Json& json) {
   v.kind = to_enum<VerdictKind>(json.at("kind"));
   v.failure = to_enum<FailureKind>(json.at("failure"));
   v.detail = json.at("detail").get<std::string>();
-  v.essence = json.value("essence", v.essence);
+  v.dedup_text = json.value("essence", v.dedup_text);
   v.wrong = json.at("wrong").get<int64_t>();
   v.checked = json.at("checked").get<int64_t>();
   v.worst_ratio = to_number(json.at("worst_ratio"));

@@ -26,9 +26,9 @@ std::string sizes_words(const Case& c) {
   std::string words = fmt::format("Attention over {} with {}", text::count(p.batch, "sequence"),
                                   text::count(p.num_heads, "query head"));
   if (p.num_heads == p.num_kv_heads)
-    words += " (a key head each)";
+    words += " (a KV head each)";
   else
-    words += fmt::format(" on {} ({})", text::count(p.num_kv_heads, "key head"), name(p.head_map));
+    words += fmt::format(" on {} ({})", text::count(p.num_kv_heads, "KV head"), name(p.head_map));
   if (!c.cached())
     words +=
         fmt::format(", {} on {}", p.q_len == 1 ? "1 query" : fmt::format("{} queries", p.q_len),
@@ -66,7 +66,7 @@ constexpr std::string_view kFullyMasked[] = {"zeros", "NaN", "the mean of all va
 constexpr std::string_view kStates[] = {
     "",
     "S decays by exp(gate), element by element of the key, and takes in k vᵀ",
-    "S decays by 1 − 2^(−5 − g), g the key head, and takes in k vᵀ",
+    "S decays by 1 − 2^(−5 − g), g the KV head, and takes in k vᵀ",
     "S decays by exp(gate) of the token and takes in k vᵀ",
     "S takes in beta k (v − Sᵀ k)ᵀ (the delta rule)",
     "S decays by exp(gate) of the token, then takes in beta k (v − Sᵀ k)ᵀ (the delta rule)"};
@@ -81,7 +81,7 @@ std::string data_words(const Data& data) {
 std::string state_words(const Case& c) {
   const Problem& p = c.problem;
   return fmt::format(
-      "No softmax: each key head carries a state S from token to token ({}). {}; a query reads "
+      "No softmax: each KV head carries a state S from token to token ({}). {}; a query reads "
       "scale · Sᵀ q, scale {}.\n{}",
       name(p.kind), kStates[static_cast<size_t>(p.kind)],
       p.scale ? text::number(*p.scale) : fmt::format("1/sqrt({})", p.head_dim), data_words(c.data));

@@ -16,7 +16,7 @@ namespace {
 
 TEST(Show, CaseInWords) {
   EXPECT_EQ(describe(samples::window_case()),
-            "Attention over 2 sequences with 4 query heads on 2 key heads (grouped), 8 queries on "
+            "Attention over 2 sequences with 4 query heads on 2 KV heads (grouped), 8 queries on "
             "11 keys, head size 16, f32, layout bhsd.\n"
             "A query sees a key if all of these hold:\n"
             "  - causal: the key is not after the query\n"
@@ -81,7 +81,8 @@ TEST(Show, PlanOfACacheThatRollsAndMovesItsTokensUp) {
   c.problem.rope = Rope::half;
   c.problem.mask.rules = {{find_rule("causal"), {}}};
   c.cache = Cache{CacheKind::hybrid, 2};
-  c.steps = {{StepOp::prefill, 3}, {StepOp::reorder, 0, {}, {1, 1}}, {StepOp::decode, 1}};
+  c.steps = {
+      {StepOp::prefill, 3, {}, {}}, {StepOp::reorder, 0, {}, {1, 1}}, {StepOp::decode, 1, {}, {}}};
   check(c);
   const std::string plan = plan_text(c);
   EXPECT_NE(

@@ -71,15 +71,15 @@ std::string minimal_words(const Shrunk& shrunk) {
                            shrunk.tried, shrunk.tried == 1 ? "y" : "ies");
 }
 
-/// What was learned tells of the essence's numbers; where that stands in the detail, nothing else
-/// there is named.
+/// What was learned tells of the dedup_text's numbers; where that stands in the detail, nothing
+/// else there is named.
 std::string annotated_detail(const Finding& f) {
   const Verdict& v = f.last.verdict;
-  if (v.essence.empty()) return annotate(v.detail, f.shrunk.c, &f.learned);
-  const size_t at = v.detail.find(v.essence);
+  if (v.dedup_text.empty()) return annotate(v.detail, f.shrunk.c, &f.learned);
+  const size_t at = v.detail.find(v.dedup_text);
   if (at == std::string::npos) return annotate(v.detail, f.shrunk.c);
-  return v.detail.substr(0, at) + annotate(v.essence, f.shrunk.c, &f.learned) +
-         v.detail.substr(at + v.essence.size());
+  return v.detail.substr(0, at) + annotate(v.dedup_text, f.shrunk.c, &f.learned) +
+         v.detail.substr(at + v.dedup_text.size());
 }
 
 }  // namespace

@@ -161,7 +161,7 @@ Precision Capabilities::precision_of(DType dtype) const {
   return declared != precision.end() ? declared->second : default_precision(dtype);
 }
 
-std::string Capabilities::why_not(const Case& c) const {
+std::string Capabilities::rejection_reason(const Case& c) const {
   if (std::string why = sizes_why_not(*this, c); !why.empty()) return why;
   const auto rules = static_cast<int64_t>(c.problem.mask.rules.size());
   if (rules > max_rules) return fmt::format("{} mask rules, at most {}", rules, max_rules);

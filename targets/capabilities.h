@@ -57,7 +57,7 @@ struct Capabilities {
   Precision precision_of(DType dtype) const;
   /// Empty if the case is inside; else the first reason why not ("head_dim 7 is not in [8, 64] by
   /// 8").
-  std::string why_not(const Case& c) const;
+  std::string rejection_reason(const Case& c) const;
 };
 
 /// What precision_of() answers for a dtype that is not declared: all in f32, f64 for f64.

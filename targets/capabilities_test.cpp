@@ -59,34 +59,34 @@ TEST(Capabilities, PrecisionFillsWhatIsNotSaid) {
 
 TEST(Capabilities, WhyNotNamesTheReason) {
   const Capabilities c = read();
-  EXPECT_EQ(c.why_not(inside()), "");
+  EXPECT_EQ(c.rejection_reason(inside()), "");
 
   Case sizes = inside();
   sizes.problem.head_dim = 12;
-  EXPECT_EQ(c.why_not(sizes), "head_dim 12 is not in [8, 64] by 8");
+  EXPECT_EQ(c.rejection_reason(sizes), "head_dim 12 is not in [8, 64] by 8");
   sizes = inside();
   sizes.problem.head_dim_v = 24;
-  EXPECT_EQ(c.why_not(sizes), "head_dim 16 must equal head_dim_v 24");
+  EXPECT_EQ(c.rejection_reason(sizes), "head_dim 16 must equal head_dim_v 24");
   sizes = inside();
   sizes.problem.memory_kv = 1;
-  EXPECT_EQ(c.why_not(sizes), "memory_kv 1 is not in [0, 0]");
+  EXPECT_EQ(c.rejection_reason(sizes), "memory_kv 1 is not in [0, 0]");
 
   Case heads = inside();
   heads.problem.num_heads = 4;
   heads.problem.num_kv_heads = 2;
-  EXPECT_EQ(c.why_not(heads), "gqa is not supported");
+  EXPECT_EQ(c.rejection_reason(heads), "gqa is not supported");
 
   Case rules = inside();
   rules.problem.mask.rules = {rule("window", {int64_t{3}, int64_t{0}})};
-  EXPECT_EQ(c.why_not(rules), "rule:window needs rule:causal");
+  EXPECT_EQ(c.rejection_reason(rules), "rule:window needs rule:causal");
   rules.problem.mask.rules.push_back(rule("causal"));
-  EXPECT_EQ(c.why_not(rules), "");
+  EXPECT_EQ(c.rejection_reason(rules), "");
   rules.problem.softcap = 10;
-  EXPECT_EQ(c.why_not(rules), "softcap and rule:window are not supported together");
+  EXPECT_EQ(c.rejection_reason(rules), "softcap and rule:window are not supported together");
   rules.problem.mask.rules[0].values[0] = int64_t{6};
-  EXPECT_EQ(c.why_not(rules), "window.left 6 is not in [0, 5]");
+  EXPECT_EQ(c.rejection_reason(rules), "window.left 6 is not in [0, 5]");
   rules.problem.mask.rules.push_back(rule("alibi"));
-  EXPECT_EQ(c.why_not(rules), "3 mask rules, at most 2");
+  EXPECT_EQ(c.rejection_reason(rules), "3 mask rules, at most 2");
 }
 
 TEST(Capabilities, WhyNotCountsTheTokensOfACache) {
@@ -98,13 +98,13 @@ TEST(Capabilities, WhyNotCountsTheTokensOfACache) {
   cached.steps = {{StepOp::prefill, 30, {}, {}, 0},
                   {StepOp::crop, 0, {}, {}, 20},
                   {StepOp::append, 12, {}, {}, 0}};
-  EXPECT_EQ(c.why_not(cached), "");
+  EXPECT_EQ(c.rejection_reason(cached), "");
   cached.steps[2].q_len = 13;
-  EXPECT_EQ(c.why_not(cached), "kv_len 33 is not in [0, 32]");
+  EXPECT_EQ(c.rejection_reason(cached), "kv_len 33 is not in [0, 32]");
   cached.steps[2].q_len = 33;
-  EXPECT_EQ(c.why_not(cached), "q_len 33 is not in [0, 32]");
+  EXPECT_EQ(c.rejection_reason(cached), "q_len 33 is not in [0, 32]");
   cached.steps[2] = {StepOp::reset, 0, {}, {}, 0};
-  EXPECT_EQ(c.why_not(cached), "step:reset is not supported");
+  EXPECT_EQ(c.rejection_reason(cached), "step:reset is not supported");
 }
 
 TEST(Capabilities, EveryStepIsHeldToTheMultiple) {
@@ -116,7 +116,7 @@ TEST(Capabilities, EveryStepIsHeldToTheMultiple) {
   cached.steps = {{StepOp::prefill, 4, {}, {}, 0},
                   {StepOp::append, 6, {}, {}, 0},
                   {StepOp::append, 8, {}, {}, 0}};
-  EXPECT_EQ(c.why_not(cached), "q_len 6 is not in [4, 32] by 4");
+  EXPECT_EQ(c.rejection_reason(cached), "q_len 6 is not in [4, 32] by 4");
 }
 
 TEST(Capabilities, ASizeLeftOutGoesWithItsPartner) {

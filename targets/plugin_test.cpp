@@ -49,12 +49,12 @@ TEST(Plugin, ExampleComputesCausalAttentionOfGroupedHeads) {
   const auto target = open_plugin(plugin("my_attention"));
   EXPECT_EQ(target->info().version, "1.0");
   EXPECT_FALSE(target->info().trusted);
-  EXPECT_EQ(target->info().capabilities.why_not(c), "");
+  EXPECT_EQ(target->info().capabilities.rejection_reason(c), "");
   const Outcome outcome = target->run(c, inputs);
   ASSERT_EQ(outcome.status, Status::ok) << outcome.text;
   const Tensor& out = outcome.steps.at(0).out;
   ASSERT_EQ(out.shape, (Shape{2, 3, 4, 2}));
-  // Query 0 sees key 0 alone, so it gets the value of its key head as it is.
+  // Query 0 sees key 0 alone, so it gets the value of its KV head as it is.
   for (int64_t b = 0; b < 2; ++b)
     for (int64_t h = 0; h < 4; ++h)
       for (int64_t d = 0; d < 2; ++d)
@@ -67,7 +67,7 @@ TEST(Plugin, TheHeaderIsPlainC) {
   c.problem.head_dim_v = 2;
   const Inputs inputs = make_inputs(c);
   const auto target = open_plugin(plugin("c_plugin"));
-  EXPECT_EQ(target->info().capabilities.why_not(c), "");
+  EXPECT_EQ(target->info().capabilities.rejection_reason(c), "");
   const Outcome outcome = target->run(c, inputs);
   ASSERT_EQ(outcome.status, Status::ok) << outcome.text;
   const std::vector<double> v = inputs.at("v").to_doubles();

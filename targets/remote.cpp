@@ -86,7 +86,7 @@ class RemoteTarget : public Target {
     }
   }
 
-  bool renew() override {
+  bool restart() override {
     if (id_ != first_id_) worker_.reset();  // one that has run nothing is as good as a new one
     return true;
   }

@@ -28,7 +28,7 @@ class Target {
   virtual Outcome run(const Case& c, const Inputs& inputs) = 0;
   /// Makes the next run the first of a new process. False: there is none, the runs have no process
   /// of their own that could carry anything from one to the next.
-  virtual bool renew() { return false; }
+  virtual bool restart() { return false; }
   /// How many threads work in the runs to come; one before it is called. Only targets that declare
   /// Property::thread_invariant are asked.
   virtual void use_threads(int /*count*/) {}

@@ -14,7 +14,7 @@ class WrappedTarget : public Target {
   const TargetInfo& info() const override { return target_->info(); }
   Outcome run(const Case& c, const Inputs& inputs) override { return target_->run(c, inputs); }
   const Target& inside() const { return *target_; }
-  bool renew() override { return target_->renew(); }
+  bool restart() override { return target_->restart(); }
   void use_threads(int count) override { target_->use_threads(count); }
 
  private:

@@ -120,7 +120,7 @@ constexpr Fault table[] = {
      [](const Case& c) { return alibi_by<apply_slope<published_slope>>(c); }},
     {"alibi-slopes-from-zero", "ALiBi's slopes begin with 1 (exponents counted from head 0)",
      [](const Case& c) { return alibi_by<apply_slope<slope_from_zero>>(c); }},
-    {"alibi-slopes-of-kv-heads", "ALiBi's slopes are counted over key heads, not query heads",
+    {"alibi-slopes-of-kv-heads", "ALiBi's slopes are counted over KV heads, not query heads",
      [](const Case& c) { return alibi_by<apply_slope<slope_of_key_heads>>(c); }},
     {"alibi-scaled", "ALiBi's bias is multiplied by the scale as well",
      [](const Case& c) { return alibi_by<apply_slope<scaled_slope>>(c); }},

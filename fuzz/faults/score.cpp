@@ -57,9 +57,9 @@ Rewritten head_map(const Case& c, HeadMap map) {
 }
 
 constexpr Fault table[] = {
-    {"head-map-interleaved", "query head h uses key head h mod num_kv_heads",
+    {"head-map-interleaved", "query head h uses KV head h mod num_kv_heads",
      [](const Case& c) { return head_map(c, HeadMap::interleaved); }, Fault::Of::any},
-    {"head-map-grouped", "query head h uses key head h / (num_heads / num_kv_heads)",
+    {"head-map-grouped", "query head h uses KV head h / (num_heads / num_kv_heads)",
      [](const Case& c) { return head_map(c, HeadMap::grouped); }, Fault::Of::any},
     {"scale-of-head-dim-v", "scores are scaled by 1/sqrt(head_dim_v)",
      [](const Case& c) { return scaled(c, per_root(static_cast<double>(c.problem.head_dim_v))); },

@@ -309,16 +309,16 @@ constexpr Misread table[] = {
      read<first_row_of, 'v'>},
     {"queries-first-row", "queries of the first batch row are used for all rows", same_if<has_rows>,
      read<first_row_of, 'q'>},
-    {"kv-first-head", "all query heads use key head 0",
+    {"kv-first-head", "all query heads use KV head 0",
      [](const Case& c) {
        return c.problem.memory_kv == 0 ? same_if<has_key_heads>(c) : Rewritten();
      },
      read<first_head_of, 'k', 'v'>},
-    {"keys-first-head", "all query heads use the keys of key head 0", same_if<has_key_heads>,
+    {"keys-first-head", "all query heads use the keys of KV head 0", same_if<has_key_heads>,
      read<first_head_of, 'k'>},
-    {"values-first-head", "all query heads use the values of key head 0", same_if<has_key_heads>,
+    {"values-first-head", "all query heads use the values of KV head 0", same_if<has_key_heads>,
      read<first_head_of, 'v'>},
-    {"kv-heads-reversed", "key heads are counted from the last one", same_if<has_key_heads>,
+    {"kv-heads-reversed", "KV heads are counted from the last one", same_if<has_key_heads>,
      read<heads_reversed, 'k', 'v'>},
     {"values-head-map", "values are read from head h mod num_kv_heads, keys from h / group",
      values_head_map, read_values_head_map},
@@ -338,13 +338,13 @@ constexpr Misread table[] = {
      read<token_before, 'v'>},
     {"values-reversed", "values are read from the last to the first", same_if_plain<has_keys>,
      read<tokens_reversed, 'v'>},
-    {"memory-first-head", "the first key head's memory is used for all heads", with_memory_heads,
+    {"memory-first-head", "the first KV head's memory is used for all heads", with_memory_heads,
      [](const Case&, Inputs inputs) {
        change(inputs, "mem_k", first_of_memory);
        change(inputs, "mem_v", first_of_memory);
        return inputs;
      }},
-    {"memory-values-first-head", "the first key head's memory values are used for all heads",
+    {"memory-values-first-head", "the first KV head's memory values are used for all heads",
      with_memory_heads,
      [](const Case&, Inputs inputs) {
        change(inputs, "mem_v", first_of_memory);
@@ -364,7 +364,7 @@ constexpr Misread table[] = {
               [](std::vector<double>& s, const Shape&) { std::fill(s.begin(), s.end(), s[0]); });
        return inputs;
      }},
-    {"sinks-of-key-heads", "sinks are indexed by the key head", with_sinks_of_groups,
+    {"sinks-of-key-heads", "sinks are indexed by the KV head", with_sinks_of_groups,
      [](const Case& c, Inputs inputs) {
        change(inputs, "sinks", [&](std::vector<double>& s, const Shape&) {
          const std::vector<double> old = s;

@@ -171,7 +171,7 @@ void AddressFacts::measure(Target& target, const Case& c, Budget& budget) {
     other.data.seed = seed;
     for (RuleUse& rule : other.problem.mask.rules)
       if (rule.spec->name == "boolean") rule.values[1] = int64_t{60};
-    if (target.info().capabilities.why_not(other).empty()) add(target, other, budget);
+    if (target.info().capabilities.rejection_reason(other).empty()) add(target, other, budget);
   }
 }
 

@@ -111,7 +111,7 @@ FollowUps follow_up(Target& target, const Finding& finding, int64_t most, double
     const std::unique_ptr<Draw> draw = seeded_draw(finding.seed, static_cast<uint64_t>(n));
     const Case& near = n % 2 == 0 ? finding.original : finding.shrunk.c;
     const Case c = n == 0 ? finding.original : mutator.mutate(near, *draw);
-    if (!capabilities.why_not(c).empty()) continue;
+    if (!capabilities.rejection_reason(c).empty()) continue;
     if (n <= most || separates(left, c, capabilities.precision_of(c.problem.dtype)))
       try_case(target, c, n == 0, faults, all);
   }

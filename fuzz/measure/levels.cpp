@@ -76,7 +76,7 @@ std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budge
   Case plain = c;
   plain.data.dist = Distribution::normal;
   plain.data.nonfinite = NonFinite::none;
-  if (!target.info().capabilities.why_not(plain).empty()) return {};
+  if (!target.info().capabilities.rejection_reason(plain).empty()) return {};
   const Plan plan = declared(plain);
   std::vector<Statement> all;
   for (const double sign : {-1.0, 1.0}) {

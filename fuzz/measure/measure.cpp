@@ -95,7 +95,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   AddressFacts addresses;
   for (const Case& each : cases) {
     const Case c = measured(each);
-    if (!target.info().capabilities.why_not(c).empty()) continue;
+    if (!target.info().capabilities.rejection_reason(c).empty()) continue;
     ++all.cases;
     if (c.problem.recurrent()) {
       states.measure(target, c, budget);

@@ -20,17 +20,17 @@ struct Condition {
 /// steer the Generator to one. All goals are made from the capabilities, see goals_of().
 struct Goal {
   std::string name;                   ///< "kv_len: second tile of 64, in part"
-  Words words;                        ///< features that the case has to use,
+  FeatureSet words;                   ///< features that the case has to use,
   std::vector<Condition> conditions;  ///< and what has to hold
   /// More that the aim asks for: the cheapest way to get there, not the only one.
   std::vector<Condition> way = {};
-  Words way_words = {};
+  FeatureSet way_words = {};
   bool is_pair = false;  ///< two features together
 };
 
 /// What goals ask of a case.
 struct CaseMarks {
-  Words words;
+  FeatureSet words;
   std::vector<std::pair<Quantity, int64_t>> numbers;
 };
 CaseMarks marks_of(const Case& c);

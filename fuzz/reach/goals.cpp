@@ -93,8 +93,8 @@ class Goals {
   }
 
   /// A length alone is cheapest beside a short other one.
-  Words apart(const Mode& mode, Quantity length) const {
-    Words words;
+  FeatureSet apart(const Mode& mode, Quantity length) const {
+    FeatureSet words;
     const size_t cross = word_index("cross"), longer = word_index("longer_q");
     if (mode.cached() || !claims_.declared(cross)) return words;
     if (length == Quantity::kv_len) words.set(cross);
@@ -166,7 +166,7 @@ class Goals {
               {limit != nullptr ? limit->min : 0, limit != nullptr ? limit->max : any_number});
           if (in.empty()) return;
           Goal goal{fmt::format("{}{}: {} {}", mode.prefix, name(param), what, t),
-                    Words().set(word), with(mode, {{param, in}, {Quantity::kv_len, kv_len}})};
+                    FeatureSet().set(word), with(mode, {{param, in}, {Quantity::kv_len, kv_len}})};
           goal.way = {{Quantity::kv_len, {kv_len.min, kv_len.min + t}}};
           add(std::move(goal));
         };
@@ -225,7 +225,7 @@ class Goals {
     const SizeRange& range = claims_.range(Axis::page_size);
     std::set<int64_t> sizes{std::max<int64_t>(1, range.min), range.max};
     sizes.insert(std::begin(usual_pages), std::end(usual_pages));
-    const Words paged = Words().set(word_index("cache:paged"));
+    const FeatureSet paged = FeatureSet().set(word_index("cache:paged"));
     for (const int64_t p : sizes) {
       const Condition page{Quantity::page_size, {p, p}};
       const auto put = [&](std::string_view what, Interval kv_len, int64_t near) {
@@ -247,7 +247,7 @@ class Goals {
     for (const CacheKind kind : {CacheKind::fixed, CacheKind::paged}) {
       if (std::find(caches_.begin(), caches_.end(), kind) == caches_.end()) continue;
       Goal goal{fmt::format("{} cache: filled to its capacity", name(kind)),
-                Words().set(word_index(fmt::format("cache:{}", name(kind)))),
+                FeatureSet().set(word_index(fmt::format("cache:{}", name(kind)))),
                 {{Quantity::free_slots, {0, 0}}}};
       const int64_t c = small_capacity();
       goal.way = {{Quantity::capacity, {c, c}}, {Quantity::kv_len, {c, c}}};
@@ -266,7 +266,7 @@ class Goals {
   void add_rings() {
     for (const CacheKind kind : caches_) {
       if (!Cache{.kind = kind}.forgets()) continue;
-      const Words words = Words().set(word_index(fmt::format("cache:{}", name(kind))));
+      const FeatureSet words = FeatureSet().set(word_index(fmt::format("cache:{}", name(kind))));
       const int64_t c = small_capacity();
       const auto put = [&](std::string_view what, Condition condition, std::vector<Condition> way) {
         way.push_back({Quantity::capacity, {c, c}});
@@ -313,8 +313,8 @@ class Goals {
   }
 
   /// What a size is a size of.
-  static Words of_size(Quantity size) {
-    Words words;
+  static FeatureSet of_size(Quantity size) {
+    FeatureSet words;
     if (size == Quantity::page_size) words.set(word_index("cache:paged"));
     return words;
   }
@@ -328,7 +328,7 @@ class Goals {
       for (const int64_t group : usual_groups) {
         if (group * kv_heads > heads.max || group * kv.max < heads.min) continue;
         add({fmt::format("{}: {} query heads for each KV head", word, group),
-             Words().set(word_index(word)),
+             FeatureSet().set(word_index(word)),
              {{Quantity::group, {group, group}}}});
       }
     }
@@ -343,7 +343,7 @@ class Goals {
   std::vector<Goal> goals_;
 };
 
-/// Words that features() never gives: they stand for what every case is.
+/// FeatureSet that features() never gives: they stand for what every case is.
 bool is_silent(std::string_view word) {
   static constexpr std::string_view all[] = {"data:normal",      "nonfinite:none",
                                              "head_map:grouped", "bias_order:after_softcap",
@@ -362,7 +362,7 @@ void Goals::add_pairs() {
     for (size_t b = a + 1; b < used.size(); ++b) {
       if (claims_.same_choice(used[a], used[b])) continue;
       Goal goal{fmt::format("{} with {}", words[used[a]], words[used[b]]),
-                Words().set(used[a]).set(used[b]),
+                FeatureSet().set(used[a]).set(used[b]),
                 {}};
       goal.is_pair = true;
       const Aim aim = aim_at(goal, 1);

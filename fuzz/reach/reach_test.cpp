@@ -148,7 +148,7 @@ TEST(Reach, RaisedMinimaMeetCaches) {
                        "step:append"]})");
   Sequence sequence(raised, 1);
   for (uint64_t index = 0; index < 200; ++index)
-    EXPECT_EQ(raised.why_not(sequence(index)), "") << index;
+    EXPECT_EQ(raised.rejection_reason(sequence(index)), "") << index;
 }
 
 TEST(DeadClaims, AreTold) {

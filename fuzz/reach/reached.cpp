@@ -5,9 +5,9 @@
 namespace attnfuzz {
 
 void merge(Reach& reach, const Reach& other) {
-  for (const auto& [goal, why_not] : other) {
-    const auto [at, is_new] = reach.try_emplace(goal, why_not);
-    if (!is_new && why_not.empty()) at->second.clear();
+  for (const auto& [goal, rejection_reason] : other) {
+    const auto [at, is_new] = reach.try_emplace(goal, rejection_reason);
+    if (!is_new && rejection_reason.empty()) at->second.clear();
   }
 }
 

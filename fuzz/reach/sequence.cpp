@@ -154,7 +154,7 @@ Case Sequence::operator()(uint64_t index) {
   return planned == by_index_.end() ? at_random(index) : make(plan_[planned->second]);
 }
 
-std::string Sequence::why_not(size_t goal, uint64_t cases) {
+std::string Sequence::rejection_reason(size_t goal, uint64_t cases) {
   plan_until(cases);
   switch (states_[goal]) {
     case State::impossible:
@@ -193,7 +193,7 @@ void ReachCounter::count(const Case& c, Reach& reach) {
 void add_missed(Sequence& sequence, uint64_t cases, Reach& reach) {
   for (size_t k = 0; k < sequence.goals().size(); ++k)
     if (!reach.contains(sequence.goals()[k].name))
-      reach[sequence.goals()[k].name] = sequence.why_not(k, cases);
+      reach[sequence.goals()[k].name] = sequence.rejection_reason(k, cases);
 }
 
 }  // namespace attnfuzz

@@ -41,7 +41,7 @@ class Sequence {
   /// Whether a case that is planned for another goal reaches it too.
   bool is_covered(size_t goal) const { return states_[goal] == State::covered; }
   /// Why no case of a campaign of so many reached a goal.
-  std::string why_not(size_t goal, uint64_t cases);
+  std::string rejection_reason(size_t goal, uint64_t cases);
 
  private:
   struct Draft;

@@ -137,7 +137,7 @@ class Comparison {
 std::optional<Twin> claimed_twin(const Relation& relation, const Capabilities& capabilities,
                                  const Case& c) {
   std::optional<Twin> twin = relation.twin(c);
-  if (!twin || !is_valid(twin->c) || !capabilities.why_not(twin->c).empty()) return {};
+  if (!twin || !is_valid(twin->c) || !capabilities.rejection_reason(twin->c).empty()) return {};
   return twin;
 }
 

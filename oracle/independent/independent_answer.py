@@ -60,7 +60,7 @@ class Tensors:
 
 
 def with_memory(tensors: Tensors, g: int, k, v, seen, bias):
-    """Puts the memory keys of key head g before the others."""
+    """Puts the memory keys of KV head g before the others."""
     mem_k, mem_v = tensors.get("mem_k"), tensors.get("mem_v")
     if mem_k is None:
         return k, v, seen, bias
@@ -83,7 +83,7 @@ def turned(problem: dict, x, position: int):
 
 
 def held(cache: dict, x, scale):
-    """x of one token and key head as a quantised cache gives it back."""
+    """x of one token and KV head as a quantised cache gives it back."""
     kind = cache.get("quant", "none")
     if kind == "none":
         return x
@@ -136,7 +136,7 @@ def rules_on_cache(problem: dict, h: int, pos: int, key_pos: np.ndarray):
 
 
 def within_reach(cache: dict, g: int, pos: int, key_pos: np.ndarray):
-    """Which keys of key head g a query at `pos` finds in the cache. Later ones are the mask's business."""
+    """Which keys of KV head g a query at `pos` finds in the cache. Later ones are the mask's business."""
     kind, capacity = cache["kind"], cache.get("capacity", 0)
     recent = key_pos > pos - capacity
     if kind == "ring" or (kind == "hybrid" and g % 2):

@@ -19,7 +19,7 @@ struct StateToken {
   bool begins = false;  ///< a document: nothing before it counts
 };
 
-/// The O(n²) parallel form of the recurrences, for one key head of one batch row, with error
+/// The O(n²) parallel form of the recurrences, for one KV head of one batch row, with error
 /// bounds: no state, each output is a sum over all tokens before.
 ///   out_t = Σ_{s ≤ t} a_ts u_s,  a_ts = scale · Σ_d q_td k_sd Π_{s < p ≤ t} D_pd
 /// and u = v, or for the delta rule the solution of (I + L) u = beta v with L_ts = beta_t Σ_d k_td

@@ -8,7 +8,7 @@
 
 namespace attnfuzz {
 
-/// Kinds of attention that carry a state S [head_dim, head_dim_v] for each key head, in tokens'
+/// Kinds of attention that carry a state S [head_dim, head_dim_v] for each KV head, in tokens'
 /// order, from zero (S' is what the token before left; a document begins at zero again):
 ///   S = D S' + k uᵀ;  out = scale · Sᵀ q  (a query reads the state with its own token in it)
 /// D = diag(exp(gate)) by the kind's gate, and u = v, or, by the delta rule, u = beta (v − (D S')ᵀ
@@ -17,7 +17,7 @@ namespace attnfuzz {
 /// the rule "causal", and "documents" where sequences are packed.
 enum class Gate : uint8_t {
   none,   ///< D = 1
-  fixed,  ///< 1 − 2^(−5 − g) for key head g (RetNet), no input
+  fixed,  ///< 1 − 2^(−5 − g) for KV head g (RetNet), no input
   head,   ///< input "gate" [batch, num_kv_heads, len]: the decay's logarithm
   key,    ///< input "gate" [batch, num_kv_heads, len, head_dim]: one for each row of S
 };
@@ -28,7 +28,7 @@ struct KindTraits {
 };
 KindTraits traits(ProblemKind kind);
 
-/// log(1 − 2^(−5 − g)): the fixed decay of key head g.
+/// log(1 − 2^(−5 − g)): the fixed decay of KV head g.
 double fixed_gate(int64_t g);
 
 /// Whether a feature word ("softcap", "rule:window", "cache:paged") has no meaning with a state.

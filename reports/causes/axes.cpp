@@ -41,7 +41,7 @@ constexpr AxisPair kPairs[] = {
      "used "
      "where the present length is needed"},
     {"kv-heads", K::heads, K::kv_heads,
-     "something made for all query heads ({a}) meets a tensor with the key heads ({b}): keys, "
+     "something made for all query heads ({a}) meets a tensor with the KV heads ({b}): keys, "
      "values or memory were not repeated for the query heads that share them, or were made for the "
      "wrong number"},
     {"axis-swap", K::heads, K::q_len,
@@ -51,16 +51,16 @@ constexpr AxisPair kPairs[] = {
      "the head axis ({a}) stands where the length ({b}) is expected: [batch, len, heads, dim] and "
      "[batch, heads, len, dim] are mixed up"},
     {"axis-swap", K::kv_heads, K::kv_len,
-     "the key heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
+     "the KV heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
      "[batch, heads, len, dim] are mixed up"},
     {"axis-swap", K::kv_heads, K::q_len,
-     "the key heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
+     "the KV heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
      "[batch, heads, len, dim] are mixed up"},
     {"head-axis", K::heads, K::batch,
      "the head axis ({a}) meets the batch axis ({b}): a tensor lacks its head axis, or batch and "
      "heads were flattened on one side only"},
     {"head-axis", K::kv_heads, K::batch,
-     "the key heads ({a}) meet the batch axis ({b}): a tensor lacks its head axis, or batch and "
+     "the KV heads ({a}) meet the batch axis ({b}): a tensor lacks its head axis, or batch and "
      "heads were flattened on one side only"},
     {"head-dim", K::dim, K::dim,
      "the head sizes of queries/keys and values differ ({a} and {b}), and one is used for the "
@@ -78,7 +78,7 @@ constexpr AxisPair kPairs[] = {
      "the memory keys are counted on one side ({a}) and not on the other ({b})"},
     {"hidden", K::tokens, K::tokens,
      "a flattened axis is {a} on one side and {b} on the other: it was flattened over other axes, "
-     "or for the query heads where the key heads were meant"},
+     "or for the query heads where the KV heads were meant"},
     {"mask-keys", K::kv_len, K::kv_len,
      "one side is made for {a} keys, the other for {b}: the mask was made before the sequence was "
      "cut, padded or cached, or cached tokens are left out or counted twice on one side"},

@@ -36,7 +36,7 @@ int64_t round_up(int64_t n, int64_t to) {
 constexpr LengthEntry kTable[] = {
     {"length-heads", "num_heads", "the offset is taken from the head axis",
      [](const Growth& g) { return g.before + g.c.problem.num_heads; }},
-    {"length-kv-heads", "num_kv_heads", "the offset is taken from the key heads' axis",
+    {"length-kv-heads", "num_kv_heads", "the offset is taken from the KV heads' axis",
      [](const Growth& g) { return g.before + g.c.problem.num_kv_heads; }},
     {"length-batch", "batch", "the offset is taken from the batch axis",
      [](const Growth& g) { return g.before + g.c.problem.batch; }},

@@ -42,7 +42,7 @@ constexpr RowClass<Row> kPlaceClasses[] = {
        return r.h % std::max<int64_t>(1, r.c.problem.num_heads / r.c.problem.num_kv_heads) != 0;
      }},
     {"heads-not-first-key-head",
-     "of all key heads but the first one of the first batch row: the next one is looked for "
+     "of all KV heads but the first one of the first batch row: the next one is looked for "
      "elsewhere than it lies",
      [](const Row& r) { return r.b > 0 || r.c.problem.kv_head(r.h) > 0; }},
 };

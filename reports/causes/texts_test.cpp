@@ -67,7 +67,7 @@ const Example kExamples[] = {
     {"Sizes of tensors must match except in dimension 2. Expected size 4 but got size 1 for tensor "
      "number 1 in the list.",
      "kv-heads",
-     "made for all query heads (num_heads=4) meets a tensor with the key heads "
+     "made for all query heads (num_heads=4) meets a tensor with the KV heads "
      "(num_kv_heads=1)"},
     {"The expanded size of the tensor (5) must match the existing size (8) at non-singleton "
      "dimension 2.  Target sizes: [2, 4, 5, 8].  Tensor sizes: [2, 1, 8]",

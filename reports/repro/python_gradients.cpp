@@ -63,7 +63,7 @@ std::string gradient_reference(const Case& c) {
   out += p.softcap > 0
              ? fmt::format("    dz = ds * (1 - np.tanh(x / {}) ** 2)\n", text::number(p.softcap))
              : "    dz = ds\n";
-  // Query heads that share a key head: their gradients add up.
+  // Query heads that share a KV head: their gradients add up.
   std::string shared;
   if (p.num_heads != p.num_kv_heads)
     shared = p.head_map == HeadMap::grouped

@@ -14,7 +14,7 @@ bool has_gradient_script(const Case& c);
 /// grad_out, and for each gradient its bounds as an array.
 std::string gradient_arrays(const Case& c, const Inputs& inputs, const Precision& precision);
 
-/// The end of reference(): from P in `p`, scaled scores in `x` and `Q`, `K`, `V` with a key head
+/// The end of reference(): from P in `p`, scaled scores in `x` and `Q`, `K`, `V` with a KV head
 /// for each query head; returns a dict of (value, bound) by name.
 std::string gradient_reference(const Case& c);
 

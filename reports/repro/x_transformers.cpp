@@ -30,7 +30,7 @@ std::string options(const Case& c, bool flash) {
   return out;
 }
 
-/// The package maps query head h to key head h % kv_heads: `order` says which of the case's query
+/// The package maps query head h to KV head h % kv_heads: `order` says which of the case's query
 /// heads goes in as each of its.
 bool is_reordered(const Problem& p) {
   return p.head_map == HeadMap::grouped && p.num_kv_heads > 1 && p.num_heads != p.num_kv_heads;

@@ -128,7 +128,7 @@ const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> table = {
       {"causal chunks", {K::q_len, K::batch, K::kv_len, K::limit}, add_chunk},
       {"causal chunks and padding", {K::q_len, K::batch, K::kv_len}, add_chunk_and_padding},
-      {"memory keys and one key head",
+      {"memory keys and one KV head",
        {K::heads, K::kv_heads, K::with_memory, K::limit},
        add_memory_one_kv_head},
       {"memory keys and a mask", {K::kv_len, K::with_memory, K::limit}, add_memory_and_mask},
@@ -156,7 +156,7 @@ const std::vector<Recipe>& recipes() {
       {"a bias for each batch row and head", {K::heads, K::batch, K::kv_len}, add_bias<3>},
       {"a window", {K::kv_len, K::q_len, K::limit}, add_window},
       {"grouped heads", {K::heads, K::kv_heads, K::dim, K::tokens}, add_groups},
-      {"one key head", {K::heads, K::kv_heads, K::dim, K::tokens}, add_one_kv_head},
+      {"one KV head", {K::heads, K::kv_heads, K::dim, K::tokens}, add_one_kv_head},
       {"a head size of the values", {K::dim, K::tokens}, add_value_size},
       {"a causal mask", {}, add_causal},
       {"no mask", {}, [](Case&) { return true; }},
@@ -220,7 +220,7 @@ bool fit_conventions(Case& c, const Capabilities& capabilities) {
             c.problem.fully_masked = empty;
             c.problem.head_map = heads;
             c.problem.mask.align = align;
-            if (capabilities.why_not(c).empty()) return true;
+            if (capabilities.rejection_reason(c).empty()) return true;
           }
   return false;
 }

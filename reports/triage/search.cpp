@@ -113,12 +113,12 @@ std::optional<Case> with_numbers(Target& target, const Reading& reading, const F
   if (one_head_count)
     c.problem.num_kv_heads = c.problem.num_heads =
         std::max(c.problem.num_heads, c.problem.num_kv_heads);
-  if (!is_valid(c) || !is_small(c) || !target.info().capabilities.why_not(c).empty())
+  if (!is_valid(c) || !is_small(c) || !target.info().capabilities.rejection_reason(c).empty())
     return std::nullopt;
   const Examination examination = examine(target, c);
   if (!examination.verdict.failed() || !same_complaint(reading, examination.outcome.text))
     return std::nullopt;
-  const std::vector<int64_t> got = sizes_of(essence(examination.outcome.text));
+  const std::vector<int64_t> got = sizes_of(dedup_text(examination.outcome.text));
   const bool same = got.size() >= wanted.size() &&
                     std::search(got.begin(), got.end(), wanted.begin(), wanted.end()) != got.end();
   return same ? std::optional(c) : std::nullopt;

@@ -192,7 +192,7 @@ Traceback read_traceback(std::string_view raw) {
 }
 
 std::string text_template(std::string_view raw) {
-  const std::string text = text::line(essence(raw), kMostMessage);
+  const std::string text = text::line(dedup_text(raw), kMostMessage);
   std::string out;
   size_t from = 0;
   for (const TextNumber& number : numbers_in(text)) {

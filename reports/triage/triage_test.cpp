@@ -152,7 +152,7 @@ TEST(Proposals, AreClaimedAndDistinct) {
   const auto proposals = propose(reading, target->info().capabilities);
   ASSERT_GT(proposals.size(), 10u);
   for (const Proposal& each : proposals) {
-    EXPECT_EQ(target->info().capabilities.why_not(each.c), "") << each.why;
+    EXPECT_EQ(target->info().capabilities.rejection_reason(each.c), "") << each.why;
     EXPECT_EQ(each.c.problem.batch, 2);
   }
 }

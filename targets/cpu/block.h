@@ -10,7 +10,7 @@
 
 namespace attnfuzz {
 
-/// Keys and values of one key head that lie in memory at even distances, at positions first …
+/// Keys and values of one KV head that lie in memory at even distances, at positions first …
 /// first + count − 1. Memory keys have no position: every query sees them.
 struct KeySegment {
   const std::byte* k = nullptr;

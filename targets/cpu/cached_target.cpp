@@ -126,7 +126,7 @@ class Run {
     }
   }
 
-  /// What row b's queries may see of key head g.
+  /// What row b's queries may see of KV head g.
   void read(int64_t b, int64_t g) {
     segments_.assign(1, memory_segment(p_, shared_, g));
     store_->segments(b, g, segments_);

@@ -13,7 +13,7 @@ CpuTarget::CpuTarget(std::string name, std::string about, std::string_view capab
 }
 
 Outcome CpuTarget::run(const Case& c, const Inputs& inputs) {
-  if (std::string why = info_.capabilities.why_not(c); !why.empty())
+  if (std::string why = info_.capabilities.rejection_reason(c); !why.empty())
     return {Status::declined, std::move(why), {}};
   const bool turned = c.problem.rope != Rope::none && !c.cached();
   return turned ? compute(c, turned_inputs(c, inputs)) : compute(c, inputs);

@@ -27,7 +27,7 @@ class RandomCases {
       } catch (const InputError&) {
         continue;
       }
-      if (can.why_not(c).empty()) return c;
+      if (can.rejection_reason(c).empty()) return c;
     }
   }
 

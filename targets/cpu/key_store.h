@@ -49,7 +49,7 @@ class KeyStore {
   virtual int64_t length(int64_t b) const { return next_position(b); }
   /// Tokens that a row can hold; 0: no limit.
   virtual int64_t capacity() const = 0;
-  /// > 0: a query of key head `head` sees at most so many keys back,
+  /// > 0: a query of KV head `head` sees at most so many keys back,
   virtual int64_t reach(int64_t /*head*/) const { return 0; }
   /// > 0: and besides the first so many, which come in segments of their own (KeySegment::sink).
   virtual int64_t sinks() const { return 0; }

@@ -10,7 +10,7 @@
 namespace attnfuzz {
 namespace {
 
-/// The states of all rows and key heads, and how many tokens each row has taken in.
+/// The states of all rows and KV heads, and how many tokens each row has taken in.
 template <class Acc>
 class States {
  public:

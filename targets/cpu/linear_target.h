@@ -8,7 +8,7 @@
 
 namespace attnfuzz {
 
-/// Tokens of one key head in one batch row, in order, widened to the accumulator.
+/// Tokens of one KV head in one batch row, in order, widened to the accumulator.
 template <class Acc>
 struct StateTokens {
   using Matrix = Eigen::Matrix<Acc, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -31,7 +31,7 @@ struct StateKernels {
 /// The capabilities of what keeps a state as StateTarget does.
 std::string state_capabilities(int64_t chunk);
 
-/// A target for kinds of attention with a state: keeps a state for each key head and batch row, and
+/// A target for kinds of attention with a state: keeps a state for each KV head and batch row, and
 /// follows the steps of cached cases.
 class StateTarget final : public CpuTarget {
  public:

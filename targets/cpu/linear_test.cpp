@@ -45,7 +45,7 @@ TEST_P(LinearTargets, StayWithinTheOraclesBound) {
     for (int n = 0; n < 30; ++n) {
       Case c = testing::random_case();
       if (!c.problem.recurrent()) testing::make_recurrent(c);
-      if (!can.why_not(c).empty()) continue;
+      if (!can.rejection_reason(c).empty()) continue;
       const Inputs inputs = make_inputs(c);
       const std::string words = wrong(c, inputs, can, target->run(c, inputs));
       if (!words.empty()) RC_FAIL(one_line(c) + ": " + words);
@@ -79,7 +79,7 @@ TEST_P(LinearTargets, DeclineSoftmax) {
   const auto target = open_target(GetParam());
   Case c;
   c.problem.mask.rules = {{find_rule("causal"), {}}};
-  EXPECT_EQ(target->info().capabilities.why_not(c), "kind:softmax is not supported");
+  EXPECT_EQ(target->info().capabilities.rejection_reason(c), "kind:softmax is not supported");
   EXPECT_EQ(target->run(c, make_inputs(c)).status, Status::declined);
 }
 

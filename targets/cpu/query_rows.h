@@ -33,12 +33,12 @@ struct RowQueries {
   int64_t chunk = 0;           ///< > 0: a query sees the keys of its chunk (chunked cache)
 };
 
-/// The query rows of batch row b that key head g serves: heads are packed into the rows, so that
+/// The query rows of batch row b that KV head g serves: heads are packed into the rows, so that
 /// each key tile is read once for all of them.
 std::vector<QueryRow> query_rows(const Problem& problem, const SharedInputs& shared, int64_t b,
                                  int64_t g, const RowQueries& queries);
 
-/// The memory keys of key head g; count 0 without.
+/// The memory keys of KV head g; count 0 without.
 KeySegment memory_segment(const Problem& problem, const SharedInputs& shared, int64_t g);
 
 /// Strides of a [batch, heads, len, dim] tensor in bytes.

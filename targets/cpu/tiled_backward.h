@@ -12,7 +12,7 @@ namespace attnfuzz {
 
 /// The backward pass over tiles of queries and keys, with P made anew from the log-sum-exp of the
 /// forward pass and Σ P dP from its output (Dao 2024, FlashAttention-2). Gradients of keys are
-/// summed in Accumulator over all queries that a key head serves.
+/// summed in Accumulator over all queries that a KV head serves.
 template <class T>
 class TiledBackward {
  public:
@@ -21,7 +21,7 @@ class TiledBackward {
   /// Writes to the gradients that `step` has.
   TiledBackward(const Problem& problem, const Inputs& inputs, StepOutput& step);
 
-  /// The rows that key head g of batch row b serves, after their forward pass.
+  /// The rows that KV head g of batch row b serves, after their forward pass.
   void add(int64_t b, int64_t g, std::span<const QueryRow> rows, const KeySegment& memory,
            const KeySegment& keys);
   /// Writes what is summed over the batch.
@@ -56,7 +56,7 @@ class TiledBackward {
   const T* out_;
   StepOutput& step_;
   Matrix scores_, slopes_, dp_;
-  std::vector<Side> memory_;         ///< by key head; summed over the batch
+  std::vector<Side> memory_;         ///< by KV head; summed over the batch
   std::vector<Accumulator> dsinks_;  ///< by query head
 };
 

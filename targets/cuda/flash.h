@@ -276,7 +276,7 @@ class Flash {
   Shared<S> scores;
   Shared<T> weights;
   Shared<S> sums, max, total, factor;
-  int64_t first, b, h, g;  ///< the first query, the batch row, its head and key head
+  int64_t first, b, h, g;  ///< the first query, the batch row, its head and KV head
   KeyRange real;
 };
 

@@ -23,7 +23,7 @@ torch_like::Array transposed_product(const torch_like::Array& a, const torch_lik
 
 torch_like::Array scaled(torch_like::Array a, double factor);
 
-/// What a query head h adds to: key head `key`, in the `slot`th of its buffers.
+/// What a query head h adds to: KV head `key`, in the `slot`th of its buffers.
 struct HeadSlot {
   int64_t key, slot;
 };

@@ -2,7 +2,7 @@
 ///
 /// quant-scale-of-first-head. sgl-kernel-xpu:
 /// https://github.com/sgl-project/sgl-kernel-xpu/pull/252. The kernel reads one scale where each
-/// key head has its own.
+/// KV head has its own.
 ///
 /// quant-scales-ignored. FlashInfer, BatchPrefillWithRaggedKVCacheWrapper:
 /// https://github.com/flashinfer-ai/flashinfer/issues/4979. A prefill does not apply the scales
@@ -43,7 +43,7 @@ extern const Specimen quant_scale_of_first_head, quant_scales_ignored, quant_reo
 
 const Specimen quant_scale_of_first_head = {
     .name = "quant-scale-of-first-head",
-    .about = "all key heads are read with the first one's scale",
+    .about = "all KV heads are read with the first one's scale",
     .source = "sgl-kernel-xpu, pull request 252",
     .capabilities = ATTNFUZZ_TOKEN_CACHE(
         R"(, "cache:dynamic", "cache:fixed", "quant:int8", "quant:e4m3", "scales:head")",

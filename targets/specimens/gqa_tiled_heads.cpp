@@ -1,4 +1,4 @@
-/// gqa-tiled-heads: key heads repeated as a whole instead of each in its place.
+/// gqa-tiled-heads: KV heads repeated as a whole instead of each in its place.
 ///
 /// Where: the ONNX standard's Attention operator (opsets 23 and 24): the function body in
 /// onnx/defs/nn/defs.cc, which runtimes without a kernel of their own expand and run.
@@ -7,14 +7,14 @@
 /// commit, in axlearn: https://github.com/apple/axlearn/pull/842; and in jax-js:
 /// https://github.com/ekzhang/jax-js/pull/180.
 ///
-/// What it did. With fewer key heads than query heads the keys and values are multiplied up to the
+/// What it did. With fewer KV heads than query heads the keys and values are multiplied up to the
 /// number of query heads. The function body did so with Tile, which puts whole copies behind each
-/// other: key heads 0 1 become 0 1 0 1. Models are trained with groups of neighbours
+/// other: KV heads 0 1 become 0 1 0 1. Models are trained with groups of neighbours
 /// (torch.repeat_interleave): 0 0 1 1.
 ///
 /// Symptom. No error; plausible but wrong output in every head whose group is not its own.
 ///
-/// When. More than one key head and fewer than query heads. With one key head, or as many as query
+/// When. More than one KV head and fewer than query heads. With one KV head, or as many as query
 /// heads, the two orders are the same, so tests of multi-query attention pass.
 ///
 /// Fix. Repeat each head in its place.
@@ -50,7 +50,7 @@ constexpr std::string_view capabilities = R"({
 extern const Specimen gqa_tiled_heads;
 const Specimen gqa_tiled_heads = {
     .name = "gqa-tiled-heads",
-    .about = "key heads are tiled over the query heads instead of repeated in groups",
+    .about = "KV heads are tiled over the query heads instead of repeated in groups",
     .source = "onnx 1.19",
     .capabilities = capabilities,
     .run = run};

@@ -6,10 +6,10 @@
 /// Not fixed there when it was read; the fix below is the issue's.
 ///
 /// What they did.
-/// - interleaved-dkdv: with interleaved heads, query head h belongs to key head h mod num_kv_heads
+/// - interleaved-dkdv: with interleaved heads, query head h belongs to KV head h mod num_kv_heads
 /// and is
 ///   its (h / num_kv_heads)th. The kernel of dk and dv divided by the number of heads that share a
-///   key head instead, and so wrote to the slot (h mod group, h / group) of a buffer [num_kv_heads,
+///   KV head instead, and so wrote to the slot (h mod group, h / group) of a buffer [num_kv_heads,
 ///   group] that was made with torch.empty and is then summed. Here what has no slot is left out,
 ///   and a slot that was not written holds 0, not whatever the memory held.
 /// - dq-value-size: the kernel of dq read grad_out and v with head_dim as their last axis. Where
@@ -20,7 +20,7 @@
 /// Symptom. No error: dk and dv wrong (out of bounds at worst), dq wrong; the forward pass is
 /// right.
 ///
-/// When. As many query heads to a key head as key heads there are: right; else wrong. head_dim <
+/// When. As many query heads to a KV head as KV heads there are: right; else wrong. head_dim <
 /// head_dim_v.
 ///
 /// Fix. The same split as in the forward kernel; the value's own size.

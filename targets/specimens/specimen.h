@@ -25,7 +25,7 @@ struct Specimen {
 /// The target "specimen:NAME" (buggy) or "fixed:NAME".
 std::unique_ptr<Target> open_specimen(const Specimen& specimen, Form form);
 
-/// q, k and v as [batch, num_heads, len, dim], the key heads repeated for the query heads that they
+/// q, k and v as [batch, num_heads, len, dim], the KV heads repeated for the query heads that they
 /// serve.
 struct Heads {
   torch_like::Array q, k, v;

@@ -50,7 +50,7 @@ inline void add_rule(Case& c, std::string_view rule, std::vector<ParamValue> val
 inline Outcome run(const std::string& target, const Case& c) {
   const std::unique_ptr<Target> opened = open_target(target);
   check(c);
-  EXPECT_EQ(opened->info().capabilities.why_not(c), "") << one_line(c);
+  EXPECT_EQ(opened->info().capabilities.rejection_reason(c), "") << one_line(c);
   return opened->run(c, make_inputs(c));
 }
 

@@ -24,7 +24,7 @@ class StateLayer {
   struct Tokens {
     Array q, k, v, gate, beta;
   };
-  /// Tokens first … first + count − 1 of a row, for one key head.
+  /// Tokens first … first + count − 1 of a row, for one KV head.
   struct Stretch {
     size_t b;
     int64_t g, first, count;
@@ -51,7 +51,7 @@ class StateLayer {
   virtual void reorder(const std::vector<int64_t>& rows);
 
   float decay(const Tokens& tokens, size_t b, int64_t g, int64_t t, int64_t d) const;
-  /// The query's output, by all query heads of the state's key head.
+  /// The query's output, by all query heads of the state's KV head.
   void answer(const Tokens& tokens, const Stretch& stretch, int64_t t, const State& state,
               Array& out) const;
   const Inputs& inputs() const { return inputs_; }

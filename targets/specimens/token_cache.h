@@ -45,7 +45,7 @@ class TokenCache {
   /// By what rope turns a step's first query and key; the others follow.
   virtual int64_t first_angle(const Step&, int64_t first_position) { return first_position; }
   virtual int64_t key_angle(const Held& token, const Pair&) const { return token.encoded; }
-  /// The scale that what is held for key head g is multiplied with, from its token's.
+  /// The scale that what is held for KV head g is multiplied with, from its token's.
   virtual float scale_of(const std::vector<float>& scales, size_t g, const Step&) const {
     return scales[g];
   }

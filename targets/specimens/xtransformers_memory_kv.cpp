@@ -1,5 +1,5 @@
 /// xtransformers-memory-kv-one-head and xtransformers-memory-kv-one-head-flash: learned memory keys
-/// with a head for each query head, where the layer has a single key head.
+/// with a head for each query head, where the layer has a single KV head.
 ///
 /// Where: lucidrains' x-transformers, x_transformers.py (class Attention) and attend.py (class
 /// Attend). Plain path: 1.27.7 and earlier. Flash path (attn_flash=True): also 1.27.8.
@@ -11,27 +11,27 @@
 /// What the package did. attn_num_mem_kv adds learned keys and values before those of the input
 /// (parameters mem_k and mem_v); attn_one_kv_head makes one key and value head serve all query
 /// heads (multi-query attention). The parameters were made with `heads` rows, whatever the number
-/// of key heads.
+/// of KV heads.
 ///
 /// Symptom, plain. mem_k becomes [batch, heads, num_mem_kv, dim]; the keys are [batch, 1, kv_len,
 /// dim]; concatenating them over the tokens, with 4 heads:
 ///   "Sizes of tensors must match except in dimension 2. Expected size 4 but got size 1 for tensor
 ///   number 1 in the list."
 ///
-/// Symptom, flash, once the parameters had kv_heads rows. For one key head the flash path dropped
+/// Symptom, flash, once the parameters had kv_heads rows. For one KV head the flash path dropped
 /// the head axis, put it back with size 1, and then expanded k and v as q: not to q's heads but to
 /// q's whole shape, whose length is q_len. With 3 memory keys and 5 tokens:
 ///   "The expanded size of the tensor (5) must match the existing size (8) at non-singleton
 ///   dimension
 ///   2.  Target sizes: [2, 4, 5, 8].  Tensor sizes: [2, 1, 8, 8]".
 ///
-/// When. Plain: memory and fewer key heads than query heads (grouped ones too: attn_kv_heads).
-/// Flash: one key head and a number of keys, memory included, that is not q_len; so also one key
+/// When. Plain: memory and fewer KV heads than query heads (grouped ones too: attn_kv_heads).
+/// Flash: one KV head and a number of keys, memory included, that is not q_len; so also one key
 /// head in cross attention without any memory.
 ///
 /// Fix. Parameters with kv_heads rows; then k and v repeated over q's heads and nothing else.
 ///
-/// Query head h is served by key head h % num_kv_heads ("(r kvh)"), and the causal mask is aligned
+/// Query head h is served by KV head h % num_kv_heads ("(r kvh)"), and the causal mask is aligned
 /// bottom right: both as in the package.
 #include "targets/specimens/attend.h"
 #include "targets/specimens/specimen.h"
@@ -48,7 +48,7 @@ struct Release {
 };
 
 /// A memory parameter [heads, memory_kv, dim], repeated over the batch. Where `heads` is not the
-/// case's number of key heads, key head h % num_kv_heads gives row h its numbers.
+/// case's number of KV heads, KV head h % num_kv_heads gives row h its numbers.
 Array memory(const Tensor& given, int64_t heads, int64_t batch) {
   Array parameter = torch_like::unsqueeze(heads_first(given, Layout::bhsd), 0);
   if (heads != parameter.size(1))
@@ -100,13 +100,13 @@ constexpr std::string_view capabilities = R"({
 extern const Specimen xtransformers_memory_kv, xtransformers_memory_kv_flash;
 const Specimen xtransformers_memory_kv = {
     .name = "xtransformers-memory-kv-one-head",
-    .about = "memory keys are made for all query heads where there is one key head",
+    .about = "memory keys are made for all query heads where there is one KV head",
     .source = "x-transformers 1.27.7",
     .capabilities = capabilities,
     .run = run_plain};
 const Specimen xtransformers_memory_kv_flash = {
     .name = "xtransformers-memory-kv-one-head-flash",
-    .about = "one key head is expanded to the shape of q, its length included",
+    .about = "one KV head is expanded to the shape of q, its length included",
     .source = "x-transformers 1.27.8",
     .capabilities = capabilities,
     .run = run_flash};

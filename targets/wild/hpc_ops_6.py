@@ -7,7 +7,7 @@ REQUIRES = ["numpy"]
 
 
 def fn(c, fixed):
-    """Tencent/hpc-ops#6: split-k decode: the partial lse is stored without the key head's stride"""
+    """Tencent/hpc-ops#6: split-k decode: the partial lse is stored without the KV head's stride"""
     n = 3
     v = c.rep(c.v)
     s = scores(c)
@@ -18,7 +18,7 @@ def fn(c, fixed):
         O.append(p @ v[..., a : a + e, :])
         if not fixed:
             g = c.H // c.Hk
-            last = l.reshape(c.B, c.Hk, g, c.S)[:, -1]  # all key heads write to the same place
+            last = l.reshape(c.B, c.Hk, g, c.S)[:, -1]  # all KV heads write to the same place
             l = np.tile(last, (1, c.Hk, 1))
         L.append(l)
     L = np.stack(L)

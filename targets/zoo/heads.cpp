@@ -11,7 +11,7 @@ Layout other(Layout layout) {
   return layout == Layout::bhsd ? Layout::bshd : Layout::bhsd;
 }
 
-/// Key head by the case's map, or by the other one.
+/// KV head by the case's map, or by the other one.
 int64_t by_map(const Problem& p, int64_t h, bool swapped) {
   const bool grouped = (p.head_map == HeadMap::grouped) != swapped;
   return grouped ? h / (p.num_heads / p.num_kv_heads) : h % p.num_kv_heads;
@@ -22,13 +22,12 @@ constexpr Mutant table[] = {
      "head-map-interleaved head-map-grouped"},
     {"heads-map-always-grouped", "h / group whatever the case asks for", Kernel::naive,
      "head-map-grouped"},
-    {"heads-map-first", "all query heads use key head 0", Kernel::split_kv, "kv-first-head"},
+    {"heads-map-first", "all query heads use KV head 0", Kernel::split_kv, "kv-first-head"},
     {"heads-map-of-values", "the values' head is h % num_kv_heads", Kernel::tiled,
      "values-head-map"},
     {"heads-values-first", "the values' head stride is 0", Kernel::naive, "values-first-head"},
     {"heads-keys-first", "the keys' head stride is 0", Kernel::tiled, "keys-first-head"},
-    {"heads-reversed", "key heads are counted from the last", Kernel::split_kv,
-     "kv-heads-reversed"},
+    {"heads-reversed", "KV heads are counted from the last", Kernel::split_kv, "kv-heads-reversed"},
     {"rows-keys-first", "the keys' batch stride is 0", Kernel::tiled, "keys-first-row"},
     {"rows-values-first", "the values' batch stride is 0", Kernel::naive, "values-first-row"},
     {"rows-kv-first", "keys and values of the first batch row are used for all", Kernel::split_kv,
@@ -53,8 +52,7 @@ constexpr Mutant table[] = {
     {"sinks-ignored", "sinks are not passed on", Kernel::tiled, "sinks-ignored"},
     {"sinks-first-head", "the first head's sink is used for all", Kernel::naive,
      "sinks-first-head"},
-    {"sinks-of-key-heads", "sinks are indexed by the key head", Kernel::tiled,
-     "sinks-of-key-heads"},
+    {"sinks-of-key-heads", "sinks are indexed by the KV head", Kernel::tiled, "sinks-of-key-heads"},
     {"sinks-negated", "exp(m - sink) for exp(sink - m), with m = 0", Kernel::split_kv,
      "sinks-negated"},
     {"sinks-scaled", "the sink is multiplied by the scale", Kernel::tiled, "sinks-scaled"},

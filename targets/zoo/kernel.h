@@ -71,11 +71,11 @@ int64_t query_position(const Context& x, int64_t i);
 bool sees(const Context& x, const Pair& pair);
 /// What is added to the pair's score.
 double bias(const Context& x, const Pair& pair);
-/// Which key head serves query head h.
+/// Which KV head serves query head h.
 int64_t key_head(const Context& x, int64_t h);
 int64_t value_head(const Context& x, int64_t h);
 int64_t memory_head(const Context& x, int64_t h);
-/// The memory keys of key head g.
+/// The memory keys of KV head g.
 void add_memory(const Context& x, int64_t g, std::vector<Key>& keys);
 /// The sink of query head h; −inf without.
 double sink(const Context& x, int64_t h);

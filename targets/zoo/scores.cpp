@@ -38,7 +38,7 @@ constexpr Mutant table[] = {
     {"alibi-published-slopes", "the slopes of a power of two of heads, then every other one",
      Kernel::tiled, "alibi-published-slopes"},
     {"alibi-slopes-from-zero", "2^(-8 h / heads)", Kernel::naive, "alibi-slopes-from-zero"},
-    {"alibi-slopes-of-kv-heads", "slopes counted over key heads", Kernel::tiled,
+    {"alibi-slopes-of-kv-heads", "slopes counted over KV heads", Kernel::tiled,
      "alibi-slopes-of-kv-heads"},
     {"alibi-scaled", "ALiBi is added before the scale", Kernel::split_kv, "alibi-scaled"},
     {"alibi-raised", "ALiBi is added with the wrong sign", Kernel::naive, "alibi-raised"},

@@ -14,7 +14,7 @@ struct NewTokens {
 };
 
 /// Where a cache of the zoo keeps keys and values: [slot][element] with a slot for each token of
-/// each key head, found by slot(). Keeps positions beside them.
+/// each KV head, found by slot(). Keeps positions beside them.
 class Store {
  public:
   Store(const Context& x, const Cache& cache);

@@ -44,7 +44,7 @@ class ZooTarget : public Target {
   const TargetInfo& info() const override { return info_; }
 
   Outcome run(const Case& c, const Inputs& inputs) override {
-    if (std::string why = info_.capabilities.why_not(c); !why.empty())
+    if (std::string why = info_.capabilities.rejection_reason(c); !why.empty())
       return {Status::declined, std::move(why), {}};
     Outcome outcome;
     const Context context(mutation_, kernel_, c, inputs);

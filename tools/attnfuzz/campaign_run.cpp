@@ -61,7 +61,7 @@ CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpu
   std::vector<Case> replayed;
   uint64_t at = 0;
   for (const CorpusCase& each : corpus) {
-    if (!target.info().capabilities.why_not(each.c).empty()) continue;
+    if (!target.info().capabilities.rejection_reason(each.c).empty()) continue;
     if (at++ % campaign.shards != campaign.shard) continue;
     if (campaign.interrupt != nullptr && *campaign.interrupt) break;
     Examination exam = examine_with(target, each.c, campaign.relations, true);

@@ -100,7 +100,8 @@ void print_json(const Judged& j) {
 void run_first(Target& target, const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     const Case c = read_case(file).c;
-    if (const std::string outside = target.info().capabilities.why_not(c); !outside.empty())
+    if (const std::string outside = target.info().capabilities.rejection_reason(c);
+        !outside.empty())
       throw InputError(file, "", "expected a case that the target claims: " + outside);
     target.run(c, make_inputs(c));
   }
@@ -108,7 +109,7 @@ void run_first(Target& target, const std::vector<std::string>& files) {
 
 Judged judge_on(Target& target, const CaseFile& file, const std::string& path,
                 const std::string& name, const Options& options) {
-  std::string outside = target.info().capabilities.why_not(file.c);
+  std::string outside = target.info().capabilities.rejection_reason(file.c);
   if (!outside.empty()) outside = "outside what it claims: " + outside;
   Judged judged{path, name, target.info().version, std::move(outside), "", {}};
   if (const auto found = file.expect.find(name); found != file.expect.end())

@@ -78,10 +78,11 @@ void print_reach(const std::string& target, uint64_t seed) {
     ++(goal.is_pair ? pairs : boundaries);
     const auto entry = planned.find(k);
     fmt::print("{}{}\n", goal.name,
-               entry != planned.end()   ? fmt::format(": case {}, {:.1e} multiplications",
-                                                      entry->second->index, entry->second->work)
-               : sequence.is_covered(k) ? std::string(": a case of another goal")
-                                        : ": not reached, " + sequence.why_not(k, UINT64_MAX));
+               entry != planned.end() ? fmt::format(": case {}, {:.1e} multiplications",
+                                                    entry->second->index, entry->second->work)
+               : sequence.is_covered(k)
+                   ? std::string(": a case of another goal")
+                   : ": not reached, " + sequence.rejection_reason(k, UINT64_MAX));
   }
   fmt::print("{}: {} boundaries and {} pairs of features, in {} planned cases at seed {}\n",
              info.name, boundaries, pairs, sequence.plan().size(), seed);

@@ -131,7 +131,7 @@ std::unique_ptr<Target> TargetOptions::open_checked(const std::string& name, boo
 std::unique_ptr<Target> TargetOptions::open_for(const std::string& name, const Case& c,
                                                 const std::string& file) const {
   std::unique_ptr<Target> target = open(name);
-  const std::string outside = target->info().capabilities.why_not(c);
+  const std::string outside = target->info().capabilities.rejection_reason(c);
   if (!outside.empty())
     throw InputError(file, "", "expected a case that " + name + " claims: " + outside);
   return target;

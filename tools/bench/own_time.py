@@ -16,9 +16,9 @@ from attnfuzz import _core  # noqa: E402
 from attnfuzz_worker import Declined  # noqa: E402
 
 name, cases = sys.argv[1], int(sys.argv[2])
-target, why_not = worker.find(name)
+target, rejection_reason = worker.find(name)
 if target is None:
-    sys.exit(f"{name}: {why_not}")
+    sys.exit(f"{name}: {rejection_reason}")
 if hasattr(target, "load"):
     target.load()
 claims = json.dumps(target.capabilities)

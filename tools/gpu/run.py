@@ -119,7 +119,7 @@ class Run:
     def target(self, part: Part) -> str:
         return part.target if self.has_gpu or not part.stand_in else part.stand_in
 
-    def why_not(self, step: Step, part: Part) -> str:
+    def rejection_reason(self, step: Step, part: Part) -> str:
         """Why a part is not run; empty if it is."""
         if not self.has_gpu and not part.stand_in:
             return "no GPU here"
@@ -159,7 +159,7 @@ class Run:
                         least = self.least if part.of_a_package else LEAST
                         at_most = left if rows else self.end - time.monotonic()  # a step's first part has enough
                         share = left if step.together else max(left / (len(waiting) + 1), min(least, at_most))
-                        if why := self.why_not(step, part) or ("" if share >= least else OUT_OF_TIME):
+                        if why := self.rejection_reason(step, part) or ("" if share >= least else OUT_OF_TIME):
                             came(row_of(step, part, self.target(part), why))
                             continue
                         try:
@@ -201,7 +201,7 @@ class Run:
                 shutil.rmtree(self.work / part.name, ignore_errors=True)
 
     def runs_something(self, step: Step) -> bool:
-        return any(not self.why_not(step, part) for part in step.parts)
+        return any(not self.rejection_reason(step, part) for part in step.parts)
 
     def all(self) -> int:
         say(device.words(self.found))

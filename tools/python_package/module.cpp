@@ -159,8 +159,8 @@ class Campaign {
   }
 
   /// Empty if the case is inside the target's capabilities, else why not.
-  std::string why_not(const std::string& text) const {
-    return target_->info().capabilities.why_not(case_of(text));
+  std::string rejection_reason(const std::string& text) const {
+    return target_->info().capabilities.rejection_reason(case_of(text));
   }
   const Report& report() const { return report_; }
 
@@ -276,7 +276,7 @@ void bind_results(nb::module_& m) {
            "stop_after"_a, "on_finding"_a.none(), "on_progress"_a.none())
       .def("replay", &Campaign::replay, "case"_a, "max_shrink_tries"_a)
       .def("examine", &Campaign::examine_case, "case"_a)
-      .def("why_not", &Campaign::why_not, "case"_a)
+      .def("rejection_reason", &Campaign::rejection_reason, "case"_a)
       .def_prop_ro("items", [](const Campaign& self) { return self.report().items; })
       .def_prop_ro("stats",
                    [](const Campaign& self) {
@@ -332,9 +332,9 @@ void bind_cases(nb::module_& m) {
   m.def(
       "canonical", [](const std::string& text) { return write_case(case_of(text)); }, "case"_a);
   m.def(
-      "why_not",
+      "rejection_reason",
       [](const std::string& capabilities, const std::string& text) {
-        return parse_capabilities(capabilities, "capabilities").why_not(case_of(text));
+        return parse_capabilities(capabilities, "capabilities").rejection_reason(case_of(text));
       },
       "capabilities"_a, "case"_a);
   m.def(

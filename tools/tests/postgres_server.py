@@ -29,7 +29,7 @@ def as_user():
     return None
 
 
-def why_not():
+def rejection_reason():
     if binaries() is None:
         return "no PostgreSQL server is installed"
     return "this is root, and there is no user postgres" if as_user() is None else ""

@@ -7,7 +7,7 @@ import postgres_server
 import pytest
 from program import attnfuzz, signatures, summary
 
-pytestmark = pytest.mark.skipif(bool(postgres_server.why_not()), reason=postgres_server.why_not())
+pytestmark = pytest.mark.skipif(bool(postgres_server.rejection_reason()), reason=postgres_server.rejection_reason())
 TARGET = "specimen:llama4-chunked-eager"
 
 

@@ -2,7 +2,7 @@
 
 What is claimed is what ggml.h and the CPU's kernel say: q in f32, k and v in f32 or f16, the mask an f16 tensor that is added
 (hence a bias in f16 cases alone), `max_bias` for ALiBi's slopes times the mask, softcap before the mask, sinks, grouped heads (head h
-reads key head h / (n_head / n_head_kv)), a row that sees no key gives zeros. The output is f32, [batch, len, heads, dim]; an f16
+reads KV head h / (n_head / n_head_kv)), a row that sees no key gives zeros. The output is f32, [batch, len, heads, dim]; an f16
 case's is rounded. f16: q and the sums of p times v are f16 where rows are taken one by one, f32 in the tiled form. One thread, and
 three: with several, a decode over 512 keys or more is split between them.
 """

@@ -1,7 +1,7 @@
 """ONNX's own reference evaluator (onnx.reference) on the Attention operator, opsets 23 and 24.
 
 What is claimed is what the operator's schema says (onnx/docs/Operators.md): is_causal is aligned to the upper left; attn_mask is
-boolean (True takes part) or added; softcap comes before the mask; a row without keys gives zeros; as many key heads as divide
+boolean (True takes part) or added; softcap comes before the mask; a row without keys gives zeros; as many KV heads as divide
 the heads. The evaluator computes in NumPy in the inputs' type.
 """
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What is claimed is what the operators' schemas say (onnxruntime 1.32: com.microsoft MultiHeadAttention and
 GroupQueryAttention in docs/ContribOperators.md, ai.onnx Attention 23 to 25 in onnx/docs/Operators.md):
-- MultiHeadAttention: as many key heads as heads; unidirectional (used where q_len = kv_len: its alignment elsewhere is not
+- MultiHeadAttention: as many KV heads as heads; unidirectional (used where q_len = kv_len: its alignment elsewhere is not
   written down); key_padding_mask as lengths, as [batch, kv_len] or as [batch, q_len, kv_len]; attention_bias. A hidden key
   has mask_filter_value (-10000) added to its score, hence a row without keys may hold anything.
 - GroupQueryAttention: head_dim by 8, one length for q, k and v, causal = 0 from 1.32 on; local_window_size counts the

@@ -34,7 +34,7 @@ SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32", "NUM
 def compiled(kind: str, sizes: tuple, mask: str, causal: bool, scaled: bool):
     """A compiled model; its inputs are q, k, v, then the beams of a stateful one, mask and scale.
 
-    sizes: heads, key heads, head sizes of keys and values (-1: any); none: any, as many key heads as heads. mask: "", "f32" or "boolean".
+    sizes: heads, KV heads, head sizes of keys and values (-1: any); none: any, as many KV heads as heads. mask: "", "f32" or "boolean".
     """
     import openvino as ov
     from openvino import opset13 as ops
@@ -75,7 +75,7 @@ def past(q, kv_heads: int, dim: int, name: str, beams):
 
 
 def repeated(x, heads: int, kv_heads: int, dim: int):
-    """Each key head as often as it has query heads."""
+    """Each KV head as often as it has query heads."""
     from openvino import opset13 as ops
 
     last = size_of(x, 3) if dim < 0 else np.array([dim])

@@ -3,7 +3,7 @@ score_mod: uncompiled, traced or not (its module's debug flag), and compiled by 
 (torch.compile's dynamic).
 
 What is claimed is what its documentation says (PyTorch 2.13): score_mod sees the scaled score; a row that sees no key gives
-zeros; enable_gqa repeats key heads in groups; f32 here, computed in f32; return_lse gives the natural logarithm. By its own error
+zeros; enable_gqa repeats KV heads in groups; f32 here, computed in f32; return_lse gives the natural logarithm. By its own error
 texts there is no backward pass on the CPU, and no return_lse compiled for it. The compiled forms need a C++ compiler, and take
 their time: each case is compiled anew (torch.compiler.reset), so that no earlier one decides which sizes are symbols. compiled-kept
 is for many cases: few sizes, each compiled once and kept, as in a program that calls its compiled function with ever other masks.

@@ -10,7 +10,7 @@ Words: a window rule's `left` counts the tokens before the query, Transformers' 
 first token since 4.56. Rows that see no key may hold anything. Rows of a ragged step are padded on the left, as generate()
 does; the padding is taken off the length that the cache reports.
 
-"-fp8" is QuantizedCache(backend="fp8") with one key head: a scale for all keys, one for all values, that its first tokens set, which are
+"-fp8" is QuantizedCache(backend="fp8") with one KV head: a scale for all keys, one for all values, that its first tokens set, which are
 read unrounded; "-quanto" the one of 4-bit numbers, which holds all but the last tokens. The case's scales come in with a token in front of all rows, which is padding: its largest element is 448 scales.
 
 "-uncompiled" runs flex_attention under torch.compiler.set_stance("force_eager"): the same package code, without Inductor.

@@ -153,7 +153,7 @@ const std::vector<Entry>& grid_of(zoo::Kernel kernel) {
   const bool cached = kernel >= zoo::Kernel::dense_cache;
   const Capabilities claims = zoo::open_clean(kernel)->info().capabilities;
   for (const Case& c : cached ? cached_grid(kernel) : plain_grid(kernel))
-    if (claims.why_not(c).empty()) grid.push_back(entry(c, kernel));
+    if (claims.rejection_reason(c).empty()) grid.push_back(entry(c, kernel));
   return grid;
 }
 

@@ -86,7 +86,7 @@ int zoo_is_close(int number, const char* json) {
   } catch (const InputError&) {
     return -1;
   }
-  if (!target->info().capabilities.why_not(c).empty()) return -1;
+  if (!target->info().capabilities.rejection_reason(c).empty()) return -1;
   const Inputs inputs = make_inputs(c);
   const Answer right = answer(c, inputs, target->info().capabilities.precision_of(c.problem.dtype));
   const Outcome outcome = target->run(c, inputs);

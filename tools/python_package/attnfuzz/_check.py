@@ -155,7 +155,7 @@ def replay(
     how = how_of(arrays, device, gradients or "dq" in wanted.features, lse, keywords)
     target = target_of(fn, how if not is_adapter(fn) else how_of(None), claims or own_claims(fn, wanted, keywords),
                        isolate, timeout)
-    if reason := target.campaign.why_not(wanted.json):
+    if reason := target.campaign.rejection_reason(wanted.json):
         raise InputError(f"{wanted} is outside the claims of {target.name}: {reason}")
     item = target.campaign.replay(wanted.json, max_shrink_tries)
     return None if item is None else Finding(item)

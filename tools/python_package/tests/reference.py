@@ -4,7 +4,7 @@ import numpy as np
 
 
 def attention(q, k, v, mask=None, bias=None, scale=None, softcap=0, sinks=None, mem_k=None, mem_v=None):
-    """softmax(scale·q·kᵀ) · v in float64; layout bhsd, as many key heads as query heads or fewer."""
+    """softmax(scale·q·kᵀ) · v in float64; layout bhsd, as many KV heads as query heads or fewer."""
     out_type = q.dtype
     q, k, v = (a.astype(np.float64) for a in (q, k, v))
     batch, heads, q_len, dim = q.shape

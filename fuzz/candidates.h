@@ -8,9 +8,9 @@
 namespace attnfuzz {
 
 /// Takes what the table's entries offer and keeps what is a valid case.
-class Offers {
+class Candidates {
  public:
-  explicit Offers(std::vector<Reduction>& to) : to_(to) {}
+  explicit Candidates(std::vector<Reduction>& to) : to_(to) {}
 
   void add(std::string words, Case c) {
     if (is_valid(c)) to_.push_back({std::move(words), std::move(c)});
@@ -37,10 +37,10 @@ class Offers {
 };
 
 // The entries for caches (fuzz/reduce_cache.cpp): see the table in fuzz/reductions.cpp.
-void drop_cache(const Case& c, Offers& offers);
-void drop_steps(const Case& c, Offers& offers);
-void merge_steps(const Case& c, Offers& offers);
-void simpler_cache(const Case& c, Offers& offers);
-void simpler_steps(const Case& c, Offers& offers);
+void drop_cache(const Case& c, Candidates& candidates);
+void drop_steps(const Case& c, Candidates& candidates);
+void merge_steps(const Case& c, Candidates& candidates);
+void simpler_cache(const Case& c, Candidates& candidates);
+void simpler_steps(const Case& c, Candidates& candidates);
 
 }  // namespace attnfuzz
