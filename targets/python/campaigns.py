@@ -23,11 +23,14 @@ TABLE = Path(__file__).with_name("campaigns.toml")
 COLUMNS = ("target", "environment", "version", "minutes", "cases", "passed", "declined", "failed", "findings")
 HEAD = """# Campaigns against the newest releases
 
-Printed by `tools/campaigns.sh --out DIR --markdown docs/campaigns.md --json docs/campaigns.json`; do not edit. Each row is one
-`attnfuzz run -t TARGET@ENVIRONMENT` on a CPU, with the `--time` or `--cases` of targets/python/campaigns.toml (times `--scale`,
-where a row has fewer), the cases of corpus/ first. A finding is one signature, as it was made when the row was run (they are of
-different days); its name is a heading of findings.md, where it is judged. Declined: the package's documentation excludes the
-case.
+This page lists what random campaigns did with the newest releases of the packages under test. Each row is one
+`attnfuzz run -t TARGET@ENVIRONMENT` on a CPU. It replayed the cases of corpus/ first, and ran for the `--time` or `--cases` of
+targets/python/campaigns.toml, multiplied by `--scale` in rows with fewer.
+
+A finding is one signature. The rows were run on different days, and signatures are those of that day. The name of a finding is
+a heading of findings.md, where it is judged. Declined are cases that the package's documentation excludes.
+
+Printed by `tools/campaigns.sh --out DIR --markdown docs/campaigns.md --json docs/campaigns.json`; do not edit.
 """
 
 

@@ -26,10 +26,12 @@ CORPUS = Path(__file__).resolve().parents[2] / "corpus"
 COLUMNS = ("case", "target", "environment", "version", "verdict", "signature", "cause")
 HEAD = """# The documented bugs in the released packages
 
-Printed by `tools/upstream.sh --markdown docs/upstream.md --json docs/upstream.json`; do not edit. Each row is a case of
-corpus/, run on the released package in its pinned environment (targets/python/environments.toml) on a CPU and judged by the
-oracle; a verdict with another cause or signature than the case file expects is marked. A signature is the same for the same
-failure of a target in every release. What the rows mean: upstream-notes.md.
+This page shows in which releases each documented bug is. Each row is a case of corpus/. It was run on the released package in its
+pinned environment (targets/python/environments.toml) on a CPU, and judged by the reference. A verdict whose cause or signature
+differs from what the case file expects is marked. The same failure of a target has the same signature in every release.
+upstream-notes.md says what the rows mean.
+
+Printed by `tools/upstream.sh --markdown docs/upstream.md --json docs/upstream.json`; do not edit.
 """
 
 
