@@ -133,7 +133,7 @@ const Wrong wrongs[] = {
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dv};
      }},
-    {"/problem/outputs: expected \"rule:alibi\" or \"rule:bias\" beside \"dbias\"", plain(),
+    {"/problem/outputs: expected \"rule:bias\" or \"rule:alibi\" beside \"dbias\"", plain(),
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dbias};
      }},
@@ -358,7 +358,7 @@ TEST(Check, CrossCachesAreFilledOnce) {
       [](Case& x) {
         x.problem.mask.rules = {{find_rule("causal"), {}}};
       },
-      "x.json: /problem/mask/rules: expected none with a cross cache");
+      "x.json: /problem/mask/rules: expected no \"rule:causal\" with \"cache:cross\"");
 }
 
 TEST(Problem, ScaleAndHeads) {

@@ -84,6 +84,7 @@ class RowText {
 
   void add_query(int64_t nth, std::vector<std::string>& lines) const {
     const int64_t heads = c_.problem.num_heads;
+    if (heads == 0) return;
     std::string same = seen(nth, 0);
     for (int64_t h = 0, end = 1; h < heads; h = end++) {
       std::string next;
