@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 PACKAGES = ("torch", "triton", "jax", "jaxlib", "transformers", "flash-linear-attention", "numpy", "flashinfer-python",
             "flash-attn")
@@ -77,18 +78,15 @@ def by_driver() -> dict:
             "driver": smi[0] or "unknown", "memory": smi[1] if len(smi) > 1 else "unknown", "devices": count.value}
 
 
-def packages() -> dict:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def packages(site: Path) -> dict:
+    """Their versions, by name; `site` comes before this interpreter's own."""
+    path = [str(site), *sys.path]
+    found = {name: next(iter(importlib.metadata.distributions(name=name, path=path)), None) for name in PACKAGES}
+    return {name: each.version for name, each in found.items() if each is not None}
 
 
-def survey() -> dict:
-    return {"device": device(), "packages": packages(), "python": platform.python_version(), "cpus": os.cpu_count(),
+def survey(site: Path) -> dict:
+    return {"device": device(), "packages": packages(site), "python": platform.python_version(), "cpus": os.cpu_count(),
             "kernel": platform.release(), "compute_sanitizer": shutil.which("compute-sanitizer") or ""}
 
 

@@ -71,14 +71,15 @@ def say(words: str) -> None:
 
 class Run:
     def __init__(self, options: argparse.Namespace, started: float):
-        seconds = 60 * options.minutes
+        self.started, self.seconds = started, 60 * options.minutes
+        seconds = self.seconds
         self.only, self.grace = options.only, min(GRACE, seconds / 10)
         self.last = started + seconds - min(FINISH, seconds / 10)  # nothing of a part lives longer
         self.end = self.last - self.grace
         self.least, self.most_least = LEAST, seconds / 8  # seconds of a package's campaign: with less it is left out
         self.imported_at = started + seconds / 4  # at the latest
         self.work = Path(tempfile.mkdtemp(prefix="attnfuzz-gpu-"))
-        self.found = device.survey()
+        self.found = device.survey(BUNDLE / "site")
         self.has_gpu = "missing" not in self.found["device"]
         self.results = Results(options.out, self.found, self.only)
         self.jobs = max(1, min(14, (os.cpu_count() or 2) - 2))
@@ -214,6 +215,7 @@ class Run:
             say("again, in the time that is left:")
             self.several(again)
         say("\n" + (self.results.out / "table.md").read_text(encoding="utf-8"))
+        say(f"{time.monotonic() - self.started:.0f} s of {self.seconds:.0f}; send back all of {self.results.out}")
         names = {step.name for step in steps}
         failed = [row for row in self.results.rows if row["step"] in names and row["status"].startswith("failed")]
         return 3 if failed else 0

@@ -3,6 +3,7 @@ keeps each finding's smallest case in corpus/gpu. Usage: table.py --update OUT
 """
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -38,11 +39,14 @@ def results(rows: list[dict]) -> list[str]:
     lines = ["| step | target | cases | by dtype | passed | failed | declined | cases/s | the GPU's | "
              "worst passing error / bound | |",
              "|---|---|---|---|---|---|---|---|---|---|---|"]
-    for row in rows:
-        if "cases" in row:
-            lines.append(f"| {row['step']} | {row['target']} | {numbers(row)} |")
-        elif "said" not in row:
-            lines.append(f"| {row['step']} | {row['target']} | | | | | | | | | {cell(row['status'])} |")
+    for step, group in itertools.groupby((row for row in rows if "cases" in row or "said" not in row),
+                                         lambda row: row["step"]):
+        parts = list(group)
+        if len(parts) > 1 and not any("cases" in row for row in parts) and len({row["status"] for row in parts}) == 1:
+            parts = [parts[0] | {"target": f"each of {len(parts)}"}]  # all the same: nothing was run
+        for row in parts:
+            cells = numbers(row) if "cases" in row else f"| | | | | | | | {cell(row['status'])}"
+            lines.append(f"| {step} | {row['target']} | {cells} |")
     return lines
 
 
@@ -79,7 +83,7 @@ def gflops(rows: list[dict]) -> list[str]:
 
 
 def table(found: dict, rows: list[dict]) -> str:
-    """All of a run, as Markdown. `found`: device.survey()."""
+    """All of a run, as Markdown. `found`: what device.survey() found."""
     on = f"On {device.words(found)}."
     if "missing" in found["device"]:
         on = (f"A rehearsal, on a machine without a GPU: {device.words(found)}. The device's steps were left out, and "
