@@ -90,11 +90,12 @@ def search(releases: list[str], good: str, bad: str, ask_release) -> tuple[str, 
 
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="attnfuzz bisect", description=__doc__.splitlines()[0])
-    parser.add_argument("case", type=Path, metavar="CASE")
-    parser.add_argument("-t", "--target", required=True, metavar="PACKAGE:NAME")
-    parser.add_argument("--package", required=True, metavar="DISTRIBUTION")
-    parser.add_argument("--good", required=True, metavar="VERSION")
-    parser.add_argument("--bad", required=True, metavar="VERSION")
+    parser.add_argument("case", type=Path, metavar="CASE", help="the case file")
+    parser.add_argument("-t", "--target", required=True, metavar="PACKAGE:NAME",
+                        help="the target to run it on, without an environment")
+    parser.add_argument("--package", required=True, metavar="DISTRIBUTION", help="the package whose release changes")
+    parser.add_argument("--good", required=True, metavar="VERSION", help="a release on which the case passes")
+    parser.add_argument("--bad", required=True, metavar="VERSION", help="a release on which the case fails")
     args = parser.parse_args(argv)
     if "@" in args.target:
         parser.error("the target's environment comes from --package and the release: leave @… out")

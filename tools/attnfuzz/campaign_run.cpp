@@ -111,17 +111,18 @@ void CampaignFlags::add(CLI::App& app) {
   app.add_option("-j,--jobs", jobs, "Processes to use; the findings do not depend on it")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("--shard", shard, "Run part i of n only: i/n with 1 ≤ i ≤ n")
+  app.add_option("--shard", shard, "Run only part i of n of the campaign: i/n with 1 ≤ i ≤ n")
       ->capture_default_str();
   app.add_option("-o,--out", out, "Folder for the findings and reports")->capture_default_str();
   app.add_option("--store", store,
-                 "Add findings to this store at once too: a file, or postgresql://host/name");
+                 "Add each finding at once to this store too: a file, or postgresql://host/name");
   app.add_option("--format", formats, "Reports to write besides summary.json")
       ->delimiter(',')
       ->check(CLI::IsMember(format_names()))
       ->capture_default_str();
-  app.add_option("--max-diagnose", campaign.max_diagnose,
-                 "Seconds that experiments on the target may take for each finding; 0: none")
+  app.add_option(
+         "--max-diagnose", campaign.max_diagnose,
+         "Seconds that experiments on the target may take for each finding; 0: no experiments")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--max-shrink-tries", campaign.max_shrink_tries,

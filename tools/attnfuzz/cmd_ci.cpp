@@ -94,7 +94,7 @@ void add_ci(CLI::App& app, int& exit_code) {
                  "Folder of cases that must never fail again, replayed first (default: the "
                  "shipped corpus)");
   app.add_option("--baseline", o->baseline,
-                 "File of known findings: they are reported, and only others fail the job");
+                 "File of known findings, which are reported but do not fail the job");
   app.add_flag("--update-baseline", o->update_baseline,
                "Write all findings of this run to the baseline, and exit with 0");
   o->flags.add(app);

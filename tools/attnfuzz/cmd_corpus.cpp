@@ -136,7 +136,7 @@ void add_corpus(CLI::App& app, int& exit_code) {
   of_stats->add_option("dirs", o->dirs, "Folders of cases")->required();
   of_stats->callback([o, &exit_code] { exit_code = stats(o->dirs); });
   CLI::App* of_min = app.add_subcommand(
-      "min", "Keep the smallest cases that cover the same; all with an expected verdict stay");
+      "min", "Keep the smallest cases that cover the same, and all with an expected verdict");
   of_min->add_option("dir", o->dir, "Folder of cases")->required();
   of_min->add_option("-o,--out", o->out, "Folder for those that are kept")->required();
   of_min->callback([o, &exit_code] { exit_code = minimise(o->dir, o->out); });

@@ -181,16 +181,17 @@ void add_fuzz(CLI::App& app, int& exit_code) {
       ->required();
   app.add_option("--time", o->time, "How long: 60s, 5m, 2h")->capture_default_str();
   app.add_option("--corpus", o->corpus,
-                 "Folder of cases to begin with, and for those that cover something new (default: "
-                 "OUT/corpus)");
-  app.add_option("--seed", o->seed, "Of the mutations")
+                 "Folder of cases to start from; cases that cover something new are added to it "
+                 "(default: OUT/corpus)");
+  app.add_option("--seed", o->seed, "Seed of the mutations")
       ->check(whole_number())
       ->capture_default_str();
   app.add_option("-o,--out", o->out, "Folder for the findings and reports")->capture_default_str();
   app.add_option("--format", o->formats, "Reports to write besides summary.json")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--max-shrink-tries", o->max_shrink_tries, "Runs that shrinking one may cost")
+  app.add_option("--max-shrink-tries", o->max_shrink_tries,
+                 "Runs that shrinking one finding may cost")
       ->check(whole_number())
       ->capture_default_str();
   app.add_flag("-q,--quiet", o->quiet, "Print nothing but errors");

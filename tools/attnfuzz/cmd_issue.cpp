@@ -58,13 +58,13 @@ void add_issue(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
   app.add_option("case", options->file, "The failing case")->required();
   app.add_option("-t,--target", options->target, "The target it fails on")->required();
-  app.add_option("--bisect", options->bisect, "What `attnfuzz bisect` printed, to be told too");
+  app.add_option("--bisect", options->bisect, "What `attnfuzz bisect` printed, to be included");
   app.add_option("--max-tries", options->max_tries,
                  "Runs that shrinking the case may cost; 0: none")
       ->check(whole_number())
       ->capture_default_str();
   app.add_option("-o,--out", options->out, "File for the issue's text (default: stdout)");
-  app.add_flag("--exit-zero", options->exit_zero, "Exit with 0 where the issue is written");
+  app.add_flag("--exit-zero", options->exit_zero, "Exit with 0 when the issue is written");
   options->open.add(app);
   app.callback([options, &exit_code] { exit_code = write_issue(*options); });
 }

@@ -56,10 +56,11 @@ void add_measure(CLI::App& app, int& exit_code) {
       ->required();
   app.add_option("-t,--target", options->target, "The target")->required();
   app.add_flag("--json", options->json, "Print JSON");
-  app.add_option("--runs", options->runs, "Runs that it may cost")
+  app.add_option("--runs", options->runs, "Runs that the measurement may cost")
       ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--seconds", options->seconds, "Time that it may take")->capture_default_str();
+  app.add_option("--seconds", options->seconds, "Seconds that the measurement may take")
+      ->capture_default_str();
   options->open.add(app);
   app.callback([options, &exit_code] { exit_code = measure_files(*options); });
 }

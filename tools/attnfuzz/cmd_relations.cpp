@@ -19,7 +19,7 @@ void print_json() {
 
 void add_relations(CLI::App& app, int& exit_code) {
   const auto json = std::make_shared<bool>(false);
-  app.add_flag("--json", *json, "As a JSON list, with the cause of each");
+  app.add_flag("--json", *json, "Print a JSON list, with the cause of each");
   app.callback([json, &exit_code] {
     if (*json)
       print_json();

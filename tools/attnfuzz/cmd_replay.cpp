@@ -158,15 +158,14 @@ void add_replay(CLI::App& app, int& exit_code) {
       ->required();
   app.add_option("-t,--target", options->targets,
                  "Targets to run them on (default: those that the file expects a verdict for)");
-  app.add_option(
-         "--after", options->after,
-         "Cases that the target's process runs before each (a finding's before-*.case.json)")
+  app.add_option("--after", options->after,
+                 "Cases that the target's process runs first (a finding's before-*.case.json)")
       ->expected(1)
       ->take_all();
-  app.add_flag("--json", options->json, "One line of JSON for each case and target");
+  app.add_flag("--json", options->json, "Print one line of JSON for each case and target");
   app.add_flag(
       "--as-expected", options->as_expected,
-      "Exit 1 where a verdict is not the one that the case file expects, not where it fails");
+      "Exit with 1 if a verdict differs from what the case file expects, not if a case fails");
   options->open.add(app);
   options->relations.add(app);
   app.callback([options, &exit_code] { exit_code = replay(*options); });

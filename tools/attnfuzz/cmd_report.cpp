@@ -19,7 +19,7 @@ void add_report(CLI::App& app, int& exit_code) {
                  "md, html, junit, sarif, json, issue; comma-separated")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_flag("--exit-zero", options->exit_zero, "Exit with 0 where the reports are written");
+  app.add_flag("--exit-zero", options->exit_zero, "Exit with 0 when the reports are written");
   app.callback([options, &exit_code] {
     const RunRecord run = read_run(options->dir);
     if (!run.finished)

@@ -19,7 +19,7 @@ void add_show(CLI::App& app, int& exit_code) {
   app.add_option("--batch-row", options->batch_row, "Draw the mask of this batch row")
       ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--head", options->head, "… and this query head")
+  app.add_option("--head", options->head, "Draw the mask of this query head")
       ->check(whole_number())
       ->capture_default_str();
   app.add_flag("--ascii", options->ascii, "Draw with ASCII characters only");

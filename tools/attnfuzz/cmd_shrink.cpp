@@ -49,7 +49,7 @@ void add_shrink(CLI::App& app, int& exit_code) {
   app.add_option("case", options->file, "The failing case")->required();
   app.add_option("-t,--target", options->target, "The target it fails on")->required();
   app.add_option("-o,--out", options->out, "File for the shrunk case (default: stdout)");
-  app.add_option("--max-tries", options->max_tries, "Runs that it may cost")
+  app.add_option("--max-tries", options->max_tries, "Runs that shrinking may cost")
       ->check(whole_number())
       ->capture_default_str();
   options->open.add(app);

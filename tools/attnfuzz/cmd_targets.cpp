@@ -98,14 +98,15 @@ void add_targets(CLI::App& app, int& exit_code) {
     uint64_t seed = 0;
   };
   const auto options = std::make_shared<Options>();
-  app.add_flag("--json", options->json, "Machine-readable, with every capability");
-  app.add_flag("-v,--verbose", options->verbose, "Tell sizes and features too");
+  app.add_flag("--json", options->json, "Print JSON, with every capability");
+  app.add_flag("-v,--verbose", options->verbose, "Print sizes and features too");
   app.add_flag("--all", options->all, "List the bug zoo's mutants too (docs/zoo.md)");
-  auto* target = app.add_option("target", options->target, "With --reach: whose goals to list");
+  auto* target =
+      app.add_option("target", options->target, "With --reach: the target whose goals to list");
   app.add_flag("--reach", options->reach,
                "List the boundaries that a campaign on TARGET is to reach, without running it")
       ->needs(target);
-  app.add_option("--seed", options->seed, "With --reach: of the campaign")
+  app.add_option("--seed", options->seed, "With --reach: the seed of the campaign")
       ->check(whole_number())
       ->capture_default_str();
   app.callback([options, &exit_code] {

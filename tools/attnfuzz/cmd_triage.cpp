@@ -195,25 +195,25 @@ void add_triage(CLI::App& app, int& exit_code) {
       ->required();
   app.add_option(
       "--shapes", o->shapes,
-      "Sizes that the report tells: q=2x8x4x32,k=2x8x6x32,mask=2x1x4x6 (also v, past, scores)");
-  app.add_option("--layout", o->layout, "Of the shapes of q, k and v")
+      "Shapes that the report gives: q=2x8x4x32,k=2x8x6x32,mask=2x1x4x6 (also v, past, scores)");
+  app.add_option("--layout", o->layout, "Layout of the shapes of q, k and v")
       ->check(CLI::IsMember({"bhsd", "bshd", "bsd", "nsd"}))
       ->capture_default_str();
   app.add_option("-t,--target", o->targets,
                  "Targets to look for the error in (default: the installed ones of its package)");
-  app.add_option("--most-targets", o->most_targets, "Without -t: how many of them to try")
+  app.add_option("--most-targets", o->most_targets, "How many targets to try if there is no -t")
       ->capture_default_str();
   app.add_option("--cases", o->search.cases,
                  "Generated cases for each target, after the proposed ones")
       ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--seed", o->search.seed, "Of the generated cases")
+  app.add_option("--seed", o->search.seed, "Seed of the generated cases")
       ->check(whole_number())
       ->capture_default_str();
   app.add_option("-o,--out", o->out, "Folder for the case, the repro and the issue body")
       ->capture_default_str();
   app.add_flag("--no-run", o->no_run, "Read the text and propose cases, but run nothing");
-  app.add_flag("--json", o->json, "All of it as one JSON object");
+  app.add_flag("--json", o->json, "Print everything as one JSON object");
   o->open.add(app);
   app.callback([o, &exit_code] {
     o->search.interrupt = &interrupt_flag();

@@ -20,32 +20,31 @@ using namespace attnfuzz::cli;
 
 constexpr Command commands[] = {
     {"targets", "List what can be tested here, with versions and what each supports", add_targets},
-    {"run", "Fuzz targets: replay the corpus, then make up cases, shrink and report failures",
+    {"run", "Fuzz targets: replay the corpus, generate new cases, shrink and report failures",
      add_run},
     {"ci", "Run in CI: replay regressions, then new cases within a budget; fail for new findings",
      add_ci},
-    {"replay", "Rerun case files and judge them", add_replay},
+    {"replay", "Run case files again and judge them", add_replay},
     {"shrink", "Reduce a failing case to the smallest one that fails the same way", add_shrink},
-    {"show", "Tell a case in words and draw its mask", add_show},
+    {"show", "Describe a case in words and draw its mask", add_show},
     {"measure", "Measure what a target computes on a case: which tokens, with which weights",
      add_measure},
     {"fuzz", "Fuzz one target guided by coverage (needs the clang build: preset fuzz)", add_fuzz},
-    {"corpus", "Folders of cases: what they cover, the smallest that cover the same", add_corpus},
-    {"merge", "Put the runs of a campaign's shards together, each failure once", add_merge},
-    {"report", "Write reports from a run's folder again, in any format", add_report},
-    {"repro", "Write a program that shows the bug with nothing but the package under test",
-     add_repro},
-    {"triage", "Read a stranger's error text: name its numbers' axes, find a case that gives it",
+    {"corpus", "Show what folders of cases cover, reduce them, merge them", add_corpus},
+    {"merge", "Merge the runs of a campaign's shards; each failure appears once", add_merge},
+    {"report", "Write the reports of a run again, in any format", add_report},
+    {"repro", "Write a program that shows the bug with the package under test alone", add_repro},
+    {"triage",
+     "Read somebody's error text: name the axes behind its numbers, find a case that raises it",
      add_triage},
     {"issue", "Write a case's failure as an issue body, ready to paste", add_issue},
     {"causes", "List the causes that diagnosis knows", add_causes},
-    {"relations", "List the relations between cases that --relations can hold targets against",
-     add_relations},
+    {"relations", "List the relations between cases that --relations checks", add_relations},
     {"env", "Make and list pinned Python environments, for targets named package:name@environment",
      add_env},
     {"bisect", "Find the release of a package in which a case's verdict changed", add_bisect},
-    {"check", "Fuzz a Python function, MODULE:FUNCTION, by what its parameters say", add_check},
-    {"probe", "Find out what a target can do, by running it, and write its claims", add_probe},
+    {"check", "Fuzz the Python function MODULE:FUNCTION, by what its parameters say", add_check},
+    {"probe", "Run a target to find out what it can do, and write its claims", add_probe},
     {"new", "Write a starting point: a plug-in, an adapter, a cache, a test, a CI job", add_new},
     {"include", "Print the folder of the plug-ins' headers, for the compiler's -I", add_include},
     {"completion", "Print a script that completes attnfuzz's words in a shell", add_completion},
@@ -55,8 +54,8 @@ constexpr Command commands[] = {
 
 constexpr const char* footer =
     "Exit codes: 0 nothing found, 1 findings, 2 wrong usage or input, 3 attnfuzz itself failed or\n"
-    "nothing was tested, 130 interrupted. report and issue exit with 1 for findings too "
-    "(--exit-zero).\n"
+    "nothing was tested, 130 interrupted. report and issue exit with 1 when they write findings,\n"
+    "or with 0 with --exit-zero.\n"
     "First steps:\n"
     "  attnfuzz targets\n"
     "  attnfuzz run -t specimen:llama4-chunked-eager --seed 1\n"
@@ -87,8 +86,8 @@ std::string failure_message(const CLI::App* app, const CLI::Error& error) {
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "attnfuzz finds wrong attention: it fuzzes attention and KV-cache implementations "
-      "against a double-precision oracle, shrinks each failure and names its cause.",
+      "attnfuzz finds wrong attention: it fuzzes attention and KV-cache implementations against a "
+      "double-precision reference, shrinks each failure and names its cause.",
       "attnfuzz"};
   app.set_version_flag("--version", "attnfuzz " + attnfuzz::build::version());
   app.require_subcommand(1);

@@ -6,8 +6,8 @@ namespace attnfuzz::cli {
 
 void RelationOptions::add(CLI::App& app) {
   app.add_option("--relations", names,
-                 "Relations between cases to hold passing cases against: all, or names from "
-                 "`attnfuzz relations`, with commas between them")
+                 "Relations to check passing cases against: all, or names from `attnfuzz "
+                 "relations`, separated by commas")
       ->delimiter(',');
 }
 

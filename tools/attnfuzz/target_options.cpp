@@ -84,7 +84,7 @@ void TargetOptions::add(CLI::App& app) {
   app.add_option("--timeout", timeout, "Time that one case may take in a worker")
       ->capture_default_str();
   app.add_option("--sanitize", sanitize,
-                 "Run plug-ins and CUDA targets under this tool of compute-sanitizer: what it "
+                 "Run plug-ins and CUDA targets under this tool of compute-sanitizer; what it "
                  "reports is an error of the case")
       ->check(CLI::IsMember(sanitizer_tools()));
   app.add_option("--limit", limits, "Keep a size at or under a maximum: AXIS=MAX, repeatable");

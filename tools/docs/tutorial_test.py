@@ -1,4 +1,4 @@
-"""The tutorial is walked as it stands: its files are saved, its changes made, its commands run, their output compared."""
+"""The tutorial is walked as it stands: its files are saved and changed, its commands run, their output compared."""
 
 import os
 import re

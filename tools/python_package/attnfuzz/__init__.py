@@ -1,9 +1,9 @@
-"""attnfuzz finds wrong attention: any function of (q, k, v) is held against a double-precision oracle.
+"""attnfuzz finds wrong attention: it checks any function of (q, k, v) against a double-precision reference.
 
     import attnfuzz
     print(attnfuzz.check(my_attention))
 
-The pytest plug-in (attention_test), Hypothesis strategies (attnfuzz.strategies) and everything here share one
+The pytest plug-in (attention_test), the Hypothesis strategies (attnfuzz.strategies) and all functions here take the same
 description of what a function claims: Claims.
 """
 

@@ -1,6 +1,6 @@
-"""python -m attnfuzz MODULE:FUNCTION: check() from the command line; exits 0 where all is right, 1 for findings.
+"""python -m attnfuzz MODULE:FUNCTION fuzzes a function, as attnfuzz.check() does. Exit: 0 all right, 1 findings.
 
-python -m attnfuzz probe TARGET: what a target can do, found by running it, as claims.
+python -m attnfuzz probe TARGET runs a target to find out what it can do, and writes its claims.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("function", metavar="MODULE:FUNCTION", help="an attention function of (q, k, v, …)")
     parser.add_argument("--cases", type=int, default=200, metavar="N", help="how many cases (default: 200)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same cases")
-    parser.add_argument("--seconds", type=float, default=0, help="a time instead of --cases")
+    parser.add_argument("--seconds", type=float, default=0, help="how long, instead of --cases")
     parser.add_argument("--arrays", help="numpy, torch, jax or a module (default: what the function's code tells)")
-    parser.add_argument("--device", help="where PyTorch's or JAX's arrays lie: cuda, cuda:1, mps …")
+    parser.add_argument("--device", help="device of the arrays of PyTorch or JAX: cuda, cuda:1, mps …")
     parser.add_argument("--gradients", action="store_true", help="test dq, dk and dv too")
     parser.add_argument("--lse", action="store_true", help="the function returns (out, lse)")
     parser.add_argument("--dtype", action="append", default=[], metavar="WORD",
                         help="f32 (default), f16, bf16 …; repeatable")
     parser.add_argument("--align", choices=["top_left", "bottom_right"],
-                        help="how its causal and window stand where q_len and kv_len differ")
+                        help="where its causal and window put the diagonal if q_len and kv_len differ")
     parser.add_argument("--keyword", action="append", default=[], metavar="NAME",
-                        help="an option that it takes though its signature does not name it (**kwargs); repeatable")
+                        help="an option that it accepts as **kwargs, without naming it in its signature; repeatable")
     parser.add_argument("--claims", metavar="FILE", help="claims as JSON, as `python -m attnfuzz probe` writes them")
-    parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="SECONDS", help="of one case (default: 20)")
-    parser.add_argument("--in-process", action="store_true", help="run it in this process: a crash or a hang ends all")
+    parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="SECONDS",
+                        help="time that one case may take (default: 20)")
+    parser.add_argument("--in-process", action="store_true",
+                        help="run it in this process; a crash or a hang then ends the run")
     parser.add_argument("--feature", action="append", default=[], metavar="WORD",
                         help="what it can do beyond its parameters: gqa, dtype:bf16, layout:bshd …; repeatable")
     parser.add_argument("--size", action="append", default=[], metavar="NAME=MIN:MAX[:MULTIPLE]",
-                        help=f"a size's range; repeatable: {', '.join(size_names())}")
+                        help=f"the range of a size; repeatable: {', '.join(size_names())}")
     parser.add_argument("--out", metavar="DIR", help=f"write the reports there ({', '.join(FORMATS)})")
     parser.add_argument("--replay", metavar="CASE.json", help="run this case alone")
     return parser

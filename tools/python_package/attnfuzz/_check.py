@@ -67,13 +67,14 @@ def check(
     on_finding: Callable[[Finding], object] | None = None,
     **claims: Unpack[Claims],
 ) -> Result:
-    """Fuzzes an attention function, against attnfuzz's reference in double precision.
+    """Fuzzes an attention function, and checks it against attnfuzz's reference in double precision.
 
     fn(q, k, v, …) -> out, or (out, …). Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads, kv_len,
-    head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len, head_dim_v]; with
-    layout="bshd" len before heads. Of these keywords it gets those that its parameters name, and is tested for them:
+    head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len, head_dim_v]. With
+    layout="bshd" the length comes before the heads. fn also gets those of these keywords that are among its
+    parameters, and is tested for what they let attnfuzz ask:
 
-    - mask: bool [batch, num_heads, q_len, kv_len], True = seen; None where all are
+    - mask: bool [batch, num_heads, q_len, kv_len], True = visible; None when all keys are visible
     - causal: bool; window: (left, right) or None; lens: real keys of each batch row or None (mask is None then)
     - bias: [batch, num_heads, q_len, kv_len] or None; scale: float or None for 1/sqrt(head_dim)
     - softcap: float, 0 = off
@@ -83,21 +84,23 @@ def check(
 
     How it is run:
 
-    - arrays: "numpy", "torch", "jax", or a module with from_dlpack() or asarray(). By default fn's annotations, class,
-      decorators, code and imports tell, and a trial call where these leave a doubt; the result says which was chosen
-    - device: "cuda", "cuda:1", "mps" …: where PyTorch's or JAX's arrays lie
-    - gradients: dq, dk, dv are tested too, by PyTorch's autograd or jax.vjp, or as fn returns them for grad_out
+    - arrays: "numpy", "torch", "jax", or a module with from_dlpack() or asarray(). By default attnfuzz looks at fn's
+      annotations, class, decorators, code and imports, and makes a trial call if these leave a doubt; the result
+      says which was chosen
+    - device: the device of PyTorch's or JAX's arrays: "cuda", "cuda:1", "mps" …
+    - gradients: tests dq, dk, dv too, by PyTorch's autograd or jax.vjp, or as fn returns them for grad_out
     - lse: the function returns (out, lse), lse [batch, num_heads, q_len], the natural logarithm of the denominator
-    - keywords: options that fn takes though its signature does not name them (**kwargs)
-    - isolate: a worker process runs fn, where it can be imported by its module and name: a crash, or a case that takes
-      longer than `timeout` seconds, is a finding then. None: if possible; True: or InputError; False: in this process
+    - keywords: options that fn accepts as **kwargs, without naming them in its signature
+    - isolate: whether a worker process runs fn, so that a crash, or a case that takes longer than `timeout` seconds,
+      is a finding. This needs a function that can be imported by its module and name. None: if possible; True: or
+      InputError; False: fn runs in this process
 
-    `claims`: what else it is able to do (attnfuzz.Claims): head_dim=(8, 64, 8), features="gqa", dtype="f16" …
-    What is claimed is demanded: within it, an exception is a finding. The same seed gives the same cases; with
-    `seconds` the campaign ends then instead. An adapter object (targets/python/README.md) is taken as well, for caches.
+    `claims` say what else fn can do (attnfuzz.Claims): head_dim=(8, 64, 8), features="gqa", dtype="f16" …
+    attnfuzz demands what is claimed: within the claims, an exception is a finding. The same seed gives the same cases;
+    `seconds` gives the campaign a time instead. For caches, pass an adapter object (targets/python/README.md).
 
-    Raises InputError for a function that can't be called, and for claims that are none or can't reach it; Interrupted
-    after Ctrl-C, with the result so far. Never raises for findings: see Result.
+    Raises InputError for a function that can't be called, and for claims that are unknown or can't reach it. Raises
+    Interrupted after Ctrl-C, with the result so far. Never raises for findings: see Result.
     """
     if _isolate.in_worker():
         raise _isolate.Reached

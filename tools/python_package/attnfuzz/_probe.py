@@ -1,9 +1,9 @@
-"""python -m attnfuzz probe TARGET: finds out what a target can do, by running it, and writes that down as claims.
+"""python -m attnfuzz probe TARGET runs a target to find out what it can do, and writes its claims.
 
-TARGET is MODULE:FUNCTION, a plug-in's path, or a target of `attnfuzz targets`. For each size, element type, layout,
-mask rule, option and convention small cases are run, and each answer is held against the reference. What is right is
-claimed; what raises, what is wrong, and what is taken without any effect is told. Read the claims and correct them:
-they are what a campaign demands.
+TARGET is MODULE:FUNCTION, a plug-in's path, or a target of `attnfuzz targets`. probe runs small cases of each size,
+dtype, layout, mask rule, option and convention, and checks each answer against the reference. It claims what is right,
+and lists what raised, what was wrong, and what was accepted but made no difference. Read the claims and correct them,
+because a campaign demands them.
 """
 
 from __future__ import annotations
