@@ -301,9 +301,11 @@ bool may_have_leaked(const Case& c, const Verdict& verdict) {
          (c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding);
 }
 
-/// What the target does with finite data in the place of what is hidden.
+/// What the target does with finite data in the place of what is hidden. Constant data would not
+/// show it: every token is like any other there.
 Verdict verdict_of_finite(Target& target, Case c, Among among) {
   c.data.nonfinite = NonFinite::none;
+  if (c.data.dist == Distribution::constant) c.data.dist = Distribution::normal;
   return examine(target, c, false, among).verdict;
 }
 

@@ -117,7 +117,8 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     if (wrong) add_example(plan, query, reading);
     if (wrong && picture_.empty()) draw(plan, query, got);
     if (n % stride == 0) add_query(plan, query, reading);
-    if (wrong && reading.uses.size() == query.keys.size()) add_sum(plan, forge, query, reading);
+    if (wrong && !query.keys.empty() && reading.uses.size() == query.keys.size())
+      add_sum(plan, forge, query, reading);
   }
   return wrong_ == wrong_before;
 }
