@@ -35,16 +35,12 @@ LEAST = 3.0  # seconds of a part, on a fast machine: with less it is left out
 STARTING = 0.25  # the part of a campaign's time that is for imports and the last case
 WORTH = 2.5  # a package's campaign has this many times what an import of PyTorch takes here, or it would only start
 IMPORTS = """
-import importlib, subprocess, sys, time
-for name in ("torch", "triton", "jax", "transformers", "fla.ops"):
-    try:
-        importlib.import_module(name)
-    except Exception:
-        pass
-start = time.monotonic()
-subprocess.run([sys.executable, "-c", "import torch"], stderr=subprocess.DEVNULL)
-print(time.monotonic() - start)
-"""
+import subprocess, sys, time
+for name in ("torch", "torch", "triton", "jax", "transformers", "fla.ops"):
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", f"import {name}"], stderr=subprocess.DEVNULL)
+    print(time.monotonic() - start, flush=True)
+"""  # each in a process of its own: one that crashes is not the others' trouble
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -99,12 +95,12 @@ class Run:
 
     def await_imports(self) -> None:
         """Before a package's campaign. A machine where imports take long has fewer campaigns, and longer ones."""
-        while not self.warming.ended() and time.monotonic() < self.imported_at:
+        while len(times := self.warming.said().split()) < 2 and time.monotonic() < self.imported_at:
+            if self.warming.ended():
+                break
             time.sleep(0.05)
-        try:
-            self.least = max(LEAST, min(WORTH * float(self.warming.last_line()), self.most_least))
-        except ValueError:  # not yet done, or no torch
-            self.least = self.most_least if not self.warming.ended() else LEAST
+        warm = float(times[1]) if len(times) > 1 else self.most_least  # PyTorch's, from a disk that has been read
+        self.least = max(LEAST, min(WORTH * warm, self.most_least))
 
     def command(self, part: Part, seconds: float) -> list[str]:
         filled = {"bin": BUNDLE / "bin", "here": HERE, "python": sys.executable, "jobs": self.jobs,
