@@ -151,8 +151,9 @@ TEST_F(PythonTargets, OpeningWhatIsNotThereSaysWhy) {
   };
   EXPECT_EQ(message("absent:x"), "absent:x: not installed: no-such-distribution");
   EXPECT_EQ(message("nothing:x"),
-            "nothing:x: no adapter for this package (attnfuzz targets lists those that there are)");
-  EXPECT_EQ(message("stub:x").substr(0, 25), "stub:x: none of stub:echo");
+            "nothing:x: this package has no adapter; `attnfuzz targets` lists the targets that "
+            "there are");
+  EXPECT_EQ(message("stub:x").substr(0, 33), "stub:x: expected one of stub:echo");
   EXPECT_NE(message("broken:x").find("RuntimeError: cannot load"), std::string::npos);
 }
 

@@ -106,7 +106,7 @@ def find(name: str) -> tuple[object | None, str]:
         return function(name)
     file = ADAPTERS / (name.partition(":")[0].replace("-", "_") + ".py")
     if not file.is_file():
-        return None, "no adapter for this package (attnfuzz targets lists those that there are)"
+        return None, "this package has no adapter; `attnfuzz targets` lists the targets that there are"
     if absent := missing(file):
         return None, f"not installed: {absent}"
     try:
@@ -114,7 +114,7 @@ def find(name: str) -> tuple[object | None, str]:
     except ModuleNotFoundError as e:
         return None, f"not installed: {e.name}"
     if name not in targets:
-        return None, f"none of {', '.join(targets)}"
+        return None, f"expected one of {', '.join(targets)}"
     why_not = no_device(targets[name])
     return (None, why_not) if why_not else (targets[name], "")
 

@@ -58,7 +58,7 @@ def place_of(fn: Callable[..., Any]) -> Place | str:
     if module is None or path is None:
         return f"{type(fn).__name__} objects have no name to import them by"
     if "<" in path:
-        return "a function that is defined inside another has no name to import it by"
+        return "a lambda, or a function that is defined inside another, has no name to import it by"
     try:
         if _resolve(module, path) is not fn:
             return f"{module_name}.{path} is another object"
