@@ -1,4 +1,4 @@
-"""The tutorial is walked as it stands: its files are saved and changed, its commands run, their output compared."""
+"""Pages are walked as they stand: their files are saved and changed, their commands run, the output compared."""
 
 import os
 import re
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TUTORIAL = ROOT / "docs" / "tutorial.md"
+PAGES = {"tutorial": 10, "case-format": 4}
+"""Pages of docs/ whose blocks are run, and how many commands they have at least."""
 BUILD = Path(os.environ.get("ATTNFUZZ_BINARY_DIR", ROOT / "build" / "release"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAME = re.compile(r"`([\w.]+)`:\s*$")
@@ -73,12 +74,13 @@ class Walk:
         file.write_text(text.replace(old, new))
 
 
-def test_the_tutorial(tmp_path):
+@pytest.mark.parametrize("page, least", PAGES.items())
+def test_a_page_is_true(page, least, tmp_path):
     pytest.importorskip("numpy")
     if not (BUILD / "python" / "attnfuzz").is_dir():
         pytest.skip("the Python package is not built")
     walk, ran = Walk(tmp_path), 0
-    for language, name, content in blocks(TUTORIAL.read_text()):
+    for language, name, content in blocks((ROOT / "docs" / f"{page}.md").read_text()):
         if language == "console":
             for command, output in commands(content):
                 got = walk.run(command)
@@ -89,7 +91,7 @@ def test_the_tutorial(tmp_path):
         else:
             assert name, f"no file is named before:\n{content}"
             (tmp_path / name).write_text(content)
-    assert ran >= 10
+    assert ran >= least
 
 
 @pytest.mark.parametrize(
