@@ -86,8 +86,8 @@ def table(found: dict, rows: list[dict]) -> str:
     """All of a run, as Markdown. `found`: what device.survey() found."""
     on = f"On {device.words(found)}."
     if "missing" in found["device"]:
-        on = (f"A rehearsal, on a machine without a GPU: {device.words(found)}. The device's steps were left out, and "
-              "packages tested on the CPU in their place: nothing here ran on a device.")
+        on = (f"A rehearsal; {device.words(found)}.\nThe device's steps were left out, and packages tested on the CPU in "
+              "their place: nothing here ran on a device.")
     programs = [f"{row['part']}: {row['said'] if row['status'] == 'done' else row['status']}" for row in rows
                 if row["step"] == "philox" and "said" in row]
     lines = [on, *([""] + programs if programs else []), "", *results(rows), *findings(rows), *gflops(rows)]

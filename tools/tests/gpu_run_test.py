@@ -177,7 +177,7 @@ def test_a_rehearsal_is_told_as_one(tmp_path, monkeypatch):
     row = ROW | {"target": "torch:sdpa-flash", "findings": [FINDING | {"case": cases.cases()["one-tile-f16-64"]}]}
     absent = {"step": "ours", "part": "flash", "target": "cuda:flash", "seconds": 0.0, "status": "no GPU here"}
     text, kept = update(tmp_path, monkeypatch, {"missing": "no GPU here: no driver"}, [absent, row])
-    assert "A rehearsal, on a machine without a GPU" in text and "nothing here ran on a device" in text
+    assert "A rehearsal; no GPU here: no driver" in text and "nothing here ran on a device" in text
     assert "| ours | cuda:flash | | | | | | | | | no GPU here |" in text
     assert "without a GPU" in json.loads(kept["mismatch-123456789abc.case.json"].read_text())["about"]
 
