@@ -46,7 +46,7 @@ std::string words(const Finding& finding, const Fault& fit, size_t k, size_t cou
   const int state = rank(finding, fit);
   if (k == 0 && state == 3) text += " (This fits the smallest case only.)";
   if (k == 0 && state < 3 && count > 1)
-    text += fmt::format(" ({} meanings give this same output here.)", count);
+    text += fmt::format(" ({} faults give this same output here.)", count);
   return text;
 }
 
