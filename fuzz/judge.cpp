@@ -9,7 +9,7 @@
 #include "fuzz/elements.h"
 #include "fuzz/properties.h"
 #include "fuzz/signature.h"
-#include "fuzz/work.h"
+#include "oracle/work.h"
 
 namespace attnfuzz {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "fuzz/work.h"
+#include "oracle/work.h"
 
 namespace attnfuzz {
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "fuzz/campaign.h"
-#include "fuzz/work.h"
+#include "oracle/work.h"
 
 namespace attnfuzz {
 namespace {

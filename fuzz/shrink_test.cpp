@@ -8,7 +8,7 @@
 #include "fuzz/arbitrary.h"
 #include "fuzz/campaign.h"
 #include "fuzz/testing.h"
-#include "fuzz/work.h"
+#include "oracle/work.h"
 
 namespace attnfuzz {
 namespace {

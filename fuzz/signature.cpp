@@ -7,8 +7,8 @@
 
 #include "fuzz/error_text.h"
 #include "fuzz/relations/relation.h"
-#include "fuzz/work.h"
 #include "oracle/fnv.h"
+#include "oracle/work.h"
 #include "targets/plugin.h"
 
 namespace attnfuzz {

@@ -7,6 +7,7 @@
 
 #include "oracle/philox.h"
 #include "oracle/sample_keys.h"
+#include "oracle/work.h"
 
 namespace attnfuzz {
 namespace {
@@ -49,38 +50,6 @@ class Chosen {
   size_t most_;
   std::set<T> values_;
 };
-
-/// What one step asks for.
-struct StepSize {
-  int64_t q_len = 0, keys = 0;
-  int64_t first_position = 0;  ///< of query 0 of the longest row
-
-  double of_row(const Problem& p) const {
-    return static_cast<double>(keys) * static_cast<double>(p.head_dim + p.head_dim_v);
-  }
-  double of_all(const Problem& p) const {
-    return of_row(p) * static_cast<double>(q_len) * static_cast<double>(p.batch) *
-           static_cast<double>(p.num_heads);
-  }
-};
-
-std::vector<StepSize> step_sizes(const Case& c) {
-  const Problem& p = c.problem;
-  if (!c.cached()) return {{p.q_len, p.memory_kv + p.kv_len, query_position(p, 0)}};
-  std::vector<StepSize> sizes;
-  std::vector<int64_t> totals(static_cast<size_t>(p.batch), 0);
-  for (const Step& step : c.steps) {
-    const int64_t before = totals.empty() ? 0 : *std::max_element(totals.begin(), totals.end());
-    follow(step, totals);
-    StepSize& size = sizes.emplace_back();
-    if (!step.has_tokens() || totals.empty()) continue;
-    size = {step.q_len, *std::max_element(totals.begin(), totals.end()), before};
-    const bool bounded = c.cache->forgets() && c.cache->kind != CacheKind::hybrid;
-    if (bounded) size.keys = std::min(size.keys, c.cache->capacity + step.keys());
-    size.keys += p.memory_kv;
-  }
-  return sizes;
-}
 
 /// Sizes after which something begins anew or ends, that the case tells: pages, capacities, windows
 /// and chunks.
@@ -177,10 +146,8 @@ int64_t RowSample::find(int64_t b, int64_t h, int64_t row) const {
 
 Sample sample_of(const Case& c) {
   if (c.problem.recurrent()) return {};
+  if (work(c) <= most_multiplications) return {};
   const std::vector<StepSize> sizes = step_sizes(c);
-  double all = 0;
-  for (const StepSize& size : sizes) all += size.of_all(c.problem);
-  if (all <= most_multiplications) return {};
   const auto with_tokens = static_cast<double>(std::count_if(
       sizes.begin(), sizes.end(), [](const StepSize& size) { return size.q_len > 0; }));
   Sample sample(sizes.size());

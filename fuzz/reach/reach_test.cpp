@@ -6,7 +6,7 @@
 #include "fuzz/claims.h"
 #include "fuzz/reach/dead_claims.h"
 #include "fuzz/reach/sequence.h"
-#include "fuzz/work.h"
+#include "oracle/work.h"
 #include "targets/target.h"
 
 namespace attnfuzz {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "fuzz/work.h"
+#include "oracle/work.h"
 
 namespace attnfuzz {
 namespace {
