@@ -96,16 +96,28 @@ class WholeWay {
     triage::text_template(text);
   }
 
+  /// Of wrong values most are left as they were found, neither shrunk nor measured: each run looks
+  /// for what they mean, which costs as much as hundreds of other runs.
+  static bool is_followed(const Verdict& verdict, Draw& draw) {
+    const bool looked_for = verdict.failure == FailureKind::mismatch ||
+                            verdict.failure == FailureKind::nan ||
+                            verdict.failure == FailureKind::ignored;
+    return draw.chance(looked_for ? 8 : 80);
+  }
+
   void shrink(CorruptedTarget& target, Finding& finding, Draw& draw) {
     constexpr int64_t few_runs = 12;
     const std::vector<Case> earlier(draw.chance(30) ? 2 : 0, finding.original);
     const int64_t most = target.runs() + few_runs;
+    const bool followed = is_followed(finding.first.verdict, draw);
+    constexpr double seconds = 4;
     shrink_replayable(target, finding,
-                      {draw.chance(20) ? 0 : few_runs,
+                      {followed ? few_runs : 0,
                        [&] { return target.runs() >= most; },
                        [&](uint64_t) { return earlier; },
                        {},
-                       nullptr});
+                       nullptr,
+                       followed ? seconds : 0});
     KnownFailures known;
     CampaignStats stats;
     expect(known.add(finding, stats), "an unknown failure is taken for a known one");
