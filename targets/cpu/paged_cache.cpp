@@ -2,6 +2,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "targets/cpu/claiming.h"
 #include "targets/cpu/cpu.h"
 #include "targets/cpu/key_store.h"
 
@@ -150,14 +151,17 @@ class PagedStore : public KeyStore {
 
 }  // namespace
 
+std::unique_ptr<Target> cpu_paged_cache_claiming(std::string_view capabilities) {
+  return cached_target("cpu:paged-cache", "a KV cache in pages that rows share until they differ",
+                       capabilities, [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
+                         return std::make_unique<PagedStore>(shape);
+                       });
+}
+
 std::unique_ptr<Target> open_cpu_paged_cache() {
-  return cached_target(
-      "cpu:paged-cache", "a KV cache in pages that rows share until they differ",
+  return cpu_paged_cache_claiming(
       cache_capabilities(R"("cache:paged", "step:evict", "positions:kept", "positions:shifted")",
-                         R"("capacity": [1, 2048], "page_size": [1, 256],)"),
-      [](const StoreShape& shape) -> std::unique_ptr<KeyStore> {
-        return std::make_unique<PagedStore>(shape);
-      });
+                         R"("capacity": [1, 2048], "page_size": [1, 256],)"));
 }
 
 }  // namespace attnfuzz

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "targets/cpu/block_target.h"
+#include "targets/cpu/claiming.h"
 #include "targets/cpu/cpu.h"
 
 namespace attnfuzz {
@@ -28,9 +29,14 @@ struct Tiled {
 
 }  // namespace
 
-std::unique_ptr<Target> open_cpu_tiled() {
+std::unique_ptr<Target> cpu_tiled_claiming(std::string_view capabilities) {
   return std::make_unique<BlockTarget<Tiled>>(
       "cpu:tiled", "online softmax over tiles; tiles that the mask hides are skipped",
+      capabilities);
+}
+
+std::unique_ptr<Target> open_cpu_tiled() {
+  return cpu_tiled_claiming(
       block_capabilities(R"({"batch": [0, 16], "num_heads": [1, 32], "num_kv_heads": [1, 32],
         "q_len": [0, 2048], "kv_len": [0, 2048], "head_dim": [1, 256], "head_dim_v": [1, 256],
         "memory_kv": [0, 32]})",
