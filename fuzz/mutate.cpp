@@ -7,11 +7,14 @@
 #include "fuzz/shrink.h"
 #include "oracle/case_io.h"
 #include "oracle/fnv.h"
+#include "oracle/work.h"
 
 namespace attnfuzz {
 namespace {
 
-constexpr int tries = 12;  ///< to stay inside the claims, before a new case is made
+constexpr int tries = 12;              ///< to stay inside the claims, before a new case is made
+constexpr double most_work = 1 << 22;  ///< of what is made here; what is given may be more
+constexpr int percent_aimed = 50;      ///< of new cases
 
 /// A part of a case that can be taken from another.
 using Part = void (*)(Case& to, const Case& from);
@@ -163,23 +166,18 @@ void take_parts(Case& to, const Case& from, int percent, Draw& draw) {
     if (draw.chance(percent)) part(to, from);
 }
 
-/// Whether it is little work, as nearly all of the Generator's cases are: the oracle computes every
-/// score.
-bool is_small(const Case& c) {
-  constexpr double most = 1 << 22;  // multiplications
-  const Problem& p = c.problem;
-  double queries = static_cast<double>(p.q_len), keys = static_cast<double>(p.kv_len + p.memory_kv);
-  for (const Step& step : c.steps) queries += static_cast<double>(step.q_len);
-  if (c.cached()) keys += queries;
-  const auto heads = static_cast<double>(p.batch * p.num_heads);
-  return heads * (queries + 1) * (keys + 1) * static_cast<double>(p.head_dim + p.head_dim_v) <=
-         most;
-}
-
 }  // namespace
 
 Mutator::Mutator(const Capabilities& capabilities)
-    : capabilities_(capabilities), generator_(capabilities) {}
+    : capabilities_(capabilities),
+      generator_(capabilities),
+      goals_(goals_of(generator_.claims())) {}
+
+Case Mutator::new_case(Draw& draw) const {
+  if (goals_.empty() || !draw.chance(percent_aimed)) return generator_(draw);
+  Case c = generator_(draw, aim_at(draw.pick(std::span<const Goal>(goals_)), most_work));
+  return work(c) <= most_work ? c : generator_(draw);
+}
 
 bool Mutator::inside(const Case& c) const {
   return is_valid(c) && capabilities_.rejection_reason(c).empty();
@@ -194,11 +192,11 @@ Case Mutator::mutate(const Case& c, Draw& draw) const {
     else if (what <= 3)
       for (int64_t count = draw.between(1, 3); count > 0; --count) nudge(changed, draw);
     else if (what <= 6)
-      take_parts(changed, generator_(draw), 8, draw);
+      take_parts(changed, new_case(draw), 8, draw);
     else
-      changed = generator_(draw);
+      changed = new_case(draw);
     refit(changed);
-    if (!(changed == c) && is_small(changed) && inside(changed)) return changed;
+    if (!(changed == c) && work(changed) <= most_work && inside(changed)) return changed;
   }
   return generator_(draw);
 }
@@ -208,7 +206,7 @@ Case Mutator::cross(const Case& a, const Case& b, Draw& draw) const {
     Case child = a;
     take_parts(child, b, 30, draw);
     refit(child);
-    if (!(child == a) && !(child == b) && is_small(child) && inside(child)) return child;
+    if (!(child == a) && !(child == b) && work(child) <= most_work && inside(child)) return child;
   }
   return mutate(a, draw);
 }

@@ -4,11 +4,13 @@
 #include <string>
 
 #include "fuzz/generate.h"
+#include "fuzz/reach/goal.h"
 
 namespace attnfuzz {
 
 /// Changes cases while they stay inside a target's claims. What it puts in comes from the
-/// Generator: one description of the space serves both.
+/// Generator: one description of the space serves both. New cases are aimed at the goals of reach
+/// half of the time, as a campaign's first part is.
 class Mutator {
  public:
   explicit Mutator(const Capabilities& capabilities);
@@ -25,11 +27,15 @@ class Mutator {
   /// The text of a case, which decode() gives back.
   static std::string encode(const Case& c);
 
+  const std::vector<Goal>& goals() const { return goals_; }
+
  private:
   bool inside(const Case& c) const;
+  Case new_case(Draw& draw) const;
 
   Capabilities capabilities_;
   Generator generator_;
+  std::vector<Goal> goals_;
 };
 
 }  // namespace attnfuzz

@@ -73,6 +73,26 @@ TEST(Mutations, ReachEveryPartOfACase) {
     EXPECT_TRUE(words.contains(word)) << word;
 }
 
+TEST(Mutations, ReachTheGoals) {
+  const Mutator mutator(parse_capabilities(
+      R"({"sizes": {"q_len": [1, 512], "kv_len": [1, 512], "head_dim": [128, 128],
+                    "head_dim_v": [128, 128]}, "tiles": {"q_len": [64], "kv_len": [64]},
+          "features": ["dtype:f32", "layout:bhsd", "cross", "longer_q"]})",
+      "test"));
+  const auto draw = seeded_draw(1, 1);
+  const Case start = mutator.decode({});
+  std::set<std::string> reached;
+  for (int k = 0; k < 1000; ++k) {
+    const CaseMarks marks = marks_of(mutator.mutate(start, *draw));
+    for (const Goal& goal : mutator.goals())
+      if (reaches(marks, goal)) reached.insert(goal.name);
+  }
+  for (const char* goal :
+       {"kv_len: one above the tile of 64", "kv_len: part of the third tile of 64",
+        "q_len and kv_len: second tiles of 64 and 64"})
+    EXPECT_TRUE(reached.contains(goal)) << goal;
+}
+
 /// None of b's numbers is one that a new case would have.
 TEST(Mutations, CrossTakesOptionsOfBoth) {
   const Mutator mutator(parse_capabilities(

@@ -1,9 +1,11 @@
 /// libFuzzer harness of one target: mutates Cases, judges each against the oracle, and is guided by
-/// the code's coverage, by what a case covers of the problem space, and by its error.
+/// the code's coverage, by what a case covers of the problem space, by the goals of reach that it
+/// is the first to reach, and by its error.
 ///   ATTNFUZZ_TARGET    its name or a plug-in's path (default cpu:tiled)
 ///   ATTNFUZZ_FAILURES  a folder: the first case of each failure is written there, and fuzzing goes
 ///                      on. Without it a failure aborts, as any fuzzing engine expects.
-/// `attnfuzz fuzz` sets both.
+///   ATTNFUZZ_REACHED   a file: the name of each goal that was reached is added to it, one a line
+/// `attnfuzz fuzz` sets all three.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,19 +22,25 @@ namespace {
 
 using namespace attnfuzz;
 
+constexpr size_t goal_points = 4096;  ///< more than a target has goals, by far; else some share one
+
 /// libFuzzer takes each of these that is not 0 after a run for a feature of the input.
 __attribute__((section("__libfuzzer_extra_counters")))
-uint8_t counters[coverage_points + error_points];
+uint8_t counters[coverage_points + error_points + goal_points];
 
 struct Harness {
   std::unique_ptr<Target> target;
   Mutator mutator;
   std::string failures;
   KnownFailures known;
+  std::vector<bool> reached;
+  std::ofstream names;  ///< of the goals that were reached
 
   explicit Harness(std::unique_ptr<Target> opened)
       : target(std::move(opened)), mutator(target->info().capabilities) {
     if (const char* folder = std::getenv("ATTNFUZZ_FAILURES")) failures = folder;
+    if (const char* file = std::getenv("ATTNFUZZ_REACHED")) names.open(file, std::ios::app);
+    reached.resize(mutator.goals().size());
   }
 };
 
@@ -64,6 +72,17 @@ void report(Harness& h, const Case& c, const Examination& exam) {
   std::ofstream(fmt::format("{}/{}.case.json", h.failures, exam.signature)) << Mutator::encode(c);
 }
 
+void count_reach(Harness& h, const Case& c) {
+  const CaseMarks marks = marks_of(c);
+  for (size_t k = 0; k < h.reached.size(); ++k) {
+    const Goal& goal = h.mutator.goals()[k];
+    if (!reaches(marks, goal)) continue;
+    counters[coverage_points + error_points + k % goal_points] = 1;
+    if (!h.reached[k]) h.names << goal.name << std::endl;  // the process may end at any time
+    h.reached[k] = true;
+  }
+}
+
 size_t put(const Case& c, uint8_t* data, size_t size, size_t most) {
   const std::string text = Mutator::encode(c);
   if (text.size() > most) return size;  // no room: as it was
@@ -88,8 +107,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Case c = h.mutator.decode({data, size});
   const Examination exam = examine(*h.target, c);
   for (const uint32_t point : coverage_of(c, h.target->info().capabilities)) counters[point] = 1;
-  if (exam.verdict.kind != VerdictKind::skip)
+  if (exam.verdict.kind != VerdictKind::skip) {
     counters[coverage_points + error_point(c, exam.verdict)] = 1;
+    count_reach(h, c);
+  }
   if (exam.verdict.failed()) report(h, c, exam);
   return 0;
 }

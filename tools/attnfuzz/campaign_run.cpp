@@ -92,14 +92,14 @@ CampaignStats new_cases(Target& target, const std::string& name, const CampaignF
   return run_campaign_jobs([&] { return flags.open.open(name); }, options, flags.jobs, events);
 }
 
+}  // namespace
+
 void tell_reach(const Reach& reach) {
   constexpr size_t most_lines = 5;
   if (!reach.empty()) fmt::print("  {}\n", reach_headline(reach));
   for (const std::string& goals : missed_goals(reach, most_lines))
     fmt::print("  not reached: {}\n", goals);
 }
-
-}  // namespace
 
 void CampaignFlags::add(CLI::App& app) {
   app.add_option("-t,--target", targets,

@@ -40,6 +40,9 @@ std::vector<CorpusCase> read_corpus(const std::string& dir);
 /// pass and is told.
 int exit_without_findings(const Session& session);
 
+/// Prints how many goals were reached, and which were not.
+void tell_reach(const Reach& reach);
+
 /// The shard's part of the corpus and then of the campaign, on one target, opened by this name. A
 /// time budget is for both; the corpus is replayed whole whatever it takes.
 void run_target(Target& target, const std::string& name, const CampaignFlags& flags,

@@ -7,12 +7,15 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <sstream>
 
 #include "fuzz/clock.h"
 #include "fuzz/known.h"
 #include "fuzz/mutate.h"
+#include "fuzz/reach/sequence.h"
 #include "oracle/build.h"
 #include "oracle/case_io.h"
+#include "oracle/work.h"
 #include "reports/text.h"
 #include "reports/text_file.h"
 #include "targets/remote.h"
@@ -46,15 +49,16 @@ std::string fuzzer_program() {
                    "ATTNFUZZ_FUZZER)");
 }
 
-/// The folders of a run, below --out.
+/// The folders of a run, below --out; and the file of the goals that were reached.
 struct Folders {
-  fs::path failures, crashes, corpus;
+  fs::path failures, crashes, corpus, reached;
 
   explicit Folders(const Options& options)
       : failures(fs::path(options.out) / "failures"),
         crashes(fs::path(options.out) / "crashes"),
         corpus(options.corpus.empty() ? fs::path(options.out) / "corpus"
-                                      : fs::path(options.corpus)) {
+                                      : fs::path(options.corpus)),
+        reached(fs::path(options.out) / "reached.txt") {
     for (const fs::path& dir : {failures, crashes, corpus}) make_folder(dir);
   }
 };
@@ -78,6 +82,7 @@ int run_fuzzer(const std::string& program, const Options& options, const Folders
   if (child == 0) {
     setenv("ATTNFUZZ_TARGET", options.target.c_str(), 1);
     setenv("ATTNFUZZ_FAILURES", folders.failures.c_str(), 1);
+    setenv("ATTNFUZZ_REACHED", folders.reached.c_str(), 1);
     std::vector<char*> argv;
     argv.reserve(words.size() + 1);
     for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
@@ -113,6 +118,27 @@ void fuzz_for(const Options& options, const Folders& folders, double seconds) {
     if (status != 0) spdlog::info("the harness ended (status {}); it goes on", status);
     quick_ends = status != 0 && Clock::now() - start < std::chrono::seconds(1) ? quick_ends + 1 : 0;
   }
+}
+
+/// Puts into the corpus the cases by which a campaign of this seed reaches its goals: those that
+/// the harness, slowed down by sanitizers, judges within a second.
+void seed_corpus(Sequence& sequence, const Folders& folders) {
+  constexpr double most_work = 1 << 24;
+  for (const Sequence::Entry& entry : sequence.plan())
+    if (entry.work <= most_work)
+      write_text(folders.corpus / fmt::format("goal-{}.case.json", entry.index),
+                 Mutator::encode(sequence(entry.index)));
+}
+
+/// The goals by what the harness has reached of them.
+Reach reach_of(const Sequence& sequence, const Folders& folders) {
+  Reach reach;
+  for (const Goal& goal : sequence.goals())
+    reach[goal.name] = "the fuzzer did not come to it in its time";
+  std::istringstream names(read_text(folders.reached));
+  for (std::string name; std::getline(names, name);)
+    if (const auto goal = reach.find(name); goal != reach.end()) goal->second.clear();
+  return reach;
 }
 
 /// The cases that failed in the harness or took it down.
@@ -156,10 +182,14 @@ int fuzz(Options& options) {
   interrupt_flag();
   Session session(options.out, options.quiet);
   const Folders folders(options);
+  Sequence sequence(target->info().capabilities, options.seed);
+  seed_corpus(sequence, folders);
+  write_text(folders.reached, "");
   fuzz_for(options, folders, seconds);
   CampaignStats stats =
       judge_again(*target, failing_cases(folders, target->info().capabilities), options, session);
   stats.seconds = seconds;
+  stats.reach = reach_of(sequence, folders);
   session.report.options.seed = options.seed;
   session.count(target->info().name, stats);
   session.report.targets.emplace_back(target->info().name, stats);
@@ -168,6 +198,7 @@ int fuzz(Options& options) {
     fmt::print("{}; reports in {}, the corpus in {}\n",
                text::count(static_cast<int64_t>(session.report.items.size()), "finding"),
                options.out, folders.corpus.string());
+  if (!options.quiet) tell_reach(stats.reach);
   return session.report.items.empty() ? nothing_found : findings;
 }
 

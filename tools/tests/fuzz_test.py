@@ -21,6 +21,8 @@ def test_a_bug_is_found_shrunk_and_reported(tmp_path):
              ATTNFUZZ_FUZZER=str(harness("target")))
     findings = summary(out)["findings"]
     assert findings and all(f["shrink"]["minimal"] for f in findings)
+    reach = summary(out)["targets"][0]["reach"]
+    assert len(reach["reached"]) > reach["goals"] / 2  # the corpus begins with the cases that reach them
     cases = list((out / "corpus").iterdir())
     assert cases and all(json.loads(file.read_text())["attnfuzz"] == 1 for file in cases[:20])
     assert "cases cover" in attnfuzz("corpus", "stats", out / "corpus", expect=0).stdout
