@@ -14,6 +14,29 @@ namespace {
 /// Every so many cases one is run twice, to see whether the bits are the same.
 constexpr uint64_t run_twice_every = 16;
 
+/// Adds up what the target takes.
+class Timed final : public Target {
+ public:
+  explicit Timed(Target& target) : target_(target) {}
+  const TargetInfo& info() const override { return target_.info(); }
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    const Clock::time_point start = Clock::now();
+    Outcome outcome = target_.run(c, inputs);
+    const double waited = seconds_since(start);
+    // A worker knows better, but it may say anything.
+    const bool told = outcome.seconds > 0 && outcome.seconds < waited;
+    seconds_ += told ? outcome.seconds : waited;
+    return outcome;
+  }
+  bool restart() override { return target_.restart(); }
+  void use_threads(int count) override { target_.use_threads(count); }
+  double seconds() const { return seconds_; }
+
+ private:
+  Target& target_;
+  double seconds_ = 0;
+};
+
 }  // namespace
 
 CampaignStats& CampaignStats::operator+=(const CampaignStats& other) {
@@ -22,6 +45,9 @@ CampaignStats& CampaignStats::operator+=(const CampaignStats& other) {
   failed += other.failed;
   skipped += other.skipped;
   seconds = std::max(seconds, other.seconds);
+  timed_cases += other.timed_cases;
+  judged_seconds += other.judged_seconds;
+  target_seconds += other.target_seconds;
   worst_ratio = std::max(worst_ratio, other.worst_ratio);
   for (const auto& [feature, count] : other.features) features[feature] += count;
   for (const auto& [signature, count] : other.signatures) signatures[signature] += count;
@@ -40,12 +66,32 @@ void CampaignStats::count(const Case& c, const Verdict& verdict) {
   if (verdict.relation != nullptr) ++features["relation:" + std::string(verdict.relation->name)];
 }
 
+double CampaignStats::overhead_of_case() const {
+  return timed_cases == 0 ? 0
+                          : (judged_seconds - target_seconds) / static_cast<double>(timed_cases);
+}
+
+double CampaignStats::overhead_share() const {
+  return judged_seconds > 0 ? 1 - target_seconds / judged_seconds : 0;
+}
+
 Judged judge_case(Target& target, Sequence& sequence, const CampaignOptions& options,
                   uint64_t index) {
   Judged judged;
   judged.c = sequence(index);
   judged.examination = examine_with(target, judged.c, options.relations,
                                     index % run_twice_every == 0, static_cast<size_t>(index), 1);
+  return judged;
+}
+
+Judged judge_timed(Target& target, Sequence& sequence, const CampaignOptions& options,
+                   uint64_t index, CampaignStats& stats) {
+  const Clock::time_point start = Clock::now();
+  Timed timed(target);
+  Judged judged = judge_case(timed, sequence, options, index);
+  ++stats.timed_cases;
+  stats.judged_seconds += seconds_since(start);
+  stats.target_seconds += timed.seconds();
   return judged;
 }
 
@@ -84,7 +130,7 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
     stats.interrupted = options.interrupt != nullptr && *options.interrupt;
     stats.seconds = seconds_since(start);
     if (stats.interrupted || (options.seconds > 0 && stats.seconds >= options.seconds)) break;
-    Judged judged = judge_case(target, sequence, options, index);
+    Judged judged = judge_timed(target, sequence, options, index, stats);
     stats.count(judged.c, judged.examination.verdict);
     if (judged.examination.verdict.kind != VerdictKind::skip) reach.count(judged.c, stats.reach);
     if (judged.examination.verdict.failed() &&

@@ -52,7 +52,10 @@ struct CampaignOptions {
 struct CampaignStats {
   uint64_t cases = 0, passed = 0, failed = 0, skipped = 0;
   double seconds = 0;
-  double worst_ratio = 0;                      ///< max |error| / bound among passing cases
+  uint64_t timed_cases = 0;   ///< those of which the next two tell: none of the corpus
+  double judged_seconds = 0;  ///< for making, running and judging them: no shrinking
+  double target_seconds = 0;  ///< of these, in the target itself
+  double worst_ratio = 0;     ///< max |error| / bound among passing cases
   std::map<std::string, uint64_t> features;    ///< how often each feature was covered
   std::map<std::string, uint64_t> signatures;  ///< how many cases failed with each finding's
   Reach reach;  ///< the goals that cases of the campaign reached; once it is over, the others too
@@ -60,6 +63,9 @@ struct CampaignStats {
 
   CampaignStats& operator+=(const CampaignStats& other);
   void count(const Case& c, const Verdict& verdict);  ///< one judged case
+  /// What attnfuzz costs beside the target: seconds for a case, and of the time for all of them.
+  double overhead_of_case() const;
+  double overhead_share() const;
 };
 
 struct CampaignEvents {
@@ -74,6 +80,9 @@ struct Judged {
 };
 Judged judge_case(Target& target, Sequence& sequence, const CampaignOptions& options,
                   uint64_t index);
+/// The same, and adds to `stats` what it took.
+Judged judge_timed(Target& target, Sequence& sequence, const CampaignOptions& options,
+                   uint64_t index, CampaignStats& stats);
 
 /// The cases before the index-th that a process runs which takes every stride-th one.
 std::vector<Case> earlier_cases(Sequence& sequence, const CampaignOptions& options, uint64_t index,

@@ -53,6 +53,21 @@ void expect_same_findings(const std::vector<Finding>& a, const std::vector<Findi
   }
 }
 
+TEST(Campaign, OverheadIsWhatTheTargetDoesNotTake) {
+  CampaignOptions options;
+  options.cases = 50;
+  for (const int jobs : {0, 2}) {
+    const OpenTarget open = [] { return open_target("cpu:naive"); };
+    const CampaignStats stats =
+        jobs == 0 ? run(*open(), options).stats : run_jobs(open, options, jobs).stats;
+    EXPECT_GT(stats.target_seconds, 0);
+    EXPECT_GT(stats.judged_seconds, stats.target_seconds);
+    EXPECT_GT(stats.overhead_share(), 0);
+    EXPECT_LT(stats.overhead_share(), 1);
+    EXPECT_NEAR(stats.overhead_of_case() * 50, stats.judged_seconds - stats.target_seconds, 1e-9);
+  }
+}
+
 TEST(Campaign, SameSeedSameCampaign) {
   const auto target = open_target("specimen:llama4-chunked-eager");
   CampaignOptions options;

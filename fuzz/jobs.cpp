@@ -177,7 +177,7 @@ class Jobs {
       }
       if (seconds_since(reported) >= report_seconds) report(index, false);
       board_.at_hand(k) = index;
-      const Judged judged = judge_case(*target, sequence, options_, index);
+      const Judged judged = judge_timed(*target, sequence, options_, index, progress.stats);
       progress.stats.count(judged.c, judged.examination.verdict);
       if (judged.examination.verdict.kind != VerdictKind::skip)
         reach.count(judged.c, progress.stats.reach);

@@ -192,7 +192,7 @@ void put(Ar& ar, Of<Ar, StepOutput>& x) {
 }
 template <class Ar>
 void put(Ar& ar, Of<Ar, Outcome>& x) {
-  put(ar, x.status, x.text, x.steps, x.final);
+  put(ar, x.status, x.text, x.steps, x.final, x.seconds);
 }
 template <class Ar>
 void put(Ar& ar, Of<Ar, WorstElement>& x) {
@@ -232,7 +232,7 @@ void put(Ar& ar, Of<Ar, measure::Trial>& x) {
 template <class Ar>
 void put(Ar& ar, Of<Ar, CampaignStats>& x) {
   put(ar, x.cases, x.passed, x.failed, x.skipped, x.seconds, x.worst_ratio, x.features,
-      x.signatures, x.reach, x.interrupted);
+      x.signatures, x.reach, x.timed_cases, x.judged_seconds, x.target_seconds, x.interrupted);
 }
 template <class Ar>
 void put(Ar& ar, Of<Ar, Finding>& x) {

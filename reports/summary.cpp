@@ -22,6 +22,9 @@ CampaignStats stats_of(const nlohmann::json& json) {
   stats.failed = json.at("failed").get<uint64_t>();
   stats.skipped = json.at("skipped").get<uint64_t>();
   stats.seconds = json.at("seconds").get<double>();
+  stats.timed_cases = json.value("timed_cases", uint64_t{0});  // older ones have none
+  stats.judged_seconds = json.value("judged_seconds", 0.0);
+  stats.target_seconds = json.value("target_seconds", 0.0);
   stats.features = json.at("features").get<std::map<std::string, uint64_t>>();
   if (json.contains("reach")) {  // older ones have none
     for (const auto& goal : json.at("reach").at("reached")) stats.reach[goal.get<std::string>()];

@@ -30,6 +30,7 @@ struct Outcome {
   std::string text;  ///< the error's text, or why it declined; with ok, what a checker noticed
   std::vector<StepOutput> steps;
   bool final = false;  ///< the process that ran it can do no more
+  double seconds = 0;  ///< that the target itself took, as its worker tells; 0: nobody told
 };
 
 }  // namespace attnfuzz

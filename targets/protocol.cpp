@@ -194,6 +194,7 @@ Outcome parse_reply(std::string_view line, uint64_t id, size_t limit, SharedMemo
   outcome.status = *status;
   outcome.text = value<std::string>(message, "text");
   outcome.final = message.contains("final") && value<bool>(message, "final");
+  if (message.contains("seconds")) outcome.seconds = value<double>(message, "seconds");
   for (const Json& step : member(message, "steps")) {
     StepOutput output;
     if (const Json& out = member(step, "out"); !out.is_null())
@@ -249,6 +250,7 @@ std::string write_reply(const Request& request, const Outcome& outcome, SharedMe
              {"text", outcome.text},
              {"steps", std::move(steps)}};
   if (outcome.final) reply["final"] = true;
+  if (outcome.seconds > 0) reply["seconds"] = outcome.seconds;
   return dump(reply);
 }
 

@@ -26,6 +26,7 @@ namespace attnfuzz {
 ///              "positions": [5, 3], "capacity": 64}, …]}
 ///              "more", "positions" and "capacity" only where the target gives them
 ///              "final": true beside "status" if the worker ends now: it can do no more
+///              "seconds": 0.25 beside it, what the target itself took, where the worker tells
 /// Status words are those of Status. The worker ends when the socket is closed.
 inline constexpr int protocol_version = 1;
 inline constexpr size_t tensor_alignment = 64;

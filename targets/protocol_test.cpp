@@ -37,7 +37,10 @@ TEST(Protocol, AllOutputsTravel) {
 
   EXPECT_FALSE(got.final);
   sent.final = true;
-  EXPECT_TRUE(parse_reply(write_reply(request, sent, memory), 7, 1 << 20, memory).final);
+  sent.seconds = 0.25;
+  const Outcome last = parse_reply(write_reply(request, sent, memory), 7, 1 << 20, memory);
+  EXPECT_TRUE(last.final);
+  EXPECT_EQ(last.seconds, 0.25);
 
   std::string unknown = reply;
   unknown.replace(unknown.find("\"dk\""), 4, "\"dx\"");

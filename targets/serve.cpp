@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <new>
 
 #include "targets/fault_report.h"
@@ -50,7 +51,9 @@ Outcome run_caught(Target& target, const Request& request) {
 
 Outcome run_watched(Target& target, const Request& request) {
   const ForkWatch watch;
+  const auto start = std::chrono::steady_clock::now();
   Outcome outcome = run_caught(target, request);
+  outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (std::string complaint = watch.complaint(); !complaint.empty())
     return {Status::error, std::move(complaint), {}};
   return outcome;

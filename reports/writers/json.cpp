@@ -25,7 +25,11 @@ Json to_json(const Reach& reach) {
 
 /// summary.json:
 ///   attnfuzz     format version (1)       version, environment, seed, shard [i, n], interrupted
-///   targets[]    target, cases, passed, failed, skipped, seconds, worst_ratio, features{word: n},
+///   targets[]    target, cases, passed, failed, skipped, seconds,
+///                timed_cases (all but those of the corpus), judged_seconds (for them, without
+///                shrinking, over all processes), target_seconds (of those, in the target itself),
+///                overhead{microseconds_per_case, share of judged_seconds}, worst_ratio,
+///                features{word: n},
 ///                reach{goals: how many, reached: [goal], missed: {goal: why}}
 ///   absent[]     target, why: asked for, but not to be run on this machine
 ///   findings[]   title, happened, expected, then all fields of item_to_json: target, version,
@@ -50,6 +54,12 @@ std::string write_json(const Report& report) {
                                {"failed", stats.failed},
                                {"skipped", stats.skipped},
                                {"seconds", stats.seconds},
+                               {"timed_cases", stats.timed_cases},
+                               {"judged_seconds", stats.judged_seconds},
+                               {"target_seconds", stats.target_seconds},
+                               {"overhead",
+                                {{"microseconds_per_case", stats.overhead_of_case() * 1e6},
+                                 {"share", stats.overhead_share()}}},
                                {"worst_ratio", finite ? Json(stats.worst_ratio) : Json(nullptr)},
                                {"features", stats.features},
                                {"reach", to_json(stats.reach)}});

@@ -18,6 +18,7 @@ import mmap
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 PROTOCOL = 1
@@ -183,6 +184,15 @@ class Server:
             self.np.copyto(self.np.frombuffer(view, array.dtype, array.size, free).reshape(array.shape), array)
         return [name, list(array.shape), free], (free + array.nbytes + ALIGN - 1) // ALIGN * ALIGN
 
+    def steps(self, case: dict, tensors: dict):
+        """What the target gives, step by step; self.seconds: what it took for them, without our own copying."""
+        self.seconds, start = 0.0, time.perf_counter()
+        for step in self.target.run(case, tensors):
+            self.seconds += time.perf_counter() - start
+            yield step
+            start = time.perf_counter()
+        self.seconds += time.perf_counter() - start
+
     def answer(self, request: dict) -> dict:
         from attnfuzz_worker import Declined
 
@@ -191,7 +201,7 @@ class Server:
             if "threads" in request:
                 self.target.use_threads(request["threads"])
             case, tensors = request["case"], self.inputs(request)
-            for step in self.target.run(case, tensors):
+            for step in self.steps(case, tensors):
                 out, free = (None, free) if step.get("out") is None else self.output(
                     step["out"], case["problem"]["dtype"], free)
                 steps.append({"out": out, "lengths": [int(n) for n in step.get("lengths") or ()]})
@@ -209,6 +219,8 @@ class Server:
             reply |= {"status": "memory", "text": f"MemoryError: {e}"}
         except Exception as e:
             reply |= {"status": "error", "text": f"{type(e).__name__}: {e}"}
+        else:
+            reply["seconds"] = self.seconds
         if getattr(self.target, "spent", False):
             reply["final"] = True
         return reply | {"text": sendable(reply["text"]), "steps": steps}

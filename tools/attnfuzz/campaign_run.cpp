@@ -217,6 +217,10 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
                info.name, info.version, total.cases, total.seconds,
                static_cast<double>(total.cases) / std::max(total.seconds, 1e-9), total.passed,
                total.failed, total.skipped);
+  if (!flags.quiet && total.judged_seconds > 0)
+    fmt::print(
+        "  overhead (time not spent in the target): {:.0f} µs a case, {:.0f} % of the time\n",
+        total.overhead_of_case() * 1e6, total.overhead_share() * 100);
   if (!flags.quiet) tell_reach(total.reach);
   if (total.interrupted)
     spdlog::warn("{}: interrupted after {} cases; what waited for its turn is not shrunk",
