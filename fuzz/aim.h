@@ -57,6 +57,7 @@ inline constexpr std::array<std::string_view, 19> names_of<Quantity>{
 /// is drawn, and kept small. Where the claims and the aim do not meet, the claims hold.
 struct Aim {
   FeatureSet words;
+  FeatureSet without = {};  ///< features that it must not use
   std::array<Interval, names_of<Quantity>.size()> within{};
   double work = 0;  ///< multiplications to stay below where the aim lets it; 0: no aim at all
 

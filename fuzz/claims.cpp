@@ -286,7 +286,7 @@ FeatureSet Claims::draw_features(Draw& draw, int64_t most, const Aim& aim) const
   FeatureSet words;
   const FeatureSet& with = aim.words;
   const bool cached = draw_cached(draw, aim);
-  const FeatureSet forbidden = cached ? uncached_only_ : cached_only_;
+  const FeatureSet forbidden = (cached ? uncached_only_ : cached_only_) | aim.without;
   const auto try_add = [&](size_t word) {
     FeatureSet more = words;
     if (!forbidden[word] && add(more, word, draw) && (more & forbidden).none()) words = more;

@@ -34,12 +34,15 @@ inline constexpr std::array<std::string_view, 3> names_of<Property>{
 ///    "requires": [["rule:window", "rule:causal"]],
 ///    "precision": {"f32": {"accumulate": "f32", "p": "f32", "exp_ulps": 4}}, "max_rules": 2,
 ///    "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 64]},
-///    "properties": ["deterministic"]}
+///    "compiled_for": ["batch", "q_len", "softcap"], "properties": ["deterministic"]}
 /// A target that leaves out "properties" is held to be deterministic. Without "kind:softmax" but
 /// with other kinds ("kind:linear") it claims those alone. Sizes not named are fixed to 1
 /// (memory_kv, steps, capacity, page_size: 0), but num_kv_heads, head_dim_v and kv_len go with
 /// num_heads, head_dim and q_len where no feature lets them differ. In a cached case q_len is each
 /// step's, kv_len the most tokens that a row ever holds. `tiles` are edges worth aiming at.
+/// `compiled_for` names sizes and features for each combination of which the target is compiled
+/// anew (dtype and layout are always among them): a campaign changes them together, once in many
+/// cases.
 struct Capabilities {
   std::map<std::string, SizeRange> sizes;
   std::vector<std::pair<std::string, std::string>> equal;
@@ -50,6 +53,7 @@ struct Capabilities {
   std::map<std::string, std::vector<int64_t>> tiles;
   std::map<std::string, SizeRange> params;
   int64_t max_rules = 3;
+  std::vector<std::string> compiled_for;  ///< empty: it is compiled once
   std::vector<Property> properties{Property::deterministic};
 
   bool has(std::string_view feature) const;

@@ -191,6 +191,12 @@ void read_excludes(const Node& node, Capabilities& to) {
   }
 }
 
+void read_compiled_for(const Node& node, Capabilities& to) {
+  std::vector<std::string> known = sizes_known();
+  known.insert(known.end(), feature_words().begin(), feature_words().end());
+  to.compiled_for = read_words(node, known, "a size or a feature");
+}
+
 /// One line for each key of the JSON object.
 struct Key {
   std::string_view name;
@@ -212,6 +218,7 @@ constexpr Key keys[] = {
        c.params = read_ranges(n, params_known(), "a rule's parameter");
      }},
     {"max_rules", [](const Node& n, Capabilities& c) { c.max_rules = n.integer(0); }},
+    {"compiled_for", read_compiled_for},
     {"properties",
      [](const Node& n, Capabilities& c) {
        c.properties.clear();

@@ -19,7 +19,8 @@ constexpr std::string_view text = R"({
   "requires": [["rule:window", "rule:causal"]],
   "precision": {"bf16": {"p": "bf16", "scores": "bf16", "exp_ulps": 16,
                          "truncates": true}},
-  "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 5]}, "max_rules": 2
+  "tiles": {"kv_len": [16]}, "params": {"window.left": [0, 5]}, "max_rules": 2,
+  "compiled_for": ["kv_len", "softcap"]
 })";
 
 Capabilities read() {
@@ -44,6 +45,7 @@ TEST(Capabilities, ReadsAndWrites) {
   EXPECT_FALSE(c.has("gqa"));
   EXPECT_EQ(c.sizes.at("head_dim").multiple_of, 8);
   EXPECT_EQ(c.tiles.at("kv_len"), std::vector<int64_t>{16});
+  EXPECT_EQ(c.compiled_for, (std::vector<std::string>{"kv_len", "softcap"}));
   EXPECT_EQ(write_capabilities(parse_capabilities(write_capabilities(c), "again")),
             write_capabilities(c));
 }
@@ -184,6 +186,10 @@ INSTANTIATE_TEST_SUITE_P(
               "t.so:a capabilities: /params/window.size: expected a rule's parameter"},
         Wrong{R"({"tiles": {"kv_len": [0]}, )" DTYPE "}",
               "t.so:a capabilities: /tiles/kv_len/0: expected an integer of at least 1"},
+        Wrong{
+            R"({"compiled_for": ["kv_length"], )" DTYPE "}",
+            "t.so:a capabilities: /compiled_for/0: expected a size or a feature, not 'kv_length'; "
+            "did you mean 'kv_len'?"},
         Wrong{R"({"max_rules": 1.5, )" DTYPE "}",
               "t.so:a capabilities: /max_rules: expected an integer of at least 0"}));
 

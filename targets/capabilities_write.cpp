@@ -44,6 +44,7 @@ std::string write_capabilities(const Capabilities& capabilities) {
   out["precision"] = precisions(capabilities.precision);
   out["max_rules"] = capabilities.max_rules;
   out["tiles"] = capabilities.tiles;
+  if (!capabilities.compiled_for.empty()) out["compiled_for"] = capabilities.compiled_for;
   out["params"] = ranges(capabilities.params);
   out["properties"] = Json::array();
   for (const Property property : capabilities.properties)

@@ -6,6 +6,7 @@
 #include "fuzz/claims.h"
 #include "fuzz/reach/dead_claims.h"
 #include "fuzz/reach/sequence.h"
+#include "oracle/case_io.h"
 #include "oracle/work.h"
 #include "targets/target.h"
 
@@ -149,6 +150,42 @@ TEST(Reach, RaisedMinimaMeetCaches) {
   Sequence sequence(raised, 1);
   for (uint64_t index = 0; index < 200; ++index)
     EXPECT_EQ(raised.rejection_reason(sequence(index)), "") << index;
+}
+
+TEST(Reach, OneCompilationServesManyCases) {
+  Capabilities compiled = claims(
+      R"({"sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70],
+                    "kv_len": [1, 70], "head_dim": [1, 64], "head_dim_v": [1, 64]},
+          "features": ["dtype:f32", "dtype:f16", "layout:bhsd", "layout:bshd", "gqa", "mqa",
+                       "cross", "longer_q", "head_dim_v", "scale", "softcap", "rule:causal",
+                       "rule:window", "rule:padding", "padding.side:right", "align:top_left",
+                       "fully_masked:zero", "data:large"],
+          "compiled_for": ["batch", "num_heads", "num_kv_heads", "q_len", "kv_len", "head_dim",
+                           "head_dim_v", "softcap"]})");
+  Sequence sequence(compiled, 1);
+  const CompiledFor compiled_for(sequence.claims());
+  constexpr uint64_t count = 10 * Sequence::cases_per_compilation;
+  size_t compilations = 0;
+  std::set<std::string> lines;
+  std::set<std::set<int64_t>> sizes;
+  std::optional<CaseMarks> last;
+  for (uint64_t index = 0; index < count; ++index) {
+    const Case c = sequence(index);
+    EXPECT_EQ(compiled.why_not(c), "");
+    CaseMarks marks = marks_of(c);
+    compilations += !last || !compiled_for.same(*last, marks);
+    last = std::move(marks);
+    lines.insert(one_line(c));
+    sizes.insert({c.problem.batch, c.problem.num_heads, c.problem.num_kv_heads, c.problem.q_len,
+                  c.problem.kv_len, c.problem.head_dim, c.problem.head_dim_v});
+  }
+  EXPECT_LE(compilations, 14U);  // some cases need one of their own, and one back again
+  EXPECT_GE(lines.size(), count / 3);
+  EXPECT_GE(sizes.size(), 8U);
+  const Reach reach = reach_of(sequence, count);
+  EXPECT_EQ(reach.at("kv_len: part of the second tile of 32 (usual)"), "");
+  EXPECT_EQ(reach.at("softcap with rule:window"), "");
+  EXPECT_EQ(Sequence(compiled, 1)(300), sequence(300));
 }
 
 TEST(DeadClaims, AreTold) {

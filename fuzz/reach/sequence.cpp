@@ -28,11 +28,12 @@ struct Sequence::Draft {
 
 Sequence::Sequence(const Capabilities& capabilities, uint64_t seed)
     : generator_(capabilities),
+      compiled_for_(generator_.claims()),
       seed_(seed),
       goals_(goals_of(generator_.claims())),
       states_(goals_.size(), State::open),
       costs_(goals_.size(), 0),
-      next_boundary_slot_(1),
+      next_boundary_slot_(compiled_for_.any() ? 0 : 1),
       next_pair_slot_(2) {
   for (size_t k = 0; k < goals_.size(); ++k)
     if (goals_[k].is_pair) pairs_.push_back(k);
@@ -101,7 +102,10 @@ void Sequence::plan_boundaries() {
   std::stable_sort(drafts.begin(), drafts.end(),
                    [](const Draft& a, const Draft& b) { return a.entry.work < b.entry.work; });
   for (const Draft& draft : drafts) {
-    place(draft.entry, 1, boundary_stride, next_boundary_slot_);
+    if (compiled_for_.any())
+      place(draft.entry, 0, 2 * cases_per_compilation, next_boundary_slot_);
+    else
+      place(draft.entry, 1, boundary_stride, next_boundary_slot_);
     boundaries_.push_back(plan_.size() - 1);
     mark(*draft.c);
   }
@@ -109,6 +113,7 @@ void Sequence::plan_boundaries() {
 
 /// False: there is none left.
 bool Sequence::plan_next_pair() {
+  if (compiled_for_.any()) return false;  // each compilation serves pairs of its own
   for (; next_pair_ < pairs_.size(); ++next_pair_) {
     const size_t goal = pairs_[next_pair_];
     if (states_[goal] != State::open) continue;
@@ -148,7 +153,39 @@ Case Sequence::at_random(uint64_t index) const {
   return work(c) <= most_again * std::max(entry.work, usual_work) ? c : generator_(*draw);
 }
 
+const Sequence::Compilation& Sequence::compilation(uint64_t number) {
+  if (compilation_ && compilation_->number == number) return *compilation_;
+  const uint64_t index = number * cases_per_compilation;
+  const auto planned = by_index_.find(index);
+  Compilation next{number,
+                   planned == by_index_.end() ? generator_(*seeded_draw(seed_, index))
+                                              : make(plan_[planned->second]),
+                   {},
+                   {}};
+  next.marks = marks_of(next.first);
+  for (const size_t pair : pairs_)
+    if (compiled_for_.admits(next.marks, goals_[pair].words)) next.pairs.push_back(pair);
+  return compilation_.emplace(std::move(next));
+}
+
+/// A case of the compilation whose turn it is; every fourth is aimed at a pair of features.
+Case Sequence::compiled(uint64_t index) {
+  const Compilation& now = compilation(index / cases_per_compilation);
+  if (index % cases_per_compilation == 0) return now.first;
+  Aim aim;
+  aim.work = std::max(work(now.first), usual_work);
+  if (index % pair_stride == 2 && !now.pairs.empty())
+    aim.words = goals_[now.pairs[index / pair_stride % now.pairs.size()]].words;
+  aim = compiled_for_.within(now.marks, aim);
+  const auto draw = seeded_draw(seed_, index);
+  Case c = generator_(*draw, aim);
+  for (int k = 1; k < tries && !compiled_for_.same(marks_of(c), now.marks); ++k)
+    c = generator_(*draw, aim);
+  return c;
+}
+
 Case Sequence::operator()(uint64_t index) {
+  if (compiled_for_.any()) return compiled(index);
   plan_until(index);
   const auto planned = by_index_.find(index);
   return planned == by_index_.end() ? at_random(index) : make(plan_[planned->second]);

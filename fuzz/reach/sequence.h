@@ -1,9 +1,12 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "fuzz/generate.h"
+#include "fuzz/reach/compiled_for.h"
 #include "fuzz/reach/goal.h"
 #include "fuzz/reach/reached.h"
 
@@ -14,11 +17,16 @@ namespace attnfuzz {
 /// cases drawn at random, cheap ones first, each as soon as the goals so far have taken no more
 /// than their share of the work; behind it a goal is aimed at now and then.
 ///
+/// A target that is compiled anew for each combination of sizes (Capabilities::compiled_for) gets
+/// cases_per_compilation cases of each: the first is a boundary's, or in turn with those one that
+/// is drawn at random, and in the others all else changes.
+///
 /// What a target takes is not learned: cases that depended on it would not be the same again. Work
 /// is counted as work() does, and a goal of more than `most_work` is left out and named.
 class Sequence {
  public:
   static constexpr double most_work = 1 << 30;
+  static constexpr uint64_t cases_per_compilation = 128;
 
   /// Throws InputError as Generator does.
   Sequence(const Capabilities& capabilities, uint64_t seed);
@@ -53,10 +61,21 @@ class Sequence {
   void place(Entry entry, uint64_t first_slot, uint64_t stride, uint64_t& next);
   Case make(const Entry& entry) const;
   Case at_random(uint64_t index) const;
+  Case compiled(uint64_t index);
 
   enum class State : uint8_t { open, planned, covered, impossible, too_costly };
 
+  /// Cases that one compilation serves.
+  struct Compilation {
+    uint64_t number;  ///< of the campaign's
+    Case first;
+    CaseMarks marks;            ///< of the first
+    std::vector<size_t> pairs;  ///< goals that it can serve
+  };
+  const Compilation& compilation(uint64_t number);
+
   Generator generator_;
+  CompiledFor compiled_for_;
   uint64_t seed_;
   std::vector<Goal> goals_;
   std::vector<State> states_;
@@ -66,8 +85,9 @@ class Sequence {
   uint64_t next_boundary_slot_, next_pair_slot_;
   double planned_work_ = 0;
   std::vector<Entry> plan_;
-  std::map<uint64_t, size_t> by_index_;  ///< places in plan_
-  std::vector<size_t> boundaries_;       ///< places in plan_ of the goals that are no pairs
+  std::map<uint64_t, size_t> by_index_;     ///< places in plan_
+  std::vector<size_t> boundaries_;          ///< places in plan_ of the goals that are no pairs
+  std::optional<Compilation> compilation_;  ///< that was asked for last
 };
 
 /// Counts which goals a campaign's cases reach.

@@ -30,6 +30,7 @@ class DotProductAttention:
                      *(f"rule:{name}" for name in RULES),
                      *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk"))],
         "precision": {"f32": {"exp_ulps": 20}} | {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} for name in HALF},
+        "compiled_for": ["batch", "num_heads", "num_kv_heads", "q_len", "kv_len", "head_dim", "head_dim_v"],
     }
 
     def __init__(self, device: str = "cpu", implementation: str = "xla"):

@@ -44,6 +44,7 @@ class Claims(TypedDict, total=False):
     tiles: Mapping[str, Sequence[int]]  # edges worth aiming at: {"kv_len": [64]}
     params: Mapping[str, Size]  # limits of a rule's parameter: {"window.left": (0, 64)}
     max_rules: int
+    compiled_for: Sequence[str]  # sizes and features for each combination of which it is compiled anew
 
     capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these: what `probe` wrote
 
@@ -60,7 +61,7 @@ DEFAULT_SIZES: dict[str, list[int]] = {
 GROUPS = {"dtype": "dtype", "layout": "layout", "align": "align", "fully_masked": "fully_masked", "rules": "rule"}
 """Keywords that stand for features "GROUP:word"."""
 DEFAULT_WORDS = {"dtype": "dtype:f32", "layout": "layout:bhsd"}
-AS_THEY_ARE = ("equal", "excludes", "requires", "tiles", "max_rules")
+AS_THEY_ARE = ("equal", "excludes", "requires", "tiles", "max_rules", "compiled_for")
 _HALF = ("f16", "bf16", "e4m3", "e5m2")
 """Element types whose kernels most often round p to them before p·v; `precision` says otherwise."""
 
