@@ -88,7 +88,7 @@ std::string outside(std::string_view what, int64_t value, const SizeRange& range
                      range.multiple_of > 1 ? fmt::format(" by {}", range.multiple_of) : "");
 }
 
-std::string sizes_why_not(const Capabilities& capabilities, const Sizes& sizes) {
+std::string sizes_rejection(const Capabilities& capabilities, const Sizes& sizes) {
   for (size_t k = 0; k < size_table.size(); ++k) {
     const auto named = capabilities.sizes.find(std::string(size_table[k].name));
     const SizeRange& range =
@@ -102,13 +102,14 @@ std::string sizes_why_not(const Capabilities& capabilities, const Sizes& sizes) 
   return {};
 }
 
-std::string sizes_why_not(const Capabilities& capabilities, const Case& c) {
+std::string sizes_rejection(const Capabilities& capabilities, const Case& c) {
   for (const int64_t q_len : q_lens(c))
-    if (std::string why = sizes_why_not(capabilities, sizes_of(c, q_len)); !why.empty()) return why;
+    if (std::string why = sizes_rejection(capabilities, sizes_of(c, q_len)); !why.empty())
+      return why;
   return {};
 }
 
-std::string params_why_not(const Capabilities& capabilities, const Case& c) {
+std::string params_rejection(const Capabilities& capabilities, const Case& c) {
   if (capabilities.params.empty()) return {};
   for (const RuleUse& use : c.problem.mask.rules) {
     for (size_t k = 0; k < use.values.size(); ++k) {
@@ -126,7 +127,7 @@ std::string params_why_not(const Capabilities& capabilities, const Case& c) {
   return {};
 }
 
-std::string features_why_not(const Capabilities& capabilities, const Case& c) {
+std::string features_rejection(const Capabilities& capabilities, const Case& c) {
   const std::vector<std::string> used = features(c);
   const auto uses = [&](const std::string& word) {
     return std::binary_search(used.begin(), used.end(), word);
@@ -162,11 +163,11 @@ Precision Capabilities::precision_of(DType dtype) const {
 }
 
 std::string Capabilities::rejection_reason(const Case& c) const {
-  if (std::string why = sizes_why_not(*this, c); !why.empty()) return why;
+  if (std::string why = sizes_rejection(*this, c); !why.empty()) return why;
   const auto rules = static_cast<int64_t>(c.problem.mask.rules.size());
   if (rules > max_rules) return fmt::format("{} mask rules, at most {}", rules, max_rules);
-  if (std::string why = params_why_not(*this, c); !why.empty()) return why;
-  return features_why_not(*this, c);
+  if (std::string why = params_rejection(*this, c); !why.empty()) return why;
+  return features_rejection(*this, c);
 }
 
 Precision default_precision(DType dtype) {

@@ -171,7 +171,7 @@ TEST(Reach, OneCompilationServesManyCases) {
   std::optional<CaseMarks> last;
   for (uint64_t index = 0; index < count; ++index) {
     const Case c = sequence(index);
-    EXPECT_EQ(compiled.why_not(c), "");
+    EXPECT_EQ(compiled.rejection_reason(c), "");
     CaseMarks marks = marks_of(c);
     compilations += !last || !compiled_for.same(*last, marks);
     last = std::move(marks);

@@ -13,7 +13,7 @@ namespace attnfuzz {
 namespace {
 
 /// Why there is no program with the package under test alone; empty where there is no package.
-std::string why_not_alone(const Case& c, const TargetInfo& target) {
+std::string why_it_needs_attnfuzz(const Case& c, const TargetInfo& target) {
   if (!c.problem.recurrent() || !is_python_name(target.name)) return "";
   return fmt::format(
       "# No program of the package and NumPy alone is written for {} attention: this one needs "
@@ -56,8 +56,8 @@ cases=$(mktemp -d) || exit 3
 trap 'rm -rf "$cases"' EXIT
 {}"${{ATTNFUZZ:-attnfuzz}}" replay "$cases/case.json"{} -t {}{}
 )",
-                      text::line(target.name), why_not_alone(c, target), judged_comment(c), files,
-                      after, text::shell(target.name),
+                      text::line(target.name), why_it_needs_attnfuzz(c, target), judged_comment(c),
+                      files, after, text::shell(target.name),
                       relation == nullptr ? "" : fmt::format(" --relations {}", relation->name))};
 }
 
