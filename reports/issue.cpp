@@ -90,7 +90,7 @@ std::string cause(const Report::Item& item) {
   if (item.causes.front().name == "location")
     return "Not known. " + text::markdown(text::clean(item.causes.front().words));
   const bool measured = !item.finding.last.verdict.fits.empty();
-  std::string out = measured ? "Measured: the output equals another meaning of the case. "
+  std::string out = measured ? "Measured: the output equals that of a known fault. "
                              : "Likely, read off the failure; not proved. ";
   out += text::markdown(text::clean(item.causes.front().words));
   for (size_t k = 1; k < item.causes.size(); ++k)

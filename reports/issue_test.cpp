@@ -37,7 +37,7 @@ TEST(Issue, SaysOnlyWhatWasMeasured) {
   Case meant = window;
   meant.problem.mask.rules.pop_back();
   EXPECT_TRUE(has(issue_markdown(samples::item(samples::as_if(window, meant))),
-                  "Measured: the output equals another meaning of the case."));
+                  "Measured: the output equals that of a known fault."));
 }
 
 TEST(Issue, TheProgramHasAtMostThirtyLines) {

@@ -36,7 +36,7 @@ struct Kind {
 };
 constexpr Kind kSeen{"seen", "seen"}, kHidden{"hidden", "hidden"},
     kExtra{"extra", "hidden, but the target sees it"},
-    kMissing{"missing", "to be seen, but the target does not"};
+    kMissing{"missing", "visible, but the target does not see it"};
 
 const Kind& kind(bool seen, bool by_target) {
   if (seen) return by_target ? kSeen : kMissing;
