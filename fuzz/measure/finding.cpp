@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fuzz/measure/calls.h"
 #include "fuzz/measure/follow_ups.h"
 #include "fuzz/measure/measure.h"
 
@@ -40,6 +41,8 @@ std::vector<Case> cases_of(const Finding& finding, const FollowUps& near) {
 }  // namespace
 
 void measure_finding(Target& target, Finding& finding, double seconds) {
+  if (finding.last.verdict.failure == FailureKind::nondeterminism && finding.learned.alone)
+    finding.measured = repeated_calls(target, finding.shrunk.c);
   if (!is_of_values(finding) || !finding.learned.alone || !finding.before.empty()) return;
   const FollowUps near = follow_up(target, finding, most_follow_ups, seconds);
   finding.trials = near.trials;

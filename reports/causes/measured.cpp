@@ -15,6 +15,7 @@ constexpr CauseEntry names[] = {
     {"measured-addresses", "which element of a mask or bias is read"},
     {"measured-places", "which rows of an output hold what other rows should"},
     {"measured-state", "what a state keeps of each token"},
+    {"measured-calls", "whether a second call gives other bits by chance"},
 };
 
 }  // namespace
