@@ -27,7 +27,7 @@ std::vector<Statement> repeated_calls(Target& target, const Case& c) {
   const Inputs inputs = make_inputs(c);
   std::vector<Outcome> firsts, seconds;
   for (int n = 0; n < processes; ++n) {
-    if (!target.renew()) return {};
+    if (!target.restart()) return {};
     firsts.push_back(target.run(c, inputs));
     seconds.push_back(target.run(c, inputs));
     if (!same_bits(firsts.front(), firsts.back()) || !same_bits(seconds.front(), seconds.back()))
