@@ -48,6 +48,11 @@ void append(std::vector<Cause>& to, std::vector<Cause> from) {
   for (Cause& cause : from) to.push_back(std::move(cause));
 }
 
+bool is_measured(const Finding& finding, std::string_view about) {
+  return std::any_of(finding.measured.begin(), finding.measured.end(),
+                     [=](const measure::Statement& each) { return each.about == about; });
+}
+
 /// Of what the outcome shows, whatever ran before.
 std::vector<Cause> causes_of_outcome(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
@@ -59,22 +64,28 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   append(causes, causes_from_flushing(finding));
   append(causes, causes_from_fits(finding, true));
-  append(causes, causes_from_leaks(finding, true));
+  // Experiments leave out what is not finite or huge in a case's data: where they see nothing, it
+  // is that.
+  if (finding.measured.empty()) append(causes, causes_from_leaks(finding, true));
   if (causes.empty()) append(causes, causes_from_softmax(finding));
-  if (std::any_of(finding.measured.begin(), finding.measured.end(),
-                  [](const measure::Statement& each) { return each.about == "precision"; }))
-    append(causes, causes_from_precision(finding));
+  std::vector<Cause> values;  // of single values that are not finite: where they lie is said too
+  if (causes.empty()) append(values, causes_from_unwritten(finding));
+  if (causes.empty() && values.empty() && !is_measured(finding, "memory"))
+    append(values, causes_from_nonfinite(finding));
+  const size_t of_values = values.size();
+  append(causes, std::move(values));
+  if (is_measured(finding, "precision")) append(causes, causes_from_precision(finding));
+  // What it reports of itself is what was found: which tokens are taken then follows from it.
+  if (verdict.failure == FailureKind::shape) append(causes, causes_from_lengths(finding));
   append(causes, causes_from_measurement(finding));
   append(causes, causes_from_fits(finding, false));
+  if (!finding.measured.empty()) append(causes, causes_from_leaks(finding, true));
   append(causes, causes_from_leaks(finding, false));
   append(causes, causes_from_offset(finding));
-  if (verdict.failure == FailureKind::shape)  // an error that came later follows from it
-    append(causes, causes_from_lengths(finding));
-  else if (!noticed)
+  // An error that came later follows from what a cache reports of itself.
+  if (verdict.failure != FailureKind::shape && !noticed)
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
-  if (causes.empty()) {
-    append(causes, causes_from_unwritten(finding));
-    if (causes.empty()) append(causes, causes_from_nonfinite(finding));
+  if (causes.size() == of_values) {
     append(causes, causes_from_precision(finding));
     append(causes, causes_from_location(finding));
   }

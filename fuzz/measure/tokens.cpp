@@ -336,14 +336,14 @@ std::vector<Statement> TokenFacts::statements() const {
   if (wrong_ == 0) return all;
   if (nonfinite_ > 0)
     all.push_back(
-        {"tokens", fmt::format("NaN or an infinity comes out though every value is finite ({} of "
+        {"memory", fmt::format("NaN or an infinity comes out though every value is finite ({} of "
                                "{} "
                                "queries{}): memory that no token was written to takes part{}.",
                                nonfinite_, queries_, only_where(where_nonfinite_, "; exactly:"),
                                cached_ ? "" : ", or the query sees no key at all")});
   if (offsets_ > 0)
     all.push_back(
-        {"tokens", fmt::format("With all values 0 something else comes out ({} of {} queries): "
+        {"memory", fmt::format("With all values 0 something else comes out ({} of {} queries): "
                                "memory that no token was written to takes part.",
                                offsets_, queries_)});
   if (wrong_ == nonfinite_) return all;
@@ -360,6 +360,8 @@ std::vector<Statement> TokenFacts::statements() const {
     add(zero_words());
   else if (!sums_.empty() && !differs_in_tokens())
     add(sum_words());
+  // Where nothing tells what is taken, the weights at other scores say more.
+  if (words.empty()) return all;
   const std::string where = only_where(where_, "; exactly:");
   add(fmt::format("Seen at equal scores in {} of {} queries{}.", wrong_ - nonfinite_, queries_,
                   where));

@@ -5,6 +5,7 @@ namespace {
 
 constexpr CauseEntry names[] = {
     {"measured-tokens", "which tokens' values a query takes, and how often"},
+    {"measured-memory", "whether memory that no token was written to takes part"},
     {"measured-precision", "by how much its weights are off, where that is a rounding"},
     {"measured-scores", "the weights that it gives them"},
     {"measured-queries", "whose q they come from"},
