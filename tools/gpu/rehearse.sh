@@ -7,7 +7,7 @@ set -euo pipefail
 bundle=$(realpath "$1") root=$(realpath -m "$2")
 shift 2
 here=$(cd "$(dirname "$0")/../.." && pwd)
-if [ ! -e "$root/usr/bin/python3" ]; then
+if [ ! -e "$root/usr/bin/python3" ] || [ -e "$root/debootstrap" ]; then  # it is gone once all is installed
   debootstrap --variant=minbase --include=python3 bookworm "$root" > /dev/null
 fi
 packages=$root/usr/local/lib/python3.11/dist-packages
