@@ -273,7 +273,10 @@ void draw_heads(const Claims& claims, const FeatureSet& words, SizeDrawer& sizes
   const int64_t left = sizes.left(Factor::heads);
   if (!gqa && !mqa) {
     const SizeRange& kv = claims.range(Axis::num_kv_heads);
-    p.num_heads = sizes.axis(Axis::num_heads, std::max<int64_t>(1, kv.min), std::min(kv.max, left));
+    // As many KV heads as heads: an aim at either is one at both.
+    const Interval aimed = sizes.aim().of(Quantity::num_kv_heads).meet({kv.min, kv.max});
+    p.num_heads = sizes.axis(Axis::num_heads, std::max<int64_t>(1, aimed.min),
+                             std::clamp(left, aimed.min, std::max(aimed.min, aimed.max)));
     p.num_kv_heads = sizes.fixed(Axis::num_kv_heads, p.num_heads);
   } else if (mqa) {
     p.num_kv_heads = sizes.fixed(Axis::num_kv_heads, 1);

@@ -140,6 +140,16 @@ TEST(Reach, ManyHeadsToAGroup) {
   EXPECT_TRUE(groups.contains(8) && groups.contains(32)) << groups.size();
 }
 
+TEST(Reach, AsManyKvHeadsAsHeads) {
+  const Capabilities alike = claims(
+      R"({"sizes": {"num_heads": [1, 32], "num_kv_heads": [1, 32], "q_len": [1, 64],
+                    "kv_len": [1, 64], "head_dim": [16, 16], "head_dim_v": [16, 16]},
+          "features": ["dtype:f32", "layout:bhsd"]})");
+  Sequence sequence(alike, 1);
+  const Reach reach = reach_of(sequence, 300);
+  EXPECT_EQ(reach.at("num_kv_heads: the largest claimed, 32"), "");
+}
+
 TEST(Reach, RaisedMinimaMeetCaches) {
   const Capabilities raised = claims(
       R"({"sizes": {"q_len": [48, 96], "kv_len": [100, 512], "head_dim": [64, 64],
