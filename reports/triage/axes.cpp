@@ -61,6 +61,7 @@ constexpr Row kRows[] = {
     {Axis::triple, '3', "3", Usual::three, 1, 3, .1},
     {Axis::memory_and_kv, '+', "memory_kv+kv_len", Usual::lengths, .2, 200, 2.2},
     {Axis::past_and_q, '&', "past_len+q_len", Usual::lengths, .2, 200, 2.2},
+    {Axis::qkv_hidden, 'Q', "qkv_hidden", Usual::hidden, .7, 1500, 1.6},
     {Axis::state_dim, 'S', "state_dim", Usual::head_dims, .6, 64, 1.2},
     {Axis::other, 'o', "other", Usual::nothing, 0, 20, 2.5},
     {Axis::elements, '#', "elements", Usual::nothing, 0, 100000, 4},
@@ -84,8 +85,9 @@ constexpr Weighted kHeads[] = {{1, 1},   {2, 2},    {3, 1},    {4, 4},  {5, 1}, 
                                {20, 3},  {24, 3},   {25, 1},   {28, 2}, {32, 8},  {36, .5},
                                {40, 3},  {48, 1.5}, {56, .5},  {64, 3}, {71, .5}, {72, .3},
                                {80, .5}, {96, .5},  {112, .3}, {128, 1}};
-constexpr Weighted kKvHeads[] = {{1, 2}, {2, 4},  {3, 1},   {4, 5},  {5, 1},  {6, 1},
-                                 {7, 1}, {8, 10}, {10, .5}, {12, 1}, {16, 2}, {32, 2}};
+constexpr Weighted kKvHeads[] = {{1, 2},   {2, 4},  {3, 1},   {4, 5},  {5, 1},  {6, 1},
+                                 {7, 1},   {8, 10}, {10, .5}, {12, 2}, {16, 3}, {20, .7},
+                                 {24, .5}, {32, 2}, {40, .4}, {64, .3}};
 constexpr Weighted kBatches[] = {{1, 8},  {2, 8},  {3, 2},   {4, 6},   {5, 1},   {6, 1},
                                  {8, 6},  {10, 1}, {12, 1},  {16, 4},  {20, .5}, {24, .5},
                                  {32, 4}, {64, 2}, {128, 1}, {256, .5}};
@@ -180,14 +182,15 @@ bool is_same_kind(Axis one, Axis other) {
 }
 
 double log_prior(Axis axis, int64_t size) {
-  constexpr double least = 2e-6;
   if (size <= 0) return 0;  // −1 and 0 stand for any size
   const Row& row = row_of(axis);
   const double x = static_cast<double>(size);
   const double z = (std::log(x) - std::log(row.centre)) / row.breadth;
+  // Errors are about odd sizes: any is possible, as 1 / size.
+  constexpr double odd = 5e-3, decades = 14;
   const double tail = std::exp(-z * z / 2) / (x * row.breadth * 2.5066);
-  return std::log(
-      std::max(least, row.share * usual_weight(row.usual, size) + (1 - row.share) * tail));
+  const double any = odd / (x * decades);
+  return std::log(row.share * usual_weight(row.usual, size) + (1 - row.share) * tail + any);
 }
 
 }  // namespace attnfuzz::triage

@@ -37,6 +37,7 @@ enum class Axis : uint8_t {
   triple,          ///< 3, queries, keys and values in one tensor
   memory_and_kv,   ///< memory_kv + kv_len
   past_and_q,      ///< past_len + q_len
+  qkv_hidden,      ///< Q, of queries, keys and values side by side
   state_dim,       ///< S, of a recurrence
   other,           ///< o, an axis that attention does not look at
   elements,        ///< of a whole tensor

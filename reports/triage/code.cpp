@@ -5,6 +5,7 @@
 #include <span>
 
 #include "reports/triage/code_parser.h"
+#include "reports/triage/letters.h"
 
 namespace attnfuzz::triage {
 namespace {
@@ -224,7 +225,13 @@ AxisGuess axis_of_node(const Node& node) {
     if (both(Axis::batch, Axis::kv_len)) return {Axis::kv_tokens, std::max(.7, strength)};
     if (node.parts[0].kind == K::number) return {};
   }
-  if (node.kind == K::binary && (node.text == "//" || node.text == "/")) return {};
+  if (node.kind == K::binary && (node.text == "//" || node.text == "/")) {
+    const AxisGuess left = axis_of_node(node.parts[0]), right = axis_of_node(node.parts[1]);
+    if (left.axis == Axis::hidden && is_heads(right.axis)) return {Axis::head_dim, .8};
+    if (left.axis == Axis::num_heads && right.axis == Axis::num_kv_heads) return {Axis::group, .8};
+    if (left.axis == Axis::head_dim && is_heads(right.axis)) return {Axis::head_dim, .6};
+    return {};
+  }
   if (node.kind == K::call && node.text == "size") return {};
   return {};
 }
@@ -282,10 +289,16 @@ class Collector {
       else if (is_tensor(part))
         operands.push_back(&part);
     }
+    std::vector<std::string> names;
     for (const Node* each : words) {
       op.axes.push_back(axis_of_node(*each));
       op.axis_words.push_back(words_of_node(*each));
+      names.push_back(each->kind == Node::Kind::name ? each->text : "");
     }
+    const std::vector<AxisGuess> letters = axes_of_names(names);
+    for (size_t k = 0; k < names.size(); ++k)
+      if (letters[k].strength > op.axes[k].strength && names[k].size() <= 2)
+        op.axes[k] = letters[k];
     for (const Node* each : operands) op.operands.push_back(operand_of(*each));
     ops.push_back(std::move(op));
   }

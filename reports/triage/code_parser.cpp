@@ -58,8 +58,13 @@ class Parser {
   void skip() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\\'))
       ++at_;
-    if (at_ < text_.size() && (text_[at_] == '#' || text_.substr(at_).starts_with("//")))
-      at_ = text_.size();
+    if (at_ < text_.size() && (text_[at_] == '#' || is_comment())) at_ = text_.size();
+  }
+  /// Whether "//" begins a comment, as in C++, and is no division, as in Python.
+  bool is_comment() const {
+    if (!text_.substr(at_).starts_with("//") || calls_ > 0) return false;
+    const size_t last = text_.substr(0, at_).find_last_not_of(" \t");
+    return last == text_.npos || std::string_view(";{},").find(text_[last]) != text_.npos;
   }
   char peek() {
     skip();
@@ -68,9 +73,9 @@ class Parser {
 
   std::string_view binary_sign() {
     skip();
-    static constexpr std::string_view signs[] = {"==", "!=", "<=", ">=", "**", "&&", "||",
-                                                 "+=", "*=", "-=", "@",  "+",  "-",  "*",
-                                                 "/",  "%",  "&",  "|",  "=",  "<",  ">"};
+    static constexpr std::string_view signs[] = {
+        "==", "!=", "<=", ">=", "**", "&&", "||", "+=", "*=", "-=", "@",
+        "+",  "-",  "*",  "//", "/",  "%",  "&",  "|",  "=",  "<",  ">"};
     for (const std::string_view sign : signs)
       if (text_.substr(at_).starts_with(sign)) {
         const bool assigns = sign == "=" || (sign.size() == 2 && sign[1] == '=' &&

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "reports/triage/letters.h"
+#include "reports/triage/parameters.h"
+
 namespace attnfuzz::triage {
 namespace {
 
@@ -13,6 +16,10 @@ struct Phrase {
 /// Hints, no gates: a text without any of these is read by its shapes alone.
 constexpr Phrase kPhrases[] = {
     {"must match the size of tensor", Form::elementwise, 3},
+    {"could not broadcast input array", Form::copy, 5},
+    {"must match the size of tensor", Form::matmul, 2},
+    {"must match the size of tensor", Form::copy, 1.5},
+    {"mat1 and mat2", Form::matmul, 5},
     {"broadcast", Form::elementwise, 1.5},
     {"incompatible shapes", Form::elementwise, 1},
     {"where", Form::elementwise, .3},
@@ -113,6 +120,19 @@ constexpr Phrase kPhrases[] = {
     {"append", Form::copy, 1},
 };
 
+/// Phrases that only some tensors have.
+struct RolePhrase {
+  std::string_view words;  ///< in lower case
+  Role role;
+  double strength;
+};
+constexpr RolePhrase kRolePhrases[] = {
+    {"mat1 and mat2", Role::weight, 1.2}, {"mat1 and mat2", Role::hidden, .8},
+    {"linear(", Role::weight, .8},        {"lora", Role::weight, .6},
+    {"batch2 tensor", Role::k, .5},       {"block table", Role::table, .98},
+    {"page table", Role::table, .98},
+};
+
 std::string lowered(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(),
@@ -190,7 +210,7 @@ void add_number_fact(Evidence& evidence, const Mention& mention, double weight) 
         {guess.axis, value, Role::none, weight * .6 * guess.strength, guess.any_length});
 }
 
-void add_line(Evidence& evidence, const std::string& line, double weight) {
+void add_line(Evidence& evidence, const std::string& line, size_t number, double weight) {
   std::string_view names = line;
   each_name(names, [&](std::string_view name) {
     if (name.size() < 2 && name != "q" && name != "k" && name != "v") return;
@@ -202,7 +222,7 @@ void add_line(Evidence& evidence, const std::string& line, double weight) {
     raise(evidence.roles[static_cast<size_t>(Role::table)], weight * whole.strength);
   for (const Mention& mention : mentions_in(line)) {
     if (mention.kind == Mention::Kind::shape && mention.sizes.size() > 1) {
-      evidence.shapes.push_back({mention, label_before(mention.before)});
+      evidence.shapes.push_back({mention, label_before(mention.before), number});
       // Whatever it is, its first axis is mostly the rows.
       if (mention.sizes[0].value > 1 && evidence.shapes.back().role.strength < .6)
         evidence.facts.push_back({Axis::batch, mention.sizes[0].value, Role::none, .55, false});
@@ -215,10 +235,42 @@ void add_line(Evidence& evidence, const std::string& line, double weight) {
 }  // namespace
 
 RoleGuess label_before(std::string_view before) {
+  // Words that are no names of tensors: an operation's own "output with shape".
+  static constexpr std::string_view none[] = {"output with shape", "input shape", "output shape",
+                                              "input tensor shape"};
+  std::string lower = lowered(before);
+  for (const std::string_view words : none)
+    if (const size_t at = lower.rfind(words); at != lower.npos) {
+      before.remove_prefix(at + words.size());
+      lower.erase(0, at + words.size());
+    }
   while (!before.empty() && std::string_view(" =:([{'\"`,*").find(before.back()) != before.npos)
     before.remove_suffix(1);
-  const size_t cut = before.find_last_of(",;\n[]){}");
-  return role_of(cut == before.npos ? before : before.substr(cut + 1));
+  // The nearest clause that names a tensor.
+  while (!before.empty()) {
+    const size_t cut = before.find_last_of(",;:`\n[]){}");
+    const RoleGuess role = role_of(cut == before.npos ? before : before.substr(cut + 1));
+    if (role.role != Role::none) return role;
+    if (cut == before.npos || before[cut] != ':') break;
+    before = before.substr(0, cut);
+  }
+  return {};
+}
+
+/// The first quoted pattern of einsum or einops.
+void find_pattern(Evidence& evidence, std::string_view text) {
+  for (size_t from = text.find_first_of("\"'`"); from != text.npos;
+       from = text.find_first_of("\"'`", from + 1)) {
+    const size_t to = text.find(text[from], from + 1);
+    if (to == text.npos) return;
+    evidence.pattern = axes_of_pattern(text.substr(from + 1, to - from - 1));
+    if (!evidence.pattern.empty()) return;
+  }
+  // "einsum BTNH,BSNH->BNTS", as people write it.
+  if (const size_t at = text.find("einsum "); at != text.npos) {
+    const std::string_view rest = text.substr(at + 7);
+    evidence.pattern = axes_of_pattern(rest.substr(0, rest.find_first_of(" \n")));
+  }
 }
 
 std::array<double, static_cast<size_t>(Form::count)> forms_of(std::string_view message) {
@@ -232,6 +284,7 @@ std::array<double, static_cast<size_t>(Form::count)> forms_of(std::string_view m
 
 Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known) {
   Evidence evidence;
+  evidence.parameters = parameter_layouts(traceback.message);
   evidence.forms = forms_of(traceback.error + ": " + traceback.message);
   for (const KnownSize& size : known) {
     const Axis axis = axis_named(size.axis);
@@ -239,6 +292,8 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
       evidence.facts.push_back(
           {axis, size.value, size.of.empty() ? Role::none : Role::mask, 1, false});
   }
+  for (const std::string& line : traceback.lines)
+    if (evidence.pattern.empty() && line.find("->") != line.npos) find_pattern(evidence, line);
   evidence.tiles = lowered(traceback.whole).find("triton") != std::string::npos ||
                    traceback.whole.find("tl.") != std::string::npos;
   for (const std::string_view word : {"subscript ", "label '", "label \"", "index '"})
@@ -259,12 +314,17 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
     if (evidence.result_axes.empty())
       if (const size_t comment = line.find('#'); comment != line.npos)
         evidence.result_axes = axes_in_brackets(line.substr(comment + 1));
-    add_line(evidence, line, near);
+    add_line(evidence, line, k, near);
     near = std::max(.25, near * .85);
   };
   for (size_t k = traceback.message_begin; k-- > 0;) look_at(k);
   near = .5;
   for (size_t k = traceback.message_end; k < traceback.lines.size(); ++k) look_at(k);
+  const std::string message = lowered(traceback.message);
+  for (const RolePhrase& row : kRolePhrases)
+    if (message.find(row.words) != message.npos)
+      raise(evidence.roles[static_cast<size_t>(row.role)], row.strength);
+  if (!evidence.parameters.empty()) raise(evidence.roles[static_cast<size_t>(Role::weight)], 1.5);
   each_name(traceback.message, [&](std::string_view name) {
     const RoleGuess guess = role_of(name);
     const bool common = guess.role == Role::out || guess.role == Role::hidden;  // "input", "output"

@@ -5,6 +5,7 @@
 
 #include "reports/triage/code.h"
 #include "reports/triage/grammar.h"
+#include "reports/triage/layouts.h"
 #include "reports/triage/triage.h"
 
 /// What a report says besides the numbers themselves.
@@ -23,6 +24,7 @@ struct Fact {
 struct LabelledShape {
   Mention shape;
   RoleGuess role;
+  size_t line = 0;
 };
 
 struct Evidence {
@@ -34,10 +36,18 @@ struct Evidence {
   std::vector<AxisGuess> result_axes;  ///< that a comment beside the innermost gives its result
   std::vector<Fact> facts;
   std::vector<LabelledShape> shapes;
-  AxisGuess letter;    ///< of an einsum's index that the message names
-  bool tiles = false;  ///< a kernel's own tensors: tiles without rows and heads
+  /// What a pattern of einsum or einops says of its tensors, the inputs first.
+  std::vector<std::vector<AxisGuess>> pattern;
+  std::vector<Layout> parameters;  ///< of a checkpoint's tensor that the message names
+  AxisGuess letter;                ///< of an einsum's index that the message names
+  bool tiles = false;              ///< a kernel's own tensors: tiles without rows and heads
 
   double form(Form form) const { return forms[static_cast<size_t>(form)]; }
+  /// The layouts of a role; of a checkpoint's tensor those that its name tells.
+  std::span<const Layout> layouts(Role role) const {
+    return role == Role::weight && !parameters.empty() ? std::span<const Layout>(parameters)
+                                                       : layouts_of(role);
+  }
   double role(Role role) const { return roles[static_cast<size_t>(role)]; }
 };
 Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known);

@@ -33,6 +33,23 @@ bool fits(const Mistake& row, const Reading& reading, const NumberAxis& a, const
          has(row.roles, a.of, '|') || has(row.roles, b.of, '|');
 }
 
+/// What two axes that meet say, whatever tensors have them.
+void name_by_axes(Reading& reading, const NumberAxis& x, const NumberAxis& y) {
+  const AxisKind kx = axis_kind(x.axis), ky = axis_kind(y.axis);
+  for (const AxisPair& row : axis_pairs()) {
+    const bool straight = kx == row.a && ky == row.b, crossed = kx == row.b && ky == row.a;
+    // A mask's mistakes are told where a mask was read.
+    if ((!straight && !crossed) || row.name.starts_with("mask")) continue;
+    const auto size = [](const NumberAxis& each) {
+      return fmt::format("{}={}", each.axis, each.value);
+    };
+    const std::string words = replaced(std::string(row.words), "{a}", size(straight ? x : y));
+    reading.cause = Cause{std::string(row.name),
+                          text::sentence(replaced(words, "{b}", size(straight ? y : x)))};
+    return;
+  }
+}
+
 /// What the two sizes that do not agree say.
 void name_mistake(Reading& reading) {
   if (!reading.meet) return;
@@ -56,6 +73,7 @@ void name_mistake(Reading& reading) {
       reading.cause = Cause{std::string(row.name), text::sentence(words)};
       return;
     }
+  name_by_axes(reading, x, y);
 }
 
 /// Axes whose elements are tokens or sequences: what can be counted twice.

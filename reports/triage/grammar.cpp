@@ -68,9 +68,8 @@ std::optional<Size> entry(std::string_view text, size_t& k) {
     if (at(text, k) != (next == '(' ? ')' : ']')) return std::nullopt;
     return ++k, size;
   }
-  const bool symbol = name == "None" || name == "none" ||
-                      (name.size() <= 4 && is_digit(name.back()) && name[0] == 's');
-  return symbol ? std::optional(Size{kUnknown, from, k - from, ""}) : std::nullopt;
+  // "None", "s0", and the names of a code's own axes: "[B, 32, seq_len, 128]".
+  return Size{kUnknown, from, k - from, name == "None" || name == "none" ? "" : name};
 }
 
 /// "[2, 8, 4, 32]" from its bracket on; nothing if it is no list of sizes.
@@ -79,7 +78,7 @@ std::optional<Mention> bracketed(std::string_view text, size_t from) {
                                         : open == '(' ? ')'
                                         : open == '{' ? '}'
                                                       : '>';
-  Mention found{Kind::shape, {}, from, from, "", "", false};
+  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
   size_t k = from + 1;
   bool comma = false;
   while (true) {
@@ -102,9 +101,12 @@ std::optional<Mention> bracketed(std::string_view text, size_t from) {
     }
   }
   found.end = k + 1;
-  const bool some = std::any_of(found.sizes.begin(), found.sizes.end(),
-                                [](const Size& each) { return each.value >= 0; });
-  if (!some) return std::nullopt;
+  const auto known = std::count_if(found.sizes.begin(), found.sizes.end(), [](const Size& each) {
+    return each.value >= 0 || each.name.empty();
+  });
+  const bool numbers = std::any_of(found.sizes.begin(), found.sizes.end(),
+                                   [](const Size& each) { return each.value >= 0; });
+  if (!numbers || 2 * known < static_cast<ptrdiff_t>(found.sizes.size())) return std::nullopt;
   if (found.sizes.size() == 1 && !comma &&
       (open == '(' || open == '<' ||
        (from > 0 && (is_word(text[from - 1]) || text[from - 1] == ']'))))
@@ -112,9 +114,33 @@ std::optional<Mention> bracketed(std::string_view text, size_t from) {
   return found;
 }
 
+/// "(272.1.6)": points between sizes, behind a word that says that a shape follows.
+std::optional<Mention> dotted(std::string_view text, size_t from) {
+  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
+  size_t k = from + 1;
+  while (is_digit(at(text, k))) {
+    Size size{0, k, 0, ""};
+    const auto [end, error] =
+        std::from_chars(text.data() + k, text.data() + text.size(), size.value);
+    if (error != std::errc{}) return std::nullopt;
+    size.length = static_cast<size_t>(end - text.data()) - k;
+    k += size.length;
+    found.sizes.push_back(std::move(size));
+    if (at(text, k) != '.') break;
+    ++k;
+  }
+  found.end = k + 1;
+  if (found.sizes.size() < 2 || at(text, k) != ')') return std::nullopt;
+  const std::string_view before =
+      text.substr(from - std::min<size_t>(from, 40), std::min<size_t>(from, 40));
+  for (const std::string_view word : {"shape", "pattern", "dims", "size"})
+    if (before.find(word) != before.npos) return found;
+  return std::nullopt;
+}
+
 /// "2x8x4x32" from its first digit on.
 std::optional<Mention> crossed(std::string_view text, size_t from) {
-  Mention found{Kind::shape, {}, from, from, "", "", false};
+  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
   size_t k = from;
   while (true) {
     auto size = integer(text, k);
@@ -135,7 +161,7 @@ std::optional<Mention> crossed(std::string_view text, size_t from) {
 
 /// "4 20 64": three sizes or more with nothing but spaces between, or two behind the word shape.
 std::optional<Mention> spaced(std::string_view text, size_t from) {
-  Mention found{Kind::shape, {}, from, from, "", "", false};
+  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
   for (size_t k = from;;) {
     auto size = integer(text, k);
     if (!size || is_letter(at(text, k))) return std::nullopt;
@@ -178,9 +204,8 @@ bool starts_with_word(std::string_view text, std::span<const std::string_view> w
   });
 }
 
-constexpr std::string_view kDimWords[] = {"dim",       "dimension", "dims",     "dimensions",
-                                          "axis",      "axes",      "at index", "offending index",
-                                          "dim index", "index:"};
+constexpr std::string_view kDimWords[] = {"dim",  "dimension", "dims",  "dimensions",
+                                          "axis", "axes",      "index", "indices"};
 constexpr std::string_view kRankWords[] = {"rank", "ndim", "ndims"};
 constexpr std::string_view kRankAfter[] = {"dimensions", "dims", "dimensional", "axes",
                                            "dim tensor"};
@@ -203,8 +228,8 @@ constexpr std::string_view kNoneAfter[] = {"GiB",   "MiB",  "KiB",   "GB",      
 Kind kind_of(std::string_view text, size_t begin, size_t end) {
   const std::string_view before = last_words(text, begin, 60), after = text.substr(end, 40);
   const char left = begin > 0 ? text[begin - 1] : ' ', right = at(text, end);
-  if (left == '.' || (left == ':' && begin > 1 && is_word(text[begin - 2])) || left == '/' ||
-      left == '#')
+  const bool path = left == '/' && (begin < 2 || !is_digit(text[begin - 2]));
+  if (left == '.' || (left == ':' && begin > 1 && is_word(text[begin - 2])) || path || left == '#')
     return Kind::none;
   if (right == ':' && is_digit(at(text, end + 1))) return Kind::none;
   if (before.ends_with(": ") && after.starts_with(" :")) return Kind::none;  // an error's code
@@ -218,7 +243,14 @@ Kind kind_of(std::string_view text, size_t begin, size_t end) {
     if (is_call && opens == '[') return Kind::none;
   }
   const bool is_small = end - begin == 1 && text[begin] < '8';  // no tensor has more axes
-  if (is_small && ends_with_word(before, kDimWords)) return Kind::dim;
+  // "dimension 4 at axis 2": a size, and where.
+  static constexpr std::string_view where[] = {"at axis", "at index", "at dim", "at dimension"};
+  if (starts_with_word(after, where)) return Kind::size;
+  if (is_small && ends_with_word(before, kDimWords)) {
+    static constexpr std::string_view sizes[] = {"got dimension", "expected dimension"};
+    return ends_with_word(before, sizes) && text.find(" at axis ") != text.npos ? Kind::size
+                                                                                : Kind::dim;
+  }
   if (ends_with_word(before, kRankWords) || starts_with_word(after, kRankAfter)) return Kind::rank;
   if (ends_with_word(before, kElementsBefore) || starts_with_word(after, kElementsAfter))
     return Kind::elements;
@@ -230,8 +262,8 @@ Kind kind_of(std::string_view text, size_t begin, size_t end) {
 
 /// Shapes that are none: strides, offsets.
 bool is_no_shape(std::string_view before) {
-  static constexpr std::string_view words[] = {"stride", "strides", "perm", "permutation",
-                                               "axes",   "axis",    "line", "version"};
+  static constexpr std::string_view words[] = {
+      "stride", "strides", "perm", "permutation", "permute", "axes", "axis", "line", "version"};
   return ends_with_word(before, words);
 }
 
@@ -246,7 +278,31 @@ void read_number(std::string_view text, const TextNumber& number, std::vector<Me
                         ? Kind::none
                         : kind_of(text, begin, end);
   const int64_t value = negative ? -number.value : number.value;
-  all.push_back({kind, {{value, begin, number.length, ""}}, begin, end, "", "", false});
+  all.push_back({kind, {{value, begin, number.length, ""}}, begin, end, "", "", false, -1});
+}
+
+/// A list of more sizes than a tensor has axes is a list of sizes.
+void add_shape(Mention shape, std::vector<Mention>& all) {
+  constexpr size_t most_axes = 8;
+  if (shape.sizes.size() <= most_axes) return all.push_back(std::move(shape));
+  for (Size& size : shape.sizes)
+    all.push_back({size.value > 0 ? Kind::size : Kind::none,
+                   {size},
+                   size.offset,
+                   size.offset + size.length,
+                   "",
+                   "",
+                   false,
+                   -1});
+}
+
+/// ggml writes the innermost axis first.
+bool is_reversed(std::string_view text, const Mention& shape) {
+  static constexpr std::string_view reversed[] = {"ne"};
+  if (ends_with_word(shape.before, reversed)) return true;
+  for (const std::string_view word : {"ggml", "GGML", "mul_mat:"})
+    if (text.find(word) != text.npos) return shape.sizes.size() == 4;
+  return false;
 }
 
 }  // namespace
@@ -262,10 +318,11 @@ std::vector<Mention> mentions_in(std::string_view text) {
         is_digit(text[k]) && (k == 0 || (!is_word(text[k - 1]) && text[k - 1] != '.'));
     auto shape = opens ? bracketed(text, k) : digit ? crossed(text, k) : std::nullopt;
     if (!shape && digit) shape = spaced(text, k);
+    if (!shape && text[k] == '(') shape = dotted(text, k);
     if (shape) {
       if (is_no_shape(last_words(text, k, 40))) shape->kind = Kind::none;
       k = shape->end - 1;
-      all.push_back(std::move(*shape));
+      add_shape(std::move(*shape), all);
     } else if (next < numbers.size() && numbers[next].offset == k) {
       read_number(text, numbers[next], all);
       k = all.back().end - 1;
@@ -277,9 +334,15 @@ std::vector<Mention> mentions_in(std::string_view text) {
                  to = k + 1 < all.size() ? all[k + 1].begin : text.size();
     all[k].before = last_words(text.substr(from), all[k].begin - from, most);
     all[k].after = text.substr(all[k].end, std::min(most, to - all[k].end));
-    const std::string_view label = all[k].before;
-    static constexpr std::string_view reversed[] = {"ne"};
-    all[k].is_reversed = all[k].kind == Kind::shape && ends_with_word(label, reversed);
+    all[k].is_reversed = all[k].kind == Kind::shape && is_reversed(text, all[k]);
+  }
+  int lacks = -1;  // all slices lack the same axis: the first tells which
+  for (size_t k = 0; k + 1 < all.size(); ++k) {
+    static constexpr std::string_view slices[] = {"slice shape"};
+    if (all[k].kind != Kind::shape || !ends_with_word(all[k].before, slices)) continue;
+    if (lacks < 0 && all[k + 1].kind == Kind::dim)
+      lacks = static_cast<int>(all[k + 1].sizes[0].value);
+    all[k].lacks = lacks;
   }
   return all;
 }

@@ -31,6 +31,8 @@ struct Mention {
   std::string before,
       after;                 ///< the words up to the mentions around it, at most some 80 characters
   bool is_reversed = false;  ///< innermost axis first, as ggml's "ne"
+  int lacks =
+      -1;  ///< the axis that a slice of a tensor lacks: "slice shape: 4 20 64 at dimension 2"
 };
 
 /// All mentions of the text, in its order.

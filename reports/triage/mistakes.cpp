@@ -87,8 +87,6 @@ constexpr Mistake kMistakes[] = {
     {"mask-batch", "", kMasks, K::batch, K::batch,
      "{ta} is made for {a}, {tb} for {b}: beams, returned sequences or guidance repeated the rows "
      "on one side only"},
-    {"memory-keys", "", "", K::with_memory, K::kv_len,
-     "the memory keys are counted on one side ({a}) and not on the other ({b})"},
     {"memory-keys", "", "", K::with_memory, K::q_len,
      "the memory keys are counted on one side ({a}) and not on the other ({b})"},
     // Caches.
@@ -116,54 +114,10 @@ constexpr Mistake kMistakes[] = {
     {"cache-features", "", kCaches, K::dim, K::dim,
      "{ta} has {a}, {tb} {b}: the cache was made for another head size, another layout, or keys "
      "and values differ in theirs"},
-    // Heads.
-    {"kv-heads", "", "", K::heads, K::kv_heads,
-     "the query heads ({a}) meet the KV heads ({b}): keys, values or what goes with them are not "
-     "repeated for the query heads that share them"},
-    {"kv-heads", "", "", K::heads, K::heads,
-     "{ta} has {a}, {tb} {b}: they were made for different numbers of heads"},
-    {"kv-heads", "", "", K::kv_heads, K::kv_heads,
-     "{ta} has {a}, {tb} {b}: they were made for different numbers of KV heads"},
-    {"axis-swap", "", "", K::heads, K::q_len,
-     "the heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
-     "[batch, heads, len, dim] are mixed up"},
-    {"axis-swap", "", "", K::heads, K::kv_len,
-     "the heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
-     "[batch, heads, len, dim] are mixed up"},
-    {"axis-swap", "", "", K::kv_heads, K::kv_len,
-     "the KV heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
-     "[batch, heads, len, dim] are mixed up"},
-    {"axis-swap", "", "", K::kv_heads, K::q_len,
-     "the KV heads ({a}) stand where the length ({b}) is expected: [batch, len, heads, dim] and "
-     "[batch, heads, len, dim] are mixed up"},
-    {"head-axis", "", "", K::heads, K::batch,
-     "the heads ({a}) meet the rows ({b}): a tensor lacks an axis, or rows and heads are one axis "
-     "on one side only"},
-    {"head-axis", "", "", K::kv_heads, K::batch,
-     "the KV heads ({a}) meet the rows ({b}): a tensor lacks an axis, or rows and heads are one "
-     "axis on one side only"},
     // Features.
-    {"head-dim", "", "", K::dim, K::dim,
-     "the head sizes are {a} on one side and {b} on the other: one is that of the values, of the "
-     "part that is rotated, of a compressed cache, or of another model"},
-    {"head-dim-axis", "", "", K::dim, K::heads,
-     "the head size ({a}) stands where the heads ({b}) are expected: the features were split in "
-     "the wrong order"},
-    {"head-dim-axis", "", "", K::dim, K::q_len,
-     "the head size ({a}) stands where the length ({b}) is expected: a transpose is missing, or "
-     "one too many"},
-    {"head-dim-axis", "", "", K::dim, K::kv_len,
-     "the head size ({a}) stands where the length ({b}) is expected: a transpose is missing, or "
-     "one too many"},
     {"hidden", "", "", K::tokens, K::dim,
      "{a} meets {b}: the heads are one axis with the features on one side only"},
-    {"hidden", "", "", K::tokens, K::tokens,
-     "an axis that is a product is {a} on one side and {b} on the other: it was flattened over "
-     "other axes, or made for the query heads where the KV heads were meant"},
     // Rows and lengths.
-    {"batch-size", "", "", K::batch, K::batch,
-     "one side has {a}, the other {b}: beams, returned sequences or guidance repeated the rows on "
-     "one side only"},
     {"lengths", "", "", K::q_len, K::kv_len,
      "{ta} has {a}, {tb} {b}: queries and keys were taken for the same tokens, or cached ones are "
      "counted on one side only"},

@@ -7,8 +7,9 @@
 
 namespace attnfuzz::triage {
 
-/// What two sizes that should have agreed say of the mistake. Rows hold for what was read only: the
-/// form, the tensors and the axes that they name must all be those of the reading.
+/// What two sizes that should have agreed say of the mistake, where the tensors or the operation
+/// say more than the two axes (axis_pairs() of reports/causes/ says that). Rows hold for what was
+/// read only: the form, the tensors and the axes that they name must all be those of the reading.
 struct Mistake {
   std::string_view name;   ///< the cause's
   std::string_view forms;  ///< names of forms; empty: any

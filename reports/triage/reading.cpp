@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "reports/triage/explain.h"
+#include "reports/triage/question.h"
 #include "reports/triage/solving.h"
-#include "reports/triage/triage.h"
 
 namespace attnfuzz::triage {
 namespace {
 
-constexpr double kSure = .85, kLikely = .5, kRead = .05;
+constexpr double kLikely = .5, kRead = .05;
 
 bool has_sizes(const std::vector<Mention>& mentions) {
   return std::any_of(mentions.begin(), mentions.end(), [](const Mention& each) {
@@ -58,7 +58,7 @@ std::vector<NumberAxis> numbers_of(const Candidate& candidate,
 
 /// Where the message has no size: those that other lines give for the names in it ("assert n_head %
 /// n_kv == 0", "n_head = 9").
-void read_names(Reading& reading, const Evidence&) {
+void read_names(Reading& reading) {
   const std::string& message = reading.traceback.message;
   for (size_t k = 0; k < reading.traceback.lines.size(); ++k) {
     if (k >= reading.traceback.message_begin && k < reading.traceback.message_end) continue;
@@ -114,30 +114,16 @@ std::optional<std::pair<size_t, size_t>> meeting(const Candidate& best,
   return found;
 }
 
-/// Whether anything but what is common speaks for a reading: words, lines of code, sizes, shapes.
-bool speaks(const Evidence& evidence, const std::vector<Mention>& mentions) {
-  constexpr double least = .6;
-  return !evidence.facts.empty() ||
-         std::any_of(evidence.roles.begin(), evidence.roles.end(),
-                     [](double each) { return each >= least; }) ||
-         std::any_of(mentions.begin(), mentions.end(), [](const Mention& each) {
-           return each.kind == Mention::Kind::shape && each.sizes.size() > 1;
-         });
-}
-
-void take(Reading& reading, const std::vector<Candidate>& candidates,
-          const std::vector<Mention>& mentions, const Evidence& evidence) {
+void take(Reading& reading, const std::vector<Candidate>& candidates, const Question& question) {
+  const std::vector<Mention>& mentions = question.mentions;
   if (candidates.empty()) return;
   const Candidate& best = candidates[0];
-  double agreed = 0;
-  for (const Candidate& each : candidates)
-    if (agree(best, each)) agreed += each.chance;
-  if (agreed < kRead) return;
-  reading.sureness = agreed >= kSure     ? Sureness::sure
-                     : agreed >= kLikely ? Sureness::likely
-                                         : Sureness::open;
-  if (reading.sureness == Sureness::sure && !speaks(evidence, mentions))
-    reading.sureness = Sureness::likely;
+  const double chance = agreed(candidates);
+  if (chance < kRead) return;
+  reading.sureness = chance >= sure_from() ? Sureness::sure
+                     : chance >= kLikely   ? Sureness::likely
+                                           : Sureness::open;
+  if (reading.sureness == Sureness::sure && !speaks(question)) reading.sureness = Sureness::likely;
   reading.numbers = numbers_of(best, mentions);
   reading.form = name_of(best.form);
   reading.a = name_of(best.a);
@@ -213,26 +199,51 @@ std::string Reading::named_core() const {
   return named + core.substr(from);
 }
 
-Reading read_error(std::string_view raw, std::vector<KnownSize> known) {
-  Reading reading;
+bool speaks(const Question& question) {
+  constexpr double least = .6;
+  const Evidence& evidence = question.evidence;
+  return !evidence.facts.empty() ||
+         std::any_of(evidence.roles.begin(), evidence.roles.end(),
+                     [](double each) { return each >= least; }) ||
+         std::any_of(question.mentions.begin(), question.mentions.end(), is_shape);
+}
+
+Question take_apart(std::string_view raw, std::vector<KnownSize> known) {
+  Question question;
+  Reading& reading = question.reading;
+  std::vector<Mention>& mentions = question.mentions;
   reading.traceback = read_traceback(raw);
   reading.known = std::move(known);
   for (KnownSize& size : sizes_in(raw))
     if (!reading.size(size.axis)) reading.known.push_back(std::move(size));
-  std::vector<Mention> mentions = mentions_in(reading.traceback.message);
-  const Evidence evidence = gather(reading.traceback, reading.known);
-  for (const Fact& fact : evidence.facts)
+  mentions = mentions_in(reading.traceback.message);
+  question.evidence = gather(reading.traceback, reading.known);
+  if (std::none_of(mentions.begin(), mentions.end(), is_shape))
+    for (const Fact& fact : facts_of_shapes(question.evidence, fitted_weights()))
+      question.evidence.facts.push_back(fact);
+  for (const Fact& fact : question.evidence.facts)
     if (fact.of == Role::none && !reading.size(name_of(fact.axis)))
       reading.known.push_back({std::string(name_of(fact.axis)), "", fact.value});
-  if (!has_sizes(mentions)) read_names(reading, evidence);
+  if (!has_sizes(mentions)) read_names(reading);
   if (reading.numbers.empty() && !has_sizes(mentions) &&
       !mentions_in(reading.traceback.whole).empty()) {
     reading.traceback.message = reading.traceback.whole.substr(0, 2000);
     mentions = mentions_in(reading.traceback.message);
   }
   cut_core(reading, mentions);
-  if (reading.numbers.empty()) take(reading, solve(mentions, evidence), mentions, evidence);
-  add_context(reading, evidence);
+  return question;
+}
+
+Reading answer(const Question& question, const std::vector<Candidate>& candidates) {
+  Reading reading = question.reading;
+  if (reading.numbers.empty()) take(reading, candidates, question);
+  add_context(reading, question.evidence);
+  return reading;
+}
+
+Reading read_error(std::string_view raw, std::vector<KnownSize> known) {
+  const Question question = take_apart(raw, std::move(known));
+  Reading reading = answer(question, solve(question.mentions, question.evidence));
   explain(reading);
   return reading;
 }

@@ -65,5 +65,5 @@ def counted(name: str) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize("name", ["texts.json", "public_texts.json"])
 def test_most_public_texts_are_read_right(name: str) -> None:
     count, right, _, sure = counted(name)
-    assert right >= 0.55 * count, (right, count)
-    assert sure <= 0.08 * count, (sure, count)
+    assert right >= 0.65 * count, (right, count)
+    assert sure <= 0.09 * count, (sure, count)

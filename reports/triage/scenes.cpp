@@ -87,17 +87,19 @@ double SceneScore::by_code(Form form, Role a, Role b) const {
   return 0;
 }
 
-double SceneScore::of(const Scene& scene) const {
+Score SceneScore::of(const Scene& scene) const {
   constexpr double by_words = 1.1, by_form = 1.3;
-  double score = std::log(scene.weight / 10) + by_form * evidence_.form(scene.form) +
-                 by_code(scene.form, scene.a, scene.b);
-  score += by_words * evidence_.role(scene.a);
-  if (scene.b != scene.a) score += by_words * evidence_.role(scene.b);
+  Score score(weights_);
+  score.add(Term::scene, std::log(scene.weight / 10));
+  score.add(Term::form, by_form * evidence_.form(scene.form));
+  score.add(Term::code, by_code(scene.form, scene.a, scene.b));
+  score.add(Term::words, by_words * evidence_.role(scene.a));
+  if (scene.b != scene.a) score.add(Term::words, by_words * evidence_.role(scene.b));
   return score;
 }
 
-double SceneScore::of_role(Role role, double strength) const {
-  return strength * evidence_.role(role);
+double SceneScore::of_role(Role role) const {
+  return evidence_.role(role);
 }
 
 }  // namespace attnfuzz::triage

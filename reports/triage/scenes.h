@@ -1,21 +1,24 @@
 #pragma once
 #include "reports/triage/evidence.h"
 #include "reports/triage/layouts.h"
+#include "reports/triage/score.h"
 
 namespace attnfuzz::triage {
 
 /// How likely it is, by what the report says, that an operation combines two tensors.
 class SceneScore {
  public:
-  explicit SceneScore(const Evidence& evidence) : evidence_(evidence) {}
+  SceneScore(const Evidence& evidence, const Weights& weights)
+      : evidence_(evidence), weights_(weights) {}
 
-  double of(const Scene& scene) const;               ///< a logarithm
-  double of_role(Role role, double strength) const;  ///< of the words around, for a tensor alone
+  Score of(const Scene& scene) const;
+  double of_role(Role role) const;  ///< of the words around, for a tensor alone
 
  private:
   double by_code(Form form, Role a, Role b) const;
 
   const Evidence& evidence_;
+  const Weights& weights_;
 };
 
 /// How much one role is like another, 0 to 1: keys and a cache of keys are often called one thing.

@@ -61,6 +61,28 @@ constexpr Sum kSums[] = {{Axis::kv_len, Axis::past_len, Axis::q_len},
 
 }  // namespace
 
+double log_near(Axis axis, int64_t size, int64_t known) {
+  const int64_t less = std::min(size, known), more = std::max(size, known);
+  double related = 0;
+  if (less > 0 && more != less) {
+    const bool multiple = more % less == 0;
+    const double times = static_cast<double>(more) / static_cast<double>(less);
+    if (is_length(axis))
+      related = more == less + 1                           ? .12
+                : more == 2 * less || more == 2 * less - 1 ? .08
+                : more - less <= 8                         ? .02
+                : multiple && times < 9                    ? .01
+                                                           : 0;
+    else if (axis == Axis::batch || axis == Axis::batch_heads)
+      related = multiple ? .25 / times : 0;
+    else if (is_heads(axis))
+      related = multiple ? .06 / times : 0;
+    else
+      related = more == 2 * less ? .15 : more == less + 1 ? .006 : multiple && times < 9 ? .02 : 0;
+  }
+  return std::log(related + .6 * std::exp(log_prior(axis, size)) + 1e-12);
+}
+
 Sizes::Sizes(const std::vector<Fact>& facts) {
   const auto tell = [&](Axis axis, int64_t size, double trust) {
     auto& told = told_[at(axis)];
@@ -142,20 +164,21 @@ double Sizes::chance_when_unset(Axis axis, int64_t size) const {
   return here + (1 - any) * chance;
 }
 
-double Sizes::log_chance(Axis axis, int64_t size, Role role) const {
-  if (size <= 0) return 0;
-  if (axis == Axis::none) return size == 1 ? 0 : -12;
+Sizes::Chance Sizes::chance(Axis axis, int64_t size, Role role) const {
+  if (size <= 0) return {Term::size, 0};
+  if (axis == Axis::none) return {Term::one, size == 1 ? 0. : -12.};
   if (role == Role::mask || role == Role::bias)
     for (const int64_t own : mask_[at(axis)])
-      if (own == size && own > 1) return std::log(.8);
-  if (set_[at(axis)] == size) return std::log(.9);
-  if (size == 1) return std::log(chance_of_one(role, axis));
+      if (own == size && own > 1) return {Term::size, std::log(.8)};
+  if (set_[at(axis)] == size) return {Term::size, std::log(.9)};
+  if (size == 1) return {Term::one, std::log(chance_of_one(role, axis))};
   const double any = std::log(1 - chance_of_one(role, axis));
   if (set_[at(axis)] > 1)
-    return is_length(axis) && other_length_ == size
-               ? any + std::log(kSquare)
-               : any + std::log(has_conflict_ ? kConflict : kFirstConflict) + log_prior(axis, size);
-  return any + std::log(std::max(1e-12, chance_when_unset(axis, size)));
+    return {Term::conflict, is_length(axis) && other_length_ == size
+                                ? any + std::log(kSquare)
+                                : any + std::log(has_conflict_ ? kConflict : kFirstConflict) +
+                                      log_near(axis, size, set_[at(axis)])};
+  return {Term::size, any + std::log(std::max(1e-12, chance_when_unset(axis, size)))};
 }
 
 Axis Sizes::other_axis_of(int64_t size, Axis but) const {
@@ -166,9 +189,9 @@ Axis Sizes::other_axis_of(int64_t size, Axis but) const {
   return Axis::none;
 }
 
-double Sizes::place(Role role, Axis axis, int64_t size, Axis& named) {
+void Sizes::place(Score& score, Role role, Axis axis, int64_t size, Axis& named) {
   named = axis;
-  const double here = log_chance(axis, size, role);
+  const Chance here = chance(axis, size, role);
   if (size > 1) {
     const bool conflicts = set_[at(axis)] != 0 && set_[at(axis)] != size;
     const Told& told = told_[at(axis)].front();
@@ -177,10 +200,11 @@ double Sizes::place(Role role, Axis axis, int64_t size, Axis& named) {
       const Axis other = other_axis_of(size, axis);
       const bool mask = role == Role::mask || role == Role::bias;
       const double there = std::log(mask ? kMaskMisplaced : kMisplaced);
-      if (other != Axis::none && there > here) {
+      if (other != Axis::none && there > here.log) {
         named = other;
         has_conflict_ = true;
-        return there;
+        score.add(Term::misplaced, there);
+        return;
       }
     }
     if (conflicts) {
@@ -191,7 +215,7 @@ double Sizes::place(Role role, Axis axis, int64_t size, Axis& named) {
   } else if (size == 1 && set_[at(axis)] == 0 && axis != Axis::none) {
     set(axis, 0);
   }
-  return here;
+  score.add(here.term, here.log);
 }
 
 }  // namespace attnfuzz::triage

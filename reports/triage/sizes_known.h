@@ -2,24 +2,35 @@
 #include <array>
 
 #include "reports/triage/evidence.h"
+#include "reports/triage/score.h"
 
 namespace attnfuzz::triage {
+
+/// The logarithm of the probability that an axis has this size where another tensor has `known`
+/// there: a multiple of it, or near it, more often than by chance.
+double log_near(Axis axis, int64_t size, int64_t known);
 
 /// The sizes that a reading has given to axes so far, and how likely the next one is.
 class Sizes {
  public:
   explicit Sizes(const std::vector<Fact>& facts);
 
-  /// The logarithm of the probability that this axis of such a tensor has the size, which it then
-  /// has. `named`: the axis that the number stands for: another one where the size is no surprise
-  /// there and none at its place (a row's number where the queries' should be).
-  double place(Role role, Axis axis, int64_t size, Axis& named);
+  /// Adds the logarithm of the probability that this axis of such a tensor has the size, which it
+  /// then has. `named`: the axis that the number stands for: another one where the size is no
+  /// surprise there and none at its place (a row's number where the queries' should be).
+  void place(Score& score, Role role, Axis axis, int64_t size, Axis& named);
 
   /// What comes is another tensor's.
   void next_tensor() { other_length_ = 0; }
 
+  /// A logarithm of a probability, and the term of the score to which it belongs.
+  struct Chance {
+    Term term;
+    double log;
+  };
   /// The same for a number alone, without setting anything.
-  double log_chance(Axis axis, int64_t size, Role role = Role::none) const;
+  Chance chance(Axis axis, int64_t size, Role role = Role::none) const;
+  double log_chance(Axis axis, int64_t size) const { return chance(axis, size).log; }
   int64_t known(Axis axis) const { return set_[static_cast<size_t>(axis)]; }
   void set(Axis axis, int64_t size) { set_[static_cast<size_t>(axis)] = size; }
 

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "reports/triage/evidence.h"
+#include "reports/triage/score.h"
 
 /// Names the numbers of a message: every way that attention code can have come to it is scored by
 /// what the report says, what layouts and sizes are common, and how its numbers fit together.
@@ -21,13 +22,21 @@ struct Candidate {
   Form form = Form::unknown;
   Role a = Role::none, b = Role::none;  ///< what meets
   double chance = 0;                    ///< that it is the right one
+  Weights terms{};                      ///< of its score, the mean over all ways to it
 };
+
+/// What the labelled shapes of other lines tell of the axes' sizes.
+std::vector<Fact> facts_of_shapes(const Evidence& evidence, const Weights& weights);
 
 /// Readings of the message, the likeliest first, no two alike; empty where there is nothing to
 /// read.
-std::vector<Candidate> solve(const std::vector<Mention>& mentions, const Evidence& evidence);
+std::vector<Candidate> solve(const std::vector<Mention>& mentions, const Evidence& evidence,
+                             const Weights& weights = fitted_weights());
 
 /// Whether two readings say the same, but for names of one thing (num_heads, num_kv_heads).
 bool agree(const Candidate& one, const Candidate& other);
+
+/// The chance of the first reading and of all that agree with it.
+double agreed(const std::vector<Candidate>& candidates);
 
 }  // namespace attnfuzz::triage

@@ -39,12 +39,45 @@ std::pair<std::string_view, std::string_view> phrases(std::string_view before) {
   return {last, rest};
 }
 
+/// Axes that a check for a limit or a divisor compares, whatever tensors have them.
+struct Compared {
+  Form form;
+  Axis a, b;
+  double weight;
+};
+constexpr Compared kCompared[] = {
+    {Form::divide, Axis::hidden, Axis::num_heads, 5},
+    {Form::divide, Axis::num_heads, Axis::num_kv_heads, 4},
+    {Form::divide, Axis::num_heads, Axis::other, 2},
+    {Form::divide, Axis::num_kv_heads, Axis::other, 1},
+    {Form::divide, Axis::head_dim, Axis::other, 2},
+    {Form::divide, Axis::hidden, Axis::other, .5},
+    {Form::divide, Axis::q_len, Axis::chunk, .7},
+    {Form::divide, Axis::q_len, Axis::window, .7},
+    {Form::divide, Axis::kv_len, Axis::page_size, .7},
+    {Form::limit, Axis::q_len, Axis::max_positions, 5},
+    {Form::limit, Axis::kv_len, Axis::max_positions, 2},
+    {Form::limit, Axis::kv_len, Axis::capacity, 2},
+    {Form::limit, Axis::q_len, Axis::capacity, 1.5},
+    {Form::limit, Axis::head_dim, Axis::other, 2.5},
+    {Form::limit, Axis::head_dim, Axis::head_dim, 1.5},
+    {Form::limit, Axis::batch, Axis::batch, 1},
+    {Form::limit, Axis::num_pages, Axis::num_pages, 1},
+    {Form::limit, Axis::tokens, Axis::max_positions, 1},
+    {Form::limit, Axis::tokens, Axis::tokens, 1},
+    {Form::limit, Axis::group, Axis::other, .5},
+    {Form::index, Axis::past_len, Axis::max_positions, 2},
+    {Form::index, Axis::q_len, Axis::max_positions, 2},
+    {Form::index, Axis::num_pages, Axis::num_pages, 1},
+};
+
 class Numbers {
  public:
-  Numbers(const std::vector<Mention>& mentions, const Evidence& evidence)
+  Numbers(const std::vector<Mention>& mentions, const Evidence& evidence, const Weights& weights)
       : mentions_(mentions),
         evidence_(evidence),
-        scene_(evidence),
+        weights_(weights),
+        scene_(evidence, weights),
         sizes_(evidence.facts),
         dim_(dimension_in(mentions)) {
     for (size_t k = 0; k < mentions.size(); ++k)
@@ -71,9 +104,8 @@ class Numbers {
       one();
     else
       two();
-    for (const auto& [axes, scored] : best_) {
-      Scored all = scored;
-      all.score = sums_.at(axes);
+    for (auto& [axes, way] : ways_) {
+      Scored all{way.all, std::move(way.reading)};
       for (size_t k = 2; k < numbers_.size(); ++k)
         all.reading.slots.push_back(
             {numbers_[k], 0, value(k), axis_of_more(k, all.reading), Role::none});
@@ -108,7 +140,10 @@ class Numbers {
     for (size_t a = 1; a < static_cast<size_t>(Axis::elements); ++a) {
       const auto axis = static_cast<Axis>(a);
       if (axis == Axis::other || axis == Axis::pair || axis == Axis::triple) continue;
-      const double score = sizes_.log_chance(axis, value(0)) + by_label(0, axis) - 1;
+      Score score(weights_);
+      score.add(Term::scene, -1);
+      score.add(Term::size, size_of(0, axis, Role::none));
+      score.add(Term::number, by_label(0, axis));
       add({axis, Axis::none}, score, Form::limit, labels_[0].role.role, Role::none);
     }
     if (dim_ != kNoDim) by_roles_dim(0);
@@ -117,13 +152,15 @@ class Numbers {
   /// "dimension 3 of past_key": the layouts of that tensor say the axis.
   void by_roles_dim(size_t k) {
     for (size_t r = 1; r < static_cast<size_t>(Role::count); ++r)
-      for (const Layout& layout : layouts_of(static_cast<Role>(r))) {
+      for (const Layout& layout : evidence_.layouts(static_cast<Role>(r))) {
         const Axis axis = axis_at(layout.axes, dim_);
         if (axis == Axis::none) continue;
-        add({axis, Axis::none},
-            std::log(layout.weight / 20) + scene_.of_role(layout.role, 2) +
-                sizes_.log_chance(axis, value(k)) + by_label(k, axis),
-            Form::equal, layout.role, Role::none);
+        Score score(weights_);
+        score.add(Term::layout, std::log(layout.weight / 20));
+        score.add(Term::words, 2 * scene_.of_role(layout.role));
+        score.add(Term::size, sizes_.log_chance(axis, value(k)));
+        score.add(Term::number, by_label(k, axis));
+        add({axis, Axis::none}, score, Form::equal, layout.role, Role::none);
       }
   }
 
@@ -138,20 +175,50 @@ class Numbers {
       for (const bool swapped : {false, true}) {
         if (swapped && scene.a == scene.b) continue;
         const Role first = swapped ? scene.b : scene.a, second = swapped ? scene.a : scene.b;
-        const double score = scene_.of(scene) - .69;
-        for (const Layout& one : layouts_of(first))
-          for (const Layout& two : layouts_of(second)) pair(scene.form, one, two, score);
+        Score score = scene_.of(scene);
+        score.add(Term::scene, -.69);
+        for (const Layout& one : evidence_.layouts(first))
+          for (const Layout& two : evidence_.layouts(second)) pair(scene.form, one, two, score);
       }
+    for (const Compared& row : kCompared) {
+      if (evidence_.form(row.form) == 0) continue;
+      for (const bool swapped : {false, true}) {
+        const Axis a = swapped ? row.b : row.a, b = swapped ? row.a : row.b;
+        if (swapped && a == b) continue;
+        Score score(weights_);
+        score.add(Term::scene, std::log(row.weight / 10) - .69);
+        score.add(Term::form, 1.3 * evidence_.form(row.form));
+        add_sizes(score, a, b);
+        add({a, b}, score, row.form, Role::none, Role::none);
+      }
+    }
+    by_pattern();
     // As the words say, whatever meets.
     for (const Axis a : said(0))
       for (const Axis b : said(1)) {
-        const double score =
-            (a == b ? same(a, value(0), value(1))
-                    : sizes_.log_chance(a, value(0)) + sizes_.log_chance(b, value(1))) -
-            3;
-        add({a, b}, score + by_label(0, a) + by_label(1, b), Form::equal, labels_[0].role.role,
-            labels_[1].role.role);
+        Score score(weights_);
+        score.add(Term::scene, -3);
+        add_sizes(score, a, b);
+        add({a, b}, score, Form::equal, labels_[0].role.role, labels_[1].role.role);
       }
+  }
+
+  /// An einsum's pattern says what stands on the axis that the message names.
+  void by_pattern() {
+    constexpr double sure = 4;
+    if (dim_ < 0 || evidence_.pattern.size() < 3) return;
+    const auto at = static_cast<size_t>(dim_);
+    if (at >= evidence_.pattern[0].size() || at >= evidence_.pattern[1].size()) return;
+    const Axis a = evidence_.pattern[0][at].axis, first = evidence_.pattern[1][at].axis;
+    if (a == Axis::none || first == Axis::none) return;
+    const Axis b = first == Axis::num_heads ? Axis::num_kv_heads : first;
+    for (const bool swapped : {false, true}) {
+      const Axis x = swapped ? b : a, y = swapped ? a : b;
+      Score score(weights_);
+      score.add(Term::word, sure);
+      add_sizes(score, x, y);
+      add({x, y}, score, Form::matmul, swapped ? Role::k : Role::q, swapped ? Role::q : Role::k);
+    }
   }
 
   std::vector<Axis> said(size_t k) const {
@@ -168,23 +235,27 @@ class Numbers {
     return letters.find('k', at) != letters.npos ? -2 : 0;
   }
 
-  void pair(Form form, const Layout& one, const Layout& two, double score) {
+  void pair(Form form, const Layout& one, const Layout& two, Score score) {
     constexpr double in_tiles = 2;
     const bool of_layers = one.role == Role::hidden || two.role == Role::hidden;
-    if (evidence_.tiles && of_layers) score -= in_tiles;
+    if (evidence_.tiles && of_layers) score.add(Term::layout, -in_tiles);
     if (evidence_.tiles)
-      score += one.axes.size() == 2 && two.axes.size() == 2 ? in_tiles : -in_tiles / 2;
+      score.add(Term::layout,
+                one.axes.size() == 2 && two.axes.size() == 2 ? in_tiles : -in_tiles / 2);
     const auto rank_a = static_cast<int64_t>(one.axes.size()),
                rank_b = static_cast<int64_t>(two.axes.size());
     const bool right = form == Form::elementwise || form == Form::expand || form == Form::copy;
     if (!right && rank_a != rank_b) return;
     const int64_t rank = std::max(rank_a, rank_b);
     double all_one = 0, all_two = 0;
-    for (const Layout& row : layouts_of(one.role)) all_one += row.weight;
-    for (const Layout& row : layouts_of(two.role)) all_two += row.weight;
-    score += std::log(one.weight / all_one) +
-             std::log(two.role == one.role && two.axes == one.axes ? .7 : two.weight / all_two);
-    if (two.role == one.role && two.axes != one.axes) score += std::log(rank_a == rank_b ? .1 : .3);
+    for (const Layout& row : evidence_.layouts(one.role)) all_one += row.weight;
+    for (const Layout& row : evidence_.layouts(two.role)) all_two += row.weight;
+    score.add(
+        Term::layout,
+        std::log(one.weight / all_one) +
+            std::log(two.role == one.role && two.axes == one.axes ? .7 : two.weight / all_two));
+    if (two.role == one.role && two.axes != one.axes)
+      score.add(Term::layout, std::log(rank_a == rank_b ? .1 : .3));
     const bool joined = form == Form::concat && dimensions_ < 2;
     for (int64_t at = 0; at < rank; ++at) {
       const int64_t dim = dim_ == kNoDim ? kNoDim : dim_ < 0 ? rank + dim_ : dim_;
@@ -201,15 +272,16 @@ class Numbers {
                            : at == rank - 1
                                ? .55
                                : .45 / static_cast<double>(std::max<int64_t>(1, rank - 1));
-      meet(form, a, b, score + std::log(share), one.role, two.role,
-           same_else(form, one.axes, two.axes, in_a, in_b) +
-               last_told(form, a, b, one.axes, static_cast<size_t>(in_a)));
+      Score here = score;
+      here.add(Term::dim,
+               std::log(share) + last_told(form, a, b, one.axes, static_cast<size_t>(in_a)));
+      here.add(Term::lie, same_else(one.axes, two.axes, in_a, in_b));
+      meet(form, a, b, here, one.role, two.role);
     }
   }
 
   /// What the other axes of the two layouts say: one error has one cause, so they agree.
-  static double same_else(Form, std::string_view one, std::string_view two, int64_t in_a,
-                          int64_t in_b) {
+  static double same_else(std::string_view one, std::string_view two, int64_t in_a, int64_t in_b) {
     double score = 0;
     for (int64_t back = 1; in_a + back < static_cast<int64_t>(one.size()) &&
                            in_b + back < static_cast<int64_t>(two.size());
@@ -221,51 +293,46 @@ class Numbers {
     return score;
   }
 
-  void meet(Form form, Axis a, Axis b, double score, Role role_a, Role role_b, double others) {
-    score += others;
-    const double here = a == b ? same(a, value(0), value(1))
-                               : sizes_.log_chance(a, value(0)) + sizes_.log_chance(b, value(1));
-    add({a, b}, score + here + by_label(0, a) + by_label(1, b), form, role_a, role_b);
+  void meet(Form form, Axis a, Axis b, const Score& before, Role role_a, Role role_b) {
+    Score score = before;
+    add_sizes(score, a, b, role_a, role_b);
+    add({a, b}, score, form, role_a, role_b);
     // A size that is known of another axis.
     constexpr double misplaced = -2;
     for (const bool first : {true, false}) {
       const Axis other = sizes_.other_axis_of(first ? value(0) : value(1), first ? a : b);
       if (other == Axis::none || value(first ? 0 : 1) < 2) continue;
       const Axis x = first ? other : a, y = first ? b : other;
-      add({x, y},
-          score + misplaced + sizes_.log_chance(x, value(0)) + sizes_.log_chance(y, value(1)) +
-              by_label(0, x) + by_label(1, y),
-          form, role_a, role_b);
+      Score moved = before;
+      moved.add(Term::misplaced, misplaced);
+      moved.add(Term::size, sizes_.log_chance(x, value(0)) + sizes_.log_chance(y, value(1)));
+      moved.add(Term::number, by_label(0, x) + by_label(1, y));
+      add({x, y}, moved, form, role_a, role_b);
     }
   }
 
-  /// Both sizes are of one axis: the second is a multiple of the first, or near it, more often than
-  /// by chance.
-  double same(Axis axis, int64_t a, int64_t b) const {
-    const double first = sizes_.log_chance(axis, a), second = sizes_.log_chance(axis, b);
-    const double anchor = std::max(first, second);
-    const int64_t less = std::min(a, b), more = std::max(a, b);
-    double related = 0;
-    if (less > 0 && more != less) {
-      const bool multiple = more % less == 0;
-      if (is_length(axis))
-        related = more == less + 1                           ? .12
-                  : more == 2 * less || more == 2 * less - 1 ? .08
-                  : more - less <= 8                         ? .02
-                  : multiple && more / less < 9              ? .01
-                                                             : 0;
-      else if (axis == Axis::batch || axis == Axis::batch_heads)
-        related = multiple && less > 0 ? .25 / static_cast<double>(more / less) : 0;
-      else if (is_heads(axis))
-        related = multiple ? .2 / static_cast<double>(more / less) : 0;
-      else
-        related = more == 2 * less              ? .15
-                  : more == less + 1            ? .05
-                  : multiple && more / less < 9 ? .02
-                                                : 0;
+  /// Of a size that its words name: errors complain about odd ones.
+  double size_of(size_t k, Axis axis, Role role) const {
+    constexpr double oddest = -5;
+    const double log = sizes_.chance(axis, value(k), role).log;
+    const AxisGuess& label = labels_[k].axis;
+    return label.axis == axis && label.strength >= .6 ? std::max(log, oddest) : log;
+  }
+
+  void add_sizes(Score& score, Axis a, Axis b, Role role_a = Role::none,
+                 Role role_b = Role::none) const {
+    const double first = size_of(0, a, role_a), second = size_of(1, b, role_b);
+    if (a == b) {
+      score.add(Term::size, std::max(first, second));
+      const bool from_first = first > second;
+      score.add(Term::near,
+                log_near(a, from_first ? value(1) : value(0), from_first ? value(0) : value(1)));
+      // The other is no axis of size 1 either.
+      score.add(Term::one, std::log(1 - chance_of_one(from_first ? role_b : role_a, a)));
+    } else {
+      score.add(Term::size, first + second);
     }
-    const double prior = log_prior(axis, anchor == first ? b : a);
-    return anchor + std::log(related + .6 * std::exp(prior) + 1e-12);
+    score.add(Term::number, by_label(0, a) + by_label(1, b));
   }
 
   double by_label(size_t k, Axis axis) const {
@@ -279,25 +346,32 @@ class Numbers {
     return -against * guess.strength * (labels_[k].inherited ? .5 : 1);
   }
 
-  void add(std::pair<Axis, Axis> axes, double score, Form form, Role a, Role b) {
-    auto [sum, is_new] = sums_.emplace(axes, score);
+  void add(std::pair<Axis, Axis> axes, const Score& score, Form form, Role a, Role b) {
+    auto [at, is_new] = ways_.try_emplace(axes, Way{score, score.total(), {}});
+    Way& way = at->second;
     if (!is_new) {
-      const double most = std::max(sum->second, score);
-      sum->second = most + std::log(std::exp(sum->second - most) + std::exp(score - most));
+      way.all.merge(score);
+      if (way.best >= score.total()) return;
+      way.best = score.total();
     }
-    Scored& best = best_[axes];
-    if (!is_new && best.score >= score) return;
-    best.score = score;
-    best.reading.form = form;
-    best.reading.a = a;
-    best.reading.b = b;
-    best.reading.slots = {{numbers_[0], 0, value(0), axes.first, a}};
+    way.reading.form = form;
+    way.reading.a = a;
+    way.reading.b = b;
+    way.reading.slots = {{numbers_[0], 0, value(0), axes.first, a}};
     if (numbers_.size() > 1)
-      best.reading.slots.push_back({numbers_[1], 0, value(1), axes.second, b});
+      way.reading.slots.push_back({numbers_[1], 0, value(1), axes.second, b});
   }
+
+  /// All that comes to the same axes.
+  struct Way {
+    Score all;
+    double best;  ///< of those in it
+    Candidate reading;
+  };
 
   const std::vector<Mention>& mentions_;
   const Evidence& evidence_;
+  const Weights& weights_;
   SceneScore scene_;
   Sizes sizes_;
   int64_t dim_;
@@ -306,8 +380,7 @@ class Numbers {
                     [](const Mention& each) { return each.kind == Mention::Kind::dim; }));
   std::vector<size_t> numbers_;
   std::vector<NumberLabel> labels_;
-  std::map<std::pair<Axis, Axis>, double> sums_;
-  std::map<std::pair<Axis, Axis>, Scored> best_;
+  std::map<std::pair<Axis, Axis>, Way> ways_;
 };
 
 }  // namespace
@@ -321,7 +394,7 @@ NumberLabel label_of_number(const std::vector<Mention>& mentions, size_t index) 
   }
   const auto [last, rest] = phrases(number.before);
   label.role = label_before(last);
-  label.axis = axis_of(last);
+  label.axis = axis_of(last.substr(std::min(last.find_first_not_of("'\"` ,"), last.size())));
   if (label.axis.axis != Axis::none && label.axis.strength >= .5) return label;
   // "8 heads"
   std::string_view after =
@@ -338,8 +411,14 @@ NumberLabel label_of_number(const std::vector<Mention>& mentions, size_t index) 
     }
   }
   label.inherited = true;
+  // "nb=32": a name that says nothing is a name all the same.
+  if (number.before.ends_with('=') && !words_of(last).empty()) return label;
   const bool empty = words_of(last).size() <= 1;
-  if (empty) label.axis = axis_of(rest);
+  if (empty || label.axis.axis == Axis::none) {
+    constexpr double farther = .65;
+    label.axis = axis_of(rest);
+    if (!empty) label.axis.strength *= farther;
+  }
   if (empty && label.axis.axis == Axis::none && index > 0) {
     const NumberLabel before =
         is_shape(mentions[index - 1]) ? NumberLabel{} : label_of_number(mentions, index - 1);
@@ -357,8 +436,8 @@ int64_t dimension_in(const std::vector<Mention>& mentions) {
 }
 
 void solve_numbers(const std::vector<Mention>& mentions, const Evidence& evidence,
-                   std::vector<Scored>& found) {
-  Numbers(mentions, evidence).solve(found);
+                   const Weights& weights, std::vector<Scored>& found) {
+  Numbers(mentions, evidence, weights).solve(found);
 }
 
 }  // namespace attnfuzz::triage

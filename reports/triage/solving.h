@@ -5,7 +5,7 @@
 namespace attnfuzz::triage {
 
 struct Scored {
-  double score = 0;  ///< a logarithm, up to a constant
+  Score score;
   Candidate reading;
 };
 
@@ -30,8 +30,8 @@ NumberLabel label_of_number(const std::vector<Mention>& mentions, size_t index);
 int64_t dimension_in(const std::vector<Mention>& mentions);
 
 void solve_shapes(const std::vector<Mention>& mentions, const Evidence& evidence,
-                  std::vector<Scored>& found);
+                  const Weights& weights, std::vector<Scored>& found);
 void solve_numbers(const std::vector<Mention>& mentions, const Evidence& evidence,
-                   std::vector<Scored>& found);
+                   const Weights& weights, std::vector<Scored>& found);
 
 }  // namespace attnfuzz::triage

@@ -40,13 +40,15 @@ constexpr RoleWord kRoleWords[] = {
     {Role::table, .98, "blocktable blocktables pagetable"},
     {Role::pages, .97, "paged pages page pagedattention pagedkv"},
     {Role::cache, .93, "cache cached past caches kvcache prev previous history"},
+    {Role::cache, .6, "buffer pool"},
     {Role::memory, .94, "mem memory nullkv persistent"},
     {Role::scores, .9,
      "score scores logit logits prob probs energy energies sim similarity similarities affinity "
      "dots qk softmax sdpa"},
     {Role::scores, .8, "weights attn attentions weighting att scaled"},
     {Role::scores, .5, "attention w s p"},
-    {Role::out, .85, "out output outputs o context ctx"},
+    {Role::out, .85, "out output outputs o"},
+    {Role::out, .5, "context ctx"},
     {Role::q, .82, "q query queries qs xq qh qt qry"},
     {Role::k, .82, "k key keys ks xk kh kt kv"},
     {Role::v, .82, "v value values vs xv vh val vals"},
@@ -64,9 +66,10 @@ constexpr std::string_view kSame[] = {
     "head heads nhead nheads hd",
     "dim dims dimension dimensions size sizes width features channels depth",
     "num number n nb count numbers",
-    "len length lengths lens seqlen seqlens seq sequence sequences tokens token timesteps",
-    "q query queries tgt target lq",
-    "k key keys kv src source lk lkv encoder total kvs",
+    "len length lengths lens seqlen seqlens seq sequence sequences timesteps",
+    "tokens token toks",
+    "q query queries tgt target",
+    "k key keys kv src source encoder total kvs",
     "v value values",
     "batch bsz bs batches",
     "hidden embed embd embedding embeddings model emb",
@@ -90,16 +93,20 @@ struct Joined {
   std::string_view word, parts;
 };
 constexpr Joined kJoined[] = {
-    {"headdim", "head dim"},  {"nheads", "num head"},   {"nhead", "num head"},
-    {"seqlen", "seq len"},    {"headsize", "head dim"}, {"batchsize", "batch dim"},
-    {"dk", "head dim"},       {"dv", "head dim v"},     {"dhead", "head dim"},
-    {"dmodel", "hidden dim"}, {"nctx", "max pos"},      {"blocksize", "page dim"},
-    {"nembd", "hidden dim"},  {"numheads", "num head"}, {"kvheads", "k head"},
-    {"seqlenq", "q len"},     {"seqlenk", "k len"},     {"qlen", "q len"},
-    {"klen", "k len"},        {"kvlen", "k len"},       {"hidden", "hidden"},
-    {"seqlens", "seq len"},   {"hs", "head dim"},       {"nh", "num head"},
-    {"hq", "num head q"},     {"hkv", "num head k"},    {"keyvalue", "k v"},
-    {"kvcache", "k cache"}};
+    {"headdim", "head dim"},   {"nheads", "num head"},     {"nhead", "num head"},
+    {"seqlen", "seq len"},     {"headsize", "head dim"},   {"batchsize", "batch dim"},
+    {"dk", "head dim"},        {"dv", "head dim v"},       {"dhead", "head dim"},
+    {"dmodel", "hidden dim"},  {"nctx", "max pos"},        {"blocksize", "page dim"},
+    {"nembd", "hidden dim"},   {"numheads", "num head"},   {"kvheads", "k head"},
+    {"seqlenq", "q len"},      {"seqlenk", "k len"},       {"qlen", "q len"},
+    {"klen", "k len"},         {"kvlen", "k len"},         {"hidden", "hidden"},
+    {"seqlens", "seq len"},    {"hs", "head dim"},         {"nh", "num head"},
+    {"sq", "q len"},           {"skv", "k len"},           {"sk", "k len"},
+    {"nq", "q len"},           {"nkv", "k len"},           {"lq", "q len"},
+    {"lk", "k len"},           {"lkv", "k len"},           {"tq", "q len"},
+    {"tk", "k len"},           {"tkv", "k len"},           {"bq", "batch"},
+    {"nqheads", "num head q"}, {"nkvheads", "num head k"}, {"hq", "num head q"},
+    {"hkv", "num head k"},     {"keyvalue", "k v"},        {"kvcache", "k cache"}};
 
 struct AxisRule {
   Axis axis;
@@ -128,6 +135,8 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::page_size, "page", "dim len"},
     {Axis::num_pages, "page", "num max", "table per"},
     {Axis::batch, "batch", "", "seqlens"},
+    {Axis::kv_tokens, "tokens num k", "", "cache max cached"},
+    {Axis::tokens, "tokens", "num batched total", "max cached past cache k q window per", .8},
     {Axis::kv_len, "k len input"},
     {Axis::kv_len, "k cache len", "", "max capacity stored"},
     {Axis::capacity, "cache", "capacity max dim stored"},
@@ -144,6 +153,12 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::kv_len, "k len"},
     {Axis::capacity, "max supported"},
     {Axis::max_positions, "max len", "hidden supported allowed", ""},
+    {Axis::past_len, "past", "tokens"},
+    {Axis::capacity, "cache", "tokens"},
+    {Axis::max_positions, "max tokens"},
+    {Axis::q_len, "q tokens"},
+    {Axis::kv_len, "k tokens"},
+    {Axis::q_len, "tokens", "", "vocab per", .8, true},
     {Axis::q_len, "len", "", "vocab per", .8, true},
     {Axis::q_len, "input num", "", "dim hidden", .6, true},
     {Axis::hidden, "hidden", "dim d num", ""},
@@ -260,7 +275,12 @@ RoleGuess role_of(std::string_view text) {
   RoleGuess best;
   for (size_t k = 0; k < words.size(); ++k) {
     const std::string pair = k + 1 < words.size() ? words[k] + words[k + 1] : "";
-    const bool is_table = pair.starts_with("blocktable") || pair.starts_with("pagetable");
+    static constexpr std::string_view tables[] = {"blocktable",  "pagetable",  "blockpointer",
+                                                  "blockoffset", "blockindic", "pageindic",
+                                                  "blockids",    "pageids"};
+    const bool is_table =
+        std::any_of(std::begin(tables), std::end(tables),
+                    [&](std::string_view each) { return pair.starts_with(each); });
     if (is_table) return {Role::table, .98};
     for (const RoleWord& row : kRoleWords)
       if (row.strength > best.strength && has_word(row.words, words[k]))
@@ -270,12 +290,14 @@ RoleGuess role_of(std::string_view text) {
 }
 
 AxisGuess axis_of(std::string_view text) {
+  while (text.size() > 1 && text.back() == '_') text.remove_suffix(1);
   if (text.size() == 1)
     for (const Letter& row : kLetters)
       if (row.letter == text[0]) return {row.axis, row.strength, row.any_length};
   const std::vector<std::string> words = canonical_words(text);
   constexpr double alone = .45;
   if (words.size() == 1 && words[0] == "dim") return {Axis::head_dim, alone, false};
+  if (words.size() == 1 && words[0] == "k") return {Axis::kv_len, text == "kv" ? .6 : alone, false};
   for (const AxisRule& rule : kAxisRules)
     if (fits(rule, words)) return {rule.axis, rule.strength, rule.any_length};
   return {};

@@ -10,7 +10,7 @@ text is read twice, as it stands and with the shapes that its reporter gave, and
     wrong     none has, and one at least has a wrong one
     not read  no number has an axis
 
-"Wrong and sure": a number has a wrong axis, and the reading says neither that it is assumed nor that it is not sure.
+"Wrong and sure": a number has a wrong axis, and the reading is said to be sure.
 --update puts the tables with today's date into docs/triage.md, --each prints one line for each text. Of
 heldout_texts.json only totals are ever printed: nobody is to learn from it what to build.
 """
@@ -66,35 +66,14 @@ def aligned(wanted: list[tuple[int, set[str]]], got: list[tuple[int, str]]) -> l
     return best[-1][-1][1]
 
 
-def by_capture(record: Record, reading: Record) -> tuple[list[set[str]], list[str | None]]:
-    """The right and the read axes of texts.json's older form: its numbers have a reading's names."""
-    groups: dict[str, list[str]] = {}
-    for number in reading["numbers"]:
-        groups.setdefault(number.get("capture", ""), []).append(number["axis"])
-    wanted: list[set[str]] = []
-    found: list[str | None] = []
-    for name, axes in record["axes"].items():
-        words = axes.split(",")
-        got = groups.get(name, [])
-        wanted += [{canonical(axis) for axis in word.split("|")} for word in words]
-        found += got if len(got) == len(words) else [None] * len(words)
-    return wanted, found
-
-
 def verdict(record: Record, reading: Record) -> tuple[str, bool]:
     """One of VERDICTS, and whether a number is wrong and said to be sure."""
-    if not reading["pattern"]:
-        return "not read", False
-    if "numbers" in record:
-        numbers = expected(record)
-        wanted = [names for _, names in numbers]
-        found = aligned(numbers, [(number["value"], number["axis"]) for number in reading["numbers"]])
-    else:
-        wanted, found = by_capture(record, reading)
-    asked = [(names, canonical(axis) if axis else None) for names, axis in zip(wanted, found) if "-" not in names]
+    numbers = expected(record)
+    found = aligned(numbers, [(number["value"], number["axis"]) for number in reading["numbers"]])
+    asked = [(names, canonical(axis) if axis else None) for (_, names), axis in zip(numbers, found) if "-" not in names]
     right = sum(axis in names for names, axis in asked)
     wrong = sum(axis is not None and axis not in names for names, axis in asked)
-    sure = bool(wrong and reading.get("sure", not reading["operation_assumed"]))
+    sure = bool(wrong and reading["sure"])
     if right == len(asked):
         return "right", False
     if right > 0:
