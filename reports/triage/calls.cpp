@@ -8,40 +8,91 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <span>
 
 #include "reports/text.h"
 #include "reports/text_file.h"
 #include "targets/remote.h"
+
+namespace attnfuzz::python {
+extern const std::string_view strict_py;
+}
 
 namespace attnfuzz::triage {
 namespace {
 
 using Sizes = std::vector<int64_t>;
 
-/// What a form is in a package: {a} and {b} are the tensors, {dim} the dimension, {shape} the
-/// second shape.
+/// What a form is in a package. In `code`, {a} and {b} are the tensors, {A} and {B} their shapes,
+/// {all} the shapes of all tensors of the text, {name} the parameter that it names, {dim} the
+/// dimension.
 struct Expression {
-  std::string_view form, package, code;
+  std::string_view forms;  ///< of readings, separated by spaces
+  std::string_view package, code;
   std::string_view words = {};  ///< that the message must have, in lower case; empty: any
 };
+/// "strict" is attnfuzz's own: strict.py.
 constexpr Expression kExpressions[] = {
     {"elementwise", "torch", "{a}.clone().add_({b})", "output with shape"},
-    {"elementwise", "torch", "{a} + {b}"},
-    {"elementwise", "numpy", "{a} + {b}"},
-    {"expand", "torch", "{b}.expand({shape})"},
-    {"expand", "numpy", "np.broadcast_to({b}, {shape})"},
-    {"concatenation", "torch", "torch.cat([{a}, {b}], dim={dim})"},
+    {"elementwise matmul", "torch", "{a} + {b}", "size of tensor"},
+    {"copy concatenation check", "torch", "{a} + {b}", "size of tensor"},
+    {"elementwise", "numpy", "{a} + {b}", "could not be broadcast together"},
+    {"expand copy elementwise", "torch", "{b}.expand({A})", "expanded size"},
+    {"expand", "numpy", "np.broadcast_to({b}, {A})"},
+    {"concatenation", "torch", "torch.cat([{a}, {b}], dim={dim})", "except in dimension"},
     {"concatenation", "torch", "torch.stack([{a}, {b}])", "stack"},
-    {"concatenation", "numpy", "np.concatenate([{a}, {b}], axis={dim})"},
-    {"copy", "torch", "{a}.clone().copy_({b})"},
-    {"copy", "torch", "{b}.expand({shape})"},
-    {"copy", "numpy", "np.array({a})[...] = {b}"},
+    {"concatenation", "numpy", "np.concatenate([{a}, {b}], axis={dim})", "concatenation axis"},
+    {"copy", "torch", "{b}.clone()[torch.arange({b}.shape[0])] = {a}", "indexing result"},
+    {"copy", "numpy", "np.zeros({B})[...] = np.zeros({A})", "input array from shape"},
     {"matmul", "torch", "{a} @ {b}"},
-    {"matmul", "torch", "torch.bmm({a}, {b})", "batch2"},
-    {"matmul", "numpy", "{a} @ {b}"},
-    {"reshape", "torch", "{a}.view({shape})"},
-    {"reshape", "numpy", "{a}.reshape({shape})"},
-    {"check", "torch", "torch.bmm({a}, {b})", "batch2"},
+    {"matmul check", "torch", "torch.bmm({a}, {b})", "batch2"},
+    {"matmul", "numpy", "{a} @ {b}", "core dimension"},
+    {"reshape", "torch", "{a}.view({B})", "is invalid for input"},
+    {"reshape", "numpy", "{a}.reshape({B})", "cannot reshape array"},
+    {"check copy", "torch",
+     "root = module = torch.nn.Module()\n"
+     "*owners, last = \"{name}\".split(\".\")\n"
+     "for each in owners:\n"
+     "    module.add_module(each, torch.nn.Module())\n"
+     "    module = module.get_submodule(each)\n"
+     "module.register_parameter(last, torch.nn.Parameter(torch.empty({B}, device=\"meta\")))\n"
+     "root.load_state_dict({\"{name}\": torch.empty({A}, device=\"meta\")})",
+     "copying a param"},
+    {"check", "torch",
+     "x = torch.zeros({B}[0], 1, 4)\ntorch.nn.MultiheadAttention(4, 1)(x, x, x, "
+     "attn_mask=torch.zeros({A}))",
+     "2d attn_mask"},
+    {"reshape", "onnxruntime",
+     "shape = helper.make_tensor(\"shape\", TensorProto.INT64, [len({B})], {B})\n"
+     "x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in \"xy\")\n"
+     "node = helper.make_node(\"Reshape\", [\"x\", \"shape\"], [\"y\"])\n"
+     "graph = helper.make_graph([node], \"g\", [x], [y], [shape])\n"
+     "model = helper.make_model(graph, opset_imports=[helper.make_opsetid(\"\", 17)], "
+     "ir_version=8)\n"
+     "session = onnxruntime.InferenceSession(model.SerializeToString(), "
+     "providers=[\"CPUExecutionProvider\"])\n"
+     "session.run(None, {\"x\": np.zeros({A}, np.float32)})",
+     "cannot be reshaped"},
+    {"elementwise", "strict", "jax_where({all})", "shapes=["},
+    {"elementwise", "strict", "jax_broadcast({A}, {B})", "incompatible shapes for broadcasting: ("},
+    {"elementwise", "strict", "jax_add({A}, {B})", "add got incompatible"},
+    {"reshape", "strict", "jax_reshape({A}, {B})", "(size "},
+    {"reshape", "strict", "jax_reshape_plain({A}, {B})", "cannot reshape array of shape"},
+    {"elementwise expand", "strict", "mlx_broadcast({A}, {B})", "cannot be broadcast"},
+    {"matmul", "strict", "mlx_matmul({A}, {B})", "[matmul]"},
+    {"concatenation", "strict", "mlx_concatenate({dim}, {all})", "[concatenate]"},
+    {"elementwise", "strict", "tensorflow_add({A}, {B})", "incompatible shapes: ["},
+    {"elementwise", "strict", "paddle_add({A}, {B})", "broadcast dimension mismatch"},
+    {"elementwise", "strict", "candle_add({A}, {B})", "broadcast_add"},
+    {"elementwise", "strict", "candle_where({A}, {B})", "where_cond"},
+    {"matmul", "strict", "candle_matmul({A}, {B})", "shape mismatch in matmul"},
+    {"expand elementwise", "strict", "candle_expand({A}, {B})", "cannot broadcast"},
+    {"check elementwise matmul", "strict", "xformers_inputs({all})", "for attention inputs"},
+    {"check elementwise", "strict", "xformers_bias({A}, {inputs})", "for attention bias"},
+    {"check expand elementwise", "strict", "transformers_mask({A}, {B})", "mask should be of size"},
+    {"check elementwise", "strict", "transformers_weights({A}, {B})", "weights should be of size"},
+    {"reshape", "strict", "tinygrad_reshape({A}, {B})", "size mismatched, can't reshape"},
+    {"check elementwise", "strict", "flex_mask({A}, {numbers})", "block_mask was created"},
 };
 
 std::string lowered(std::string_view text) {
@@ -69,6 +120,7 @@ std::vector<std::pair<Sizes, Sizes>> operands(const Reading& reading) {
   for (const TensorRead& tensor : reading.tensors) shapes.push_back(tensor.sizes);
   if (reading.form == "reshape" && shapes.size() == 1 && reading.elements > 0)
     return {{Sizes{reading.elements}, shapes[0]}};
+  if (shapes.size() == 1) return {{shapes[0], shapes[0]}};
   if (shapes.size() >= 2) {
     std::vector<std::pair<Sizes, Sizes>> all{{shapes[0], shapes[1]}};
     // "Expected size for first two dimensions of batch2 tensor to be: [16, 64] but got: [16, 32]"
@@ -101,6 +153,43 @@ std::string name_or(const std::string& role, std::string_view other) {
   return name.empty() ? std::string(other) : name;
 }
 
+std::string all_of(std::span<const TensorRead> tensors) {
+  std::string all;
+  for (const TensorRead& tensor : tensors) all += (all.empty() ? "" : ", ") + tuple(tensor.sizes);
+  return all;
+}
+
+/// The name behind "size mismatch for".
+std::string parameter_of(const Reading& reading) {
+  static constexpr std::string_view before = "size mismatch for ";
+  const std::string& message = reading.traceback.message;
+  const size_t at = message.find(before);
+  if (at == message.npos) return "";
+  const size_t from = at + before.size();
+  return message.substr(from, message.find(':', from) - from);
+}
+
+/// The sizes that stand alone behind the shapes.
+std::string numbers_alone(const Reading& reading) {
+  size_t in_shapes = 0;
+  for (const TensorRead& tensor : reading.tensors) in_shapes += tensor.sizes.size();
+  std::string all;
+  for (size_t k = reading.context + in_shapes; k < reading.numbers.size(); ++k)
+    all += (all.empty() ? "" : ", ") + std::to_string(reading.numbers[k].value);
+  return all;
+}
+
+struct Prelude {
+  std::string_view package, imports, version;
+};
+constexpr Prelude kPreludes[] = {
+    {"torch", "import torch", "torch.__version__"},
+    {"numpy", "import numpy as np", "np.__version__"},
+    {"onnxruntime", "import numpy as np\nimport onnxruntime\nfrom onnx import TensorProto, helper",
+     "onnxruntime.__version__"},
+    {"strict", "import attnfuzz_strict as strict", "strict.VERSION"},
+};
+
 Call program(const Reading& reading, const Expression& row, const Sizes& a, const Sizes& b) {
   std::string one = name_or(reading.a, "a"), two = name_or(reading.b, "b");
   if (one == two) {
@@ -113,15 +202,32 @@ Call program(const Reading& reading, const Expression& row, const Sizes& a, cons
     return torch ? "torch.zeros(()).expand(" + tuple(shape) + ")"
                  : "np.broadcast_to(np.float32(0), " + tuple(shape) + ")";
   };
-  std::string code = replaced(replaced(std::string(row.code), "{a}", one), "{b}", two);
-  code = replaced(code, "{dim}", std::to_string(reading.dim.value_or(0)));
-  code = replaced(code, "{shape}", tuple(row.form == "reshape" ? b : a));
-  const std::string import = torch ? "import torch" : "import numpy as np",
-                    version = torch ? "torch.__version__" : "np.__version__";
-  std::string text = import + "\n\nprint(" + version + ")\n" + one + " = " + made(a) + "\n";
+  const std::span<const TensorRead> tensors = reading.tensors;
+  constexpr size_t inputs = 3;  // queries, keys and values stand last
+  const std::pair<std::string_view, std::string> filled[] = {
+      {"{a}", one},
+      {"{b}", two},
+      {"{A}", tuple(a)},
+      {"{B}", tuple(b)},
+      {"{all}", all_of(tensors)},
+      {"{inputs}", all_of(tensors.last(std::min(inputs, tensors.size())))},
+      {"{numbers}", numbers_alone(reading)},
+      {"{name}", parameter_of(reading)},
+      {"{dim}", std::to_string(reading.dim.value_or(0))}};
+  std::string code(row.code);
+  for (const auto& [place, text] : filled) code = replaced(code, place, text);
+  if (row.package == "strict") code = "strict." + code;
+  const Prelude& prelude =
+      *std::find_if(std::begin(kPreludes), std::end(kPreludes),
+                    [&](const Prelude& each) { return each.package == row.package; });
+  std::string text = fmt::format("{}\n\nprint({})\n", prelude.imports, prelude.version);
+  if (row.code.find("{a}") != row.code.npos) text += one + " = " + made(a) + "\n";
   if (row.code.find("{b}") != row.code.npos) text += two + " = " + made(b) + "\n";
+  const std::string what = code.find('\n') == code.npos ? code
+                           : row.package == "torch"     ? "a module of that parameter"
+                                                        : "a model of one node";
   return {std::string(row.package),
-          fmt::format("{} with {} {} and {} {}", code, one, tuple(a), two, tuple(b)),
+          fmt::format("{} with {} {} and {} {}", what, one, tuple(a), two, tuple(b)),
           text + code + "\n"};
 }
 
@@ -135,6 +241,10 @@ std::string folded(std::string_view text) {
 
 }  // namespace
 
+std::string_view strict_program() {
+  return python::strict_py;
+}
+
 std::vector<Call> calls_for(const Reading& reading) {
   std::vector<Call> calls;
   if (reading.numbers.empty() || reading.sureness == Sureness::none) return calls;
@@ -142,9 +252,8 @@ std::vector<Call> calls_for(const Reading& reading) {
   for (const auto& [a, b] : operands(reading)) {
     const bool possible = std::all_of(a.begin(), a.end(), [](int64_t size) { return size >= 0; });
     for (const Expression& row : kExpressions) {
-      const bool product = reading.form == "matmul" && row.form == "elementwise" &&
-                           message.find("size of tensor") != message.npos;
-      const bool fits = row.form == reading.form || product;
+      const bool fits =
+          (" " + std::string(row.forms) + " ").find(" " + reading.form + " ") != std::string::npos;
       if (fits && possible && (row.words.empty() || message.find(row.words) != message.npos))
         calls.push_back(program(reading, row, a, b));
     }
@@ -159,6 +268,8 @@ Called run_call(const Call& call, const Reading& reading) {
   std::filesystem::create_directories(folder);
   const std::filesystem::path file = folder / "call.py";
   write_text(file, call.program);
+  if (call.package == "strict")
+    write_text(folder / "attnfuzz_strict.py", std::string(strict_program()));
   const std::string command = fmt::format(
       "timeout 120 {} {} 2>&1", text::shell(python_interpreter()), text::shell(file.string()));
   std::string printed;
@@ -192,11 +303,17 @@ std::string called_text(const Called& called) {
 std::string triage_issue(const Reading& reading, const Called* found) {
   const std::string error = reading.traceback.error.empty() ? "" : reading.traceback.error + ": ";
   std::string out = fmt::format("# {}\n\n", text::markdown(text::line(error + reading.core, 120)));
-  out += found != nullptr ? "The text was found again by the call below: its operation and shapes "
-                            "are those that were read. Which line of the "
-                            "package makes this call is not shown by it.\n\n"
-                          : "**This text was not found again.** What follows is a reading of it, "
-                            "nothing that was measured.\n\n";
+  const bool strict = found != nullptr && found->call.package == "strict";
+  out +=
+      strict
+          ? "The text was found again by attnfuzz's own checks of shapes, which are worded as the "
+            "framework's: the operation and the shapes that were read give it. The framework "
+            "itself was not run.\n\n"
+      : found != nullptr ? "The text was found again by the call below: its operation and shapes "
+                           "are those that were read. Which line of the "
+                           "package makes this call is not shown by it.\n\n"
+                         : "**This text was not found again.** What follows is a reading of it, "
+                           "nothing that was measured.\n\n";
   out += text::markdown_block(text::clean(error + reading.traceback.message, 2000), "text");
   out += fmt::format("\n## Reading ({})\n\n| number | axis | whose |\n|---|---|---|\n",
                      name_of(reading.sureness));

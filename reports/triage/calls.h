@@ -20,6 +20,10 @@ struct Call {
 /// What the reading's operation can be in the packages that do it; empty where none is known.
 std::vector<Call> calls_for(const Reading& reading);
 
+/// The module that calls of the package "strict" import, attnfuzz_strict.py: frameworks' checks of
+/// shapes in their words.
+std::string_view strict_program();
+
 /// What a call said when it was run.
 struct Called {
   Call call;

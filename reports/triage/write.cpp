@@ -57,9 +57,7 @@ Json search_json(const Search& search) {
 }  // namespace
 
 std::string reading_text(const Reading& reading) {
-  std::string out = fmt::format("error      {}{}{}\n", text::line(reading.traceback.error),
-                                reading.traceback.error.empty() ? "" : ": ",
-                                text::line(reading.named_core(), 1000));
+  std::string out;
   std::string_view head = "reading";
   const auto line = [&](std::string_view words) {
     out += fmt::format("{:<10} {}\n", head, words);
@@ -86,6 +84,10 @@ std::string reading_text(const Reading& reading) {
     if (!reading.cause || note != reading.cause->words) line(note);
   head = "ask";
   for (const std::string& question : reading.questions) line(question);
+  head = "error";
+  line(fmt::format("{}{}{}", text::line(reading.traceback.error),
+                   reading.traceback.error.empty() ? "" : ": ",
+                   text::line(reading.named_core(), 1000)));
   head = "package";
   line(reading.traceback.package.empty() ? "not told" : reading.traceback.package);
   return out;
@@ -122,7 +124,6 @@ std::string triage_json(const Reading& reading, const std::vector<Proposal>& pro
             {"package", reading.traceback.package},
             {"pattern", reading.form},
             {"operation", reading.a + " and " + reading.b},
-            {"operation_assumed", reading.sureness != Sureness::sure},
             {"sure", reading.sureness == Sureness::sure},
             {"sureness", name_of(reading.sureness)}};
   json["numbers"] = Json::array();

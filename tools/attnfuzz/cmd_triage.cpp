@@ -113,7 +113,10 @@ void print_end(const Options& options, const triage::Called* called, const std::
                                  : missing);
   }
   if (called != nullptr) {
-    write_text(std::filesystem::path(options.out) / "call.py", called->call.program);
+    const std::filesystem::path out(options.out);
+    write_text(out / "call.py", called->call.program);
+    if (called->call.package == "strict")
+      write_text(out / "attnfuzz_strict.py", std::string(triage::strict_program()));
     fmt::print("issue      {}\n", issue);
   } else {
     fmt::print("not found  the text was not found again{}\n",
