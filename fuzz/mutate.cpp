@@ -179,6 +179,11 @@ Case Mutator::new_case(Draw& draw) const {
   return work(c) <= most_work ? c : generator_(draw);
 }
 
+/// The work of a case is only told of one that is valid.
+bool Mutator::fits(const Case& c) const {
+  return is_valid(c) && work(c) <= most_work && inside(c);
+}
+
 bool Mutator::inside(const Case& c) const {
   return is_valid(c) && capabilities_.rejection_reason(c).empty();
 }
@@ -196,7 +201,7 @@ Case Mutator::mutate(const Case& c, Draw& draw) const {
     else
       changed = new_case(draw);
     refit(changed);
-    if (!(changed == c) && work(changed) <= most_work && inside(changed)) return changed;
+    if (!(changed == c) && fits(changed)) return changed;
   }
   return generator_(draw);
 }
@@ -206,7 +211,7 @@ Case Mutator::cross(const Case& a, const Case& b, Draw& draw) const {
     Case child = a;
     take_parts(child, b, 30, draw);
     refit(child);
-    if (!(child == a) && !(child == b) && work(child) <= most_work && inside(child)) return child;
+    if (!(child == a) && !(child == b) && fits(child)) return child;
   }
   return mutate(a, draw);
 }

@@ -31,6 +31,7 @@ class Mutator {
 
  private:
   bool inside(const Case& c) const;
+  bool fits(const Case& c) const;
   Case new_case(Draw& draw) const;
 
   Capabilities capabilities_;

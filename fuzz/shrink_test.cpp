@@ -141,8 +141,9 @@ TEST(ShrinkFinding, KeepsTheNamedAxesApart) {
   const Finding& f = findings[0];
   EXPECT_EQ(stats.failed, stats.signatures.at(f.signature));
   EXPECT_TRUE(f.shrunk.minimal);
-  // 1, or 2 where another 1 in the text would not name one axis.
-  EXPECT_LE(f.shrunk.c.problem.head_dim, 2) << one_line(f.shrunk.c);
+  // As small as the text's numbers still name one axis each: 2 heads of 2 would be a hidden size of
+  // 4, the batch.
+  EXPECT_LE(f.shrunk.c.problem.head_dim, 3) << one_line(f.shrunk.c);
   EXPECT_EQ(f.shrunk.c.problem.mask.rules.size(), 1U);
   const std::string words = annotate(f.last.verdict.detail, f.shrunk.c, &f.learned);
   EXPECT_NE(words.find("tensor a (q_len="), std::string::npos) << words;

@@ -194,7 +194,7 @@ TEST(Reach, OneCompilationServesManyCases) {
   EXPECT_GE(sizes.size(), 8U);
   const Reach reach = reach_of(sequence, count);
   EXPECT_EQ(reach.at("kv_len: part of the second tile of 32 (usual)"), "");
-  EXPECT_EQ(reach.at("softcap with rule:window"), "");
+  EXPECT_EQ(reach.at("rule:window with softcap"), "");
   EXPECT_EQ(Sequence(compiled, 1)(300), sequence(300));
 }
 

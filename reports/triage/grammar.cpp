@@ -107,6 +107,11 @@ std::optional<Mention> bracketed(std::string_view text, size_t from) {
   const bool numbers = std::any_of(found.sizes.begin(), found.sizes.end(),
                                    [](const Size& each) { return each.value >= 0; });
   if (!numbers || 2 * known < static_cast<ptrdiff_t>(found.sizes.size())) return std::nullopt;
+  // "(x, heads=8)": a call with keywords.
+  const bool keywords = std::any_of(found.sizes.begin(), found.sizes.end(), [](const Size& each) {
+    return each.value >= 0 && !each.name.empty();
+  });
+  if (keywords && known < static_cast<ptrdiff_t>(found.sizes.size())) return std::nullopt;
   if (found.sizes.size() == 1 && !comma &&
       (open == '(' || open == '<' ||
        (from > 0 && (is_word(text[from - 1]) || text[from - 1] == ']'))))
