@@ -171,7 +171,12 @@ Sizes::Chance Sizes::chance(Axis axis, int64_t size, Role role) const {
     for (const int64_t own : mask_[at(axis)])
       if (own == size && own > 1) return {Term::size, std::log(.8)};
   if (set_[at(axis)] == size) return {Term::size, std::log(.9)};
-  if (size == 1) return {Term::one, std::log(chance_of_one(role, axis))};
+  if (size == 1) {
+    // Masks and biases have a 1 where they are broadcast, whatever the axis has elsewhere.
+    const bool broadcast = role == Role::mask || role == Role::bias;
+    const double against = broadcast ? 0 : log_neither(axis, size, size);
+    return {Term::one, std::log(chance_of_one(role, axis)) + against};
+  }
   const double any = std::log(1 - chance_of_one(role, axis));
   if (set_[at(axis)] > 1)
     return {Term::conflict, is_length(axis) && other_length_ == size
@@ -179,6 +184,12 @@ Sizes::Chance Sizes::chance(Axis axis, int64_t size, Role role) const {
                                 : any + std::log(has_conflict_ ? kConflict : kFirstConflict) +
                                       log_near(axis, size, set_[at(axis)])};
   return {Term::size, any + std::log(std::max(1e-12, chance_when_unset(axis, size)))};
+}
+
+double Sizes::log_neither(Axis axis, int64_t one, int64_t other) const {
+  const Told& told = told_[at(axis)].front();
+  const bool neither = told.size > 0 && trust_in(axis, one) == 0 && trust_in(axis, other) == 0;
+  return neither ? std::log(1 - kTrust * told.trust) : 0;
 }
 
 Axis Sizes::other_axis_of(int64_t size, Axis but) const {

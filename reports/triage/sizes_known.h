@@ -31,6 +31,9 @@ class Sizes {
   /// The same for a number alone, without setting anything.
   Chance chance(Axis axis, int64_t size, Role role = Role::none) const;
   double log_chance(Axis axis, int64_t size) const { return chance(axis, size).log; }
+  /// The same for an axis that has these two sizes, as far as the report tells its size and it is
+  /// neither.
+  double log_neither(Axis axis, int64_t one, int64_t other) const;
   int64_t known(Axis axis) const { return set_[static_cast<size_t>(axis)]; }
   void set(Axis axis, int64_t size) { set_[static_cast<size_t>(axis)] = size; }
 

@@ -324,6 +324,7 @@ class Numbers {
     const double first = size_of(0, a, role_a), second = size_of(1, b, role_b);
     if (a == b) {
       score.add(Term::size, std::max(first, second));
+      score.add(Term::conflict, sizes_.log_neither(a, value(0), value(1)));
       const bool from_first = first > second;
       score.add(Term::near,
                 log_near(a, from_first ? value(1) : value(0), from_first ? value(0) : value(1)));
