@@ -295,7 +295,7 @@ def test_an_interrupt_is_no_pass_and_a_second_one_stops_at_once(tmp_path):
     (tmp_path / "sleeps.py").write_text(
         "import time\n\nREQUIRES = []\n\n\nclass Target:\n"
         "    name, version = 'sleeps:all', '1'\n    capabilities = {'features': ['dtype:f32', 'layout:bhsd']}\n\n"
-        "    def run(self, case, tensors):\n        time.sleep(1)\n        return [{'out': tensors['v']}]\n\n\n"
+        "    def run(self, case, tensors):\n        time.sleep(12)\n        return [{'out': tensors['v']}]\n\n\n"
         "def targets():\n    return [Target()]\n")
     for signals, code in ((1, 130), (2, -signal.SIGINT)):
         with subprocess.Popen([ATTNFUZZ, "ci", "-t", "sleeps:all", "--budget", "100s", "--base", str(tmp_path), "--out", "out"],
