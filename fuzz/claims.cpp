@@ -30,7 +30,7 @@ bool overlap(const SizeRange& a, const SizeRange& b) {
   return false;
 }
 
-/// FeatureSet that stand for what a case is anyhow; features() does not give them.
+/// Words that stand for what a case is anyhow; features() does not give them.
 constexpr std::string_view defaults[] = {"data:normal", "nonfinite:none", "head_map:grouped",
                                          "kind:softmax", "bias_order:after_softcap"};
 /// Prefixes of words that come with others or are chosen for every case.
@@ -105,7 +105,7 @@ void Claims::exclude(const std::vector<std::string>& together) {
   for (const std::string& word : together) all.set(word_index(word));
 }
 
-/// FeatureSet that say that two sizes differ, where the target wants them equal or has one of each.
+/// Words that say that two sizes differ, where the target wants them equal or has one of each.
 void Claims::deny_by_sizes() {
   const auto equal = [&](Axis a, Axis b) {
     const SizeRange &x = range(a), &y = range(b);
@@ -122,7 +122,7 @@ void Claims::deny_by_sizes() {
   declared_ &= ~denied_by_sizes_;
 }
 
-/// What goes together whatever the target. FeatureSet that no cache may stand beside are told
+/// What goes together whatever the target. Words that no cache may stand beside are told
 /// apart: whether a case has one is drawn first.
 void Claims::combine() {
   const FeatureSet caches = words_like("cache:");

@@ -9,7 +9,7 @@ namespace attnfuzz {
 
 /// What a case covers of the problem space, as numbers below `coverage_points`: each of its feature
 /// words and of its sizes' kinds (0, 1, odd, power of two, tile − 1, tile, tile + 1 …), each pair
-/// of these, and its rules × layout × dtype × kinds of lengths as a whole. FeatureSet that hash
+/// of these, and its rules × layout × dtype × kinds of lengths as a whole. Words that hash
 /// alike share a number. Sorted, without repeats.
 inline constexpr uint32_t coverage_points = 1U << 16;
 std::vector<uint32_t> coverage_of(const Case& c, const Capabilities& capabilities);

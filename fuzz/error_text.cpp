@@ -14,11 +14,11 @@ bool is_letter(char x) {
   return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_';
 }
 
-/// FeatureSet before a number that tells which one is meant, not how large it is.
+/// Words before a number that tells which one is meant, not how large it is.
 constexpr std::string_view selecting[] = {
     "dim",    "dimension", "axis",    "argument", "arg",    "args", "argv",  "pos",   "position",
     "number", "operand",   "missing", "at index", "signal", "code", "opset", "input", "output"};
-/// FeatureSet before a number that says nothing about the case.
+/// Words before a number that says nothing about the case.
 constexpr std::string_view numbering[] = {"line", "step", "seed", "pid", "offset", "address"};
 
 /// Whether one of the words stands right before `offset`, over spaces and the like.

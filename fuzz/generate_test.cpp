@@ -14,7 +14,7 @@
 namespace attnfuzz {
 namespace {
 
-/// FeatureSet that features() never gives: they stand for what every case is.
+/// Words that features() never gives: they stand for what every case is.
 const std::set<std::string> silent{"data:normal", "nonfinite:none", "head_map:grouped",
                                    "bias_order:after_softcap"};
 

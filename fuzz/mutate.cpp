@@ -179,13 +179,9 @@ Case Mutator::new_case(Draw& draw) const {
   return work(c) <= most_work ? c : generator_(draw);
 }
 
-/// The work of a case is only told of one that is valid.
-bool Mutator::fits(const Case& c) const {
-  return is_valid(c) && work(c) <= most_work && inside(c);
-}
-
-bool Mutator::inside(const Case& c) const {
-  return is_valid(c) && capabilities_.rejection_reason(c).empty();
+/// Asks in this order: the work and the claims are told of a valid case alone.
+bool Mutator::inside(const Case& c, double most) const {
+  return is_valid(c) && work(c) <= most && capabilities_.rejection_reason(c).empty();
 }
 
 Case Mutator::mutate(const Case& c, Draw& draw) const {
@@ -201,7 +197,7 @@ Case Mutator::mutate(const Case& c, Draw& draw) const {
     else
       changed = new_case(draw);
     refit(changed);
-    if (!(changed == c) && fits(changed)) return changed;
+    if (!(changed == c) && inside(changed, most_work)) return changed;
   }
   return generator_(draw);
 }
@@ -211,7 +207,7 @@ Case Mutator::cross(const Case& a, const Case& b, Draw& draw) const {
     Case child = a;
     take_parts(child, b, 30, draw);
     refit(child);
-    if (!(child == a) && !(child == b) && fits(child)) return child;
+    if (!(child == a) && !(child == b) && inside(child, most_work)) return child;
   }
   return mutate(a, draw);
 }

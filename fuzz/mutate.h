@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -30,8 +31,8 @@ class Mutator {
   const std::vector<Goal>& goals() const { return goals_; }
 
  private:
-  bool inside(const Case& c) const;
-  bool fits(const Case& c) const;
+  /// Whether it is a case inside the claims, with no more than `most` multiplications.
+  bool inside(const Case& c, double most = std::numeric_limits<double>::infinity()) const;
   Case new_case(Draw& draw) const;
 
   Capabilities capabilities_;

@@ -343,7 +343,7 @@ class Goals {
   std::vector<Goal> goals_;
 };
 
-/// FeatureSet that features() never gives: they stand for what every case is.
+/// Words that features() never gives: they stand for what every case is.
 bool is_silent(std::string_view word) {
   static constexpr std::string_view all[] = {"data:normal",      "nonfinite:none",
                                              "head_map:grouped", "bias_order:after_softcap",
