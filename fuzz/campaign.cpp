@@ -7,6 +7,7 @@
 #include "fuzz/known.h"
 #include "fuzz/reach/sequence.h"
 #include "fuzz/replayable.h"
+#include "targets/wrapped_target.h"
 
 namespace attnfuzz {
 namespace {
@@ -15,25 +16,21 @@ namespace {
 constexpr uint64_t run_twice_every = 16;
 
 /// Adds up what the target takes.
-class Timed final : public Target {
+class Timed final : public PassingTarget {
  public:
-  explicit Timed(Target& target) : target_(target) {}
-  const TargetInfo& info() const override { return target_.info(); }
+  using PassingTarget::PassingTarget;
   Outcome run(const Case& c, const Inputs& inputs) override {
     const Clock::time_point start = Clock::now();
-    Outcome outcome = target_.run(c, inputs);
+    Outcome outcome = PassingTarget::run(c, inputs);
     const double waited = seconds_since(start);
     // A worker knows better, but it may say anything.
     const bool told = outcome.seconds > 0 && outcome.seconds < waited;
     seconds_ += told ? outcome.seconds : waited;
     return outcome;
   }
-  bool restart() override { return target_.restart(); }
-  void use_threads(int count) override { target_.use_threads(count); }
   double seconds() const { return seconds_; }
 
  private:
-  Target& target_;
   double seconds_ = 0;
 };
 

@@ -2,24 +2,22 @@
 
 #include <utility>
 
+#include "targets/wrapped_target.h"
+
 namespace attnfuzz {
 namespace {
 
 /// Keeps what is run.
-class Recording final : public Target {
+class Recording final : public PassingTarget {
  public:
-  explicit Recording(Target& target) : target_(target) {}
-  const TargetInfo& info() const override { return target_.info(); }
+  using PassingTarget::PassingTarget;
   Outcome run(const Case& c, const Inputs& inputs) override {
     runs_.push_back(c);
-    return target_.run(c, inputs);
+    return PassingTarget::run(c, inputs);
   }
-  bool restart() override { return target_.restart(); }
-  void use_threads(int count) override { target_.use_threads(count); }
   std::vector<Case> take() { return std::move(runs_); }
 
  private:
-  Target& target_;
   std::vector<Case> runs_;
 };
 
