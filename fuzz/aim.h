@@ -38,7 +38,8 @@ enum class Quantity : uint8_t {
   capacity,
   page_size,
   group,         ///< query heads for each KV head
-  past_len,      ///< tokens that a row holds before a step that brings more
+  append_past,   ///< tokens that a row holds before a step that appends several,
+  decode_past,   ///< and before one that decodes: kernels have a path for each
   wraps,         ///< how often a cache that forgets was filled anew: (most tokens − 1) / capacity
   past_ring,     ///< by how many tokens a step is longer than the capacity of such a cache
   free_slots,    ///< of a cache that does not: its capacity − most tokens
@@ -47,11 +48,19 @@ enum class Quantity : uint8_t {
   chunk_size,    ///< the rule's parameter
 };
 template <>
-inline constexpr std::array<std::string_view, 19> names_of<Quantity>{
-    "batch",      "num_heads",   "num_kv_heads", "q_len",     "kv_len",
-    "head_dim",   "head_dim_v",  "memory_kv",    "steps",     "capacity",
-    "page_size",  "group",       "past_len",     "wraps",     "past_ring",
-    "free_slots", "window.left", "window.right", "chunk.size"};
+inline constexpr std::array<std::string_view, 20> names_of<Quantity>{
+    "batch",     "num_heads",  "num_kv_heads", "q_len",        "kv_len",
+    "head_dim",  "head_dim_v", "memory_kv",    "steps",        "capacity",
+    "page_size", "group",      "append_past",  "decode_past",  "wraps",
+    "past_ring", "free_slots", "window.left",  "window.right", "chunk.size"};
+
+/// Steps that bring tokens behind others, and what a row holds before such a step.
+struct PastOf {
+  StepOp op;
+  Quantity quantity;
+};
+inline constexpr PastOf steps_with_past[] = {{StepOp::append, Quantity::append_past},
+                                             {StepOp::decode, Quantity::decode_past}};
 
 /// What a case is steered to: features that it has to use, and intervals for its numbers. All else
 /// is drawn, and kept small. Where the claims and the aim do not meet, the claims hold.
@@ -71,6 +80,10 @@ struct Aim {
   const Interval& of(Quantity q) const { return within[static_cast<size_t>(q)]; }
   Interval& of(Quantity q) { return within[static_cast<size_t>(q)]; }
   bool constrains(Quantity q) const { return !(of(q) == Interval{}); }
+  /// The most that a row has to hold before any step.
+  int64_t least_past() const {
+    return std::max(of(Quantity::append_past).min, of(Quantity::decode_past).min);
+  }
 };
 
 }  // namespace attnfuzz

@@ -44,7 +44,7 @@ void SizeDrawer::reserve() {
     const Interval& aimed = aim_.of(static_cast<Quantity>(axis));
     return std::max({int64_t{1}, claims_.range(axis).min, aimed.min});
   };
-  const int64_t past = aim_.of(Quantity::past_len).min;
+  const int64_t past = aim_.least_past();
   const auto set = [&](Factor factor, int64_t size) {
     factors_[static_cast<size_t>(factor)] = static_cast<double>(size);
   };

@@ -52,7 +52,9 @@ class StepDrawer {
     if (bounded) limit_ = std::min(limit_, c.cache->capacity);
     tokens_ = aimed_tokens(claims, sizes.aim());
     step_ = sizes.aim().of(Quantity::q_len);
-    past_ = sizes.aim().of(Quantity::past_len);
+    for (const PastOf& each : steps_with_past)
+      if (sizes.aim().constrains(each.quantity)) past_ = each;
+    if (past_) past_tokens_ = sizes.aim().of(past_->quantity);
     limit_ = std::clamp(limit_, std::min(tokens_.min, limit_), std::max(tokens_.max, tokens_.min));
   }
 
@@ -67,6 +69,7 @@ class StepDrawer {
       int copies = op <= StepOp::decode ? 2 : 1;
       if (sizes_.aim().words[words_of<StepOp>("step")[k]]) copies += percent_at_once / 10;
       if (filling && op < StepOp::decode) copies += percent_at_once / 10;
+      if (leads_to_past(op)) copies += percent_at_once;
       possible.insert(possible.end(), static_cast<size_t>(copies), op);
     }
     if (!possible.empty()) add(draw_.pick(std::span<const StepOp>(possible)));
@@ -75,7 +78,7 @@ class StepDrawer {
   /// Whether the rows have held, or have before the next step, as much as was aimed at.
   bool full_enough() const {
     if (most_tokens_ < tokens_.min || (needs_long_step() && !cross_)) return false;
-    return past_.min == 0 || had_past_;
+    return !past_ || had_past_;
   }
 
   /// Asks for an answer after what the last steps did, if they asked for none.
@@ -98,6 +101,11 @@ class StepDrawer {
            step_.min <= claims_.range(Axis::q_len).max;
   }
 
+  /// Whether the step is the one that was aimed at behind what the rows hold.
+  bool leads_to_past(StepOp op) const {
+    return past_ && op == past_->op && filled_ && past_tokens_.contains(longest());
+  }
+
   /// How many new tokens lead to what is aimed at; empty: any number.
   Interval wanted_tokens(int64_t least, int64_t most) const {
     const int64_t held = longest();
@@ -106,8 +114,8 @@ class StepDrawer {
     const auto to = [&](const Interval& total) {
       return Interval{total.min - held, total.max - held}.meet({least, most});
     };
-    if (sizes_.aim().constrains(Quantity::past_len) && !had_past_ && held < past_.min) {
-      const Interval all = to(past_);
+    if (past_ && !had_past_ && held < past_tokens_.min) {
+      const Interval all = to(past_tokens_);
       return all.empty() ? Interval{most, most} : all;
     }
     if (held >= tokens_.min) return {1, 0};
@@ -154,7 +162,7 @@ class StepDrawer {
       step.count = draw_.between(1, longest() - step.start);
     }
     if (step.has_tokens()) {
-      had_past_ |= filled_ && past_.contains(longest());
+      had_past_ |= leads_to_past(op);
       had_step_ |= step_.contains(step.q_len);
     }
     follow(step, totals_);
@@ -219,7 +227,8 @@ class StepDrawer {
   Case& c_;
   std::vector<int64_t> totals_;
   bool ragged_ = false, ragged_left_ = false, empty_ = false, filled_ = false, cross_ = false;
-  Interval tokens_, step_, past_;  ///< aimed at: most tokens, a step's, those before one
+  Interval tokens_, step_, past_tokens_;  ///< aimed at: most tokens, a step's, those before one
+  std::optional<PastOf> past_;            ///< before which one
   bool had_step_ = false, had_past_ = false;
   int64_t limit_ = 0, most_tokens_ = 0;
 };
@@ -270,9 +279,10 @@ void draw_positions(const Claims& claims, Draw& draw, Case& c) {
 
 Interval aimed_tokens(const Claims& claims, const Aim& aim) {
   const SizeRange& range = claims.range(Axis::kv_len);
-  const Interval &total = aim.of(Quantity::kv_len), &past = aim.of(Quantity::past_len);
+  const Interval& total = aim.of(Quantity::kv_len);
+  const int64_t past = aim.least_past();
   const int64_t wanted =
-      std::max({total.min, aim.of(Quantity::q_len).min, past.min > 0 ? past.min + 1 : 0});
+      std::max({total.min, aim.of(Quantity::q_len).min, past > 0 ? past + 1 : 0});
   const int64_t least = std::max(range.min, std::min(wanted, range.max));
   return {least, std::max(least, std::min(range.max, total.max))};
 }

@@ -14,6 +14,7 @@ class CompiledFor {
 
   /// False: the target is compiled once.
   bool any() const { return !quantities_.empty() || named_; }
+  const FeatureSet& words() const { return words_; }
   /// Whether one compilation serves both cases.
   bool same(const CaseMarks& a, const CaseMarks& b) const;
   /// Whether a case with these words may be served by the compilation for `first`.

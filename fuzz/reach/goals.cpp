@@ -40,7 +40,8 @@ class Goals {
       add_both_lengths(mode);
       add_masks(mode);
     }
-    for (const Quantity size : {Quantity::head_dim, Quantity::head_dim_v}) add_dim_tiles(size);
+    for (const Quantity size : {Quantity::head_dim, Quantity::head_dim_v})
+      if (is_own(size)) add_dim_tiles(size);
     add_dims_and_tiles();
     add_past();
     add_pages();
@@ -63,6 +64,9 @@ class Goals {
   bool declared(std::string_view prefix, std::string_view word) const {
     return claims_.declared(word_index(std::string(prefix) + std::string(word)));
   }
+
+  /// Whether a size isn't claimed to be equal to one before it, whose goals are then its own.
+  bool is_own(Quantity size) const { return claims_.same_as(axis_of(size)) == axis_of(size); }
 
   /// The first and last number of the interval that the claims let a size have.
   Interval claimed(Quantity quantity, Interval in) const {
@@ -192,26 +196,47 @@ class Goals {
   void add_dims_and_tiles() {
     const std::vector<int64_t>& tiles = tiles_of(Quantity::kv_len);
     const int64_t t = *std::min_element(tiles.begin(), tiles.end());
-    for (const Mode& mode : modes_)
+    const auto put = [&](const Mode& mode, const std::string& what, Quantity length,
+                         FeatureSet words) {
       for (const int64_t dim : usual_dims) {
-        const Quantity length = mode.cached() ? Quantity::past_len : Quantity::kv_len;
-        Goal goal{fmt::format("{}head_dim {}: {} in the second tile of {}", mode.prefix, dim,
-                              name(length), t),
-                  {},
-                  with(mode, {{Quantity::head_dim, {dim, dim}}, {length, {t + 1, any_number}}})};
+        Goal goal{
+            fmt::format("{}head_dim {}: {} in the second tile of {}", mode.prefix, dim, what, t),
+            words, with(mode, {{Quantity::head_dim, {dim, dim}}, {length, {t + 1, any_number}}})};
         goal.way = {{length, {t + 1, 2 * t - 1}}};
         add(std::move(goal));
       }
+    };
+    for (const Mode& mode : modes_) {
+      put(mode, "kv_len", Quantity::kv_len, {});
+      for (const PastOf& each : mode.cached() ? pasts() : std::vector<PastOf>{})
+        put(mode, fmt::format("{}: past_len", name(each.op)), each.quantity, word_of(each.op));
+    }
+  }
+
+  static FeatureSet word_of(StepOp op) {
+    return FeatureSet().set(word_index(fmt::format("step:{}", name(op))));
+  }
+
+  /// The steps behind others that are claimed.
+  std::vector<PastOf> pasts() const {
+    std::vector<PastOf> all;
+    for (const PastOf& each : steps_with_past)
+      if (declared("step:", name(each.op)) && claims_.range(Axis::steps).max >= 2)
+        all.push_back(each);
+    return all;
   }
 
   /// New tokens behind a history that fills tiles.
   void add_past() {
-    if (caches_.empty() || claims_.range(Axis::steps).max < 2) return;
+    if (caches_.empty()) return;
     const int64_t most = claims_.range(Axis::kv_len).max;
     for (const int64_t t : tiles_of(Quantity::kv_len)) {
       const auto put = [&](std::string_view what, Interval past) {
         if (past.min + 1 > most) return;
-        add({fmt::format("past_len: {} of {}", what, t), {}, {{Quantity::past_len, past}}});
+        for (const PastOf& each : pasts())
+          add({fmt::format("{}: past_len {} of {}", name(each.op), what, t),
+               word_of(each.op),
+               {{each.quantity, past}}});
       };
       put("one token below a tile", {t - 1, t - 1});
       put("exactly a tile", {t, t});
@@ -294,6 +319,7 @@ class Goals {
       const SizeRange& range = claims_.range(claims_.same_as(static_cast<Axis>(k)));
       if (range.min >= range.max) continue;
       const bool length = size == Quantity::q_len || size == Quantity::kv_len;
+      if (!length && !is_own(size)) continue;
       // 0 is the feature "empty", and 0 steps are a case without a cache.
       const int64_t least =
           std::max(claimed(size, {}).min,

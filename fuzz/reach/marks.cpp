@@ -60,8 +60,9 @@ class Collector {
     for (const Step& step : c_.steps) {
       if (step.has_tokens()) {
         add(Quantity::q_len, step.q_len);
-        if (filled)
-          for (const int64_t total : totals) add(Quantity::past_len, total);
+        for (const PastOf& each : steps_with_past)
+          if (filled && step.op == each.op)
+            for (const int64_t total : totals) add(each.quantity, total);
         if (cache.forgets()) add(Quantity::past_ring, step.q_len - cache.capacity);
       }
       filled = step.op != StepOp::reset;

@@ -74,7 +74,7 @@ TEST(Reach, GoalsAreNamedByWhatTheyCross) {
     EXPECT_TRUE(names(tiled).contains(goal)) << goal;
   for (const char* goal : {"pages of 24: the third", "pages of 24: more than eight",
                            "cached kv_len: part of the second tile of 128 (usual)",
-                           "past_len: in the third tile of 64",
+                           "decode: past_len in the third tile of 64",
                            "paged cache: filled to its capacity", "steps: the largest claimed, 12"})
     EXPECT_TRUE(names(paged).contains(goal)) << goal;
   for (const char* goal : {"ring cache: wraps twice", "ring cache: a step longer than its capacity",
@@ -174,7 +174,7 @@ TEST(Reach, OneCompilationServesManyCases) {
                            "head_dim_v", "softcap"]})");
   Sequence sequence(compiled, 1);
   const CompiledFor compiled_for(sequence.claims());
-  constexpr uint64_t count = 10 * Sequence::cases_per_compilation;
+  constexpr uint64_t count = 24 * Sequence::cases_per_compilation;
   size_t compilations = 0;
   std::set<std::string> lines;
   std::set<std::set<int64_t>> sizes;
@@ -189,9 +189,9 @@ TEST(Reach, OneCompilationServesManyCases) {
     sizes.insert({c.problem.batch, c.problem.num_heads, c.problem.num_kv_heads, c.problem.q_len,
                   c.problem.kv_len, c.problem.head_dim, c.problem.head_dim_v});
   }
-  EXPECT_LE(compilations, 14U);  // some cases need one of their own, and one back again
+  EXPECT_LE(compilations, 32U);  // some cases need one of their own, and one back again
   EXPECT_GE(lines.size(), count / 3);
-  EXPECT_GE(sizes.size(), 8U);
+  EXPECT_GE(sizes.size(), 20U);
   const Reach reach = reach_of(sequence, count);
   EXPECT_EQ(reach.at("kv_len: part of the second tile of 32 (usual)"), "");
   EXPECT_EQ(reach.at("rule:window with softcap"), "");

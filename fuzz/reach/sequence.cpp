@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "fuzz/claims.h"
 #include "oracle/work.h"
 
 namespace attnfuzz {
@@ -11,7 +12,8 @@ namespace {
 
 constexpr double usual_work = 1 << 22;     ///< a planned case stays below where its goal lets it
 constexpr double work_per_case = 1 << 21;  ///< of the campaign, that goals may take
-constexpr int tries = 6;                   ///< to find a case that reaches a goal
+constexpr int tries = 60;                  ///< to find a case that reaches a goal,
+constexpr int tries_for_cheap = 6;         ///< and to find a cheap one
 constexpr uint64_t boundary_stride = 2, pair_stride = 4;
 constexpr double again_work = 1 << 19;  ///< a goal of so much is aimed at again as any other
 constexpr int percent_again = 6;  ///< of the cases behind the plan that aim at a goal once more
@@ -24,6 +26,7 @@ constexpr uint64_t plan_key = 0x7265616368;  ///< draws of the plan are none of 
 struct Sequence::Draft {
   Entry entry{};
   std::optional<Case> c;
+  size_t crossed = 0;  ///< boundaries, where a target is compiled for each case
 };
 
 Sequence::Sequence(const Capabilities& capabilities, uint64_t seed)
@@ -53,8 +56,7 @@ Case Sequence::make(const Entry& entry) const {
 
 /// Looks for a case that reaches the goal; one that stays below the usual work is good enough.
 bool Sequence::try_goal(size_t goal, Draft& draft) const {
-  const int times = goals_[goal].is_pair ? tries / 2 : tries;
-  for (int k = 0; k < times; ++k) {
+  for (int k = 0; k < tries && !(draft.c && k >= tries_for_cheap); ++k) {
     Entry entry{goal, 1 + goal * tries + static_cast<uint64_t>(k), 0, usual_work};
     Case c = make(entry);
     if (!reaches(marks_of(c), goals_[goal])) continue;
@@ -83,7 +85,15 @@ void Sequence::place(Entry entry, uint64_t first_slot, uint64_t stride, uint64_t
   plan_.push_back(entry);
 }
 
-/// Cheap ones first.
+/// How many boundaries a case crosses.
+size_t Sequence::crossed(const Case& c) const {
+  const CaseMarks marks = marks_of(c);
+  return static_cast<size_t>(std::count_if(goals_.begin(), goals_.end(), [&](const Goal& goal) {
+    return !goal.is_pair && reaches(marks, goal);
+  }));
+}
+
+/// Cheap ones first. Where each costs a compilation, those that cross most boundaries at once.
 void Sequence::plan_boundaries() {
   std::vector<Draft> drafts;
   for (size_t goal = 0; goal < goals_.size(); ++goal) {
@@ -95,13 +105,16 @@ void Sequence::plan_boundaries() {
       states_[goal] = State::too_costly;
       costs_[goal] = draft.entry.work;
     } else {
-      states_[goal] = State::planned;
+      if (compiled_for_.any()) draft.crossed = crossed(*draft.c);
       drafts.push_back(std::move(draft));
     }
   }
-  std::stable_sort(drafts.begin(), drafts.end(),
-                   [](const Draft& a, const Draft& b) { return a.entry.work < b.entry.work; });
+  std::stable_sort(drafts.begin(), drafts.end(), [](const Draft& a, const Draft& b) {
+    return a.crossed != b.crossed ? a.crossed > b.crossed : a.entry.work < b.entry.work;
+  });
   for (const Draft& draft : drafts) {
+    if (compiled_for_.any() && states_[draft.entry.goal] == State::covered) continue;
+    states_[draft.entry.goal] = State::planned;
     if (compiled_for_.any())
       place(draft.entry, 0, 2 * cases_per_compilation, next_boundary_slot_);
     else
@@ -153,18 +166,35 @@ Case Sequence::at_random(uint64_t index) const {
   return work(c) <= most_again * std::max(entry.work, usual_work) ? c : generator_(*draw);
 }
 
+/// The features that a target is compiled for take turns, where no boundary is planned.
+FeatureSet Sequence::turn_of(uint64_t number) const {
+  std::vector<size_t> all;
+  for (size_t k = 0; k < feature_words().size(); ++k)
+    if (compiled_for_.words()[k] && claims().declared(k)) all.push_back(k);
+  return all.empty() ? FeatureSet{} : FeatureSet().set(all[number / 2 % all.size()]);
+}
+
 const Sequence::Compilation& Sequence::compilation(uint64_t number) {
   if (compilation_ && compilation_->number == number) return *compilation_;
   const uint64_t index = number * cases_per_compilation;
   const auto planned = by_index_.find(index);
+  const FeatureSet turn = turn_of(number);
+  const auto draw = seeded_draw(seed_, index);
   Compilation next{number,
-                   planned == by_index_.end() ? generator_(*seeded_draw(seed_, index))
-                                              : make(plan_[planned->second]),
+                   planned == by_index_.end() ? generator_(*draw) : make(plan_[planned->second]),
+                   {},
                    {},
                    {}};
   next.marks = marks_of(next.first);
-  for (const size_t pair : pairs_)
-    if (compiled_for_.admits(next.marks, goals_[pair].words)) next.pairs.push_back(pair);
+  for (int k = 1; k < tries && planned == by_index_.end() && (turn & ~next.marks.words).any();
+       ++k) {
+    next.first = generator_(*draw);
+    next.marks = marks_of(next.first);
+  }
+  for (const size_t pair : pairs_) {
+    if (!compiled_for_.admits(next.marks, goals_[pair].words)) continue;
+    ((goals_[pair].words & turn & next.marks.words).any() ? next.own : next.pairs).push_back(pair);
+  }
   return compilation_.emplace(std::move(next));
 }
 
@@ -174,7 +204,11 @@ Case Sequence::compiled(uint64_t index) {
   if (index % cases_per_compilation == 0) return now.first;
   Aim aim;
   aim.work = std::max(work(now.first), usual_work);
-  if (index % pair_stride == 2 && !now.pairs.empty())
+  if (const uint64_t turn = index % cases_per_compilation / pair_stride; index % pair_stride != 2)
+    aim.words = {};
+  else if (turn < now.own.size())
+    aim.words = goals_[now.own[turn]].words;
+  else if (!now.pairs.empty())
     aim.words = goals_[now.pairs[index / pair_stride % now.pairs.size()]].words;
   aim = compiled_for_.within(now.marks, aim);
   const auto draw = seeded_draw(seed_, index);

@@ -57,6 +57,7 @@ class Sequence {
   bool plan_next_pair();
   void plan_until(uint64_t index);
   bool try_goal(size_t goal, Draft& draft) const;
+  size_t crossed(const Case& c) const;
   void mark(const Case& c);
   void place(Entry entry, uint64_t first_slot, uint64_t stride, uint64_t& next);
   Case make(const Entry& entry) const;
@@ -70,8 +71,10 @@ class Sequence {
     uint64_t number;  ///< of the campaign's
     Case first;
     CaseMarks marks;            ///< of the first
-    std::vector<size_t> pairs;  ///< goals that it can serve
+    std::vector<size_t> own;    ///< goals that it can serve: those of its turn's feature,
+    std::vector<size_t> pairs;  ///< and the others
   };
+  FeatureSet turn_of(uint64_t number) const;
   const Compilation& compilation(uint64_t number);
 
   Generator generator_;
