@@ -281,8 +281,8 @@ Interval aimed_tokens(const Claims& claims, const Aim& aim) {
   const SizeRange& range = claims.range(Axis::kv_len);
   const Interval& total = aim.of(Quantity::kv_len);
   const int64_t past = aim.least_past();
-  const int64_t wanted =
-      std::max({total.min, aim.of(Quantity::q_len).min, past > 0 ? past + 1 : 0});
+  const int64_t wanted = std::max({total.min, aim.of(Quantity::q_len).min, past > 0 ? past + 1 : 0,
+                                   aim.of(Quantity::steps).min});
   const int64_t least = std::max(range.min, std::min(wanted, range.max));
   return {least, std::max(least, std::min(range.max, total.max))};
 }

@@ -5,27 +5,32 @@
 #include <algorithm>
 
 #include "fuzz/claims.h"
+#include "fuzz/generate.h"
+#include "fuzz/reach/goal.h"
 
 namespace attnfuzz {
 namespace {
 
-/// Whether any case uses the word, as far as a few draws tell.
-bool is_usable(const Claims& claims, size_t word) {
-  constexpr uint64_t tries = 16;
+/// Whether any case uses the word, as far as draws tell.
+bool is_usable(const Generator& generator, size_t word) {
+  constexpr uint64_t tries = 200;
   Aim aim;
+  aim.work = 1 << 16;
   aim.words.set(word);
   for (uint64_t k = 0; k < tries; ++k)
-    if (claims.draw_features(*seeded_draw(0, k), 0, aim)[word]) return true;
+    if (marks_of(generator(*seeded_draw(0, k), aim)).words[word]) return true;
   return false;
 }
 
-void add_features(const Claims& claims, std::vector<std::string>& dead) {
+void add_features(const Generator& generator, std::vector<std::string>& dead) {
+  const Claims& claims = generator.claims();
   const std::vector<std::string>& words = feature_words();
+  const FeatureSet unusable = unusable_features(generator);
   for (size_t k = 0; k < words.size(); ++k) {
     if (claims.denied_by_sizes(k))
       dead.push_back(
           fmt::format("no case can use {}: the sizes are claimed to be equal", words[k]));
-    if (!claims.declared(k) || is_usable(claims, k)) continue;
+    if (!unusable[k]) continue;
     const std::string& partner = claims.missing_partner(k);
     dead.push_back(
         partner.empty()
@@ -61,9 +66,18 @@ void add_params(const Claims& claims, std::vector<std::string>& dead) {
 
 }  // namespace
 
-std::vector<std::string> dead_claims(const Claims& claims) {
+FeatureSet unusable_features(const Generator& generator) {
+  FeatureSet unusable;
+  for (size_t k = 0; k < feature_words().size(); ++k)
+    if (generator.claims().declared(k) && !is_silent(feature_words()[k]))
+      unusable.set(k, !is_usable(generator, k));
+  return unusable;
+}
+
+std::vector<std::string> dead_claims(const Generator& generator) {
+  const Claims& claims = generator.claims();
   std::vector<std::string> dead;
-  add_features(claims, dead);
+  add_features(generator, dead);
   add_sizes(claims, dead);
   add_params(claims, dead);
   return dead;

@@ -45,4 +45,7 @@ Aim aim_at(const Goal& goal, double work);
 /// is claimed, those that kernels usually have. A name tells a goal from all others.
 std::vector<Goal> goals_of(const Claims& claims);
 
+/// Words that features() never gives: they stand for what every case is.
+bool is_silent(std::string_view word);
+
 }  // namespace attnfuzz

@@ -369,13 +369,16 @@ class Goals {
   std::vector<Goal> goals_;
 };
 
-/// Words that features() never gives: they stand for what every case is.
+}  // namespace
+
 bool is_silent(std::string_view word) {
   static constexpr std::string_view all[] = {"data:normal",      "nonfinite:none",
                                              "head_map:grouped", "bias_order:after_softcap",
                                              "kind:softmax",     "positions:kept"};
   return std::find(std::begin(all), std::end(all), word) != std::end(all);
 }
+
+namespace {
 
 void Goals::add_pairs() {
   const std::vector<std::string>& words = feature_words();

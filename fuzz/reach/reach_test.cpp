@@ -200,7 +200,7 @@ TEST(Reach, OneCompilationServesManyCases) {
 
 TEST(DeadClaims, AreTold) {
   const auto told = [](std::string_view json) {
-    const std::vector<std::string> all = dead_claims(Claims(claims(json)));
+    const std::vector<std::string> all = dead_claims(Generator(claims(json)));
     return all.empty() ? "" : all.front();
   };
   EXPECT_EQ(told(R"({"features": ["dtype:f32", "layout:bhsd", "head_map:interleaved"]})"),
@@ -221,7 +221,8 @@ TEST(DeadClaims, AreTold) {
 
 TEST(DeadClaims, BuiltinTargetsHaveNone) {
   for (const BuiltinTarget& target : builtin_targets())
-    EXPECT_EQ(dead_claims(Claims(target.open()->info().capabilities)), std::vector<std::string>{})
+    EXPECT_EQ(dead_claims(Generator(target.open()->info().capabilities)),
+              std::vector<std::string>{})
         << target.name;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "fuzz/claims.h"
+#include "fuzz/reach/dead_claims.h"
 #include "oracle/work.h"
 
 namespace attnfuzz {
@@ -29,11 +30,21 @@ struct Sequence::Draft {
   size_t crossed = 0;  ///< boundaries, where a target is compiled for each case
 };
 
+namespace {
+
+/// Goals without those of features that no case can use, which dead_claims() tells.
+std::vector<Goal> usable(std::vector<Goal> goals, const FeatureSet& unusable) {
+  std::erase_if(goals, [&](const Goal& goal) { return (goal.words & unusable).any(); });
+  return goals;
+}
+
+}  // namespace
+
 Sequence::Sequence(const Capabilities& capabilities, uint64_t seed)
     : generator_(capabilities),
       compiled_for_(generator_.claims()),
       seed_(seed),
-      goals_(goals_of(generator_.claims())),
+      goals_(usable(goals_of(generator_.claims()), unusable_features(generator_))),
       states_(goals_.size(), State::open),
       costs_(goals_.size(), 0),
       next_boundary_slot_(compiled_for_.any() ? 0 : 1),

@@ -34,6 +34,7 @@ class Sequence {
   Case operator()(uint64_t index);
 
   const std::vector<Goal>& goals() const { return goals_; }
+  const Generator& generator() const { return generator_; }
   const Claims& claims() const { return generator_.claims(); }
 
   /// A planned case and what it is for.
