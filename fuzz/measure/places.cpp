@@ -150,7 +150,8 @@ std::vector<Statement> misplaced_rows(Target& target, const Case& c, Budget& bud
                       wanted.output == Output::dq || wanted.output == Output::dk ||
                       wanted.output == Output::dv;
     const Tensor* given = given_output(outcome.steps[0], wanted.output);
-    if (!rows || given == nullptr || given->shape != *wanted.shape) continue;
+    const bool whole = wanted.judged == nullptr;  // a sample does not tell where a row went
+    if (!rows || !whole || given == nullptr || given->shape != *wanted.shape) continue;
     if (std::string words = statement_of(table_of(c, wanted, *given)); !words.empty())
       all.push_back({"places", std::move(words)});
   }

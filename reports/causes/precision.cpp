@@ -64,19 +64,26 @@ double largest_value(const Case& c) {
   return largest;
 }
 
-/// Whether errors are as large as roundings of the type are, beside the values that are weighed: a
-/// bound for the worst case lets a small problem's output be anything. Large scores make large
-/// errors of small ones, so that data which gives such tells nothing.
-bool of_that_size(const std::vector<ElementError>& errors, DType type, const Case& c) {
+/// Whether errors are as large as roundings of the type are: a bound for the worst case lets a
+/// small problem's output, or a long row's, be anything. Roundings of weights are as independent of
+/// each other as the values that are weighed, so that both average out alike and an output's errors
+/// stay a few roundings of a typical output. Gradients are differences of larger sums: theirs are
+/// held against the values that are weighed. Large scores make large errors of small ones, so that
+/// data which gives such tells nothing.
+bool of_that_size(const std::vector<ElementError>& errors, Output output, DType type,
+                  const Case& c) {
   if (c.data.dist == Distribution::large || c.data.dist == Distribution::huge) return true;
-  double squares = 0, largest = largest_value(c);
+  const double allowed = 16 * unit_roundoff(type);
+  double count = 0, squares = 0, wanted = 0, largest = largest_value(c);
   for (const ElementError& e : errors) {
     if (!std::isfinite(e.got) || !std::isfinite(e.want)) continue;
+    ++count;
     squares += (e.got - e.want) * (e.got - e.want);
+    wanted += e.want * e.want;
     largest = std::max(largest, std::abs(e.want));
   }
-  const double typical = std::sqrt(squares / static_cast<double>(errors.size()));
-  return typical <= 16 * unit_roundoff(type) * largest;
+  return squares <=
+         allowed * allowed * (output == Output::out ? wanted : largest * largest * count);
 }
 
 bool right_with(const Precision& precision, DType type, const Case& c, Examination examination) {
@@ -84,7 +91,7 @@ bool right_with(const Precision& precision, DType type, const Case& c, Examinati
   const std::vector<ElementError> errors = element_errors(c, examination);
   return !errors.empty() && std::none_of(errors.begin(), errors.end(), [](const ElementError& e) {
     return e.wrong();
-  }) && of_that_size(errors, type, c);
+  }) && of_that_size(errors, examination.verdict.worst.output, type, c);
 }
 
 /// The shrunk case and, where it gave an output, the original.

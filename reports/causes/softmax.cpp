@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "fuzz/faults/rows.h"
 #include "reports/causes/causes.h"
@@ -191,19 +192,30 @@ std::vector<double> output(const Recipe& recipe, int64_t size, const RowKeys& ro
   return all.out;
 }
 
+/// A case's output, read once for all recipes.
+struct Given {
+  Given(const Case& of, const Examination& examination)
+      : c(of),
+        errors(element_errors(of, examination, Output::out)),
+        reader(of, make_inputs(of)),
+        u(unit_roundoff(of.problem.dtype) + unit_roundoff(examination.precision.p)) {}
+
+  const Case& c;
+  std::vector<ElementError> errors;
+  RowReader reader;
+  double u;
+};
+
 /// Whether a case's output is what the recipe gives.
-bool fits(const Recipe& recipe, int64_t size, const Case& c, const Examination& examination) {
-  const Problem& p = c.problem;
-  const std::vector<ElementError> errors = element_errors(c, examination, Output::out);
-  const RowReader reader(c, make_inputs(c));
-  const double u = unit_roundoff(p.dtype) + unit_roundoff(examination.precision.p);
+bool fits(const Recipe& recipe, int64_t size, const Given& given) {
+  const Problem& p = given.c.problem;
   std::vector<double> out;
   double largest = 0;
   std::array<int64_t, 3> at{-1, -1, -1};
-  for (const ElementError& e : errors) {
+  for (const ElementError& e : given.errors) {
     if (at != std::array{e.b, e.h, e.i}) {
       at = {e.b, e.h, e.i};
-      const RowKeys row = reader.row(e.b, e.h, e.i, recipe.clamp);
+      const RowKeys row = given.reader.row(e.b, e.h, e.i, recipe.clamp);
       if (row.keys.empty()) return false;
       out = output(recipe, size, row, p.kv_len, p.head_dim_v);
       for (const double o : out)
@@ -212,11 +224,11 @@ bool fits(const Recipe& recipe, int64_t size, const Case& c, const Examination& 
     const double got = out[static_cast<size_t>(e.d)];
     const double off = std::abs(e.got - got);
     if (e.wrong() && !(off <= std::abs(e.got - e.want) / 4) && std::isfinite(e.got)) return false;
-    if (off <= 4 * u * std::abs(got) + 1e-4 * largest) continue;
+    if (off <= 4 * given.u * std::abs(got) + 1e-4 * largest) continue;
     if (!std::isfinite(e.got) && !std::isfinite(got)) continue;
     return false;
   }
-  return !errors.empty();
+  return !given.errors.empty();
 }
 
 bool is_tried(const Case& c, const Examination& examination) {
@@ -232,13 +244,13 @@ std::vector<Cause> causes_from_softmax(const Finding& finding) {
   // A recipe gives `out`: of a gradient or an lse it says nothing.
   if (finding.last.verdict.worst.output != Output::out) return {};
   if (!is_tried(finding.shrunk.c, finding.last)) return {};
+  const Given shrunk(finding.shrunk.c, finding.last);
+  std::optional<Given> original;
+  if (is_tried(finding.original, finding.first)) original.emplace(finding.original, finding.first);
   std::vector<Cause> causes;
   for (const Recipe& recipe : table)
     for (const int64_t size : sizes_of(recipe.over)) {
-      if (!fits(recipe, size, finding.shrunk.c, finding.last)) continue;
-      if (is_tried(finding.original, finding.first) &&
-          !fits(recipe, size, finding.original, finding.first))
-        continue;
+      if (!fits(recipe, size, shrunk) || (original && !fits(recipe, size, *original))) continue;
       causes.push_back(
           {std::string(recipe.entry.name),
            fmt::format("The output {}equals what you get if {}.", causes.empty() ? "" : "also ",
