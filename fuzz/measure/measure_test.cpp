@@ -7,10 +7,13 @@
 #include "fuzz/generate.h"
 #include "fuzz/measure/bug.h"
 #include "fuzz/measure/finding.h"
+#include "fuzz/measure/places.h"
 #include "fuzz/measure/reading.h"
 #include "fuzz/measure/where.h"
 #include "fuzz/testing.h"
+#include "oracle/sample.h"
 #include "oracle/test_cases.h"
+#include "oracle/work.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -208,6 +211,22 @@ TEST(Measure, ShowsAFaultByCasesNearIt) {
                                   [](const Trial& trial) { return trial.shown(); });
   ASSERT_NE(shown, finding.trials.end());
   EXPECT_EQ(bug_key(finding), "fault " + shown->fault);
+}
+
+/// Of a long case some rows are judged: where all others went nobody can tell.
+TEST(Places, OfALongCaseNothingIsSaid) {
+  Case c;
+  c.problem.q_len = c.problem.kv_len = 1500;
+  c.problem.head_dim = c.problem.head_dim_v = 16;
+  ASSERT_GT(work(c), most_multiplications);
+  FunctionTarget queries(capabilities, [](const Case&, const Inputs& inputs) {
+    Outcome outcome;
+    outcome.steps.resize(1);
+    outcome.steps[0].out = inputs.at("q");
+    return outcome;
+  });
+  Budget budget(10, 60);
+  EXPECT_TRUE(misplaced_rows(queries, c, budget).empty());
 }
 
 TEST(Where, FindsTheSimplestCondition) {
