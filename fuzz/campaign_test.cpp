@@ -160,8 +160,10 @@ TEST_P(Specimens, CleanOnceFixed) {
 std::vector<std::string> specimen_names() {
   std::vector<std::string> names;
   constexpr std::string_view prefix = "specimen:";
+  size_t k = 0;
   for (const BuiltinTarget& target : builtin_targets())
-    if (target.name.starts_with(prefix)) names.emplace_back(target.name.substr(prefix.size()));
+    if (target.name.starts_with(prefix) && k++ % testing::each_nth == 0)
+      names.emplace_back(target.name.substr(prefix.size()));
   return names;
 }
 
