@@ -32,9 +32,11 @@ std::optional<Failure> first_failure(Target& target, uint64_t cases) {
 
 TEST(Zoo, KernelsWithNothingWrongAreRight) {
   for (size_t k = 0; k <= static_cast<size_t>(Kernel::ring_cache); ++k) {
-    const std::unique_ptr<Target> target = open_clean(static_cast<Kernel>(k));
-    const std::optional<Failure> failure = first_failure(*target, 400);
-    EXPECT_FALSE(failure) << target->info().name << " " << failure->words;
+    for (const auto& [build, cases] : {std::pair{Build::small, 400}, {Build::served, 60}}) {
+      const std::unique_ptr<Target> target = open_clean(static_cast<Kernel>(k), build);
+      const std::optional<Failure> failure = first_failure(*target, static_cast<uint64_t>(cases));
+      EXPECT_FALSE(failure) << target->info().name << " " << failure->words;
+    }
   }
 }
 

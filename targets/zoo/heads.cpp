@@ -72,8 +72,9 @@ Operand::Operand(Layout layout, const Tensor& tensor) : Operand(layout, tensor.s
   values = tensor.to_doubles();
 }
 
-Context::Context(const Mutation& mutation, Kernel of, const Case& c, const Inputs& inputs)
-    : m(mutation), kernel(of), problem(c.problem), data(c.data) {
+Context::Context(const Mutation& mutation, Kernel of, Build build, const Case& c,
+                 const Inputs& inputs)
+    : m(mutation), kernel(of), tile(tiles_of(build)), problem(c.problem), data(c.data) {
   if (problem.sinks) sinks = inputs.at("sinks").to_doubles();
   if (problem.has_dropout() && !m.is("dropout-ignored"_line)) {
     dropout = inputs.at("dropout").to_doubles();

@@ -30,13 +30,14 @@ struct Operand {
 struct Context {
   Mutation m;
   Kernel kernel;
+  Tiles tile;
   const Problem& problem;
   const Data& data;
   std::vector<double> sinks;    ///< empty: none
   Operand mem_k, mem_v;         ///< [1, num_kv_heads, memory_kv, dim]
   std::vector<double> dropout;  ///< the keys' factors, for each query; empty: none
 
-  Context(const Mutation& mutation, Kernel of, const Case& c, const Inputs& inputs);
+  Context(const Mutation& mutation, Kernel of, Build build, const Case& c, const Inputs& inputs);
 };
 
 /// A query that looks at a key.

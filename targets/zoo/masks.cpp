@@ -6,8 +6,6 @@
 namespace attnfuzz::zoo {
 namespace {
 
-constexpr int64_t query_tile = 16;
-
 int64_t batch_row(const RuleUse& use, size_t param, int64_t b) {
   return use.list(param)[static_cast<size_t>(b)];
 }
@@ -15,7 +13,7 @@ int64_t batch_row(const RuleUse& use, size_t param, int64_t b) {
 bool causal(const Context& x, const RuleUse&, const Pair& at) {
   const Mutation& m = x.m;
   if (m.is("causal-ignored"_line)) return true;
-  const int64_t tile_end = at.q_pos / query_tile * query_tile + query_tile - 1;
+  const int64_t tile_end = at.q_pos / x.tile.queries * x.tile.queries + x.tile.queries - 1;
   const int64_t last = m.either("causal-whole-tile"_line, tile_end, at.q_pos);
   return at.key_pos <= last + m.one("causal-one-more"_line) - m.one("causal-one-less"_line);
 }

@@ -9,7 +9,6 @@
 namespace attnfuzz::zoo {
 namespace {
 
-constexpr int64_t tile = 16;       // keys
 constexpr int64_t most_parts = 4;  // of a split
 constexpr double none = -std::numeric_limits<double>::infinity();
 
@@ -152,6 +151,7 @@ struct Tile {
 std::vector<Tile> tiles_of(const Context& x, int64_t kv_len) {
   const Mutation& m = x.m;
   std::vector<Tile> tiles;
+  const int64_t tile = x.tile.keys;
   for (int64_t begin = 0; begin < kv_len; begin += tile)
     tiles.push_back({begin, std::min(begin + tile, kv_len)});
   if (tiles.size() < 2) return tiles;
@@ -166,7 +166,8 @@ std::vector<Tile> tiles_of(const Context& x, int64_t kv_len) {
 
 std::vector<Tile> parts_of(const Context& x, int64_t kv_len) {
   const Mutation& m = x.m;
-  const int64_t count = std::clamp((kv_len + tile - 1) / tile, int64_t{1}, most_parts);
+  const int64_t count =
+      std::clamp((kv_len + x.tile.keys - 1) / x.tile.keys, int64_t{1}, most_parts);
   std::vector<Tile> parts;
   for (int64_t n = 0; n < count; ++n)
     parts.push_back({kv_len * n / count, kv_len * (n + 1) / count});
@@ -210,7 +211,7 @@ Part one_after_another(const Context& x, std::span<const Key> keys, std::span<co
     std::vector<Key> some = keys_in(keys, range);
     const std::vector<double> zeros(static_cast<size_t>(x.problem.head_dim_v));
     if (x.m.is("tail-tile-zeros"_line))  // causal masks hide them
-      for (int64_t j = range.end; j % tile != 0 && x.problem.mask.rules.empty(); ++j)
+      for (int64_t j = range.end; j % x.tile.keys != 0 && x.problem.mask.rules.empty(); ++j)
         some.push_back({.k = nullptr, .v = zeros.data(), .score = 0});
     add(x, some, sink, part);
   }

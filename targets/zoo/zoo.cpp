@@ -30,8 +30,9 @@ const KernelEntry& entry(Kernel kernel) {
 
 class ZooTarget : public Target {
  public:
-  ZooTarget(Kernel kernel, std::string name, std::string_view about, const Mutation& mutation)
-      : kernel_(kernel), mutation_(mutation), info_(entry(kernel).open()->info()) {
+  ZooTarget(Kernel kernel, Build build, std::string name, std::string_view about,
+            const Mutation& mutation)
+      : kernel_(kernel), build_(build), mutation_(mutation), info_(entry(kernel).open()->info()) {
     info_.name = std::move(name);
     info_.about = about;
     // Kernels of the zoo have no rope, and most give out alone.
@@ -39,7 +40,12 @@ class ZooTarget : public Target {
       const bool more = word == "dropout" || parse_name<Output>(word).has_value();
       return word.starts_with("rope:") || (more && !gives_more(kernel));
     });
-    for (auto& [axis, tiles] : info_.capabilities.tiles) tiles = {16};
+    const Tiles tile = tiles_of(build);
+    for (auto& [axis, tiles] : info_.capabilities.tiles)
+      tiles = {axis == "q_len" ? tile.queries : tile.keys};
+    if (build == Build::served)
+      for (const char* size : {"head_dim", "head_dim_v"})
+        info_.capabilities.sizes[size] = {64, 256, 8};
   }
   const TargetInfo& info() const override { return info_; }
 
@@ -47,7 +53,7 @@ class ZooTarget : public Target {
     if (std::string why = info_.capabilities.rejection_reason(c); !why.empty())
       return {Status::declined, std::move(why), {}};
     Outcome outcome;
-    const Context context(mutation_, kernel_, c, inputs);
+    const Context context(mutation_, kernel_, build_, c, inputs);
     try {
       if (c.cached())
         run_cached(context, c, inputs, outcome.steps);
@@ -62,6 +68,7 @@ class ZooTarget : public Target {
 
  private:
   Kernel kernel_;
+  Build build_;
   Mutation mutation_;
   TargetInfo info_;
 };
@@ -90,13 +97,13 @@ bool gives_more(Kernel kernel) {
   return kernel == Kernel::backward;
 }
 
-std::unique_ptr<Target> open(const Mutant& mutant) {
-  return std::make_unique<ZooTarget>(mutant.kernel, fmt::format("{}{}", family, mutant.name),
+std::unique_ptr<Target> open(const Mutant& mutant, Build build) {
+  return std::make_unique<ZooTarget>(mutant.kernel, build, fmt::format("{}{}", family, mutant.name),
                                      mutant.about, Mutation(mutant.name));
 }
 
-std::unique_ptr<Target> open_clean(Kernel kernel) {
-  return std::make_unique<ZooTarget>(kernel, fmt::format("clean:{}", entry(kernel).name),
+std::unique_ptr<Target> open_clean(Kernel kernel, Build build) {
+  return std::make_unique<ZooTarget>(kernel, build, fmt::format("clean:{}", entry(kernel).name),
                                      "nothing wrong", Mutation());
 }
 

@@ -20,6 +20,16 @@ enum class Kernel : uint8_t {
   ring_cache
 };
 
+/// For which sizes a kernel is built: those of the smallest cases, or those of served models.
+enum class Build : uint8_t { small, served };
+/// How many queries and keys a tile of it has.
+struct Tiles {
+  int64_t queries, keys;
+};
+constexpr Tiles tiles_of(Build build) {
+  return build == Build::small ? Tiles{16, 16} : Tiles{64, 128};
+}
+
 struct Mutant {
   std::string_view name;    ///< "causal-one-more": the target is "mutant:causal-one-more"
   std::string_view about;   ///< the line's mistake
@@ -46,9 +56,9 @@ std::string_view name_of(Kernel kernel);
 /// Whether it gives more than `out`, and has dropout.
 bool gives_more(Kernel kernel);
 
-std::unique_ptr<Target> open(const Mutant& mutant);
+std::unique_ptr<Target> open(const Mutant& mutant, Build build = Build::small);
 /// The same kernel with nothing wrong.
-std::unique_ptr<Target> open_clean(Kernel kernel);
+std::unique_ptr<Target> open_clean(Kernel kernel, Build build = Build::small);
 /// "mutant:NAME"; null for a name that is none.
 std::unique_ptr<Target> open_mutant(std::string_view name);
 

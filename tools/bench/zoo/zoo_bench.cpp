@@ -1,7 +1,8 @@
 // The bug zoo's figures as JSON lines, one for each mutant: how attnfuzz finds, shrinks and
 // explains it, or after how many cases of a fixed grid it shows.
 //   zoo_bench attnfuzz CASES SEED [NAME…]
-//   zoo_bench grid [NAME…]
+//   zoo_bench served CASES SEED [NAME…]    the kernels built for tiles of 64 × 128 and head_dim 64
+//   to 256 zoo_bench grid [NAME…]
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,13 +33,17 @@ bool is_among(std::string_view name, std::string_view words) {
   return false;
 }
 
-Json by_attnfuzz(const zoo::Mutant& mutant, uint64_t cases, uint64_t seed) {
-  const std::unique_ptr<Target> target = zoo::open(mutant);
+Json by_attnfuzz(const zoo::Mutant& mutant, zoo::Build build, uint64_t cases, uint64_t seed) {
+  const std::unique_ptr<Target> target = zoo::open(mutant, build);
   CampaignOptions options;
   options.cases = cases;
   options.seed = seed;
   options.stop_after = 1;
   options.max_diagnose = 60;  // such that a loaded machine measures as much
+  if (build == zoo::Build::served) {  // whether it is found is all that is asked
+    options.max_shrink_tries = 0;
+    options.max_diagnose = 0;
+  }
   std::optional<Finding> found;
   CampaignEvents events;
   events.finding = [&](const Finding& finding) { found = finding; };
@@ -51,6 +56,7 @@ Json by_attnfuzz(const zoo::Mutant& mutant, uint64_t cases, uint64_t seed) {
   row["found"] = found->index + 1;
   row["kind"] = name(found->last.verdict.failure);
   row["case"] = one_line(found->shrunk.c);
+  if (build == zoo::Build::served) return row;
   row["weight"] = weight(found->shrunk.c);
   row["original"] = weight(found->original);
   row["signature"] = found->signature;
@@ -82,18 +88,21 @@ Json by_grid(const zoo::Mutant& mutant) {
 
 int main(int argc, char** argv) try {
   const std::string_view mode = argc > 1 ? argv[1] : "";
-  const int names = mode == "attnfuzz" ? 4 : 2;
-  if ((mode != "attnfuzz" && mode != "grid") || argc < names) {
-    fmt::print(stderr, "usage: zoo_bench attnfuzz CASES SEED [NAME…] | zoo_bench grid [NAME…]\n");
+  const zoo::Build build = mode == "served" ? zoo::Build::served : zoo::Build::small;
+  const int names = mode == "grid" ? 2 : 4;
+  if ((mode != "attnfuzz" && mode != "served" && mode != "grid") || argc < names) {
+    fmt::print(stderr,
+               "usage: zoo_bench attnfuzz|served CASES SEED [NAME…] | zoo_bench grid [NAME…]\n");
     return 2;
   }
   const std::vector<std::string_view> wanted(argv + names, argv + argc);
   for (const zoo::Mutant& mutant : zoo::mutants()) {
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), mutant.name) == wanted.end())
       continue;
-    const Json row = mode == "grid" ? by_grid(mutant)
-                                    : by_attnfuzz(mutant, std::strtoull(argv[2], nullptr, 10),
-                                                  std::strtoull(argv[3], nullptr, 10));
+    const Json row = mode == "grid"
+                         ? by_grid(mutant)
+                         : by_attnfuzz(mutant, build, std::strtoull(argv[2], nullptr, 10),
+                                       std::strtoull(argv[3], nullptr, 10));
     fmt::print("{}\n", row.dump());
     std::fflush(stdout);
   }
