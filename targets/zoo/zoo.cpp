@@ -45,7 +45,7 @@ class ZooTarget : public Target {
       tiles = {axis == "q_len" ? tile.queries : tile.keys};
     if (build == Build::served)
       for (const char* size : {"head_dim", "head_dim_v"})
-        info_.capabilities.sizes[size] = {64, 256, 8};
+        info_.capabilities.sizes[size] = {64, 256, 1};
   }
   const TargetInfo& info() const override { return info_; }
 
