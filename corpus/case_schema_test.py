@@ -35,7 +35,12 @@ def test_corpus(file):
     VALIDATOR.validate(json.loads(file.read_text()))
 
 
-@pytest.mark.parametrize("case", [PLAIN, CACHED], ids=["plain", "cached"])
+LISTS = {**PLAIN, "data": {"given": {"q": [1, -0.5, "NaN"], "k": ["inf", "-inf"], "mask": [0, 1]}}}
+FILE = {**PLAIN, "data": {"given": "0003.safetensors"}}
+BYTES = {**CACHED, "data": {"given": "base64:AAAA"}}
+
+
+@pytest.mark.parametrize("case", [PLAIN, CACHED, LISTS, FILE, BYTES], ids=["plain", "cached", "lists", "file", "bytes"])
 def test_valid(case):
     VALIDATOR.validate(case)
 
@@ -46,6 +51,11 @@ GONE = object()
 @pytest.mark.parametrize(("case", "path", "value"), [
     (PLAIN, "attnfuzz", 2),
     (PLAIN, "data", GONE),
+    (LISTS, "data/seed", 1),
+    (LISTS, "data/given/q", 1),
+    (LISTS, "data/given/q/0", "one"),
+    (FILE, "data/given", "0003.npz"),
+    (BYTES, "data/given", "base64:*"),
     (PLAIN, "problem/batch", "2"),
     (PLAIN, "problem/batch", -1),
     (PLAIN, "problem/batch", 2.5),

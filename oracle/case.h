@@ -1,6 +1,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -155,12 +156,17 @@ template <>
 inline constexpr std::array<std::string_view, 5> names_of<NonFinite>{
     "none", "nan_padding", "inf_padding", "inf_value", "inf_bias"};
 
+struct Given;
+
 /// How the tensors are made: see oracle/inputs.h.
 struct Data {
   uint64_t seed = 0;
   Distribution dist = Distribution::normal;
   NonFinite nonfinite = NonFinite::none;
-  bool operator==(const Data&) const = default;
+  /// Tensors that are given instead (oracle/given.h); null: all are made. With them, seed and dist
+  /// are as they stand here, and nonfinite says what the tensors hold: see given_data().
+  std::shared_ptr<const Given> given = {};
+  bool operator==(const Data& other) const;  ///< given tensors by their elements
 };
 
 enum class CacheKind : uint8_t {

@@ -19,7 +19,9 @@ struct Limits {
 ///   visitor.optional(key, member) for one that is left out when the member is empty,
 ///   visitor.option(key, member, plain) for one that is left out when the member is `plain`,
 ///   visitor.kind(key, member) for the one that decides which others there are,
-///   visitor.parameter(param, value) for a mask rule's parameter, and
+///   visitor.parameter(param, value) for a mask rule's parameter,
+///   visitor.given(data), whether the tensors are given: their text is read and written apart
+///   (oracle/given_io.h), and
 ///   visitor.cached, whether the case has a cache.
 /// Objects are const for all but the reader.
 template <class T>
@@ -113,6 +115,7 @@ struct Fields<Problem> {
 template <>
 struct Fields<Data> {
   static void visit(auto& visitor, auto& data) {
+    if (visitor.given(data)) return;
     visitor("seed", data.seed);
     visitor("dist", data.dist);
     visitor("nonfinite", data.nonfinite);

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "oracle/case_fields.h"
+#include "oracle/given_io.h"
 #include "oracle/strict_json.h"
 #include "oracle/suggest.h"
 
@@ -183,6 +184,12 @@ class Reader {
     }
   }
 
+  bool given(const Data&) {
+    if (!node_.json.contains(given_key)) return false;
+    known_.emplace_back(given_key);
+    return true;
+  }
+
   void version(std::string_view key) {
     int64_t found = 0;
     (*this)(key, found);
@@ -304,6 +311,8 @@ struct Writer {
     }
   }
 
+  static bool given(const Data& data) { return data.given != nullptr; }
+
   void version(std::string_view key) { json[std::string(key)] = case_format_version; }
 };
 
@@ -338,6 +347,8 @@ CaseFile parse_case(std::string_view json, const std::string& where) {
   read(Node{parsed, where, "", cached}, file);
   check(file.c, where);
   check_expectations(file, where);
+  if (const Json& data = parsed.at("data"); data.contains(given_key))
+    file.c.data = read_given(file.c, data.at(given_key), where);
   return file;
 }
 
@@ -352,7 +363,9 @@ CaseFile read_case(const std::string& file) {
 }
 
 std::string write_case(const CaseFile& file) {
-  return pretty_json(written(file, file.c.cached()));
+  OrderedJson json = written(file, file.c.cached());
+  if (file.c.data.given != nullptr) json["data"][std::string(given_key)] = written_given(file.c);
+  return pretty_json(json);
 }
 
 }  // namespace attnfuzz

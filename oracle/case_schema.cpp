@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "oracle/case_fields.h"
+#include "oracle/given_io.h"
 #include "oracle/strict_json.h"
 
 namespace attnfuzz {
@@ -109,6 +110,8 @@ struct Schema {
     }
   }
 
+  static bool given(const Data&) { return false; }
+
   void version(std::string_view key) { add(key, {{"const", case_format_version}}); }
 };
 
@@ -139,6 +142,10 @@ std::vector<T> examples_by(E T::*kind) {
 
 OrderedJson schema_of(const Cache&) {
   return one_of(examples_by(&Cache::kind));
+}
+
+OrderedJson schema_of(const Data& example) {
+  return {{"oneOf", {object_schema(example), given_schema()}}};
 }
 
 OrderedJson schema_of(const std::vector<Step>&) {

@@ -46,7 +46,7 @@ bool has_fully_masked_row(const Case& c) {
   const Problem& p = c.problem;
   if (c.cached() || p.memory_kv > 0 || p.batch * p.num_heads * p.q_len == 0) return false;
   if (p.kv_len == 0) return true;
-  const bool bias_hides = c.data.nonfinite == NonFinite::inf_bias;
+  const bool bias_hides = c.data.nonfinite == NonFinite::inf_bias || c.data.given != nullptr;
   if (!bias_hides && std::all_of(p.mask.rules.begin(), p.mask.rules.end(),
                                  [](const RuleUse& use) { return use.spec->adds_bias; })) {
     return false;
@@ -200,6 +200,7 @@ std::string one_line(const Case& c) {
   add(p.rope != plain.rope, fmt::format("rope={}({})", name(p.rope), p.rope_base));
   add(p.mask.align != plain.mask.align, std::string(name(p.mask.align)));
   for (const RuleUse& use : p.mask.rules) add(true, words(use));
+  add(c.data.given != nullptr, "given");
   add(c.data.dist != Distribution::normal, std::string(name(c.data.dist)));
   add(c.data.nonfinite != NonFinite::none, std::string(name(c.data.nonfinite)));
   if (c.cached()) add(true, words(*c.cache));

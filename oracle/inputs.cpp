@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "oracle/element_row.h"
+#include "oracle/given.h"
 #include "oracle/linear/kinds.h"
 #include "oracle/philox.h"
 #include "oracle/rows.h"
@@ -194,6 +195,7 @@ class Maker {
           } else {
             std::fill(row.begin(), row.end(), filler[0]);
           }
+          take_given(data_, role, step, {b, h, s, 0}, row);
           encode(p_.dtype, row, tensor.bytes.data() + rows.index(b, h, s) * bytes);
         }
       }
@@ -213,9 +215,11 @@ class Maker {
     const Recipe recipe(data_, role, 0, p_.dtype);
     std::vector<double> values(static_cast<size_t>(p_.num_kv_heads * p_.memory_kv * dim));
     for (int64_t row = 0; row < p_.num_kv_heads * p_.memory_kv; ++row) {
-      recipe.fill(
-          0, row / p_.memory_kv, row % p_.memory_kv,
-          std::span(values).subspan(static_cast<size_t>(row * dim), static_cast<size_t>(dim)));
+      const std::span<double> elements =
+          std::span(values).subspan(static_cast<size_t>(row * dim), static_cast<size_t>(dim));
+      const int64_t h = row / p_.memory_kv, s = row % p_.memory_kv;
+      recipe.fill(0, h, s, elements);
+      take_given(data_, role, 0, {0, h, s, 0}, elements);
     }
     return Tensor::from_doubles(p_.dtype, {p_.num_kv_heads, p_.memory_kv, dim}, values);
   }
@@ -229,6 +233,7 @@ class Maker {
       const uint64_t bits = element_bits(data_.seed, tensor_number(role, 0),
                                          element_index(0, static_cast<uint64_t>(g), 0, 0));
       values.push_back(reach * (0.5 + 0.125 * static_cast<double>(bits & 7)));
+      take_given(data_, role, 0, {0, g, 0, 0}, {&values.back(), 1});
     }
     return Tensor::from_doubles(DType::f32, {p_.num_kv_heads}, values);
   }
@@ -237,6 +242,7 @@ class Maker {
     std::vector<double> values;
     for (int64_t h = 0; h < p_.num_heads; ++h) {
       values.push_back(element(data_, Role::sinks, 0, 0, h, 0, 0, 1));
+      take_given(data_, Role::sinks, 0, {0, h, 0, 0}, {&values.back(), 1});
     }
     return Tensor::from_doubles(p_.dtype, {p_.num_heads}, values);
   }
@@ -349,6 +355,7 @@ void element_row(const Data& data, Role role, int step, int64_t b, int64_t h, in
     const int64_t d = first + static_cast<int64_t>(n);
     row[n] = percentage ? percent_from_bits(bits) : recipe.value(bits, s, d, dim);
   });
+  take_given(data, role, step, {b, h, s, first}, row);
 }
 
 const Tensor* Inputs::find(std::string_view name) const {

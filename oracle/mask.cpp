@@ -62,7 +62,7 @@ int64_t first_token(const Problem& problem, int64_t b) {
 
 void mask_row(const RowContext& context, const MaskRow& row) {
   for (const RuleUse& use : context.problem.mask.rules) use.spec->apply(use, context, row);
-  if (context.data.nonfinite != NonFinite::inf_bias) return;
+  if (context.data.nonfinite != NonFinite::inf_bias && context.data.given == nullptr) return;
   for (size_t j = 0; j < row.bias.size(); ++j)
     if (row.bias[j] == -std::numeric_limits<double>::infinity()) row.visible[j] = 0;
 }

@@ -33,6 +33,7 @@ struct Tensor {
   }
   std::vector<double> to_doubles() const;
   static Tensor from_doubles(DType dtype, Shape shape, const std::vector<double>& values);
+  bool operator==(const Tensor&) const = default;  ///< by bits
 };
 
 }  // namespace attnfuzz

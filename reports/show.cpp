@@ -72,8 +72,13 @@ constexpr std::string_view kStates[] = {
     "S decays by exp(gate) of the token, then takes in beta k (v − Sᵀ k)ᵀ (the delta rule)"};
 static_assert(std::size(kStates) == names_of<ProblemKind>.size());
 
+std::string source_of(const Data& data) {
+  return data.given != nullptr ? "given tensors"
+                               : fmt::format("{}, seed {}", name(data.dist), data.seed);
+}
+
 std::string data_words(const Data& data) {
-  std::string words = fmt::format("Data: {}, seed {}", name(data.dist), data.seed);
+  std::string words = "Data: " + source_of(data);
   if (data.nonfinite != NonFinite::none) words += fmt::format(", {}", name(data.nonfinite));
   return words + ".\n";
 }
@@ -177,7 +182,7 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
   if (p.num_heads != p.num_kv_heads) rows.emplace_back("head_map", name(p.head_map));
   if (p.softcap > 0 && p.mask.adds_bias()) rows.emplace_back("bias_order", name(p.bias_order));
   if (!p.mask.rules.empty()) rows.emplace_back("fully_masked", name(p.fully_masked));
-  rows.emplace_back("data", fmt::format("{}, seed {}", name(c.data.dist), c.data.seed));
+  rows.emplace_back("data", source_of(c.data));
   if (c.data.nonfinite != NonFinite::none) rows.emplace_back("nonfinite", name(c.data.nonfinite));
   if (c.cached()) {
     rows.emplace_back("cache", name(c.cache->kind));

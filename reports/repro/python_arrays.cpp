@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "oracle/base64.h"
+
 namespace attnfuzz::python {
 namespace {
 
@@ -27,24 +29,15 @@ std::string literal(double value) {
 }
 
 std::string base64(const std::vector<std::byte>& bytes) {
-  constexpr std::string_view digits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t at = 0; at < bytes.size(); at += 3) {
-    uint32_t three = 0;
-    for (size_t k = 0; k < 3; ++k)
-      three = three << 8 | (at + k < bytes.size() ? std::to_integer<uint32_t>(bytes[at + k]) : 0);
-    for (size_t k = 0; k < 4; ++k)
-      out += at + k <= bytes.size() ? digits[three >> (18 - 6 * k) & 63] : '=';
-  }
-  return out;
+  return to_base64({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 /// Whether (and times what) normal() of the script gives the tensor.
 std::optional<double> normal_scale(const Case& c, Role role) {
   const DType dtype = c.problem.dtype;
   if (role != Role::q && role != Role::k && role != Role::v) return std::nullopt;
-  if (c.data.nonfinite != NonFinite::none || dtype == DType::bf16) return std::nullopt;
+  if (c.data.nonfinite != NonFinite::none || c.data.given != nullptr || dtype == DType::bf16)
+    return std::nullopt;
   if (c.data.dist == Distribution::normal) return 1;
   if (c.data.dist == Distribution::large) return role == Role::v ? 64 : 8;
   if (c.data.dist == Distribution::huge) return role == Role::v ? 1 : 64;

@@ -169,7 +169,7 @@ class Server:
                 tensors[name] = self.np.zeros(shape, kind)
                 continue
             sent = self.np.frombuffer(buffer, kind, count, offset).reshape(shape)
-            tensors[name] = self.guard.guarded(name, sent, request["case"]["data"]["seed"]) if self.guard else sent
+            tensors[name] = self.guard.guarded(name, sent, request["case"]["data"].get("seed", 0)) if self.guard else sent
         return tensors
 
     def output(self, array, case_dtype: str, free: int) -> tuple[list, int]:
