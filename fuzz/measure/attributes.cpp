@@ -67,6 +67,9 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query) {
   const int64_t q_len =
       plan.c.cached() ? plan.c.steps[static_cast<size_t>(query.step)].q_len : p.q_len;
   const int64_t group = p.num_heads / std::max<int64_t>(1, p.num_kv_heads);
+  const RuleUse* padding = p.mask.find("padding");
+  const int64_t lens =
+      padding == nullptr ? query.i + 1 : padding->list(1)[static_cast<size_t>(query.b)];
   Where::Attributes all{
       {"batch row", int64_t{query.b}},
       {"query", query.i},
@@ -75,6 +78,7 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query) {
       {"keys seen", static_cast<int64_t>(query.keys.size()), Kind::limit},
       {"query head", int64_t{query.h}},
       {"KV head", p.kv_head(query.h)},
+      {"query − the row's lens of the padding mask", query.i - lens},
       {"query head within its group", int64_t{query.h % std::max<int64_t>(1, group)}}};
   add_step(plan, query, all);
   add_sizes(plan.c, all);

@@ -7,7 +7,7 @@ namespace {
 
 /// The rule that a statement begins with, its numbers aside: what follows are counts and examples.
 std::string rule_of(const std::string& words) {
-  const size_t end = std::min(words.find("Seen at equal scores"), words.find("(Seen in"));
+  const size_t end = std::min(words.find(". "), words.find(" (Seen in"));
   std::string rule;
   for (const char c : words.substr(0, end)) {
     const bool digit = c >= '0' && c <= '9';

@@ -54,7 +54,7 @@ constexpr Formula formulas[] = {
 }  // namespace
 
 /// Another order, or another factor, of softcap and bias.
-std::optional<std::string> explain_bias(const std::vector<Row>& wrong) {
+std::optional<std::string> explain_bias(const std::vector<Row>& wrong, const std::vector<Row>&) {
   for (const Formula& each : formulas) {
     const bool all = std::all_of(wrong.begin(), wrong.end(), [&](const Row& row) {
       std::vector<double> scores = scores_as(row, row.problem());

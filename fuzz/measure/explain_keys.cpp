@@ -71,7 +71,7 @@ std::string words_of(const Pair& pair) {
 
 /// Values are the right ones, and some of them are weighed by another token's key. A backward pass
 /// takes the sum from the forward pass: there the factor is 1.
-std::optional<std::string> explain_keys(const std::vector<Row>& wrong) {
+std::optional<std::string> explain_keys(const std::vector<Row>& wrong, const std::vector<Row>&) {
   std::vector<Pair> all;
   for (const Row& row : wrong) {
     if (row.problem().softcap > 0) return {};

@@ -56,7 +56,7 @@ bool takes_sums_of(const Row& row, const std::vector<Part>& parts, size_t other)
 
 }  // namespace
 
-std::optional<std::string> explain_parts(const std::vector<Row>& wrong) {
+std::optional<std::string> explain_parts(const std::vector<Row>& wrong, const std::vector<Row>&) {
   std::set<std::string> ends, sums;
   bool all_sums = true, several = false;
   for (const Row& row : wrong) {

@@ -8,7 +8,8 @@ namespace attnfuzz::measure {
 
 /// Weights that are off by no more than a narrower type's rounding, and by no less than is typical
 /// of it.
-std::optional<std::string> explain_precision(const std::vector<Row>& wrong) {
+std::optional<std::string> explain_precision(const std::vector<Row>& wrong,
+                                             const std::vector<Row>&) {
   double largest = 0;
   for (const Row& row : wrong)
     largest = std::max(largest, row.spread(scores_as(row, row.problem())));

@@ -74,7 +74,7 @@ std::vector<Other> others(const Row& row) {
 
 }  // namespace
 
-std::optional<std::string> explain_queries(const std::vector<Row>& wrong) {
+std::optional<std::string> explain_queries(const std::vector<Row>& wrong, const std::vector<Row>&) {
   std::vector<std::vector<Other>> all;
   for (const Row& row : wrong) {
     all.push_back(others(row));

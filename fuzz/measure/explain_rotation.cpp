@@ -21,7 +21,7 @@ bool all_fit(const std::vector<Row>& rows, const auto& change) {
 }
 
 /// Another rope for all: none, other pairs, another base.
-std::optional<std::string> other_rope(const std::vector<Row>& wrong) {
+std::optional<std::string> other_rope(const std::vector<Row>& wrong, const std::vector<Row>&) {
   if (all_fit(wrong, [](Problem& p) { p.rope = Rope::none; }))
     return "Neither q nor k is rotated by its position.";
   if (all_fit(wrong,
@@ -96,7 +96,7 @@ bool narrow_fits(const std::vector<Row>& wrong, int64_t part, int64_t of) {
   });
 }
 
-std::optional<std::string> partial_rope(const std::vector<Row>& wrong) {
+std::optional<std::string> partial_rope(const std::vector<Row>& wrong, const std::vector<Row>&) {
   for (const auto& [part, of] : {std::pair{1, 2}, {1, 4}, {3, 4}})
     if (narrow_fits(wrong, part, of))
       return fmt::format(
@@ -157,26 +157,37 @@ std::optional<int64_t> shift_of(const Row& row, const Group& group, const Group*
 }
 
 /// One shift for all keys of a query.
-std::optional<std::string> query_shift(const std::vector<Row>& wrong) {
+std::optional<std::string> query_shift(const std::vector<Row>& wrong,
+                                       const std::vector<Row>& right) {
   Relation relation;
+  for (const Row& row : right) relation.add(*row.of->plan, row.at(), 0);
   for (const Row& row : wrong) {
     Group all;
     for (size_t n = 0; n < row.keys.size(); ++n) all.keys.push_back(n);
     if (row.keys.size() < 3 && wrong.size() < 4) return {};
     const std::optional<int64_t> shift = shift_of(row, all, nullptr);
     if (!shift) return {};
-    relation.add(row, *shift);
+    relation.add(*row.of->plan, row.at(), *shift);
   }
   return fmt::format(
       "Rope rotates the query as if it stood {} farther from "
       "its keys than it does.",
-      relation.words());
+      relation.words("place"));
 }
 
 /// Keys that came with earlier steps are shifted against those of the query's
 /// own.
-std::optional<std::string> step_shifts(const std::vector<Row>& wrong) {
+std::optional<std::string> step_shifts(const std::vector<Row>& wrong,
+                                       const std::vector<Row>& right) {
   Relation relation;
+  for (const Row& row : right) {
+    std::set<int32_t> steps;
+    for (const size_t j : row.keys)
+      steps.insert(row.of->plan->sources[row.at().keys[j].source].step);
+    if (steps.erase(row.at().step) > 0)
+      for (const int32_t step : steps) relation.add(*row.of->plan, row.at(), 0, step);
+  }
+  bool shifted = false;
   for (const Row& row : wrong) {
     std::map<int32_t, Group> groups;
     for (size_t n = 0; n < row.keys.size(); ++n)
@@ -185,28 +196,33 @@ std::optional<std::string> step_shifts(const std::vector<Row>& wrong) {
     if (own == groups.end() || groups.size() < 2) return {};
     if (own->second.keys.size() > 1 && shift_of(row, own->second, nullptr) != 0) return {};
     for (const auto& [step, group] : groups) {
-      if (step == row.at().step || group.keys.size() < 2) continue;
+      // One key tells its shift where weights are known well enough.
+      constexpr double well = 0.01;
+      if (step == row.at().step) continue;
+      if (group.keys.size() < 2 && row.tolerance() > well) continue;
       const std::optional<int64_t> shift = shift_of(row, group, &own->second);
       if (!shift) return {};
-      relation.add(row, *shift, step);
+      shifted = true;
+      relation.add(*row.of->plan, row.at(), *shift, step);
     }
   }
-  if (relation.empty()) return {};
+  if (!shifted) return {};
   return fmt::format(
       "Against the keys of the query's own step, rope places "
       "keys of earlier steps {} "
       "farther back than they stand.",
-      relation.words());
+      relation.words("place"));
 }
 
 }  // namespace
 
-std::optional<std::string> explain_rotation(const std::vector<Row>& wrong) {
+std::optional<std::string> explain_rotation(const std::vector<Row>& wrong,
+                                            const std::vector<Row>& right) {
   if (std::any_of(wrong.begin(), wrong.end(),
                   [](const Row& r) { return r.problem().rope == Rope::none; }))
     return {};
   for (const Explain explain : {other_rope, partial_rope, query_shift, step_shifts})
-    if (std::optional<std::string> words = explain(wrong)) return words;
+    if (std::optional<std::string> words = explain(wrong, right)) return words;
   return {};
 }
 

@@ -73,7 +73,7 @@ std::string name_of(const std::vector<Row>& wrong, const std::vector<double>& fa
 
 }  // namespace
 
-std::optional<std::string> explain_scale(const std::vector<Row>& wrong) {
+std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const std::vector<Row>&) {
   if (all_fit(wrong, [](const Row& r) { return times(scores_as(r, r.problem()), 0); }))
     return "All keys get the same weight: the query (or every key) is read as "
            "zeros.";

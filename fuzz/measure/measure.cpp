@@ -1,6 +1,9 @@
 #include "fuzz/measure/measure.h"
 
+#include <cmath>
+
 #include "fuzz/measure/addresses.h"
+#include "fuzz/measure/gradients.h"
 #include "fuzz/measure/levels.h"
 #include "fuzz/measure/places.h"
 #include "fuzz/measure/scores.h"
@@ -77,6 +80,12 @@ void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
   if (c.cached() && c.cache->quant != Quant::none) return;
   for (const double spread : {1.0, 5.0})
     if (!pass.scores.differs()) measure_scores(target, c, spread, false, budget, pass);
+  // What takes a softcap's place shows over scores that it bends, as far as q can be as large.
+  const Problem& p = c.problem;
+  const double bent = 1.5 * p.softcap;
+  const double largest_q = 3 * bent / (std::abs(p.scale_value()) * std::sqrt(p.head_dim));
+  constexpr double most_q = 1e4;
+  if (bent > 0 && largest_q < most_q) measure_scores(target, c, bent, false, budget, pass);
 }
 
 void say(std::vector<Statement> statements, std::string_view before, Measurement& to) {
@@ -93,6 +102,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   Pass forward{"", weigh, {}, {}}, backward{"In the backward pass (dv): ", weigh_backward, {}, {}};
   StateFacts states;
   AddressFacts addresses;
+  GradientFacts gradients;
   for (const Case& each : cases) {
     const Case c = measured(each);
     if (!target.info().capabilities.rejection_reason(c).empty()) continue;
@@ -110,10 +120,16 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
       say(misplaced_rows(target, each, budget), "", all);
       say(wrong_levels(target, each, budget), "", all);
     }
-    if (c.problem.asks(Output::dv)) measure_pass(target, c, budget, backward);
+    if (!c.problem.asks(Output::dv)) continue;
+    if (!forward.tokens.differs() && !forward.scores.differs())
+      gradients.measure(target, c, budget);
+    measure_pass(target, c, budget, backward);
   }
   say(addresses.statements(), "", all);
+  const bool of_grad_out = gradients.differs();
+  say(gradients.statements(), "", all);
   for (const Pass* pass : {&forward, &backward}) {
+    if (pass == &backward && of_grad_out) continue;
     say(pass->tokens.statements(), pass->words, all);
     say(pass->scores.statements(), pass->words, all);
   }

@@ -3,12 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "fuzz/generate.h"
 #include "fuzz/measure/bug.h"
 #include "fuzz/measure/finding.h"
 #include "fuzz/measure/places.h"
 #include "fuzz/measure/reading.h"
+#include "fuzz/measure/relate.h"
+#include "fuzz/measure/visible.h"
 #include "fuzz/measure/where.h"
 #include "fuzz/testing.h"
 #include "oracle/sample.h"
@@ -24,7 +28,7 @@ constexpr std::string_view capabilities = R"({
   "sizes": {"batch": [1, 4], "num_heads": [1, 4], "num_kv_heads": [1, 4], "q_len": [1, 20],
             "kv_len": [1, 40], "head_dim": [1, 16], "head_dim_v": [1, 16], "steps": [0, 6]},
   "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa", "cross", "head_dim_v", "rule:causal",
-               "rule:window", "align:bottom_right", "cache:dynamic", "step:prefill", "step:append",
+               "rule:window", "rule:prefix", "softcap", "align:bottom_right", "cache:dynamic", "step:prefill", "step:append",
                "step:decode", "step:reorder", "fully_masked:zero", "scale"]
 })";
 
@@ -194,6 +198,119 @@ TEST(Measure, TellsAStateThatDecaysTwice) {
       << first_words(seen);
 }
 
+TEST(Measure, TellsWhatAStepDoesNotHandOn) {
+  const std::unique_ptr<Target> right = open_target("cpu:linear-recurrent");
+  const std::string claims = write_capabilities(right->info().capabilities);
+  // The token that begins a step takes back the decay of the step before it.
+  FunctionTarget target = misfed("cpu:linear-recurrent", claims, [](const Case&, Inputs& inputs) {
+    Tensor gate = inputs.at("gate.1");
+    const std::vector<double> before = inputs.at("gate.0").to_doubles();
+    std::vector<double> values = gate.to_doubles();
+    const size_t heads = 2, rows = 2, tokens = before.size() / heads / rows;
+    for (size_t n = 0; n < heads * rows; ++n)
+      for (size_t i = 0; i < tokens; ++i) values[n] -= before[n * tokens + i];
+    inputs.replace("gate.1", Tensor::from_doubles(gate.dtype, gate.shape, values));
+  });
+  Case c = windowed();
+  c.problem.kind = ProblemKind::ssd;
+  c.problem.num_heads = 2;
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.problem.mask.rules = {attnfuzz::testing::use("causal")};
+  c.problem.mask.align = Align::top_left;
+  c.cache = Cache{};
+  c.steps.resize(2);
+  c.steps[0].op = StepOp::prefill;
+  c.steps[0].q_len = 5;
+  c.steps[1].op = StepOp::decode;
+  c.steps[1].q_len = 1;
+  ASSERT_EQ(target.info().capabilities.rejection_reason(c), "");
+  const Measurement seen = measured(target, c);
+  EXPECT_NE(first_words(seen).find("lacks the decay of the step's own gates"), std::string::npos)
+      << first_words(seen);
+}
+
+TEST(Measure, TellsHeadsThatAreNeverWritten) {
+  const std::shared_ptr<Target> naive = open_target("cpu:naive");
+  FunctionTarget target(capabilities, [naive](const Case& c, const Inputs& inputs) {
+    Outcome outcome = naive->run(c, inputs);
+    Tensor& out = outcome.steps[0].out;
+    const Problem& p = c.problem;
+    const int64_t head = p.q_len * p.head_dim_v;
+    for (int64_t b = 0; b < p.batch; ++b)
+      std::fill_n(out.as<float>() + (b * p.num_heads + 2) * head, head, 0.0F);
+    return outcome;
+  });
+  const Measurement seen = measured(target, windowed());
+  EXPECT_NE(first_words(seen).find("The outputs of query heads 2 (of 4) are zeros"),
+            std::string::npos)
+      << first_words(seen);
+}
+
+TEST(Measure, TellsTheOrderInWhichGradOutIsRead) {
+  const std::shared_ptr<Target> naive = open_target("cpu:naive");
+  const std::string claims = write_capabilities(naive->info().capabilities);
+  FunctionTarget target = misfed("cpu:naive", claims, [](const Case& c, Inputs& inputs) {
+    const Problem& p = c.problem;
+    const std::vector<double> given = inputs.at("grad_out").to_doubles();
+    std::vector<double> read(given.size());
+    for (int64_t b = 0; b < p.batch; ++b)
+      for (int64_t h = 0; h < p.num_heads; ++h)
+        for (int64_t i = 0; i < p.q_len; ++i)
+          for (int64_t d = 0; d < p.head_dim_v; ++d)
+            read[static_cast<size_t>(((b * p.num_heads + h) * p.q_len + i) * p.head_dim_v + d)] =
+                given[static_cast<size_t>(((b * p.q_len + i) * p.num_heads + h) * p.head_dim_v +
+                                          d)];
+    const Tensor& grad = inputs.at("grad_out");
+    inputs.replace("grad_out", Tensor::from_doubles(grad.dtype, grad.shape, read));
+  });
+  Case c = windowed();
+  c.problem.outputs = {Output::out, Output::dv};
+  const Measurement seen = measured(target, c);
+  EXPECT_NE(
+      first_words(seen).find("reads grad_out in the order [batch, q_len, num_heads], where it "
+                             "lies as [batch, num_heads, q_len]"),
+      std::string::npos)
+      << first_words(seen);
+}
+
+/// A right answer in double but for the softcap, which is x · tanh(x / cap).
+TEST(Measure, TellsTheLawThatTakesASoftcapsPlace) {
+  FunctionTarget target(capabilities, [](const Case& c, const Inputs& inputs) {
+    const Problem& p = c.problem;
+    const std::vector<double> q = inputs.at("q").to_doubles(), k = inputs.at("k").to_doubles(),
+                              v = inputs.at("v").to_doubles();
+    Tensor out(p.dtype, {p.batch, p.num_heads, p.q_len, p.head_dim_v});
+    const auto row = [](const std::vector<double>& of, int64_t n, int64_t dim) {
+      return std::span(of).subspan(static_cast<size_t>(n * dim), static_cast<size_t>(dim));
+    };
+    for (int64_t n = 0; n < p.batch * p.num_heads * p.q_len; ++n) {
+      const int64_t first = n / p.q_len * p.kv_len;  // as many KV heads as query heads
+      std::vector<double> weighed(static_cast<size_t>(p.head_dim_v));
+      double sum = 0;
+      for (int64_t j = 0; j < p.kv_len; ++j) {
+        const auto a = row(q, n, p.head_dim), b = row(k, first + j, p.head_dim);
+        const double s = p.scale_value() * std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+        const double w = std::exp(s * std::tanh(s / p.softcap));
+        sum += w;
+        for (size_t d = 0; d < weighed.size(); ++d)
+          weighed[d] += w * row(v, first + j, p.head_dim_v)[d];
+      }
+      for (size_t d = 0; d < weighed.size(); ++d)
+        out.as<float>()[static_cast<size_t>(n) * weighed.size() + d] =
+            static_cast<float>(weighed[d] / sum);
+    }
+    return Outcome{Status::ok, "", {{out, {}}}};
+  });
+  Case c = windowed();
+  c.problem.num_kv_heads = c.problem.num_heads;
+  c.problem.mask.rules.clear();
+  c.problem.softcap = 6;
+  const Measurement seen = measured(target, c);
+  EXPECT_NE(first_words(seen).find("is s · tanh(s / cap), where cap · tanh(s / cap) is right"),
+            std::string::npos)
+      << first_words(seen);
+}
+
 TEST(Measure, ShowsAFaultByCasesNearIt) {
   FunctionTarget target = misled([](Case c) {
     std::erase_if(c.problem.mask.rules,
@@ -227,6 +344,71 @@ TEST(Places, OfALongCaseNothingIsSaid) {
   });
   Budget budget(10, 60);
   EXPECT_TRUE(misplaced_rows(queries, c, budget).empty());
+}
+
+/// A plan whose queries see what `sees` says, and the words for it.
+std::string visible_words(const Case& c, const std::function<bool(const Query&, int64_t)>& sees) {
+  const Plan plan = declared(c);
+  VisibleFacts facts;
+  for (const Query& query : plan.queries) {
+    const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+    std::vector<uint8_t> seen;
+    for (const int64_t position : held.positions) seen.push_back(sees(query, position) ? 1 : 0);
+    facts.add(plan, query, seen);
+  }
+  return facts.words();
+}
+
+TEST(Visible, SaysNothingWhereAllIsRight) {
+  EXPECT_EQ(visible_words(windowed(),
+                          [](const Query& query, int64_t j) {
+                            return j <= query.position && j >= query.position - 3;
+                          }),
+            "");
+}
+
+TEST(Visible, TellsAWindowThatIsCountedFromTheStep) {
+  Case c = windowed();
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.problem.mask.align = Align::top_left;
+  c.cache = Cache{};
+  c.steps.resize(2);
+  c.steps[0].op = StepOp::prefill;
+  c.steps[0].q_len = 6;
+  c.steps[1].op = StepOp::append;
+  c.steps[1].q_len = 5;
+  const std::string words = visible_words(
+      c, [](const Query& query, int64_t j) { return j <= query.position && j >= query.i - 3; });
+  EXPECT_EQ(
+      words,
+      "A query sees a key of its row exactly where the key is not after the query, and the key "
+      "is within the window's left limit, counted from the query's place in its step. (The "
+      "case says: where the key is not after the query, and the key is within the window's "
+      "left limit.)");
+}
+
+TEST(Visible, TellsWhatIsJoinedInAnotherOrder) {
+  Case c = windowed();
+  c.problem.q_len = c.problem.kv_len = 12;
+  c.problem.mask.rules = {attnfuzz::testing::use("window", {int64_t{3}, int64_t{0}}),
+                          attnfuzz::testing::use("prefix", {std::vector<int64_t>{5, 7}})};
+  const std::string words = visible_words(c, [](const Query& query, int64_t j) {
+    const int64_t prefix = query.b == 0 ? 5 : 7;
+    return (j <= query.position && j >= query.position - 3) || j < prefix;
+  });
+  EXPECT_NE(words.find("exactly where the key is in the prefix; or "), std::string::npos) << words;
+}
+
+TEST(Relation, TellsAConstantFromANumberOfTheCase) {
+  const Plan plan = declared(windowed());
+  Relation constant, places;
+  for (const Query& query : plan.queries) {
+    constant.add(plan, query, 3);
+    places.add(plan, query, query.i);
+  }
+  EXPECT_FALSE(constant.varies());
+  EXPECT_EQ(constant.words("key"), "3 keys");
+  EXPECT_EQ(places.words("key"), "its place in the step (0 to 6 keys)");
 }
 
 TEST(Where, FindsTheSimplestCondition) {

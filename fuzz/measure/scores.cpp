@@ -44,6 +44,7 @@ std::optional<Row> row_of(const Scored& scored, size_t n) {
 template <class T>
 std::vector<T> some(const std::vector<T>& all, size_t most) {
   std::vector<T> few;
+  if (all.empty()) return few;
   const size_t stride = 1 + (all.size() - 1) / most;
   for (size_t n = 0; n < all.size(); n += stride) few.push_back(all[n]);
   return few;
@@ -117,12 +118,13 @@ std::vector<Statement> ScoreFacts::statements() const {
     Explain explain;
     size_t most;  ///< rows that it is tried on
   };
-  constexpr Try tries[] = {{"scores", explain_scale, 64},    {"precision", explain_precision, 64},
-                           {"queries", explain_queries, 24}, {"rotation", explain_rotation, 16},
-                           {"scores", explain_bias, 64},     {"parts", explain_parts, 48},
-                           {"keys", explain_keys, 16}};
+  constexpr Try tries[] = {{"scores", explain_scale, 64},        {"scores", explain_softcap, 64},
+                           {"precision", explain_precision, 64}, {"queries", explain_queries, 24},
+                           {"rotation", explain_rotation, 16},   {"scores", explain_bias, 64},
+                           {"parts", explain_parts, 48},         {"keys", explain_keys, 16}};
   for (const Try& each : tries)
-    if (const std::optional<std::string> words = each.explain(some(wrong_, each.most)))
+    if (const std::optional<std::string> words =
+            each.explain(some(wrong_, each.most), some(right_, each.most)))
       return {{each.about, *words + seen}};
   const Row& row = wrong_.front();
   std::vector<std::string> got, want;

@@ -55,17 +55,27 @@ class ScoreFacts {
   std::vector<Row> wrong_, right_;
 };
 
-/// An explanation of the rows' weights: says it in words where all rows have
-/// it.
-using Explain = std::optional<std::string> (*)(const std::vector<Row>& wrong);
+/// An explanation of the wrong rows' weights, in words, where all of them have it; the right rows
+/// must not speak against it.
+using Explain = std::optional<std::string> (*)(const std::vector<Row>& wrong,
+                                               const std::vector<Row>& right);
 /// Those that are tried, the plainest first: see explain_*.cpp.
-std::optional<std::string> explain_scale(const std::vector<Row>& wrong);
-std::optional<std::string> explain_queries(const std::vector<Row>& wrong);
-std::optional<std::string> explain_rotation(const std::vector<Row>& wrong);
-std::optional<std::string> explain_keys(const std::vector<Row>& wrong);
-std::optional<std::string> explain_bias(const std::vector<Row>& wrong);
-std::optional<std::string> explain_precision(const std::vector<Row>& wrong);
-std::optional<std::string> explain_parts(const std::vector<Row>& wrong);
+std::optional<std::string> explain_scale(const std::vector<Row>& wrong,
+                                         const std::vector<Row>& right);
+std::optional<std::string> explain_softcap(const std::vector<Row>& wrong,
+                                           const std::vector<Row>& right);
+std::optional<std::string> explain_queries(const std::vector<Row>& wrong,
+                                           const std::vector<Row>& right);
+std::optional<std::string> explain_rotation(const std::vector<Row>& wrong,
+                                            const std::vector<Row>& right);
+std::optional<std::string> explain_keys(const std::vector<Row>& wrong,
+                                        const std::vector<Row>& right);
+std::optional<std::string> explain_bias(const std::vector<Row>& wrong,
+                                        const std::vector<Row>& right);
+std::optional<std::string> explain_precision(const std::vector<Row>& wrong,
+                                             const std::vector<Row>& right);
+std::optional<std::string> explain_parts(const std::vector<Row>& wrong,
+                                         const std::vector<Row>& right);
 
 /// The declared raw scores of a row's measured keys by another problem's scale
 /// and rope.

@@ -146,7 +146,52 @@ void StateFacts::measure(Target& target, const Case& c, Budget& budget) {
   const double error =
       20 * weight_error(c, target.info().capabilities.precision_of(c.problem.dtype));
   tokens_.add(plan, forge, *got, want, error);
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    double largest = 0;
+    for (const double w : want.of(n)) largest = std::max(largest, std::abs(w));
+    for (size_t k = 0; k < got->sources; ++k) {
+      const double is = std::abs(got->of(n)[k]), should = std::abs(want.of(n)[k]);
+      other_tokens_ |=
+          should == 0 ? is > 0.02 * largest : should > 0.2 * largest && is < 0.01 * should;
+    }
+  }
   if (traits(c.problem.kind).gate != Gate::none) add_decays(plan, tokens.gate, *got, want, error);
+}
+
+/// How many tokens before key `j`, which begins a step, have gates that sum to −extra: those whose
+/// decay the state lacks that the earlier step handed on.
+StateFacts::Handed StateFacts::handed_on(const Plan& plan, const Query& query,
+                                         const std::vector<std::vector<double>>& gates, size_t j,
+                                         double extra) {
+  Handed handed;
+  const int32_t step = plan.sources[query.keys[j - 1].source].step;
+  double sum = 0;
+  for (size_t n = j; n-- > 0 && plan.sources[query.keys[n].source].step == step;) {
+    sum += gates[query.keys[n].source].back();
+    ++handed.of;
+    constexpr double near = 0.01;
+    if (std::abs(sum + extra) < near) handed.undone = handed.of;
+  }
+  return handed;
+}
+
+/// What the state lacks that steps hand on, where that is one rule.
+std::string StateFacts::handed_words() const {
+  const auto all = [&](const auto& holds) {
+    return std::all_of(wrong_.begin(), wrong_.end(),
+                       [&](const Decay& d) { return d.undone > 0 && holds(d); });
+  };
+  const std::string_view before = "The state that a step hands on to later steps lacks the decay";
+  if (all([](const Decay& d) { return d.undone == d.of; }))
+    return fmt::format("{} of the step's own gates.", before);
+  for (const int64_t chunk : {8, 16, 32, 64, 128, 256})
+    if (all([=](const Decay& d) { return d.undone == d.of % chunk; }))
+      return fmt::format("{} of the gates of the step's last, partial chunk of {} tokens.", before,
+                         chunk);
+  if (all([&](const Decay& d) { return d.undone == wrong_.front().undone; }))
+    return fmt::format("{} of the gates of the step's last {} tokens.", before,
+                       wrong_.front().undone);
+  return "";
 }
 
 void StateFacts::add_decays(const Plan& plan, const std::vector<std::vector<double>>& gates,
@@ -173,12 +218,13 @@ void StateFacts::add_decays(const Plan& plan, const std::vector<std::vector<doub
       where_.add(attributes_of(plan, query, held, place_of(plan, query, source).place), wrong);
       if (!wrong) continue;
       const Source head{at.step, at.row, 0, at.i}, row{at.step, 0, at.head, at.i};
+      const Handed handed = begins ? handed_on(plan, query, gates, j, extra) : Handed{};
       const auto gate_of = [&](const Source& s) {
         return gates[plan.source({s.step, s.row, s.i}, s.head)].back();
       };
       wrong_.push_back({own, own + extra, 2 * own, 0, in_step, in_all,
                         gates[query.keys[j - 1].source].back(), gate_of(head), gate_of(row),
-                        at.step != query.step});
+                        at.step != query.step, handed.undone, handed.of});
       if (example_.empty())
         example_ = fmt::format(
             "As {} reads it, the token at {} multiplies the state "
@@ -191,6 +237,7 @@ void StateFacts::add_decays(const Plan& plan, const std::vector<std::vector<doub
 }
 
 std::string StateFacts::decay_words() const {
+  if (std::string words = handed_words(); !words.empty()) return words;
   struct Named {
     double Decay::*value;
     const char* words;
@@ -224,7 +271,7 @@ std::vector<Statement> StateFacts::statements() const {
                                   "their keys' elements in the place of their "
                                   "values' (in {} of {} queries).",
                                   transposed_, tried_transposed_)}};
-  if (!wrong_.empty() && !tokens_.differs_in_tokens()) {
+  if (!wrong_.empty() && !other_tokens_) {
     const Where::Condition condition = where_.condition();
     return {{"state", decay_words() + " " + example_ +
                           (condition.found && !condition.words.empty()

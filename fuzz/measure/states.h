@@ -23,15 +23,25 @@ class StateFacts {
   struct Decay {
     double own, seen;  ///< logarithms: by the case, and as measured
     double twice, none, step_sum, all_sum, before, head_0,
-        row_0;  ///< what it may be instead
-    bool old;   ///< the token came with an earlier step
+        row_0;           ///< what it may be instead
+    bool old;            ///< the token came with an earlier step
+    int64_t undone, of;  ///< see Handed
   };
+  /// Of an earlier step with `of` tokens: how many of its last ones decay the state that it hands
+  /// on too little, by the whole of their gates; 0: none.
+  struct Handed {
+    int64_t undone = 0, of = 0;
+  };
+  static Handed handed_on(const Plan& plan, const Query& query,
+                          const std::vector<std::vector<double>>& gates, size_t j, double extra);
+  std::string handed_words() const;
 
   void add_decays(const Plan& plan, const std::vector<std::vector<double>>& gates,
                   const Weights& got, const Weights& want, double error);
   std::string decay_words() const;
 
   TokenFacts tokens_;
+  bool other_tokens_ = false;  ///< a token is missing from the state, or another is in it
   Where where_;
   std::vector<Decay> wrong_;
   size_t decays_ = 0;

@@ -90,6 +90,7 @@ bool same_tokens(const Query& query, std::span<const double> got) {
 bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
                      double error) {
   ++cases_;
+  heads_.push_back({{}, {}, plan.c.problem.num_heads});
   cached_ |= plan.c.cached();
   const int64_t wrong_before = wrong_;
   // Of large cases some of the queries are told apart key by key.
@@ -114,6 +115,13 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     where_nonfinite_.add(attributes_of(plan, query), bad_value);
     if (bad_value) continue;
     const Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
+    const bool nothing =
+        wrong && !query.keys.empty() && reading.uses.empty() && reading.zeros == 0 && !offset;
+    nothing_ += nothing ? 1 : 0;
+    if (!query.keys.empty()) {
+      where_nothing_.add(attributes_of(plan, query), nothing);
+      (nothing ? heads_.back().none : heads_.back().some).insert(query.h);
+    }
     if (wrong) add_example(plan, query, reading);
     if (wrong && picture_.empty()) draw(plan, query, got);
     if (n % stride == 0) add_query(plan, query, reading);
@@ -191,6 +199,12 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
   std::set<size_t> missing, seen;
   for (const Place& place : all.missing)
     if (place.of == Place::Of::own_row) missing.insert(place.place);
+  add_ends(plan, query, std::vector<size_t>(missing.begin(), missing.end()));
+  std::vector<uint8_t> own(held.tokens.size(), 0);
+  for (const Key& key : query.keys)
+    if (key.position >= 0 && missing.count(key.place) == 0) own[key.place] = 1;
+  for (const size_t place : all.hidden) own[place] = 1;
+  visible_.add(plan, query, own);
   for (const Key& key : query.keys)
     if (key.position >= 0) seen.insert(key.place);
   for (size_t j = 0; j < held.tokens.size(); ++j) {
@@ -204,6 +218,44 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
   }
   for (size_t n = 0; swaps && n < all.missing.size(); ++n)
     swaps_.push_back({all.missing[n], all.foreign[n], query.b, plan.c.problem.kv_head(query.h)});
+}
+
+/// `missing`: places, in order. How many a query lacks that sees none is not known.
+void TokenFacts::add_ends(const Plan& plan, const Query& query, std::span<const size_t> missing) {
+  std::vector<size_t> shown;
+  for (const Key& key : query.keys)
+    if (key.position >= 0) shown.push_back(key.place);
+  std::sort(shown.begin(), shown.end());
+  if (shown.empty() || missing.size() == shown.size()) return;
+  all_oldest_ &= std::equal(missing.begin(), missing.end(), shown.begin());
+  all_newest_ &= std::equal(missing.rbegin(), missing.rend(), shown.rbegin());
+  ends_.add(plan, query, static_cast<int64_t>(missing.size()));
+}
+
+/// The keys at one end that are missing, and how many.
+std::string TokenFacts::end_words() const {
+  if (all_oldest_ == all_newest_ || !ends_.varies()) return "";
+  return fmt::format("The {} keys that the case shows are not seen by these queries: {}.",
+                     all_oldest_ ? "oldest" : "newest", ends_.words("key"));
+}
+
+std::string TokenFacts::nothing_words() const {
+  const bool by_head = std::all_of(heads_.begin(), heads_.end(), [](const Heads& each) {
+    return std::none_of(each.none.begin(), each.none.end(),
+                        [&](int64_t h) { return each.some.count(h) != 0; });
+  });
+  const auto one = std::max_element(
+      heads_.begin(), heads_.end(),
+      [](const Heads& a, const Heads& b) { return a.none.size() < b.none.size(); });
+  if (by_head && !one->some.empty())
+    return fmt::format(
+        "The outputs of query heads {} (of {}) are zeros, whatever the values are: they are never "
+        "written, or nothing is computed for these heads.",
+        ranges({one->none.begin(), one->none.end()}), one->count);
+  return fmt::format(
+      "The outputs of {} queries are zeros, whatever the values are: they are not written, or no "
+      "key is taken{}.",
+      nothing_, only_where(where_nothing_, "; exactly for queries with"));
 }
 
 void TokenFacts::add_sum(const Plan& plan, const Forge& forge, const Query& query,
@@ -296,10 +348,12 @@ std::string TokenFacts::swap_words() const {
          only_where(swapped_, ": exactly for keys with") + ".";
 }
 
-std::string TokenFacts::visible_words() const {
+/// `any`: also where no condition tells which keys these are.
+std::string TokenFacts::visible_words(bool any) const {
   std::string words;
   const auto say = [&](const Where& where, std::string_view verb, std::string_view none) {
     const Where::Condition condition = where.condition();
+    if (!any && !condition.found) return;
     if (!words.empty()) words += " ";
     if (condition.found && !condition.words.empty())
       words += fmt::format("Queries {} exactly those with {}.", verb, condition.words);
@@ -351,11 +405,21 @@ std::vector<Statement> TokenFacts::statements() const {
   const auto add = [&](const std::string& more) {
     if (!more.empty()) words += (words.empty() ? "" : " ") + more;
   };
-  if (!swaps_.empty() && all_swapped_)
+  if (nothing_ > 0) add(nothing_words());
+  if (nothing_ > 0 && nothing_ == wrong_ - nonfinite_) {
+    // Nothing more is to be said of what they take.
+  } else if (!swaps_.empty() && all_swapped_)
     add(swap_words());
   else if (any_foreign_)
     add(foreign_words());
-  if (!all_swapped_ && (any_extra_ || any_missing_)) add(visible_words());
+  if (nothing_ < wrong_ - nonfinite_ && !all_swapped_ && (any_extra_ || any_missing_)) {
+    std::string ends = any_missing_ && !any_extra_ ? end_words() : "";
+    std::string rule = any_foreign_ || !totals_.empty() ? "" : visible_.words();
+    const bool is_said = !ends.empty() || !rule.empty();
+    add(rule);
+    add(ends);
+    add(visible_words(!is_said));
+  }
   if (!totals_.empty() && counted_)
     add(zero_words());
   else if (!sums_.empty() && !differs_in_tokens())

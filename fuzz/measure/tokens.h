@@ -2,11 +2,14 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "fuzz/measure/reading.h"
+#include "fuzz/measure/relate.h"
 #include "fuzz/measure/statement.h"
+#include "fuzz/measure/visible.h"
 #include "fuzz/measure/where.h"
 
 namespace attnfuzz::measure {
@@ -39,11 +42,27 @@ class TokenFacts {
   void add_query(const Plan& plan, const Query& query, const Reading& reading);
   void add_sum(const Plan& plan, const Forge& forge, const Query& query, const Reading& reading);
   std::string swap_words() const;
-  std::string visible_words() const;
+  std::string visible_words(bool any) const;
   std::string zero_words() const;
   std::string sum_words() const;
   std::string foreign_words() const;
+  std::string nothing_words() const;
+  std::string end_words() const;
+  void add_ends(const Plan& plan, const Query& query, std::span<const size_t> missing);
 
+  /// Queries that take no token, though they should: how many, and of which heads of how many.
+  struct Heads {
+    std::set<int64_t> none, some;
+    int64_t count = 0;
+  };
+  int64_t nothing_ = 0;
+  std::vector<Heads> heads_;  ///< by case
+  Where where_nothing_;
+  /// Of the keys that queries should see and do not: whether they are the oldest, or the newest,
+  /// of these, and how many.
+  bool all_oldest_ = true, all_newest_ = true;
+  Relation ends_;
+  VisibleFacts visible_;
   int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0;
   Where where_, where_nonfinite_;
   Where missing_, extra_, swapped_;

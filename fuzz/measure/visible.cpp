@@ -1,0 +1,170 @@
+#include "fuzz/measure/visible.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "fuzz/measure/visible_atoms.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+using Bits = std::vector<uint64_t>;
+
+Bits packed(const std::vector<uint8_t>& flags) {
+  Bits bits((flags.size() + 63) / 64);
+  for (size_t n = 0; n < flags.size(); ++n)
+    bits[n / 64] |= static_cast<uint64_t>(flags[n] != 0) << n % 64;
+  return bits;
+}
+
+bool is_within(const Bits& a, const Bits& b) {
+  for (size_t n = 0; n < a.size(); ++n)
+    if ((a[n] & ~b[n]) != 0) return false;
+  return true;
+}
+
+bool is_empty(const Bits& a) {
+  return std::all_of(a.begin(), a.end(), [](uint64_t x) { return x == 0; });
+}
+
+Bits both(const Bits& a, const Bits& b) {
+  Bits c(a);
+  for (size_t n = 0; n < c.size(); ++n) c[n] &= b[n];
+  return c;
+}
+
+Bits either(const Bits& a, const Bits& b) {
+  Bits c(a);
+  for (size_t n = 0; n < c.size(); ++n) c[n] |= b[n];
+  return c;
+}
+
+struct Term {
+  std::string words;
+  int cost;
+  Bits bits;
+};
+
+/// The cheapest of: up to three terms that all hold; two of which one holds, of one or two terms
+/// each; one of two terms and another.
+class Search {
+ public:
+  Search(const std::vector<Term>& terms, const Bits& goal) : goal_(goal) {
+    for (const Term& term : terms) {
+      if (is_within(goal, term.bits)) above_.push_back(&term);
+      if (is_within(term.bits, goal) && !is_empty(term.bits)) below_.push_back(term);
+    }
+    all_of();
+    if (best_.empty()) any_of(terms);
+  }
+  const std::string& words() const { return best_; }
+
+ private:
+  void take(int cost, const Bits& bits, const auto& words) {
+    if (cost < cost_ && bits == goal_) {
+      cost_ = cost;
+      best_ = words();
+    }
+  }
+
+  void all_of() {
+    for (size_t a = 0; a < above_.size(); ++a) {
+      const Term& x = *above_[a];
+      take(x.cost, x.bits, [&] { return x.words; });
+      for (size_t b = a + 1; b < above_.size(); ++b) {
+        const Term& y = *above_[b];
+        if (x.cost + y.cost >= cost_) continue;
+        const Bits two = both(x.bits, y.bits);
+        take(x.cost + y.cost, two, [&] { return x.words + ", and " + y.words; });
+        for (size_t d = b + 1; d < above_.size(); ++d) {
+          const Term& z = *above_[d];
+          if (x.cost + y.cost + z.cost < cost_)
+            take(x.cost + y.cost + z.cost, both(two, z.bits),
+                 [&] { return x.words + ", and " + y.words + ", and " + z.words; });
+        }
+      }
+    }
+  }
+
+  void any_of(const std::vector<Term>& terms) {
+    std::vector<Term> parts = below_;
+    constexpr size_t most_parts = 400;
+    constexpr int most_cost = 4;
+    for (size_t a = 0; a < terms.size(); ++a)
+      for (size_t b = a + 1; b < terms.size() && parts.size() < most_parts; ++b) {
+        if (terms[a].cost + terms[b].cost > most_cost) continue;
+        Bits two = both(terms[a].bits, terms[b].bits);
+        if (is_within(two, goal_) && !is_empty(two))
+          parts.push_back({terms[a].words + ", and " + terms[b].words,
+                           terms[a].cost + terms[b].cost, std::move(two)});
+      }
+    for (size_t a = 0; a < parts.size(); ++a)
+      for (size_t b = a + 1; b < parts.size(); ++b)
+        if (parts[a].cost + parts[b].cost + 1 < cost_)
+          take(parts[a].cost + parts[b].cost + 1, either(parts[a].bits, parts[b].bits),
+               [&] { return parts[a].words + "; or " + parts[b].words; });
+    for (const Term& x : terms)
+      for (const Term& y : terms) {
+        if (&x >= &y || x.cost + y.cost > most_cost) continue;
+        const Bits one = either(x.bits, y.bits);
+        if (!is_within(goal_, one)) continue;
+        for (const Term* z : above_)
+          if (x.cost + y.cost + z->cost + 1 < cost_)
+            take(x.cost + y.cost + z->cost + 1, both(one, z->bits),
+                 [&] { return fmt::format("{}, and ({}, or {})", z->words, x.words, y.words); });
+      }
+  }
+
+  const Bits& goal_;
+  std::vector<const Term*> above_;
+  std::vector<Term> below_;
+  std::string best_;
+  int cost_ = INT_MAX;
+};
+
+}  // namespace
+
+void VisibleFacts::add(const Plan& plan, const Query& query, const std::vector<uint8_t>& seen) {
+  std::vector<VisibleAtom> atoms = visible_atoms(plan, query);
+  atoms_.resize(atoms.size());
+  for (size_t a = 0; a < atoms.size(); ++a) {
+    atoms_[a].words = std::move(atoms[a].words);
+    atoms_[a].cost = std::max(atoms_[a].cost, atoms[a].cost);
+    atoms_[a].holds.insert(atoms_[a].holds.end(), atoms[a].holds.begin(), atoms[a].holds.end());
+  }
+  seen_.insert(seen_.end(), seen.begin(), seen.end());
+  const size_t first = declared_.size();
+  declared_.resize(seen_.size(), 0);
+  for (const Key& key : query.keys)
+    if (key.position >= 0) declared_[first + key.place] = 1;
+}
+
+std::string VisibleFacts::words() const {
+  const Bits seen = packed(seen_), declared = packed(declared_);
+  if (seen == declared || is_empty(seen)) return "";
+  if (std::all_of(seen_.begin(), seen_.end(), [](uint8_t x) { return x != 0; }))
+    return "A query sees every key of its row.";
+  std::vector<Term> terms;
+  std::vector<const Atom*> order;
+  for (const Atom& atom : atoms_) order.push_back(&atom);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Atom* a, const Atom* b) { return a->cost < b->cost; });
+  for (const Atom* atom : order) {
+    Term term{atom->words, atom->cost, packed(atom->holds)};
+    if (std::all_of(atom->holds.begin(), atom->holds.end(), [](uint8_t x) { return x == 1; }))
+      continue;
+    if (std::none_of(terms.begin(), terms.end(),
+                     [&](const Term& other) { return other.bits == term.bits; }))
+      terms.push_back(std::move(term));
+  }
+  const Search measured(terms, seen), right(terms, declared);
+  if (measured.words().empty()) return "";
+  std::string words =
+      fmt::format("A query sees a key of its row exactly where {}.", measured.words());
+  if (!right.words().empty()) words += fmt::format(" (The case says: where {}.)", right.words());
+  return words;
+}
+
+}  // namespace attnfuzz::measure

@@ -1,0 +1,215 @@
+#include "fuzz/measure/visible_atoms.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "oracle/lower/cache_history.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+/// Where a rule may take its query to stand.
+struct Stand {
+  const char* words;
+  int64_t position;
+  int cost;
+};
+
+class Atoms {
+ public:
+  Atoms(const Plan& plan, const Query& query)
+      : c_(plan.c),
+        query_(query),
+        held_(plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)]) {
+    const int64_t first =
+        c_.cached()
+            ? c_.steps[static_cast<size_t>(query.step)].first_query(static_cast<size_t>(query.b))
+            : 0;
+    const int64_t i = query.i - first, position = query.position;
+    const int64_t count = static_cast<int64_t>(held_.tokens.size());
+    const int64_t q_len =
+        c_.cached() ? c_.steps[static_cast<size_t>(query.step)].q_len : c_.problem.q_len;
+    stands_ = {{"", position, 0},
+               {", counted from the query's place in its step", i, 1},
+               {", for a query at the end of the row's keys (kv_len − q_len farther on)",
+                count - q_len + query.i, 1},
+               {", for a query one place farther on", position + 1, 1},
+               {", for a query one place back", position - 1, 1}};
+  }
+
+  std::vector<VisibleAtom> all() {
+    add_causal();
+    add_window();
+    add_prefix();
+    add_rule("documents", "the key is in the query's document");
+    add_chunk();
+    add_padding();
+    add_boolean();
+    add_cache();
+    add_places();
+    return std::move(atoms_);
+  }
+
+ private:
+  void add(std::string words, int cost, const std::function<bool(int64_t position)>& holds) {
+    VisibleAtom atom{std::move(words), cost, {}};
+    for (const int64_t position : held_.positions) atom.holds.push_back(holds(position) ? 1 : 0);
+    atoms_.push_back(std::move(atom));
+  }
+  void add_by_place(std::string words, int cost, const std::function<bool(size_t place)>& holds) {
+    VisibleAtom atom{std::move(words), cost, {}};
+    for (size_t j = 0; j < held_.positions.size(); ++j) atom.holds.push_back(holds(j) ? 1 : 0);
+    atoms_.push_back(std::move(atom));
+  }
+
+  /// A rule as it stands in the case; one that the case does not have hides nothing.
+  std::vector<uint8_t> applied(const RuleUse* use, int64_t position, int64_t b) const {
+    std::vector<uint8_t> visible(held_.positions.size(), 1);
+    if (use == nullptr) return visible;
+    const RowContext context{c_.problem,
+                             c_.data,
+                             b,
+                             query_.h,
+                             query_.i,
+                             position,
+                             held_.positions,
+                             c_.cached() ? 0 : first_token(c_.problem, b),
+                             query_.step};
+    use->spec->apply(*use, context, {visible, {}});
+    return visible;
+  }
+  void add_use(const std::string& words, int cost, const RuleUse* use) {
+    for (const Stand& stand : stands_)
+      atoms_.push_back(
+          {words + stand.words, cost + stand.cost, applied(use, stand.position, query_.b)});
+  }
+  void add_rule(std::string_view name, const std::string& words) {
+    const RuleUse* use = c_.problem.mask.find(name);
+    add_use(words, 1, use);
+    atoms_.push_back({words + ", by batch row 0's", 3, applied(use, query_.position, 0)});
+  }
+
+  void add_causal() {
+    const int cost = c_.cached() || c_.problem.mask.find("causal") != nullptr ? 1 : 2;
+    for (const Stand& stand : stands_)
+      add(std::string("the key is not after the query") + stand.words, cost + stand.cost,
+          [&](int64_t j) { return j <= stand.position; });
+  }
+
+  void add_window() {
+    const RuleUse* use = c_.problem.mask.find("window");
+    const int64_t left = use == nullptr ? 0 : use->integer(0),
+                  right = use == nullptr ? 0 : use->integer(1);
+    const auto limit = [&](std::string words, int cost, int64_t size, bool back) {
+      for (const Stand& stand : stands_)
+        add(words + stand.words, cost + stand.cost, [&](int64_t j) {
+          return use == nullptr || (back ? j >= stand.position - size : j <= stand.position + size);
+        });
+    };
+    limit("the key is within the window's left limit", 1, left, true);
+    limit("the key is within the window's right limit", 1, right, false);
+    for (const auto& [words, more] : {std::pair{" + 1", 1}, {" − 1", -1}}) {
+      limit(fmt::format("the key is within the window's left limit{}", words), 2, left + more,
+            true);
+      limit(fmt::format("the key is within the window's right limit{}", words), 2, right + more,
+            false);
+    }
+    limit("the key is no farther back than the window's right", 3, right, true);
+    limit("the key is no farther on than the window's left", 3, left, false);
+  }
+
+  void add_prefix() {
+    const RuleUse* use = c_.problem.mask.find("prefix");
+    add_rule("prefix", "the key is not after the query, or in the prefix");
+    const auto part = [&](const std::string& whose, size_t b, int cost) {
+      const int64_t size = use == nullptr ? 0 : use->list(0)[b];
+      add("the key is in the prefix" + whose, cost, [=](int64_t j) { return j < size; });
+      add("the query is in the prefix" + whose, cost,
+          [this, size](int64_t) { return query_.position < size; });
+    };
+    part("", static_cast<size_t>(query_.b), 1);
+    part(" of batch row 0", 0, 3);
+  }
+
+  void add_chunk() {
+    const RuleUse* use = c_.problem.mask.find("chunk");
+    add_rule("chunk", "the key is in the query's chunk");
+    for (const int64_t more : {1, -1}) {
+      if (use == nullptr) {
+        add_use("", 3, nullptr);
+        continue;
+      }
+      RuleUse other = *use;
+      other.values[0] = std::max<int64_t>(1, use->integer(0) + more);
+      add_use(fmt::format("the key is in the query's chunk of one token {}",
+                          more > 0 ? "more" : "less"),
+              2, &other);
+    }
+    const int64_t size = use == nullptr ? 0 : use->integer(0);
+    add("the key is fewer places back than the chunk has", 2,
+        [=, this](int64_t j) { return use == nullptr || j > query_.position - size; });
+  }
+
+  void add_padding() {
+    const RuleUse* use = c_.problem.mask.find("padding");
+    add_rule("padding", "the key is a real token of its row");
+    for (const auto& [side, words] : {std::pair{0, "the key is one of the last lens of its row"},
+                                      {1, "the key is one of the first lens of its row"}}) {
+      RuleUse other = use == nullptr ? RuleUse{} : *use;
+      if (use != nullptr) other.values[0] = int64_t{side};
+      atoms_.push_back({words, 2, applied(use == nullptr ? nullptr : &other, 0, query_.b)});
+    }
+    // What a mask of keys says of the query's own number.
+    const std::vector<uint8_t> real = applied(use, 0, query_.b);
+    const auto i = static_cast<size_t>(query_.i);
+    add("the padding mask of the keys has the query's number set", 2,
+        [&](int64_t) { return use == nullptr || (i < real.size() && real[i] != 0); });
+  }
+
+  void add_boolean() {
+    const RuleUse* use = c_.problem.mask.find("boolean");
+    std::vector<uint8_t> set = applied(use, query_.position, query_.b);
+    atoms_.push_back({"the boolean mask is set", 1, set});
+    if (use != nullptr)
+      for (uint8_t& each : set) each = each == 0 ? 1 : 0;
+    atoms_.push_back({"the boolean mask is not set", 2, set});
+  }
+
+  void add_cache() {
+    for (const Stand& stand : stands_)
+      add(std::string("the cache's own limit shows the key") + stand.words, 1 + stand.cost,
+          [&](int64_t j) {
+            return !c_.cached() ||
+                   cache_shows(*c_.cache, stand.position, j, c_.problem.kv_head(query_.h));
+          });
+  }
+
+  void add_places() {
+    const size_t count = held_.tokens.size();
+    const auto came = [this](size_t j) { return held_.tokens[j].step == query_.step; };
+    add_by_place("the key came with the query's step", 2, came);
+    add_by_place("the key came before the query's step", 2,
+                 [&](size_t j) { return c_.cached() && !came(j); });
+    add("the key is the query's own", 2, [this](int64_t j) { return j == query_.position; });
+    add("the key is not the query's own", 2, [this](int64_t j) { return j != query_.position; });
+    add_by_place("the key is not the newest of its row", 2,
+                 [=](size_t j) { return j + 1 < count; });
+    add_by_place("the key is not the first of its row", 2, [](size_t j) { return j > 0; });
+  }
+
+  const Case& c_;
+  const Query& query_;
+  const Held& held_;
+  std::vector<Stand> stands_;
+  std::vector<VisibleAtom> atoms_;
+};
+
+}  // namespace
+
+std::vector<VisibleAtom> visible_atoms(const Plan& plan, const Query& query) {
+  return Atoms(plan, query).all();
+}
+
+}  // namespace attnfuzz::measure
