@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "fuzz/elements.h"
+#include "fuzz/fault_check.h"
 #include "fuzz/properties.h"
 #include "fuzz/signature.h"
 #include "oracle/work.h"
@@ -321,18 +322,34 @@ Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
   return verdict;
 }
 
+FaultCheck::FaultCheck(const Case& c, const Inputs& inputs, const Precision& precision,
+                       const Outcome& outcome)
+    : c_(c),
+      inputs_(inputs),
+      precision_(precision),
+      outcome_(outcome),
+      right_(answer(c, inputs, precision)) {
+  passes_ = !judge_against(right_, c, outcome).failed();
+  const WrongFrame wrong = first_wrong_frame(c, right_, outcome);
+  got_ = elements_of(c, right_, outcome, wrong.step);
+  const Verdict values = compare(c, right_, got_);
+  framed_ = wrong.frame.words.empty() || values.failed();
+  leaked_ = may_have_leaked(c, values);
+  if (!framed_ && has_outputs_of(c, right_, outcome))
+    got_ = elements_of(c, right_, outcome, right_.steps.size());
+}
+
+bool FaultCheck::predicts(const Fault& fault) const {
+  const std::optional<Answer> meant = faulty_answer(fault, c_, inputs_, precision_);
+  if (!meant) return passes_;
+  if (framed_) return has_meaning(c_, right_, *meant, got_, leaked_);
+  return got_.size() == right_.steps.size() && has_frames(c_, *meant, outcome_) &&
+         has_meaning(c_, right_, *meant, got_);
+}
+
 bool predicts(const Fault& fault, const Case& c, const Inputs& inputs, const Precision& precision,
               const Outcome& outcome) {
-  const Answer right = answer(c, inputs, precision);
-  const std::optional<Answer> meant = faulty_answer(fault, c, inputs, precision);
-  if (!meant) return !judge_against(right, c, outcome).failed();
-  const WrongFrame wrong = first_wrong_frame(c, right, outcome);
-  const Elements got = elements_of(c, right, outcome, wrong.step);
-  const Verdict values = compare(c, right, got);
-  if (wrong.frame.words.empty() || values.failed())
-    return has_meaning(c, right, *meant, got, may_have_leaked(c, values));
-  return has_outputs_of(c, right, outcome) && has_frames(c, *meant, outcome) &&
-         has_meaning(c, right, *meant, elements_of(c, right, outcome, right.steps.size()));
+  return FaultCheck(c, inputs, precision, outcome).predicts(fault);
 }
 
 Examination examine(Target& target, const Case& c, bool properties, Among among) {

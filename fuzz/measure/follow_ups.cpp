@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fuzz/fault_check.h"
 #include "fuzz/mutate.h"
 
 namespace attnfuzz::measure {
@@ -70,50 +71,69 @@ bool separates(const Faults& faults, const Case& c, const Precision& precision) 
   return false;
 }
 
-/// Runs a case, and holds each fault against what came out. The case as first found is `first`.
-void try_case(Target& target, const Case& c, bool first, const Faults& faults, FollowUps& all) {
-  const std::vector<std::string> none;
-  const Examination done = examine(target, c, false, &none);
-  const bool passes = done.verdict.kind == VerdictKind::pass;
-  if (!passes && !is_wrong_value(done.verdict)) return;
-  (passes ? all.passing : all.failing).push_back(c);
-  const Inputs inputs = make_inputs(c);
-  for (size_t f = 0; f < faults.size(); ++f) {
-    const bool holds = predicts(*faults[f], c, inputs, done.precision, done.outcome);
-    Trial& trial = all.trials[f];
-    trial.first |= first && !passes && holds;
-    (passes ? trial.passing : trial.failing) += 1;
-    (passes ? trial.kept : trial.explained) += holds ? 1 : 0;
+/// The trials of a finding's faults.
+class Trials {
+ public:
+  Trials(Target& target, const Finding& finding, FollowUps& all)
+      : target_(target), faults_(faults_of(finding)), all_(all) {
+    for (const Fault* fault : faults_)
+      all.trials.push_back({std::string(fault->name), has(finding.first.verdict.fits, fault)});
   }
-}
 
-Faults standing(const Faults& faults, const std::vector<Trial>& trials) {
-  Faults all;
-  for (size_t f = 0; f < faults.size(); ++f)
-    if (trials[f].shown()) all.push_back(faults[f]);
-  return all;
-}
+  /// Runs a case, and holds each fault against what came out. `first`: the case as first found.
+  void add(const Case& c, bool first) {
+    const std::vector<std::string> none;
+    const Examination done = examine(target_, c, false, &none);
+    const bool passes = done.verdict.kind == VerdictKind::pass;
+    if (!passes && !is_wrong_value(done.verdict)) return;
+    (passes ? all_.passing : all_.failing).push_back(c);
+    const Inputs inputs = make_inputs(c);
+    const FaultCheck check(c, inputs, done.precision, done.outcome);
+    for (size_t f = 0; f < faults_.size(); ++f) {
+      const bool holds = check.predicts(*faults_[f]);
+      Trial& trial = all_.trials[f];
+      trial.first |= first && !passes && holds;
+      (passes ? trial.passing : trial.failing) += 1;
+      (passes ? trial.kept : trial.explained) += holds ? 1 : 0;
+    }
+  }
+
+  /// The faults that stand up to all cases so far, wherever they happen.
+  Faults shown() const {
+    return faults_where([](const Trial& trial) { return trial.shown(); });
+  }
+
+ private:
+  Faults faults_where(const auto& holds) const {
+    Faults some;
+    for (size_t f = 0; f < faults_.size(); ++f)
+      if (holds(all_.trials[f])) some.push_back(faults_[f]);
+    return some;
+  }
+
+  Target& target_;
+  Faults faults_;
+  FollowUps& all_;
+};
 
 }  // namespace
 
 FollowUps follow_up(Target& target, const Finding& finding, int64_t most, double seconds) {
   FollowUps all;
-  const Faults faults = faults_of(finding);
-  for (const Fault* fault : faults)
-    all.trials.push_back({std::string(fault->name), has(finding.first.verdict.fits, fault)});
+  Trials trials(target, finding, all);
   const Capabilities& capabilities = target.info().capabilities;
   const Mutator mutator(capabilities);
   const Budget budget(most, seconds);
   // Then as many more, to tell faults apart that stand up to all so far.
   for (int64_t n = 0; n <= 2 * most && budget.elapsed() < seconds; ++n) {
-    const Faults left = standing(faults, all.trials);
+    const Faults left = trials.shown();
     if (n > most && left.size() < 2) break;
     const std::unique_ptr<Draw> draw = seeded_draw(finding.seed, static_cast<uint64_t>(n));
     const Case& near = n % 2 == 0 ? finding.original : finding.shrunk.c;
     const Case c = n == 0 ? finding.original : mutator.mutate(near, *draw);
     if (!capabilities.rejection_reason(c).empty()) continue;
     if (n <= most || separates(left, c, capabilities.precision_of(c.problem.dtype)))
-      try_case(target, c, n == 0, faults, all);
+      trials.add(c, n == 0);
   }
   return all;
 }

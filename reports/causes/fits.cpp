@@ -60,7 +60,9 @@ std::vector<Cause> causes_from_fits(const Finding& finding, bool shown) {
     if (std::find(fits.begin(), fits.end(), fit) == fits.end() && rank(finding, *fit) < 2)
       fits.push_back(fit);
   const std::vector<std::string>& learned = finding.learned.meanings;
-  std::erase_if(fits, [&](const Fault* fit) { return shown == (rank(finding, *fit) == 3); });
+  // Nothing that is not shown comes before what was measured.
+  const int last = finding.measured.empty() ? 2 : 0;
+  std::erase_if(fits, [&](const Fault* fit) { return shown == (rank(finding, *fit) > last); });
   std::stable_partition(fits.begin(), fits.end(), [&](const Fault* fit) {
     return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
   });
