@@ -39,10 +39,10 @@ def campaign(target: str, options: argparse.Namespace) -> dict | None:
 def judge(summary: dict | None, right: list[str]) -> dict:
     """What the first finding's first cause is worth."""
     if summary is None:
-        return {"verdict": "no run", "cause": "", "words": "", "findings": 0, "first": None}
+        return {"verdict": "no run", "cause": "", "words": [], "findings": 0, "first": None}
     findings = summary["findings"]
     if not findings:
-        return {"verdict": "not found", "cause": "", "words": "", "findings": 0, "first": None}
+        return {"verdict": "not found", "cause": "", "words": [], "findings": 0, "first": None}
     causes = findings[0]["causes"]
     first = causes[0] if causes else {"name": "none", "words": findings[0]["happened"]}
     said = f"{first['name']}: {first['words']}"
@@ -53,7 +53,8 @@ def judge(summary: dict | None, right: list[str]) -> dict:
     else:
         later = [f"{cause['name']}: {cause['words']}" for cause in causes[1:]]
         verdict = "not first" if any(re.search(p, text) for p in right for text in later) else "wrong"
-    return {"verdict": verdict, "cause": first["name"], "words": first["words"], "findings": len(findings),
+    return {"verdict": verdict, "cause": first["name"], "findings": len(findings),
+            "words": [f"{cause['name']}: {cause['words']}" for finding in findings for cause in finding["causes"]],
             "first": findings[0]["index"]}
 
 
@@ -66,16 +67,20 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=300)
-    parser.add_argument("--words", action="store_true", help="print the whole first cause too")
+    parser.add_argument("--words", action="store_true", help="print all causes of all findings too")
     options = parser.parse_args()
     expected = json.loads(Path(options.expect).read_text())
-    rows = [(target, entry, judge(campaign(target, options), entry["right"]))
-            for target, entry in expected.items() if re.search(options.only, target)]
     print("| bug | source | first failing case | findings | first cause | it is |\n|---|---|---|---|---|---|")
-    for target, entry, got in rows:
-        print(f"| {target} | {entry['source']} | {got['first']} | {got['findings']} | {got['cause']} | {got['verdict']} |")
+    rows = []
+    for target, entry in expected.items():
+        if not re.search(options.only, target):
+            continue
+        got = judge(campaign(target, options), entry["right"])
+        rows.append((target, entry, got))
+        print(f"| {target} | {entry['source']} | {got['first']} | {got['findings']} | {got['cause']} | {got['verdict']} |",
+              flush=True)
         if options.words:
-            print(f"    {got['words']}")
+            print("".join(f"    {words}\n" for words in got["words"]), end="", flush=True)
     found = [got for _, _, got in rows if got["findings"]]
     counts = {word: sum(got["verdict"] == word for _, _, got in rows) for word in
               ("right", "not first", "wrong", "place only", "not found", "no run")}
