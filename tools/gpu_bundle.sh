@@ -5,6 +5,7 @@
 # Usage: tools/gpu_bundle.sh DIR [--no-wheels]    then there: DIR/run.sh --minutes 8 --out OUT
 set -euo pipefail
 most_kib=$((40 * 1024))
+mark=.attnfuzz-gpu-bundle  # a file of this name tells a bundle from any other folder
 wheels=1 dir=
 for argument in "$@"; do
   case "$argument" in
@@ -15,8 +16,9 @@ for argument in "$@"; do
 done
 [ -n "$dir" ] || { echo "tools/gpu_bundle.sh: expected a folder to make" >&2; exit 2; }
 cd "$(dirname "$0")/.."
-if [ -e "$dir" ] && [ ! -e "$dir/run.sh" ] && [ -n "$(ls -A "$dir")" ]; then
-  echo "tools/gpu_bundle.sh: $dir: expected a new folder, an empty one, or an earlier bundle" >&2; exit 2
+if [ -e "$dir" ] && { [ ! -d "$dir" ] || { [ ! -f "$dir/$mark" ] && [ -n "$(ls -A "$dir")" ]; }; }; then
+  echo "tools/gpu_bundle.sh: $dir: expected a new folder, an empty one, or an earlier bundle (with $mark in it)" >&2
+  exit 2
 fi
 
 cmake --preset gpu-bundle > /dev/null
@@ -34,6 +36,7 @@ strip "$made"/bin/gpu_* "$made/lib/attnfuzz/attnfuzz_cuda.so"
 mkdir -p "$made/gpu" "$made/site"
 cp tools/gpu/*.py "$made/gpu/"
 cp tools/gpu/run.sh "$made/run.sh"
+touch "$made/$mark"
 if ((wheels)); then
   python=.venv/bin/python
   [ -x "$python" ] || python=python3

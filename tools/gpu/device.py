@@ -64,18 +64,22 @@ def by_driver() -> dict:
         return {"missing": "no GPU here: the driver has no device"}
     driver.cuDriverGetVersion(ctypes.byref(version))
     driver.cuDeviceGet(ctypes.byref(handle), 0)
-    name = ctypes.create_string_buffer(128)
+    name, bus = ctypes.create_string_buffer(128), ctypes.create_string_buffer(32)
+    driver.cuDeviceGetPCIBusId(bus, len(bus), handle)
     driver.cuDeviceGetName(name, len(name), handle)
     attributes = {}
     for word, number in (("major", 75), ("minor", 76), ("multiprocessors", 16)):
         value = ctypes.c_int()
         driver.cuDeviceGetAttribute(ctypes.byref(value), number, handle)
         attributes[word] = value.value
-    code, said = ask(["nvidia-smi", "--query-gpu=driver_version,memory.total", "--format=csv,noheader"], PATIENCE / 2)
+    where = bus.value.decode() or "0"  # nvidia-smi counts devices in another order, and sees those that are hidden from us
+    code, said = ask(["nvidia-smi", "-i", where, "--query-gpu=driver_version,memory.total", "--format=csv,noheader"],
+                     PATIENCE / 2)
     smi = said.split("\n")[0].split(", ") if code == 0 else [""]
     return {"name": name.value.decode(), "capability": f"{attributes['major']}.{attributes['minor']}",
             "multiprocessors": attributes["multiprocessors"], "cuda": version_words(version.value),
-            "driver": smi[0] or "unknown", "memory": smi[1] if len(smi) > 1 else "unknown", "devices": count.value}
+            "bus": where, "driver": smi[0] or "unknown", "memory": smi[1] if len(smi) > 1 else "unknown",
+            "devices": count.value}
 
 
 def packages(site: Path) -> dict:
@@ -100,14 +104,15 @@ def words(found: dict) -> str:
 
 
 class Load:
-    """How much of the time some kernel ran, by nvidia-smi, sampled twice a second."""
+    """How much of the time some kernel ran on the device, by nvidia-smi, sampled twice a second."""
 
-    def __init__(self):
+    def __init__(self, device: dict):
         self.samples: list[tuple[float, float]] = []
         self.process = None
         try:
             self.process = subprocess.Popen(
-                ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "500"],
+                ["nvidia-smi", "-i", device["bus"], "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits",
+                 "-lms", "500"],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         except OSError:
             return

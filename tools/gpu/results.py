@@ -2,8 +2,10 @@
 what came of a part, whatever its program left behind."""
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -11,7 +13,10 @@ from running import Running
 from steps import STEPS, Part, Step
 from table import table
 
+FILES = ("machine.json", "results.jsonl", "table.md", "details.tar", "current.log")
 OUT_OF_TIME = "out of time"
+NOT_FOUND = "not found"  # a target that is wrong on purpose
+SO_FAR = re.compile(r": \d+%, (\d+) cases, .*, (\d+) failed, (\d+) declined,")  # a line of attnfuzz's progress
 DONE, NO_GPU, WRONG = 0, 3, 2  # the exit codes of our programs
 
 
@@ -29,18 +34,46 @@ def of_a_program(running: Running) -> dict:
     return {"said": last[:300], "status": status}
 
 
-def of_a_campaign(running: Running, folder: Path, target: str) -> dict:
-    """A row's fields, by the summary that attnfuzz wrote."""
+def of_a_campaign(running: Running, folder: Path, target: str, wrong: bool = False) -> dict:
+    """A row's fields, by the summary that attnfuzz wrote; without one, by what it had written before. `wrong`: the target
+    is so on purpose."""
     summary, last = folder / "summary.json", running.last_line().removeprefix("attnfuzz: ").removeprefix(f"{target}: ")
     if not summary.exists():
+        left = left_behind(running, folder)
         if running.stopped:
-            return {"status": OUT_OF_TIME}
+            return left | {"status": "findings; it wrote no summary" if "findings" in left else OUT_OF_TIME}
         words = f"not here: {last}" if running.process.returncode == WRONG else f"failed: {running.ending()}: {last}"
-        return {"status": words[:300]}
+        return left | {"status": words[:300]}
     try:
-        return summarised(json.loads(summary.read_text()), running.stopped)
+        row = summarised(json.loads(summary.read_text()), running.stopped)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return {"status": f"failed: its summary can't be read: {type(error).__name__}: {error}"[:300]}
+        return left_behind(running, folder) | {
+            "status": f"failed: its summary can't be read: {type(error).__name__}: {error}"[:300]}
+    if wrong and "cases" in row:
+        row["status"] = "found" if row["failed"] else f"{NOT_FOUND} in {row['cases']} cases"
+    if running.asked > 1:  # what it waited for was given up
+        row["status"] += "; the case at hand gave no answer"
+    return row
+
+
+def left_behind(running: Running, folder: Path) -> dict:
+    """What a campaign without a summary had written: each finding's folder, and how far it was."""
+    findings = []
+    for case in sorted(folder.glob("findings/*/case.json")):
+        report = case.with_name("report.md")
+        try:
+            title = report.read_text(errors="replace").partition("\n")[0].lstrip("# ") if report.exists() else ""
+            findings.append({"signature": case.parent.name, "failure": case.parent.name.rpartition("-")[0], "title": title,
+                             "case": json.loads(case.read_text()), "version": "", "causes": [], "found": "?",
+                             "minimal": False})
+        except (OSError, ValueError):
+            continue
+    row = {"findings": findings} if findings else {}
+    if lines := SO_FAR.findall(running.said()):
+        cases, failed, skipped = map(int, lines[-1])
+        row |= {"cases": cases, "passed": cases - failed - skipped, "failed": failed, "skipped": skipped,
+                "worst_ratio": None, "case_seconds": running.seconds(), "dtypes": {}}
+    return row
 
 
 def summarised(summary: dict, stopped: bool) -> dict:
@@ -53,6 +86,8 @@ def summarised(summary: dict, stopped: bool) -> dict:
     row = {name: counts[name] for name in ("cases", "passed", "failed", "skipped", "worst_ratio")}
     row |= {"case_seconds": counts["seconds"], "findings": findings,
             "dtypes": {word[6:]: n for word, n in counts["features"].items() if word.startswith("dtype:")}}
+    if row["failed"] and not findings:  # they waited to be shrunk when time was up
+        return row | {"status": "failures, none of them shrunk in time"}
     return row | {"status": "findings" if findings else "stopped in time" if stopped else "done"}
 
 
@@ -60,17 +95,27 @@ def without_stores(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return None if ".sqlite" in Path(member.name).name else member
 
 
+def keep_aside(out: Path) -> Path | None:
+    """An earlier run's results, moved into a folder of their own; None: there are none."""
+    there = [out / name for name in FILES if (out / name).exists()]
+    if not there:
+        return None
+    aside = next(each for number in itertools.count(1) if not (each := out / f"before-{number}").exists())
+    aside.mkdir()
+    for file in there:
+        file.rename(aside / file.name)
+    return aside
+
+
 class Results:
-    """The rows so far, in the steps' order; with `only`, those that an earlier run left of the other steps too."""
+    """The rows so far, in the steps' order; with `only`, those that an earlier run left of the other steps too. Without
+    it the results of an earlier run are kept aside."""
 
     def __init__(self, out: Path, found: dict, only: list[str] | None):
         self.out, self.found, self.rows = out, found, []
-        out.mkdir(parents=True, exist_ok=True)
+        self.aside = None if only else keep_aside(out)
         if only:
             self.rows = [row for row in self.earlier() if row["step"] not in only]
-        else:
-            for name in ("details.tar", "results.jsonl", "table.md"):
-                (out / name).unlink(missing_ok=True)
         self.write("machine.json", json.dumps(found) + "\n")
 
     def earlier(self) -> list[dict]:
@@ -103,4 +148,5 @@ class Results:
             tar.add(self.out / "current.log", f"{step.name}/log.txt")
             for part in step.parts:
                 if (work / part.name).exists():
-                    tar.add(work / part.name, f"{step.name}/{part.name}", filter=without_stores)
+                    whole = (work / part.name / "out" / "summary.json").exists()  # it has all that the store has
+                    tar.add(work / part.name, f"{step.name}/{part.name}", filter=without_stores if whole else None)

@@ -6,11 +6,14 @@ OUT holds machine.json (what is here), results.jsonl (a line for each part, writ
 far), current.log (what the running step's parts printed) and details.tar (each step's logs, summaries and reports).
 A step's failure is never the next one's. Without a GPU the device's steps say "no GPU here", and Python packages are
 tested on the CPU.
-Exit: 0 all went through (findings are results), 2 wrong usage, 3 a step did not.
+Results of an earlier run in OUT are kept aside, in OUT/before-1 and so on, but with --only.
+Exit: 0 all went through (findings are results), 2 wrong usage, 3 a part did not: it failed, or had no time.
 """
 from __future__ import annotations
 
 import argparse
+import atexit
+import math
 import os
 import shutil
 import signal
@@ -18,6 +21,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +35,7 @@ HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent
 FINISH = 12.0  # seconds kept for the last files, and for a process that has to be killed; of a short run a tenth
 GRACE = 8.0  # seconds from being asked to stop to being killed; of a short run a tenth
+SHORTEST = 5.0  # seconds that a case may take, at least; a case at hand when time is up has `grace` besides
 LEAST = 3.0  # seconds of a part, on a fast machine: with less it is left out
 STARTING = 0.25  # the part of a campaign's time that is for imports and the last case
 WORTH = 2.5  # a package's campaign has this many times what an import of PyTorch takes here, or it would only start
@@ -52,8 +57,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                         choices=[step.name for step in STEPS])
     parser.add_argument("--list", action="store_true", help="the steps, and nothing else")
     options = parser.parse_args(arguments)
-    if options.minutes <= 0:
+    if not 0 < options.minutes < math.inf:
         parser.error(f"expected --minutes above 0, found {options.minutes:g}")
+    try:
+        if not options.list:
+            options.out.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=options.out).close()
+    except OSError as error:
+        parser.error(f"--out {options.out}: expected a folder that can be written to: {error.strerror}")
     return options
 
 
@@ -75,6 +86,7 @@ class Run:
         self.least, self.most_least = LEAST, seconds / 8  # seconds of a package's campaign: with less it is left out
         self.imported_at = started + seconds / 4  # at the latest
         self.work = Path(tempfile.mkdtemp(prefix="attnfuzz-gpu-"))
+        atexit.register(shutil.rmtree, self.work, ignore_errors=True)
         self.found = device.survey(BUNDLE / "site")
         self.has_gpu = "missing" not in self.found["device"]
         self.results = Results(options.out, self.found, self.only)
@@ -83,9 +95,11 @@ class Run:
             "ATTNFUZZ_PYTHON": sys.executable, "PYTHONPATH": str(BUNDLE / "site"), "PYTHONUNBUFFERED": "1",
             "ATTNFUZZ_HOME": str(BUNDLE / "share" / "attnfuzz"), "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1",
+            # A worker's memory is its process group's, and there are as many workers as processors.
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",
             "JAX_COMPILATION_CACHE_DIR": str(self.work / "jax")}
         cases.write(self.work / "cases")
-        self.load = device.Load() if self.has_gpu else None
+        self.load = device.Load(self.found["device"]) if self.has_gpu else None
         self.warming = self.warm()
 
     def warm(self) -> Running:
@@ -104,14 +118,16 @@ class Run:
 
     def command(self, part: Part, seconds: float) -> list[str]:
         filled = {"bin": BUNDLE / "bin", "here": HERE, "python": sys.executable, "jobs": self.jobs,
-                  "cases": self.work / "cases"}
+                  "cases": self.work / "cases", "corpus": BUNDLE / "share" / "attnfuzz" / "corpus"}
         if part.argv:
             return [word.format(**filled) for word in part.argv]
         flags = [word.format(**filled) for word in part.flags]
         if part.timed:
             flags += ["--time", f"{max(1, int(seconds * (1 - STARTING)))}s"]
+        # One that hangs is a finding, and leaves time for others.
+        patience = max(SHORTEST, seconds * part.patience)
         return [str(BUNDLE / "bin" / "attnfuzz"), "run", "-t", self.target(part), "--seed", str(SEED),
-                "--memory", "24G", "--timeout", "90s", "--format", "json,md", "-o", str(self.work / part.name / "out"), *flags]
+                "--memory", "24G", "--timeout", f"{patience:.1f}s", "--format", "json,md", "-o", str(self.work / part.name / "out"), *flags]
 
     def target(self, part: Part) -> str:
         return part.target if self.has_gpu or not part.stand_in else part.stand_in
@@ -134,9 +150,11 @@ class Run:
     def row(self, step: Step, part: Part, running: Running) -> dict:
         now, target = time.monotonic(), self.target(part)
         row = row_of(step, part, target, "", now - running.started)
-        row |= of_a_program(running) if part.argv else of_a_campaign(running, self.work / part.name / "out", target)
+        row |= of_a_program(running) if part.argv else of_a_campaign(running, self.work / part.name / "out", target,
+                                                                     part.wrong)
         if self.load and (busy := self.load.between(running.started, now)) is not None:
             row["gpu_percent"] = round(busy, 1)
+            row["gpu_shared"] = step.together  # by all that ran at once
         return row
 
     def step(self, step: Step, seconds: float, rows: list[dict]) -> None:
@@ -170,8 +188,17 @@ class Run:
                         came(self.row(step, part, process))
                     time.sleep(0.05)
             finally:
-                for _, process in running:
-                    process.kill()
+                self.end_all(step, running, came)  # if this run is being ended
+
+    def end_all(self, step: Step, running: list[tuple[Part, Running]], came: Callable[[dict], None]) -> None:
+        for _, process in running:
+            process.kill()
+        for part, process in running:
+            process.end_now()
+            try:
+                came(self.row(step, part, process))
+            except OSError as error:
+                say(f"{part.name}: {error}")
 
     def several(self, steps: list[Step]) -> None:
         for number, step in enumerate(steps):
@@ -189,18 +216,24 @@ class Run:
                 rows += [row_of(step, part, self.target(part), f"failed: {type(error).__name__}") for part in step.parts
                          if part.name not in had]
                 self.results.rows += [row for row in rows if row["part"] not in had]  # written with the next one
+            finally:
+                self.keep_details(step)
             say(f"[{number + 1}/{len(steps)}] {step.name}: {step_words(rows)} ({time.monotonic() - began:.0f} s)")
-            try:
-                self.results.keep_details(step, self.work)
-            except (OSError, tarfile.TarError) as error:
-                say(f"details.tar: {error}")
-            for part in step.parts:
-                shutil.rmtree(self.work / part.name, ignore_errors=True)
+
+    def keep_details(self, step: Step) -> None:
+        try:
+            self.results.keep_details(step, self.work)
+        except (OSError, tarfile.TarError) as error:
+            say(f"details.tar: {error}")
+        for part in step.parts:
+            shutil.rmtree(self.work / part.name, ignore_errors=True)
 
     def runs_something(self, step: Step) -> bool:
         return any(not self.rejection_reason(step, part) for part in step.parts)
 
     def all(self) -> int:
+        if self.results.aside:
+            say(f"the results of an earlier run are kept in {self.results.aside}")
         say(device.words(self.found))
         steps = [step for step in STEPS if not self.only or step.name in self.only]
         self.several(steps)
@@ -213,14 +246,16 @@ class Run:
         say("\n" + (self.results.out / "table.md").read_text(encoding="utf-8"))
         say(f"{time.monotonic() - self.started:.0f} s of {self.seconds:.0f}; send back all of {self.results.out}")
         names = {step.name for step in steps}
-        failed = [row for row in self.results.rows if row["step"] in names and row["status"].startswith("failed")]
-        return 3 if failed else 0
+        left = [row for row in self.results.rows
+                if row["step"] in names and row["status"].startswith(("failed", OUT_OF_TIME))]
+        if left:
+            say(f"not through: --only {' '.join(dict.fromkeys(row['step'] for row in left))} runs them again")
+        return 3 if left else 0
 
     def close(self) -> None:
         if self.load:
             self.load.stop()
         self.warming.kill()
-        shutil.rmtree(self.work, ignore_errors=True)
 
 
 def some_of(steps: list[Step], parts: list[str]) -> list[Step]:
@@ -247,12 +282,22 @@ def main(arguments: list[str]) -> int:
             print(f"{step.name:14} {step.about}")
         return 0
     sys.stdout.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what runs is ended too
+    ends = [each for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+            if signal.getsignal(each) != signal.SIG_IGN]  # nohup's, say
+    for each in ends:
+        signal.signal(each, end)
     run = Run(options, started)
     try:
         return run.all()
     finally:
         run.close()
+
+
+def end(number: int, _frame: object) -> None:
+    """Ends what runs too; once is enough."""
+    for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A part's process: it is asked to stop when its time is up, and then made to. Whatever it does, it costs no more."""
+"""A part's process: it is asked to stop when its time is up, asked again, and then made to. Whatever it does, it costs no
+more."""
 from __future__ import annotations
 
 import os
@@ -13,13 +14,17 @@ LAST_WORDS = 5.0  # seconds for a killed process to be gone: one that waits for 
 
 
 class Running:
-    """One that runs: for `seconds` until it is asked to stop, and `grace` more until it is killed, at `last` at the
-    latest."""
+    """One that runs: for `seconds` until it is asked to stop, half of `grace` more until it is asked again, and the
+    rest of it until it is killed, at `last` at the latest."""
 
     def __init__(self, argv: list[str], log: Path, environment: dict, seconds: float, grace: float, last: float):
         self.log, self.started = log, time.monotonic()
-        self.stop_at, self.kill_at = self.started + seconds, min(self.started + seconds + grace, last)
+        self.kill_at = min(self.started + seconds + grace, last)
+        # attnfuzz ends the case at hand and writes its reports; the second time it gives up what it waits for, and
+        # writes them.
+        self.ask_at = [self.started + seconds, (self.started + seconds + self.kill_at) / 2]
         self.killed_at: float | None = None
+        self.asked = 0
         self.stopped = self.too_long = self.lost = False
         with log.open("wb") as said:
             self.process = subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
@@ -38,10 +43,20 @@ class Running:
         elif now > self.kill_at:
             self.stopped = True
             self.kill()
-        elif now > self.stop_at and not self.stopped:
+        elif self.asked < len(self.ask_at) and now > self.ask_at[self.asked]:
             self.stopped = True
-            self.process.send_signal(signal.SIGINT)  # attnfuzz ends the case at hand and writes its reports
+            self.asked += 1
+            self.process.send_signal(signal.SIGINT)
         return self.lost
+
+    def end_now(self) -> None:
+        """Kills it, and waits as long as is worth it."""
+        self.stopped = True
+        self.kill()
+        try:
+            self.process.wait(LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            self.lost = True
 
     def kill(self) -> None:
         if self.process.poll() is not None:
@@ -51,6 +66,9 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
     def said(self) -> str:
         """The end of what it printed."""

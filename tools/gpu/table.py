@@ -12,6 +12,7 @@ import device
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- begin device -->", "<!-- end device -->"
+ON_A_DEVICE = "On "  # how the table of a device begins; that of a rehearsal says that it is one
 SIZES = ("batch", "num_heads", "num_kv_heads", "q_len", "kv_len", "head_dim", "head_dim_v")
 
 
@@ -29,24 +30,31 @@ def cell(text: str) -> str:
 def numbers(row: dict) -> str:
     """A part's cells behind its name, for one that ran cases."""
     speed = row["cases"] / max(row["case_seconds"], 1e-9)
-    busy = f"{row['gpu_percent']:.0f} %" if "gpu_percent" in row else "–"
+    busy = f"{row['gpu_percent']:.0f} %" + " (all)" * row.get("gpu_shared", False) if "gpu_percent" in row else "–"
+    worst = "–" if row["worst_ratio"] is None else f"{row['worst_ratio']:.3g}"  # it was not finite, or is not known
     dtypes = ", ".join(f"{name} {count}" for name, count in sorted(row["dtypes"].items()))
     return (f"{row['cases']} | {dtypes} | {row['passed']} | {row['failed']} | {row['skipped']} | {speed:.0f} | "
-            f"{busy} | {row['worst_ratio']:.3g} | {cell(row['status'])}")
+            f"{busy} | {worst} | {cell(row['status'])}")
+
+
+def told_elsewhere(row: dict) -> bool:
+    """Whether a program's row is told by what it said, above or below the table."""
+    return row["status"] == "done" and (row["step"] == "philox" or bool(by_length(row.get("said", ""))))
 
 
 def results(rows: list[dict]) -> list[str]:
     lines = ["| step | target | cases | by dtype | passed | failed | declined | cases/s | the GPU's | "
              "worst passing error / bound | |",
              "|---|---|---|---|---|---|---|---|---|---|---|"]
-    for step, group in itertools.groupby((row for row in rows if "cases" in row or "said" not in row),
-                                         lambda row: row["step"]):
+    for step, group in itertools.groupby((row for row in rows if not told_elsewhere(row)), lambda row: row["step"]):
         parts = list(group)
         if len(parts) > 1 and not any("cases" in row for row in parts) and len({row["status"] for row in parts}) == 1:
             parts = [parts[0] | {"target": f"each of {len(parts)}"}]  # all the same: nothing was run
         for row in parts:
-            cells = numbers(row) if "cases" in row else f"| | | | | | | | {cell(row['status'])}"
-            lines.append(f"| {step} | {row['target']} | {cells} |")
+            said = f": {row['said']}" if row["status"] == "done" and "said" in row else ""  # not what was expected
+            cells = numbers(row) if "cases" in row else f"| | | | | | | | {cell(row['status'] + said)}"
+            name = row["target"] or row["part"] * (row["part"] != step)
+            lines.append(f"| {step} | {name} | {cells} |")
     return lines
 
 
@@ -72,24 +80,24 @@ def by_length(text: str) -> dict[str, float]:
 def gflops(rows: list[dict]) -> list[str]:
     said = {row["part"]: row["said"] for row in rows if row["step"] == "gflops" and "said" in row}
     ours, theirs = (by_length(said.get(f"gflops-{name}", "")) for name in ("oracle", "torch"))
-    if not ours:
+    if not ours and not theirs:
         return []
     lines = ["", "GFLOP/s, 4 heads of 128:", "",
              "| length | oracle on the device | torch, float64 math |", "|---|---|---|"]
-    for length, value in ours.items():
-        peer = theirs.get(length)
-        lines.append(f"| {length} | {value:.1f} | {'not here' if peer is None else f'{peer:.1f}'} |")
+    for length in sorted({*ours, *theirs}, key=int):
+        cells = [f"{each[length]:.1f}" if length in each else "–" for each in (ours, theirs)]
+        lines.append(f"| {length} | {' | '.join(cells)} |")
     return lines
 
 
 def table(found: dict, rows: list[dict]) -> str:
     """All of a run, as Markdown. `found`: what device.survey() found."""
-    on = f"On {device.words(found)}."
+    on = f"{ON_A_DEVICE}{device.words(found)}."
     if "missing" in found["device"]:
         on = (f"A rehearsal; {device.words(found)}.\nThe device's steps were left out, and packages tested on the CPU in "
               "their place: nothing here ran on a device.")
-    programs = [f"{row['part']}: {row['said'] if row['status'] == 'done' else row['status']}" for row in rows
-                if row["step"] == "philox" and "said" in row]
+    programs = [f"{row['part']}: {row['said']}" for row in rows
+                if row["step"] == "philox" and row["status"] == "done" and "said" in row]
     lines = [on, *([""] + programs if programs else []), "", *results(rows), *findings(rows), *gflops(rows)]
     return "\n".join(lines) + "\n"
 
@@ -101,7 +109,8 @@ def keep_cases(found: dict, rows: list[dict], folder: Path) -> int:
     for row in rows:
         for f in row.get("findings", ()) if row["step"] != "mutants" else ():
             folder.mkdir(parents=True, exist_ok=True)
-            about = f"found with {row['target']} {f['version']} {place}: {f['failure']}"
+            version = f" {f['version']}" * bool(f["version"])  # not known of one that no summary tells
+            about = f"found with {row['target']}{version} {place}: {f['failure']}"
             case = {"attnfuzz": f["case"]["attnfuzz"], "about": about}
             text = json.dumps(case | {k: v for k, v in f["case"].items() if k not in case}, indent=2)
             file = folder / f"{f['signature']}.case.json"
@@ -127,9 +136,13 @@ def main(arguments: list[str]) -> int:
         return 2
     text = document.read_text()
     before, begins, rest = text.partition(BEGIN)
-    _, ends, after = rest.partition(END)
+    there, ends, after = rest.partition(END)
     if not begins or not ends:
         print(f"{document}: expected {BEGIN} and {END}", file=sys.stderr)
+        return 2
+    if "missing" in found["device"] and there.lstrip().startswith(ON_A_DEVICE):
+        print(f"{document}: the table of a rehearsal would replace that of a device: expected a device's, or a document "
+              f"with nothing between {BEGIN} and {END}", file=sys.stderr)
         return 2
     document.write_text(f"{before}{BEGIN}\n\n{made}\n{END}{after}")
     print(f"{document}: updated; {keep_cases(found, rows, ROOT / 'corpus' / 'gpu')} cases kept in corpus/gpu")

@@ -6,9 +6,14 @@ import subprocess
 import sys
 import tarfile
 import time
+from types import SimpleNamespace
 
 import pytest
 from program import ROOT
+
+sys.path.insert(0, str(ROOT / "tools" / "gpu"))
+import results  # noqa: E402
+from steps import STEPS  # noqa: E402
 
 no_gpu = pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="there is a GPU")
 
@@ -45,6 +50,15 @@ elif part == "flex":
 elif part == "triton":
     print("attnfuzz: triton-attention:fla-parallel: not installed: triton")
     sys.exit(2)
+elif part == "transformers-sdpa":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    found = folder / "findings" / "mismatch-0123456789ab"
+    found.mkdir(parents=True)
+    (found / "case.json").write_text('{{"attnfuzz": 1, "problem": {{"dtype": "f32", "q_len": 3}}}}')
+    (found / "report.md").write_text("# It is wrong\\n\\nmore\\n")
+    (folder / "findings.sqlite").write_text("a store")
+    print("transformers:llama-sdpa: 10%, 40 cases, 4 cases/s, 1 findings, 7 failed, 2 declined, 3 features covered", flush=True)
+    time.sleep(1000)
 elif part == "jax-cudnn":
     write(counts(len(pathlib.Path({out!r}, "results.jsonl").read_text().splitlines())))
 """
@@ -106,7 +120,69 @@ def test_a_step_that_hangs_crashes_or_prints_rubbish_costs_the_others_nothing(bu
 
 
 @no_gpu
-def test_a_run_that_is_ended_leaves_its_rows_and_no_process(bundle):
+def test_what_a_campaign_without_a_summary_had_written_comes_back(bundle):
+    done = subprocess.run(command(bundle, "--minutes", "0.2", "--only", "transformers"), capture_output=True, text=True, timeout=60)
+    row = rows(bundle)["transformers-sdpa"]
+    assert row["status"] == "findings; it wrote no summary", done.stdout + done.stderr
+    assert (row["cases"], row["failed"], row["skipped"], row["passed"]) == (40, 7, 2, 31)
+    (finding,) = row["findings"]
+    assert (finding["signature"], finding["failure"], finding["title"]) == ("mismatch-0123456789ab", "mismatch", "It is wrong")
+    assert "| transformers:llama-sdpa | ? | mismatch | f32, q_len 3 |" in (bundle / "out" / "table.md").read_text()
+    with tarfile.open(bundle / "out" / "details.tar") as tar:
+        assert {f"transformers/transformers-sdpa/out/{name}" for name in ("findings.sqlite", "findings/mismatch-0123456789ab/report.md")} <= \
+            set(tar.getnames())
+    assert done.returncode == 3 and "not through: --only transformers runs them again" in done.stdout  # the later parts had no time
+
+
+@no_gpu
+def test_a_case_may_take_a_part_of_its_campaigns_time(bundle):
+    subprocess.run(command(bundle, "--minutes", "4", "--only", "philox", "jax"), capture_output=True, timeout=60, check=True)
+    words = (bundle / "out" / "current.log").read_text().split()
+    timeout, time_ = (float(words[words.index(flag) + 1].removesuffix("s")) for flag in ("--timeout", "--time"))
+    assert 5 < timeout < 0.75 * time_ < 180
+
+
+@no_gpu
+def test_results_of_an_earlier_run_are_kept_aside(bundle):
+    for number in range(3):
+        (bundle / "out" / "table.md").write_text(f"the table {number}")
+        subprocess.run(command(bundle, "--minutes", "0.02"), stdout=subprocess.DEVNULL, timeout=60, check=False)
+        assert (bundle / "out" / f"before-{number + 1}" / "table.md").read_text() == f"the table {number}"
+
+
+def ended(folder, summary=None, said="", asked=0, stopped=False, code=0):
+    """What running.Running is of a process that has ended."""
+    if summary is not None:
+        (folder / "summary.json").write_text(json.dumps(summary))
+    return SimpleNamespace(process=SimpleNamespace(returncode=code), stopped=stopped, asked=asked, said=lambda: said,
+                           last_line=lambda: said, seconds=lambda: 1.0, ending=lambda: f"exit {code}")
+
+
+@pytest.mark.parametrize(("failed", "asked", "status"), [
+    (0, 0, "not found in 40 cases"), (1, 0, "found"), (0, 2, "not found in 40 cases; the case at hand gave no answer")])
+def test_a_target_that_is_wrong_on_purpose_is_found_or_not(tmp_path, failed, asked, status):
+    counts = {"cases": 40, "passed": 40 - failed, "failed": failed, "skipped": 0, "worst_ratio": None, "seconds": 1, "features": {}}
+    row = results.of_a_campaign(ended(tmp_path, {"targets": [counts], "findings": []}, asked=asked), tmp_path, "t", wrong=True)
+    assert row["status"] == status
+    assert "– |" in results.table({"device": {"missing": "none"}, "cpus": 1, "python": "3", "packages": {}},
+                                  [results.row_of(STEPS[0], STEPS[0].parts[0], "t", "") | row])  # of no ratio
+
+
+def test_failures_that_no_finding_tells_are_told(tmp_path):
+    counts = {"cases": 9, "passed": 2, "failed": 7, "skipped": 0, "worst_ratio": 0.5, "seconds": 1, "features": {}}
+    row = results.of_a_campaign(ended(tmp_path, {"targets": [counts], "findings": []}, stopped=True), tmp_path, "t")
+    assert row["status"] == "failures, none of them shrunk in time"
+
+
+@no_gpu
+def test_without_time_the_run_is_not_through(bundle):
+    done = subprocess.run(command(bundle, "--minutes", "0.02", "--only", "jax"), capture_output=True, text=True, timeout=60)
+    assert rows(bundle)["jax-cudnn"]["status"] == "out of time" and done.returncode == 3
+
+
+@no_gpu
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_run_that_is_ended_leaves_its_rows_and_no_process(bundle, number):
     run = subprocess.Popen(command(bundle, "--minutes", "5", "--only", "philox", "jax", "sdpa"),
                            stdout=subprocess.DEVNULL)
     try:
@@ -114,8 +190,8 @@ def test_a_run_that_is_ended_leaves_its_rows_and_no_process(bundle):
         while not (bundle / "out" / "pid").exists() and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(0.2)
-        run.send_signal(signal.SIGTERM)
-        assert run.wait(60) == 128 + signal.SIGTERM
+        run.send_signal(number)
+        assert run.wait(60) == 128 + number
     finally:
         run.kill()
     pid = int((bundle / "out" / "pid").read_text())
@@ -123,6 +199,21 @@ def test_a_run_that_is_ended_leaves_its_rows_and_no_process(bundle):
         time.sleep(0.05)
     assert gone(pid)
     assert rows(bundle)["philox"]["status"] == "no GPU here"
+    assert rows(bundle)["sdpa-flash"]["status"] == "out of time"  # it had written nothing
+    with tarfile.open(bundle / "out" / "details.tar") as tar:
+        assert "sdpa/sdpa-flash/log.txt" in tar.getnames()
+
+
+@no_gpu
+def test_under_nohup_a_lost_terminal_ends_nothing(bundle):
+    run = subprocess.Popen(["nohup", *command(bundle, "--minutes", "0.3", "--only", "sdpa")], stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (bundle / "out" / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGHUP)
+    assert run.wait(60) == 3
+    assert rows(bundle)["sdpa-efficient"]["status"] == "failed: SIGSEGV: on the way"
 
 
 @no_gpu
