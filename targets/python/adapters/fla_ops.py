@@ -90,6 +90,8 @@ class Target:
             "features": [*(f"dtype:{name}" for name in dtypes), "layout:bhsd", "layout:bshd", "head_dim_v", "rule:causal", *kinds, *STEPS],
             "requires": [[f"dtype:{name}", "rule:causal"] for name in dtypes],
             "excludes": [[kind, "cache:dynamic"] for kind in stateless], "precision": {name: precision[name] for name in dtypes}}
+        if cores:  # the kernels take these as tl.constexpr, and are tuned by them; the lengths they are not specialised for
+            self.capabilities["compiled_for"] = ["batch", "num_heads", "num_kv_heads", "head_dim", "head_dim_v", *kinds]
 
     @property
     def version(self) -> str:

@@ -2,8 +2,9 @@
 flash-linear-attention's `parallel_attn` (fla/ops/attn/parallel.py). On the CPU it runs in Triton's interpreter.
 
 What is claimed is its docstring: [batch, len, heads, dim], queries and keys of one length, causal; window_size counts the query's own
-token; grouped heads; a sink's logit for each head joins the sum; the scale is head_dim^-1/2 by default. On a GPU products of f32 take
-TF32's 11 bits (Triton's default).
+token; grouped heads; a sink's logit for each head joins the sum; the scale is head_dim^-1/2 by default. Scores and sums are f32, the
+weights are rounded to the inputs' type before they meet the values. On a GPU products of f32 take TF32's 11 bits (Triton's default),
+and the kernel is compiled for each of its sizes but the length.
 """
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from attnfuzz_worker import rule, to_layout
+from attnfuzz_worker import from_torch, rule, to_layout, to_torch
 
 REQUIRES = ["triton", "transformers", "einops", "flash-linear-attention", "torch", "numpy"]
+HALF = {"cpu": ("f16",), "cuda": ("f16", "bf16")}  # in Triton's interpreter (3.9) a product of two bf16 tiles is far off
 
 
 class ParallelAttention:
@@ -27,14 +29,18 @@ class ParallelAttention:
         self.name = "triton-attention:fla-parallel" + "-cuda" * (device == "cuda")
         self.about = "flash-linear-attention's parallel_attn " + ("on CUDA" if device == "cuda" else "in Triton's interpreter")
         self.version = importlib.metadata.version("flash-linear-attention")
+        cores = {"truncates": True} if device == "cuda" else {}
+        precision = {name: {"accumulate": "f32", "p": name, "exp_ulps": 20} | cores for name in HALF[device]}
+        precision["f32"] = {"exp_ulps": 20} | cores | ({"factor_bits": 11} if cores else {})
         self.capabilities = {
             "sizes": {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 150], "kv_len": [1, 150],
                       "head_dim": [16, 64, 16], "head_dim_v": [16, 64, 16]},
             "equal": [["q_len", "kv_len"]], "params": {"window.right": [0, 0]},
-            "features": ["dtype:f32", "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "scale", "sinks", "rule:causal",
-                         "rule:window", "data:large", "data:constant", "data:one_hot"],
-            "requires": [["dtype:f32", "rule:causal"]],
-            "precision": {"f32": {"exp_ulps": 20} | ({"factor_bits": 11, "truncates": True} if device == "cuda" else {})}}
+            "features": [*(f"dtype:{name}" for name in precision), "layout:bhsd", "layout:bshd", "gqa", "mqa", "head_dim_v", "scale",
+                         "sinks", "rule:causal", "rule:window", "data:large", "data:constant", "data:one_hot"],
+            "requires": [[f"dtype:{name}", "rule:causal"] for name in precision], "precision": precision}
+        if device == "cuda":  # by the kernel's tl.constexpr arguments, and what its heuristics look at
+            self.capabilities["compiled_for"] = ["batch", "num_heads", "num_kv_heads", "head_dim", "head_dim_v", "sinks", "rule:window"]
 
     def load(self) -> None:
         torch.set_num_threads(1)
@@ -49,11 +55,11 @@ class ParallelAttention:
 
     def run(self, case: dict, tensors: dict) -> list[dict]:
         p, window = case["problem"], rule(case, "window")
-        q, k, v = (torch.from_numpy(np.ascontiguousarray(to_layout(case, tensors[name], "bshd"))).to(self.device) for name in "qkv")
-        sinks = torch.from_numpy(np.array(tensors["sinks"])).to(self.device) if p["sinks"] else None
+        q, k, v = (to_torch(np.ascontiguousarray(to_layout(case, tensors[name], "bshd")), p["dtype"], self.device) for name in "qkv")
+        sinks = to_torch(np.array(tensors["sinks"]), p["dtype"], self.device) if p["sinks"] else None
         with torch.inference_mode():
             out = self.call(q, k, v, scale=p["scale"], window_size=window["left"] + 1 if window else None, sink_bias=sinks)
-        return [{"out": to_layout(case, out.cpu().contiguous().numpy(), "bshd")}]
+        return [{"out": to_layout(case, from_torch(out, p["dtype"]), "bshd")}]
 
 
 def targets() -> list:
