@@ -103,7 +103,8 @@ STEPS = [
     Step("transformers", "Transformers' models on CUDA", 6, [
         campaign("transformers-sdpa", "transformers:llama-sdpa-cuda", "transformers:llama-sdpa"),
         campaign("transformers-window", "transformers:mistral-sdpa-cuda", "transformers:mistral-sdpa"),
-        campaign("transformers-flex", "transformers:llama-flex-cuda", "transformers:llama-flex-uncompiled")]),
+        campaign("transformers-flex", "transformers:llama-flex-cuda", "transformers:llama-flex-uncompiled"),
+        campaign("transformers-compiled", "transformers:llama-sdpa-compiled-cuda", "transformers:llama-sdpa-traced")]),
     Step("fla", "flash-linear-attention's Triton kernels", 5, [
         campaign("fla-recurrent", "fla-ops:fused-recurrent-cuda", "fla-ops:naive-recurrent"),
         campaign("fla-chunk", "fla-ops:chunk-cuda", "fla-ops:naive-chunked")]),

@@ -110,17 +110,13 @@ class Session:
         past = self.real.shape[1]
         self.real = np.concatenate([self.real, shift(real, lens) if ragged else real], axis=1)
         more = {"cache_position": torch.arange(past, past + q_len, device=device)} if self.positions else {}
-        seen = []
-        hook = attention.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
-        try:
-            with torch.compiler.set_stance("default" if self.target.compiled else "force_eager"):
-                self.model(inputs_embeds=torch.zeros(batch, q_len, self.model.config.hidden_size, device=device),
-                           attention_mask=torch.from_numpy(self.real.astype(np.int64)).to(device),
-                           position_ids=torch.zeros(batch, q_len, dtype=torch.long, device=device),
-                           past_key_values=self.cache, use_cache=self.cache is not None, **more)
-        finally:
-            hook.remove()
-        rows = seen[0].reshape(batch, q_len, -1).cpu().numpy()
+        with torch.compiler.set_stance("default" if self.target.compiled else "force_eager"):
+            rows = self.target.attended(
+                self.model, inputs_embeds=torch.zeros(batch, q_len, self.model.config.hidden_size, device=device),
+                attention_mask=torch.from_numpy(self.real.astype(np.int64)).to(device),
+                position_ids=torch.zeros(batch, q_len, dtype=torch.long, device=device),
+                past_key_values=self.cache, use_cache=self.cache is not None, **more)
+        rows = rows.reshape(batch, q_len, -1).cpu().numpy()
         return split_heads(self.case, shift(rows, lens, back=True) if ragged else rows, heads)
 
     def lengths(self) -> list[int]:
@@ -191,7 +187,12 @@ class Target:
                       "capacity": [0, 64]},
             "features": sorted(known), "requires": needs, "excludes": [e for e in excludes if set(e) <= known],
             "params": {"window.right": [0, 0]} if f.window else {},
-        } | ({"precision": {"f32": ON_CUDA[self.implementation]}} if self.device == "cuda" else {})
+        } | (self.claims_on_cuda() if self.device == "cuda" else {})
+
+    def claims_on_cuda(self) -> dict:
+        precision = {"precision": {"f32": ON_CUDA[self.implementation]}}
+        sizes = ["batch", "num_heads", "num_kv_heads", "q_len", "kv_len", "head_dim", "head_dim_v"]
+        return precision | ({"compiled_for": sizes} if self.implementation == "flex_attention" and self.compiled else {})
 
     def config(self, case: dict):
         p, f = case["problem"], self.family
@@ -224,6 +225,16 @@ class Target:
             attention.sinks.data = torch.from_numpy(np.array(sinks))
         return model.to(self.device)
 
+    def attended(self, model, **inputs) -> torch.Tensor:
+        """The attention's output in one forward of the model."""
+        seen = []
+        hook = model.layers[0].self_attn.o_proj.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach().clone()))
+        try:
+            model(**inputs)
+        finally:
+            hook.remove()
+        return seen[0]
+
     def cache(self, case: dict, config):
         """A cache of the case's kind, made through whichever constructor this release has."""
         kind, batch = getattr(hf, self.caches[case["cache"]["kind"]]), case["problem"]["batch"]
@@ -245,6 +256,50 @@ class Target:
             lens, slots = np.array(padding["lens"])[:, None], np.arange(q_len)
             real = slots >= q_len - lens if padding["side"] == "left" else slots < lens
         return [{"out": session.attend(*(tensors[name] for name in "qkv"), real)}]
+
+
+class Passing(torch.nn.Module):
+    """In the place of o_proj: keeps what it is given. Compiled code knows no hook that comes and goes."""
+
+    taken: torch.Tensor
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        self.taken = rows
+        return rows
+
+
+class Compiled(Target):
+    """A whole model under torch.compile, one for each of a few sizes, kept as a server keeps it. By Inductor on CUDA; on the CPU
+    traced alone (aot_eager), which needs no C++ compiler."""
+
+    def __init__(self, family: str, implementation: str, device: str = "cpu"):
+        super().__init__(family, implementation, device=device)
+        self.backend, word = ("inductor", "compiled") if device == "cuda" else ("aot_eager", "traced")
+        self.kept: dict = {}
+        self.name = f"transformers:{family}-{implementation}-{word}" + "-cuda" * (device == "cuda")
+        self.about = f"{self.about}, the model {word}"
+        unused = ("cache:", "step:", "ragged")
+        self.capabilities |= {
+            "features": [f for f in self.capabilities["features"] if not f.startswith(unused)], "excludes": [],
+            "sizes": {"batch": [2, 2], "num_heads": [4, 4], "num_kv_heads": [2, 4, 2], "q_len": [24, 48, 24], "kv_len": [24, 48, 24],
+                      "head_dim": [16, 16], "head_dim_v": [16, 16]}}
+
+    def load(self) -> None:
+        torch._dynamo.config.recompile_limit = torch._dynamo.config.accumulated_recompile_limit = 1 << 20
+
+    def model(self, case: dict, tensors: dict):
+        p = case["problem"]
+        key = (p["num_kv_heads"], p["q_len"])
+        if key not in self.kept:
+            model = super().model(case, tensors)
+            model.layers[0].self_attn.o_proj = Passing()
+            model.compile(backend=self.backend, dynamic=False)
+            self.kept[key] = model
+        return self.kept[key]
+
+    def attended(self, model, **inputs) -> torch.Tensor:
+        model(**inputs)
+        return model.layers[0].self_attn.o_proj.taken
 
 
 class Quantised(Target):
@@ -315,6 +370,8 @@ def targets() -> list:
             elif VERSION < (4, 56) and hasattr(hf, BOUNDED.get(name, "none")):
                 found.append(Target(name, implementation, fixed=BOUNDED[name]))
             found.append(Target(name, implementation, device="cuda"))
+    if hasattr(torch.nn.Module, "compile") and hasattr(torch._dynamo.config, "recompile_limit"):  # since PyTorch 2.6
+        found += [Compiled("llama", "sdpa", device) for device in ("cpu", "cuda")]
     if hasattr(hf.cache_utils, "Fp8QuantizedLayer"):
         found += [Floats("llama", implementation) for implementation in ("eager", "sdpa")]
         found += [Grouped("llama", "sdpa")] if find_spec("optimum") and find_spec("optimum.quanto") else []

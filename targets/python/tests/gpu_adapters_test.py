@@ -94,6 +94,25 @@ def test_transformers_on_the_cpu():
     run_on_cpu(adapter("transformers")["transformers:llama-sdpa-cuda"], cpu.GQA, [cpu.CAUSAL])
 
 
+def test_a_compiled_model_on_the_cpu():
+    """Traced and run by PyTorch: each size once, with other inputs and masks each time."""
+    target = adapter("transformers")["transformers:llama-sdpa-compiled-cuda"]
+    target.backend = "aot_eager"
+    target.load()
+    for rules in ([cpu.CAUSAL], [cpu.CAUSAL, {"rule": "padding", "side": "left", "lens": [24, 7]}], [cpu.CAUSAL]):
+        for num_kv_heads in (2, 4):
+            run_on_cpu(target, {"batch": 2, "num_heads": 4, "num_kv_heads": num_kv_heads, "q_len": 24, "kv_len": 24, "head_dim": 16,
+                                "head_dim_v": 16}, rules)
+    assert len(target.kept) == 2
+
+
+def test_kernels_say_what_they_are_compiled_for():
+    for name, part in (("triton_attention", "fla-parallel"), ("fla_ops", "fused-recurrent"), ("fla_ops", "chunk"),
+                       ("transformers", "llama-flex"), ("jax", "cudnn")):
+        found = [target for each, target in adapter(name).items() if part in each and each.endswith("-cuda")]
+        assert found and all("head_dim" in target.capabilities["compiled_for"] for target in found), name
+
+
 def textbook(q, k, v, seen, scale, softcap):
     """Attention over [heads, len, dim] in torch's own operations."""
     import torch
