@@ -81,10 +81,10 @@ size_t element_offset(const Case& c, const WantedOutput& wanted, size_t at) {
   if (wanted.judged == nullptr) return at;
   const auto dim = static_cast<size_t>(wanted.shape->size() > 3 ? wanted.shape->back() : 1);
   const size_t row = at / dim, per_head = wanted.judged->rows.size();
-  const auto [b, h] = wanted.judged->heads[row / per_head];
+  const auto [row_of_batch, head] = wanted.judged->heads[row / per_head];
   const Layout layout = has_layout(wanted.output) ? c.problem.layout : Layout::bhsd;
-  return static_cast<size_t>(
-             Rows(layout, *wanted.shape).index(b, h, wanted.judged->rows[row % per_head])) +
+  return static_cast<size_t>(Rows(layout, *wanted.shape)
+                                 .index(row_of_batch, head, wanted.judged->rows[row % per_head])) +
          at % dim;
 }
 

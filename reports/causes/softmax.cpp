@@ -193,8 +193,8 @@ std::vector<double> output(const Recipe& recipe, int64_t size, const RowKeys& ro
 }
 
 /// A case's output, read once for all recipes.
-struct Given {
-  Given(const Case& of, const Examination& examination)
+struct ReadOutput {
+  ReadOutput(const Case& of, const Examination& examination)
       : c(of),
         errors(element_errors(of, examination, Output::out)),
         reader(of, make_inputs(of)),
@@ -207,7 +207,7 @@ struct Given {
 };
 
 /// Whether a case's output is what the recipe gives.
-bool fits(const Recipe& recipe, int64_t size, const Given& given) {
+bool fits(const Recipe& recipe, int64_t size, const ReadOutput& given) {
   const Problem& p = given.c.problem;
   std::vector<double> out;
   double largest = 0;
@@ -244,8 +244,8 @@ std::vector<Cause> causes_from_softmax(const Finding& finding) {
   // A recipe gives `out`: of a gradient or an lse it says nothing.
   if (finding.last.verdict.worst.output != Output::out) return {};
   if (!is_tried(finding.shrunk.c, finding.last)) return {};
-  const Given shrunk(finding.shrunk.c, finding.last);
-  std::optional<Given> original;
+  const ReadOutput shrunk(finding.shrunk.c, finding.last);
+  std::optional<ReadOutput> original;
   if (is_tried(finding.original, finding.first)) original.emplace(finding.original, finding.first);
   std::vector<Cause> causes;
   for (const Recipe& recipe : table)
