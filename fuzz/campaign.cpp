@@ -7,6 +7,7 @@
 #include "fuzz/known.h"
 #include "fuzz/reach/sequence.h"
 #include "fuzz/replayable.h"
+#include "targets/given_up.h"
 #include "targets/wrapped_target.h"
 
 namespace attnfuzz {
@@ -110,6 +111,7 @@ Finding finding_of(const TargetInfo& target, uint64_t seed, uint64_t index, Judg
   finding.original = finding.shrunk.c = std::move(judged.c);
   finding.first = std::move(judged.examination);
   finding.last = finding.first;
+  finding.learned = classify(finding.original, finding.first.verdict);
   return finding;
 }
 
@@ -122,31 +124,39 @@ CampaignStats run_campaign(Target& target, const CampaignOptions& options,
   CampaignStats stats;
   target.restart();                // what ran before is no case of this campaign
   uint64_t first = options.shard;  // of the cases that the target's process has run
-  for (uint64_t index = options.shard; options.seconds > 0 || index < options.cases;
-       index += options.shards) {
-    stats.interrupted = options.interrupt != nullptr && *options.interrupt;
-    stats.seconds = seconds_since(start);
-    if (stats.interrupted || (options.seconds > 0 && stats.seconds >= options.seconds)) break;
-    Judged judged = judge_timed(target, sequence, options, index, stats);
-    stats.count(judged.c, judged.examination.verdict);
-    if (judged.examination.verdict.kind != VerdictKind::skip) reach.count(judged.c, stats.reach);
-    if (judged.examination.verdict.failed() &&
-        !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),
-                     stats)) {
-      Finding finding = finding_of(target.info(), options.seed, index, std::move(judged));
-      const Stop stop = stop_at(options.interrupt);
-      const History history(sequence, options, first, index, options.shards);
-      shrink_replayable(
-          target, finding,
-          {options.max_shrink_tries, stop, [&](uint64_t most) { return history.cases(most); },
-           [&] { return history.runs(target, stop); }, &known, options.max_diagnose});
-      // What shrinking ran is no case of the campaign: it must not be what later ones come after.
-      if (target.restart()) first = index + options.shards;
-      if (known.add(finding, stats) && events.finding) events.finding(finding);
+  try {
+    for (uint64_t index = options.shard; options.seconds > 0 || index < options.cases;
+         index += options.shards) {
+      stats.interrupted = options.interrupt != nullptr && *options.interrupt;
+      stats.seconds = seconds_since(start);
+      if (stats.interrupted || (options.seconds > 0 && stats.seconds >= options.seconds)) break;
+      Judged judged = judge_timed(target, sequence, options, index, stats);
+      stats.count(judged.c, judged.examination.verdict);
+      if (judged.examination.verdict.kind != VerdictKind::skip) reach.count(judged.c, stats.reach);
+      if (judged.examination.verdict.failed() &&
+          !known.count(judged.examination.signature, classify(judged.c, judged.examination.verdict),
+                       stats)) {
+        Finding finding = finding_of(target.info(), options.seed, index, std::move(judged));
+        const Stop stop = stop_at(options.interrupt);
+        const History history(sequence, options, first, index, options.shards);
+        shrink_or_give_up(
+            target, finding,
+            {options.max_shrink_tries, stop, [&](uint64_t most) { return history.cases(most); },
+             [&] { return history.runs(target, stop); }, &known, options.max_diagnose},
+            [&](const Finding& found) {
+              if (known.add(found, stats) && events.finding) events.finding(found);
+            });
+        // What shrinking ran is no case of the campaign: it must not be what later ones come after.
+        if (target.restart()) first = index + options.shards;
+        if (known.add(finding, stats) && events.finding) events.finding(finding);
+      }
+      stats.seconds = seconds_since(start);
+      if (events.progress) events.progress(stats);
+      if (options.stop_after > 0 && known.size() >= options.stop_after) break;
     }
+  } catch (const GivenUp&) {
+    stats.interrupted = true;
     stats.seconds = seconds_since(start);
-    if (events.progress) events.progress(stats);
-    if (options.stop_after > 0 && known.size() >= options.stop_after) break;
   }
   return stats;
 }

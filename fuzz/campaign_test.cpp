@@ -7,6 +7,7 @@
 #include "fuzz/jobs.h"
 #include "fuzz/testing.h"
 #include "oracle/case_io.h"
+#include "targets/given_up.h"
 
 namespace attnfuzz {
 namespace {
@@ -221,6 +222,20 @@ TEST(Jobs, ATargetThatCannotBeOpenedIsBadInput) {
   } catch (const InputError& error) {
     EXPECT_STREQ(error.what(), "target: expected one that is there");
   }
+}
+
+TEST(CampaignGivenUp, WhatIsBeingShrunkIsToldAsItWasFound) {
+  int runs = 0;
+  const auto target = testing::failing([&](const Case&) -> std::string {
+    if (++runs == 5) throw GivenUp();
+    return "wrong";
+  });
+  const Result result = run(*target, {});
+  EXPECT_TRUE(result.stats.interrupted);
+  EXPECT_EQ(result.stats.failed, 1U);
+  ASSERT_EQ(result.findings.size(), 1U);
+  EXPECT_EQ(result.findings[0].shrunk.c, result.findings[0].original);
+  EXPECT_FALSE(result.findings[0].shrunk.minimal);
 }
 
 }  // namespace

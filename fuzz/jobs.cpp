@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <set>
 #include <system_error>
 
 #include "fuzz/child.h"
@@ -16,6 +17,7 @@
 #include "fuzz/reach/sequence.h"
 #include "fuzz/replayable.h"
 #include "fuzz/wire.h"
+#include "targets/given_up.h"
 #include "targets/notes.h"
 #include "targets/remote.h"
 #include "targets/spawn.h"
@@ -108,20 +110,40 @@ class Jobs {
   }
 
   CampaignStats run() {
-    while (!finished()) {
-      if (options_.interrupt != nullptr && *options_.interrupt) interrupt();
-      wait();
-      for (size_t k = 0; k < jobs_.size(); ++k) receive(k);
-      receive_shrinking();
-      decide();
-      stats_.seconds = seconds_since(start_);
-      if (events_.progress) events_.progress(stats_);
+    try {
+      while (!finished()) go_on();
+    } catch (const GivenUp&) {
+      stats_.interrupted = true;
+      shrinker_.reset();
+      for (const auto& [index, waiting] : waiting_)
+        if (!is_known(waiting)) tell_as_found(waiting);
     }
     stats_.seconds = seconds_since(start_);
     return stats_;
   }
 
  private:
+  void go_on() {
+    if (options_.interrupt != nullptr && *options_.interrupt) interrupt();
+    wait();
+    for (size_t k = 0; k < jobs_.size(); ++k) receive(k);
+    receive_shrinking();
+    decide();
+    stats_.seconds = seconds_since(start_);
+    if (events_.progress) events_.progress(stats_);
+  }
+
+  bool is_known(const Waiting& waiting) {
+    return !waiting.died &&
+           known_.count(waiting.failure.signature, waiting.failure.failure, stats_);
+  }
+
+  /// Where there is no time to shrink it.
+  void tell_as_found(const Waiting& waiting) {
+    for (const Finding& finding : waiting.failure.found)
+      if (known_.add(finding, stats_) && events_.finding) events_.finding(finding);
+  }
+
   bool enough() const { return options_.stop_after > 0 && known_.size() >= options_.stop_after; }
 
   bool finished() const {
@@ -158,6 +180,7 @@ class Jobs {
     if (!runs_in_worker(*target)) board_.set_in_process();
     Sequence sequence(target->info().capabilities, options_.seed);
     ReachCounter reach(sequence.goals());
+    std::set<std::string> told;  // signatures of findings
     wire::Progress progress;
     Clock::time_point reported = Clock::now();
     uint64_t index = from;
@@ -177,14 +200,22 @@ class Jobs {
       }
       if (seconds_since(reported) >= report_seconds) report(index, false);
       board_.at_hand(k) = index;
-      const Judged judged = judge_timed(*target, sequence, options_, index, progress.stats);
+      Judged judged = judge_timed(*target, sequence, options_, index, progress.stats);
       progress.stats.count(judged.c, judged.examination.verdict);
       if (judged.examination.verdict.kind != VerdictKind::skip)
         reach.count(judged.c, progress.stats.reach);
       if (!judged.examination.verdict.failed()) continue;
-      send(wire::pack(wire::Failure{index, from, judged.examination.signature,
-                                    classify(judged.c, judged.examination.verdict),
-                                    judged.examination.verdict}));
+      wire::Failure failure{index,
+                            from,
+                            judged.examination.signature,
+                            classify(judged.c, judged.examination.verdict),
+                            judged.examination.verdict,
+                            {}};
+      if (told.insert(failure.signature).second)
+        failure.found.push_back(
+            finding_of(target->info(), options_.seed, index, std::move(judged)));
+      send(wire::pack(failure));
+      report(index + stride_, false);  // what it is counted in comes with it
     }
     report(index, true);
   }
@@ -242,7 +273,7 @@ class Jobs {
         verdict_of_death(jobs_[k].hung, options_.hang_seconds, jobs_[k].child->wait());
     note(fmt::format("process {} died on case {} ({}); another one goes on behind it", k, index,
                      verdict.detail));
-    waiting_[index] = {true, {index, jobs_[k].first, {}, {}, std::move(verdict)}};
+    waiting_[index] = {true, {index, jobs_[k].first, {}, {}, std::move(verdict), {}}};
     start(k, jobs_[k].next == index ? index + stride_ : jobs_[k].next);
   }
 
@@ -251,18 +282,17 @@ class Jobs {
     throw std::runtime_error(trouble.text);
   }
 
-  /// Takes failures in the order of their cases, as far as all cases before are done.
+  /// Takes failures in the order of their cases, as far as all cases before are done; after an
+  /// interrupt those that are there, for a case at hand may take long.
   void decide() {
     uint64_t done = UINT64_MAX;
     for (const Job& job : jobs_)
-      if (!job.done) done = std::min(done, job.next);
+      if (!job.done && !stats_.interrupted) done = std::min(done, job.next);
     while (!shrinker_ && !waiting_.empty() && waiting_.begin()->first < done) {
       const Waiting& first = waiting_.begin()->second;
-      const bool settled =
-          enough() ||
-          (!first.died && known_.count(first.failure.signature, first.failure.failure, stats_)) ||
-          too_late();
-      if (settled)
+      const bool settled = enough() || is_known(first), late = too_late();
+      if (!settled && late) tell_as_found(first);
+      if (settled || late)
         waiting_.erase(waiting_.begin());
       else
         start_shrinking(first.died);

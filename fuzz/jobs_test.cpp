@@ -10,6 +10,7 @@
 
 #include "fuzz/reach/sequence.h"
 #include "fuzz/testing.h"
+#include "targets/given_up.h"
 #include "targets/protocol.h"
 #include "targets/remote.h"
 #include "targets/wrapped_target.h"
@@ -180,6 +181,33 @@ TEST(JobDeaths, ATargetInAWorkerIsNotToBlame) {
   for (const Finding& f : result.findings)
     ADD_FAILURE() << one_line(f.original) << ": " << f.first.verdict.detail;
   EXPECT_EQ(result.stats.passed, options.cases);
+}
+
+/// What waits for a hanging case's turn, or is being shrunk, is not lost.
+TEST(JobsGivenUp, FailuresAreToldAsTheyWereFound) {
+  CampaignOptions options;
+  options.cases = 20;
+  const Case slow = nth_case(options, 0);
+  const auto open = [&]() -> RunWith {
+    return [&slow](Target&, const Case& c, const Inputs&) -> Outcome {
+      while (c == slow) std::this_thread::sleep_for(std::chrono::seconds(1));
+      return {Status::error, "wrong", {}};
+    };
+  };
+  std::vector<Finding> findings;
+  const auto give_up = [](const CampaignStats& stats) {
+    if (stats.failed > 3) throw GivenUp();
+  };
+  const CampaignStats stats =
+      run_campaign_jobs([&] { return std::make_unique<Other>(true, open()); }, options, 2,
+                        {give_up, [&](const Finding& f) { findings.push_back(f); }});
+  EXPECT_TRUE(stats.interrupted);
+  EXPECT_GT(stats.failed, 3U);
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].first.verdict.failure, FailureKind::error);
+  EXPECT_EQ(findings[0].index, 1U);
+  EXPECT_EQ(findings[0].shrunk.c, nth_case(options, 1));
+  EXPECT_EQ(findings[0].signature, findings[0].first.signature);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "fuzz/known.h"
 #include "fuzz/measure/finding.h"
 #include "fuzz/signature.h"
+#include "targets/given_up.h"
 
 namespace attnfuzz {
 namespace {
@@ -169,6 +170,17 @@ void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions
   shrink_alone(target, finding, options);
   if (options.max_diagnose <= 0 || (options.stop && options.stop())) return;
   measure::measure_finding(target, finding, options.max_diagnose);
+}
+
+void shrink_or_give_up(Target& target, Finding& finding, const ReplayableOptions& options,
+                       const std::function<void(const Finding&)>& tell) {
+  const Finding found = finding;
+  try {
+    shrink_replayable(target, finding, options);
+  } catch (const GivenUp&) {
+    tell(found);
+    throw;
+  }
 }
 
 }  // namespace attnfuzz

@@ -49,6 +49,10 @@ struct ReplayableOptions {
 /// nondeterminism.
 void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options = {});
 
+/// The same, and `tell`s of the finding as it was found if it is GivenUp meanwhile.
+void shrink_or_give_up(Target& target, Finding& finding, const ReplayableOptions& options,
+                       const std::function<void(const Finding&)>& tell);
+
 /// The last part of it, for a case that has passed in a new process; finding.first.verdict is that
 /// of the process in which it failed.
 void search_earlier(Target& target, Finding& finding, const ReplayableOptions& options);

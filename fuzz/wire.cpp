@@ -258,6 +258,7 @@ void put(Ar& ar, Of<Ar, Failure>& x) {
   put(ar, x.index, x.first, x.signature);
   put(ar, x.failure);
   put(ar, x.verdict);
+  put(ar, x.found);
 }
 template <class Ar>
 void put(Ar& ar, Of<Ar, Shrinking>& x) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "fuzz/campaign.h"
 
@@ -18,6 +19,7 @@ struct Failure {
   std::string signature;
   FailureClass failure;
   Verdict verdict;
+  std::vector<Finding> found;  ///< it, as it was found: the process's first with that signature
 };
 /// What became of a failing case.
 struct Shrinking {

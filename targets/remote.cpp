@@ -92,17 +92,14 @@ class RemoteTarget : public Target {
   }
   void use_threads(int count) override { threads_ = count; }
 
-  /// How many workers it has started.
-  int starts() const { return starts_; }
-
  private:
   Description start(const std::string& name) {
     worker_ = std::make_unique<Worker>(command_);
     first_id_ = id_;
-    ++starts_;
     const WorkerProcess::Answer answer =
         worker_->process.exchange({}, limits_.hello_seconds, limits_.memory_bytes, limits_.waiting);
     if (answer.end != WorkerProcess::End::line) throw InputError(name, "", answer.text);
+    if (limits_.greeted) limits_.greeted();
     try {
       return parse_hello(answer.text, name);
     } catch (const ProtocolError& e) {
@@ -126,7 +123,6 @@ class RemoteTarget : public Target {
   TargetInfo info_;
   std::unique_ptr<Worker> worker_;
   uint64_t id_ = 0, first_id_ = 0;  ///< of the last request, and of that before the worker's first
-  int starts_ = 0;
   int threads_ = 0;
 };
 
@@ -142,11 +138,6 @@ const RemoteTarget* remote_inside(const Target& target) {
 
 bool runs_in_worker(const Target& target) {
   return remote_inside(target) != nullptr;
-}
-
-int workers_started(const Target& target) {
-  const RemoteTarget* remote = remote_inside(target);
-  return remote == nullptr ? 0 : remote->starts();
 }
 
 std::string worker_environment(const std::string& target) {

@@ -26,8 +26,6 @@ std::string worker_environment(const std::string& target);
 /// Whether a target's runs are in a worker, which has limits of its own, whatever is wrapped around
 /// it.
 bool runs_in_worker(const Target& target);
-/// How many workers such a target has started: one more each time that the last one died.
-int workers_started(const Target& target);
 
 /// "package:name", served by targets/python/worker.py; "package:name@environment" by the
 /// interpreter of one of the pinned environments (`attnfuzz env list`). Throws InputError where it

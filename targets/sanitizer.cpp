@@ -91,8 +91,12 @@ class Log {
   Log& operator=(const Log&) = delete;
 
   const std::string& path() const { return path_; }
-  /// A new process writes it from its beginning.
-  void restart() { read_ = 0; }
+  /// A new process writes it from its beginning. What it says before its first case is no case's.
+  void begin() {
+    read_ = 0;
+    beginning_ = more();
+  }
+  const std::string& beginning() const { return beginning_; }
   /// What came since the last call.
   std::string more() {
     std::ifstream file(path_);
@@ -106,6 +110,7 @@ class Log {
  private:
   std::string path_;
   std::streamoff read_ = 0;
+  std::string beginning_;
 };
 
 void add_reports(Outcome& outcome, const std::vector<std::string>& reports) {
@@ -121,9 +126,7 @@ class Sanitized : public WrappedTarget {
   Sanitized(std::unique_ptr<Target> target, std::unique_ptr<Log> log)
       : WrappedTarget(std::move(target)), log_(std::move(log)) {}
   Outcome run(const Case& c, const Inputs& inputs) override {
-    const int before = workers_started(inside());
     Outcome outcome = WrappedTarget::run(c, inputs);
-    if (workers_started(inside()) != before) log_->restart();
     add_reports(outcome, sanitizer_reports(log_->more()));
     return outcome;
   }
@@ -144,7 +147,7 @@ std::unique_ptr<Target> open_watched(const std::string& name, const std::string&
   } catch (const InputError& error) {
     why = error.what();
   }
-  if (const auto reports = sanitizer_reports(log.more()); !reports.empty())
+  if (const auto reports = sanitizer_reports(log.beginning() + log.more()); !reports.empty())
     why = fmt::format("{}", fmt::join(reports, "; "));
   if (why.empty()) return target;
   throw InputError("--sanitize " + tool, "",
@@ -223,6 +226,7 @@ std::unique_ptr<Target> open_sanitized(const std::string& name, const std::strin
   command.argv.insert(command.argv.end(), {"--log-file", log->path(), "--target-processes", "all",
                                            self, "worker", name});
   limits.end_seconds = time_to_log;
+  limits.greeted = [&log = *log] { log.begin(); };
   std::unique_ptr<Target> target = open_watched(name, tool, command, limits, *log);
   return std::make_unique<Sanitized>(std::move(target), std::move(log));
 }

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "targets/cuda/emulated.h"
 
 namespace attnfuzz {
@@ -92,6 +96,32 @@ TEST(Sanitized, WithoutComputeSanitizerItSaysWhatIsMissing) {
               std::string::npos);
   }
   setenv("PATH", path.c_str(), 1);
+}
+
+/// A stand-in for the tool: it says something of each worker's beginning but the first one's.
+TEST(Sanitized, TheBeginningOfANewWorkerIsNoCasesFault) {
+  std::string folder = (std::filesystem::temp_directory_path() / "attnfuzz-tool-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const std::string tool = folder + "/compute-sanitizer", path = std::getenv("PATH");
+  std::ofstream(tool) << "#!/bin/sh\n"
+                         "while [ \"$1\" != --log-file ]; do shift; done\n"
+                         "if [ -e $0.again ]; then\n"
+                         "  printf '========= Invalid __global__ read\\n=========\\n' > $2\n"
+                         "fi\n"
+                         "touch $0.again\n"
+                         "exec "
+                      << ATTNFUZZ_HOSTILE_WORKER << " worker hostile:exit\n";
+  std::filesystem::permissions(tool, std::filesystem::perms::owner_all);
+  setenv("PATH", (folder + ":" + path).c_str(), 1);
+  const auto target = open_sanitized("./mine.so", "memcheck", {});
+  Case c = one_tile(1);
+  c.data.seed = 1;  // see testdata/hostile_worker.cpp
+  EXPECT_EQ(target->run(c, make_inputs(c)).status, Status::crash);
+  c.data.seed = 2;
+  const Outcome next = target->run(c, make_inputs(c));
+  EXPECT_EQ(next.status, Status::ok) << next.text;
+  setenv("PATH", path.c_str(), 1);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct WorkerLimits {
   uint64_t memory_bytes = uint64_t{4} << 30;
   uint64_t output_bytes = uint64_t{1} << 30;  ///< tensors of one reply
   std::function<void()> waiting = {};         ///< called while a worker is waited for; may throw
+  std::function<void()> greeted = {};  ///< called when a new worker has, before its first case
   double end_seconds = 0;  ///< to end by itself once it can do no more, before it is killed
 };
 

@@ -12,6 +12,7 @@
 #include "fuzz/reach/sequence.h"
 #include "oracle/case_io.h"
 #include "reports/reach_text.h"
+#include "targets/given_up.h"
 #include "targets/no_device.h"
 #include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
@@ -60,26 +61,39 @@ CampaignStats replay_corpus(Target& target, const std::vector<CorpusCase>& corpu
   ReachCounter reach(goals);
   std::vector<Case> replayed;
   uint64_t at = 0;
-  for (const CorpusCase& each : corpus) {
-    if (!target.info().capabilities.rejection_reason(each.c).empty()) continue;
-    if (at++ % campaign.shards != campaign.shard) continue;
-    if (campaign.interrupt != nullptr && *campaign.interrupt) break;
+  const auto tell = [&](Finding finding, const std::string& name) {
+    finding.corpus = name;
+    if (known.add(finding, stats)) session.add(finding);
+  };
+  const auto replay = [&](const CorpusCase& each) {
     Examination exam = examine_with(target, each.c, campaign.relations, true);
     stats.count(each.c, exam.verdict);
     if (exam.verdict.kind != VerdictKind::skip) reach.count(each.c, stats.reach);
     replayed.push_back(each.c);
     if (!exam.verdict.failed() ||
         known.count(exam.signature, classify(each.c, exam.verdict), stats))
-      continue;
-    Finding finding = make_finding(target, each.c, std::move(exam),
-                                   {campaign.max_shrink_tries,
-                                    stop_at(campaign.interrupt),
-                                    [&](uint64_t most) { return last_of(replayed, most); },
-                                    {},
-                                    &known,
-                                    campaign.max_diagnose});
-    finding.corpus = each.name;
-    if (known.add(finding, stats)) session.add(finding);
+      return;
+    Finding finding = finding_of(target.info(), 0, 0, {each.c, std::move(exam)});
+    if (campaign.max_shrink_tries > 0)
+      shrink_or_give_up(target, finding,
+                        {campaign.max_shrink_tries,
+                         stop_at(campaign.interrupt),
+                         [&](uint64_t most) { return last_of(replayed, most); },
+                         {},
+                         &known,
+                         campaign.max_diagnose},
+                        [&](const Finding& found) { tell(found, each.name); });
+    tell(std::move(finding), each.name);
+  };
+  try {
+    for (const CorpusCase& each : corpus) {
+      if (!target.info().capabilities.rejection_reason(each.c).empty()) continue;
+      if (at++ % campaign.shards != campaign.shard) continue;
+      if (campaign.interrupt != nullptr && *campaign.interrupt) break;
+      replay(each);
+    }
+  } catch (const GivenUp&) {
+    stats.interrupted = true;
   }
   stats.seconds = seconds_since(start);
   return stats;
@@ -192,11 +206,15 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
   for (const std::string& claim : dead_claims(sequence.generator()))
     spdlog::warn("{}: {}", info.name, claim);
   CampaignStats total = replay_corpus(target, corpus, options, sequence.goals(), session);
-  const bool time_left = options.seconds == 0 || total.seconds < options.seconds;
+  const bool time_left =
+      !total.interrupted && (options.seconds == 0 || total.seconds < options.seconds);
   if (options.seconds > 0) options.seconds -= total.seconds;
   Progress progress(info.name, options, flags.quiet);
   CampaignEvents events;
-  events.progress = [&](const CampaignStats& stats) { progress.update(stats); };
+  events.progress = [&](const CampaignStats& stats) {
+    give_up_if_asked();
+    progress.update(stats);
+  };
   events.finding = [&](const Finding& finding) {
     progress.clear();
     progress.found();

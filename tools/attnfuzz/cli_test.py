@@ -310,6 +310,30 @@ def test_an_interrupt_is_no_pass_and_a_second_one_stops_at_once(tmp_path):
         assert "once more stops at once" in errors and ("this is no pass" in errors) == (signals == 1)
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_second_interrupt_of_a_run_writes_what_was_found(tmp_path, jobs):
+    """The target is wrong for some calls and then hangs, in each new process again: no finding is shrunk to its end."""
+    (tmp_path / "hangs.py").write_text(
+        "import pathlib\nimport time\n\nimport numpy as np\n\nREQUIRES = ['numpy']\n\n\nclass Target:\n"
+        "    name, version, calls = 'hangs:late', '1', 0\n    capabilities = {'features': ['dtype:f32', 'layout:bhsd']}\n\n"
+        "    def run(self, case, tensors):\n        self.calls += 1\n        if self.calls > 9:\n"
+        "            pathlib.Path('hangs').touch()\n            time.sleep(1000)\n"
+        "        return [{'out': np.zeros_like(tensors['v'])}]\n\n\ndef targets():\n    return [Target()]\n")
+    with subprocess.Popen([ATTNFUZZ, "run", "-t", "hangs:late", "--no-corpus", "--time", "900s", "--timeout", "900s", "--jobs", jobs,
+                           "--out", "out"], cwd=tmp_path, env=os.environ | {"ATTNFUZZ_ADAPTERS": str(tmp_path)},
+                          stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        until = time.monotonic() + 60
+        while not (tmp_path / "hangs").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        for _ in range(2):
+            time.sleep(0.5)
+            run.send_signal(signal.SIGINT)
+        out, errors = run.communicate(timeout=60)
+    assert run.returncode == 1 and "giving up the case at hand" in errors, out + errors
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["interrupted"] and summary["targets"][0]["failed"] >= 1 and summary["findings"]
+
+
 def test_no_case_is_no_pass(tmp_path):
     done = attnfuzz("run", "-t", "cpu:naive", "--cases", "0", "--no-corpus", "--out", "out", cwd=tmp_path)
     assert done.returncode == 3 and "nothing was tested: this is no pass" in done.stderr

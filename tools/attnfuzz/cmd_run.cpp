@@ -5,6 +5,7 @@
 #include "tools/attnfuzz/campaign_run.h"
 #include "tools/attnfuzz/checks.h"
 #include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/progress.h"
 
 namespace attnfuzz::cli {
 namespace {
@@ -17,6 +18,7 @@ struct Options {
 
 int run_all(Options& options) {
   CampaignFlags& flags = options.flags;
+  write_at_second_interrupt();
   const std::vector<std::unique_ptr<Target>> targets = flags.prepare();
   if (!options.time.empty()) flags.campaign.seconds = parse_duration(options.time, "--time");
   if (options.corpus.empty()) options.corpus = attnfuzz_home() + "/corpus";

@@ -11,6 +11,7 @@
 #include "oracle/build.h"
 #include "oracle/error.h"
 #include "oracle/suggest.h"
+#include "targets/given_up.h"
 #include "tools/attnfuzz/command_help.h"
 #include "tools/attnfuzz/logging.h"
 
@@ -135,6 +136,9 @@ int main(int argc, char** argv) {
   } catch (const attnfuzz::InputError& error) {
     say(fmt::format("attnfuzz: {}\n", error.what()));
     return bad_input;
+  } catch (const attnfuzz::GivenUp& error) {
+    say(fmt::format("attnfuzz: {}\n", error.what()));
+    return was_interrupted;
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::broken_pipe) end_without_reader();
     say(fmt::format("attnfuzz: internal failure: {}\n", error.what()));

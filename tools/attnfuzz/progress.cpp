@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "targets/given_up.h"
+
 namespace attnfuzz::cli {
 
 namespace {
@@ -80,14 +82,20 @@ bool use_colour() {
 
 namespace {
 std::atomic<bool> interrupted{false};
+std::atomic<int> interrupts{0}, told_interrupts{1};  ///< one more than these ends the process
 
 void on_signal(int number) {
-  if (interrupted.exchange(true)) {
+  interrupted = true;
+  const int before = interrupts++;
+  if (before >= told_interrupts) {
     std::signal(number, SIG_DFL);
     std::raise(number);
   }
-  constexpr std::string_view words =
+  constexpr std::string_view first =
       "\nattnfuzz: stopping when the case at hand is done; once more stops at once\n";
+  constexpr std::string_view second =
+      "\nattnfuzz: giving up the case at hand; once more ends without reports\n";
+  const std::string_view words = before == 0 ? first : second;
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, words.data(), words.size());
 }
 }  // namespace
@@ -96,6 +104,14 @@ const std::atomic<bool>& interrupt_flag() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   return interrupted;
+}
+
+void write_at_second_interrupt() {
+  told_interrupts = 2;
+}
+
+void give_up_if_asked() {
+  if (interrupts > 1) throw GivenUp();
 }
 
 }  // namespace attnfuzz::cli

@@ -35,5 +35,10 @@ bool use_colour();
 
 /// Ctrl-C and SIGTERM ask a campaign to stop after the case at hand; a second one ends at once.
 const std::atomic<bool>& interrupt_flag();
+/// From here on a second one gives up the case at hand, so that what was found is written; a third
+/// ends at once.
+void write_at_second_interrupt();
+/// Throws GivenUp after that.
+void give_up_if_asked();
 
 }  // namespace attnfuzz::cli

@@ -14,6 +14,7 @@
 #include "targets/sanitizer.h"
 #include "targets/wrapped_target.h"
 #include "tools/attnfuzz/command.h"
+#include "tools/attnfuzz/progress.h"
 
 namespace attnfuzz::cli {
 namespace {
@@ -107,6 +108,7 @@ std::unique_ptr<Target> TargetOptions::open_unlimited(const std::string& name) c
   if (memory < kLeastMemory)  // a process alone takes more
     throw InputError("--memory", "", fmt::format("expected at least 16M, found {} bytes", memory));
   worker.memory_bytes = memory;
+  worker.waiting = give_up_if_asked;
   if (is_hostile_name(name)) return open_isolated(name, worker);
   if (cuda::is_cuda_name(name))
     if (const std::string& why = cuda::why_no_device(); !why.empty()) throw NoDevice(name, why);

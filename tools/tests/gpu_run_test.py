@@ -112,6 +112,21 @@ def test_without_a_gpu_it_goes_through_with_stand_ins(bundle, tmp_path):
     assert again == {part: word for part, word in status.items() if part != "jax-cudnn"}
 
 
+@no_gpu
+def test_what_was_found_before_a_hang_comes_back(bundle, tmp_path):
+    """A target that is wrong for 40 calls of each process and then hangs, so that no finding is ever shrunk to its end."""
+    adapters = tmp_path / "adapters"
+    adapters.mkdir()
+    (adapters / "jax.py").write_text(ADAPTER.replace("NAMES", "['jax:dot-product-attention']").replace("HANGS", "'none'")
+                                     .replace("1 << 60", "40"))
+    run(bundle, tmp_path / "out", "--minutes", 0.6, "--only", "jax", adapters=adapters)
+    (row,) = rows(tmp_path / "out")
+    assert row["status"].removesuffix(GIVEN_UP) == "findings"
+    assert row["cases"] >= row["failed"] >= 1 and row["findings"]
+    assert row["findings"][0]["case"]["problem"]["dtype"] == "f32"
+    assert "| jax:dot-product-attention | 1 cases |" in (tmp_path / "out" / "table.md").read_text()
+
+
 def test_wrong_usage(bundle, tmp_path):
     assert "invalid choice: 'sdpb'" in run(bundle, tmp_path, "--only", "sdpb", expect=2).stderr
     for minutes in (0, "nan", "inf", -1):
