@@ -62,6 +62,10 @@ void add_probe(CLI::App& app, int&) {
   add_program(app, {"-m", "attnfuzz._probe"});
 }
 
+void add_record(CLI::App& app, int&) {
+  add_program(app, {"-m", "attnfuzz_record"});
+}
+
 void add_bisect(CLI::App& app, int&) {
   add_script(app, "bisect_releases.py");
 }

@@ -44,6 +44,7 @@ void add_env(CLI::App& app, int& exit_code);
 void add_bisect(CLI::App& app, int& exit_code);
 void add_check(CLI::App& app, int& exit_code);
 void add_probe(CLI::App& app, int& exit_code);
+void add_record(CLI::App& app, int& exit_code);
 void add_new(CLI::App& app, int& exit_code);
 void add_include(CLI::App& app, int& exit_code);
 void add_completion(CLI::App& app, int& exit_code);

@@ -46,6 +46,7 @@ constexpr Command commands[] = {
     {"bisect", "Find the release of a package in which a case's verdict changed", add_bisect},
     {"check", "Fuzz the Python function MODULE:FUNCTION, by what its parameters say", add_check},
     {"probe", "Run a target to find out what it can do, and write its claims", add_probe},
+    {"record", "Run a program and record the attention calls that it makes, for judge", add_record},
     {"new", "Write a starting point: a plug-in, an adapter, a cache, a test, a CI job", add_new},
     {"include", "Print the folder of the plug-ins' headers, for the compiler's -I", add_include},
     {"completion", "Print a script that completes attnfuzz's words in a shell", add_completion},

@@ -4,7 +4,7 @@
     print(attnfuzz.check(my_attention))
 
 The pytest plug-in (attention_test), the Hypothesis strategies (attnfuzz.strategies) and all functions here take the same
-description of what a function claims: Claims.
+description of what a function claims: Claims. record() keeps the attention calls of a running program (docs/recording.md).
 """
 
 from attnfuzz._case import Case, CaseLike
@@ -14,6 +14,7 @@ from attnfuzz._core import InputError, version
 from attnfuzz._decorator import attention_test
 from attnfuzz._function import Declined
 from attnfuzz._result import Finding, Result
+from attnfuzz_record import record
 
 __version__ = version()
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "attention_test",
     "check",
     "load",
+    "record",
     "replay",
 ]

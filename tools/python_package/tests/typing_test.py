@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("mypy")
 
-PACKAGE = Path(__file__).parent.parent / "attnfuzz"
+PACKAGE = Path(__file__).parent.parent
 CALLS = '''
 import attnfuzz
 def f(q: object, k: object, v: object) -> object: return v
@@ -25,7 +25,8 @@ def mypy(*arguments):
 
 def test_the_package_is_typed(tmp_path):
     (tmp_path / "calls.py").write_text(CALLS)
-    done = mypy("--python-version", "3.11", str(PACKAGE), str(tmp_path / "calls.py"))
+    packages = (str(PACKAGE / name) for name in ("attnfuzz", "attnfuzz_record"))
+    done = mypy("--python-version", "3.11", *packages, str(tmp_path / "calls.py"))
     wrong = [line for line in done.stdout.splitlines() if "error:" in line]
     lines = CALLS.splitlines()
     assert len(wrong) == 2, done.stdout
