@@ -18,10 +18,11 @@ from attnfuzz_record._errors import NotSaid
 CODES = {"f64": "F64", "f32": "F32", "f16": "F16", "bf16": "BF16", "e4m3": "F8_E4M3", "e5m2": "F8_E5M2", "bool": "BOOL"}
 """A case's word for an element type → safetensors' word."""
 NUMPY = {"f64": np.float64, "f32": np.float32, "f16": np.float16, "bf16": np.uint16, "e4m3": np.uint8, "e5m2": np.uint8,
-         "bool": np.bool_}
+         "bool": np.bool_, "i32": np.int32, "i64": np.int64}
 """The array type that holds it: NumPy has no bfloat16 and no 8-bit floats, so their bits."""
 TYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "float8_e4m3fn": "e4m3",
-         "float8_e5m2": "e5m2", "bool": "bool"}
+         "float8_e5m2": "e5m2", "bool": "bool",
+         "int32": "i32", "int64": "i64"}
 """The last word of a package's own name of a type → a case's word."""
 
 

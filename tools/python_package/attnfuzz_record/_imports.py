@@ -21,9 +21,10 @@ class Replaced:
         self._undo: list[Callable[[], None]] = []
 
     def attribute(self, owner: Any, name: str, value: Any) -> None:
-        before = vars(owner)[name] if isinstance(owner, type) else getattr(owner, name)
+        inherited = name not in vars(owner)
+        before = vars(owner).get(name)
         setattr(owner, name, value)
-        self._undo.append(lambda: setattr(owner, name, before))
+        self._undo.append(lambda: delattr(owner, name) if inherited else setattr(owner, name, before))
 
     def item(self, mapping: Any, key: Any, value: Any) -> None:
         before = mapping[key]

@@ -19,7 +19,7 @@ from attnfuzz_record._call import Call, to_case
 from attnfuzz_record._config import demanded
 from attnfuzz_record._errors import NotSaid
 from attnfuzz_record._folder import Entry, Folder
-from attnfuzz_record._where import Place, caller, line_of, place
+from attnfuzz_record._where import Place, caller, layer_of, line_of, place
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -106,6 +106,26 @@ class Recorder:
             self._here.inside = False
             self.own_graphs += graphs() - before
 
+    def wanted(self, function: str, owner: int) -> Optional[int]:
+        """The step of a caller's next call if it is kept, for a package that must prepare it."""
+        with self._lock:
+            self._counts[owner] = step = self._counts.get(owner, -1) + 1
+        if reason := self._over(step):
+            self.folder.not_kept(reason, function)
+        return None if reason else step
+
+    def seen(self, caught: Caught, result: Any, module: str, step: int) -> None:
+        """Keeps a call that was made already, whose arguments its Caught knows."""
+        try:
+            call = caught.describe((), {})
+            at = place(caller())
+            at.path, at.layer = module, layer_of(None, module)
+            self._keep(Kept(call, at, step), caught, result)
+        except NotSaid as reason:
+            self.folder.not_kept(str(reason), caught.function, module)
+        except Exception as error:
+            self._failed(error, caught.function)
+
     def _begin(self, caught: Caught, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Optional[Kept]:
         frame: Optional[FrameType] = None
         try:
@@ -132,7 +152,7 @@ class Recorder:
             self._counts[key] = step = self._counts.get(key, -1) + 1
         return step
 
-    def _refuses(self, caught: Caught, args: tuple[Any, ...], kwargs: dict[str, Any], step: int) -> str:
+    def _over(self, step: int) -> str:
         """Why a call is not kept, by the limits; "" if it is."""
         if step % self.limits.every:
             return f"only every {self.limits.every}th call of each caller is kept"
@@ -140,6 +160,12 @@ class Recorder:
             return f"the limit of {self.limits.calls} calls was reached"
         if self.folder.bytes >= self.limits.megabytes * 1e6:
             return f"the limit of {self.limits.megabytes:g} MB was reached"
+        return ""
+
+    def _refuses(self, caught: Caught, args: tuple[Any, ...], kwargs: dict[str, Any], step: int) -> str:
+        """The same, and what looks like an earlier call."""
+        if reason := self._over(step):
+            return reason
         if self.limits.new:
             options = ((name, looks(value)) for name, value in sorted(kwargs.items()))
             key = (caught.function, *map(looks, args), *options)
@@ -157,7 +183,7 @@ class Recorder:
                 caught.results(kept.call, result)
             at = kept.place
             entry = Entry(function=kept.call.function, module=at.path, layer=at.layer, where=at.line,
-                          step=kept.step if at.module is not None else None,
+                          step=kept.step if at.path else None,
                           precision=kept.call.precision, options=kept.call.options)
             if error is not None:
                 self._told, entry.error = error, f"{type(error).__name__}: {error}"

@@ -7,12 +7,12 @@ import json
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from attnfuzz_record import catch
 from attnfuzz_record._folder import Folder

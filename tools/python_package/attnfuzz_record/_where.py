@@ -82,5 +82,5 @@ def layer_of(module: Any, path: str) -> Optional[int]:
     index = getattr(module, "layer_idx", None)
     if isinstance(index, int):
         return index
-    numbers = re.findall(r"(?:^|\.)(\d+)(?:\.|$)", path)
+    numbers = re.findall(r"(?<![A-Za-z0-9])(\d+)(?![A-Za-z0-9])", path)
     return int(numbers[-1]) if numbers else None

@@ -8,19 +8,14 @@ import inspect
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from attnfuzz_record._arrays import from_torch
 from attnfuzz_record._call import Call
-from attnfuzz_record._errors import NotSaid
 from attnfuzz_record._imports import Replaced
 from attnfuzz_record._recorder import Caught, Recorder
+from attnfuzz_record._score_mod import add_score_mod
 from attnfuzz_record._torch import plain, precision
 
 NAME = "torch.nn.attention.flex_attention.flex_attention"
-ASKED = (-3.0, 0.5, 2.0)
-"""Scores with which a score_mod is asked, beside 0 and a large one."""
-LARGE = 1e30
 
 
 def dense(modify: Any, scores: Any, sizes: tuple[int, ...], device: Any) -> Any:
@@ -32,27 +27,6 @@ def dense(modify: Any, scores: Any, sizes: tuple[int, ...], device: Any) -> Any:
         call = torch.vmap(call, in_dims=(0, *(0 if n == axis else None for n in range(4))))
     indices = (torch.arange(size, device=device) for size in sizes)
     return call(torch.full(sizes, 0.0 if scores is None else scores, device=device), *indices)
-
-
-def add_score_mod(call: Call, modify: Any, sizes: tuple[int, ...], device: Any) -> None:
-    """Finds softcap and bias of a score_mod by asking it. Raises NotSaid if it is something else."""
-    def ask(score: float) -> np.ndarray[Any, Any]:
-        return np.asarray(from_torch(dense(modify, score, sizes, device)).wide())
-
-    bias, large = ask(0.0), ask(LARGE)
-    cap = large - bias
-    seen = ~np.isneginf(bias)
-    capped = bool(seen.any()) and cap[seen][0] < LARGE / 2
-    limit = float(cap[seen][0]) if capped else 0.0
-    for score in ASKED:
-        expected = limit * np.tanh(score / limit) if capped else score
-        if not np.allclose((ask(score) - bias)[seen], expected, rtol=1e-5, atol=1e-5):
-            raise NotSaid("a score_mod that is neither a softcap nor a bias")
-    call.softcap = limit
-    if not seen.all():
-        call.add_mask(seen)
-    if (bias := np.where(seen, bias, 0)).any():
-        call.bias = bias
 
 
 def describe_with(parameters: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
@@ -68,7 +42,7 @@ def describe_with(parameters: inspect.Signature, args: tuple[Any, ...], kwargs: 
     if (block := values["block_mask"]) is not None:
         call.add_mask(from_torch(dense(block.mask_mod, None, sizes, q.device)).data)
     if values["score_mod"] is not None:
-        add_score_mod(call, values["score_mod"], sizes, q.device)
+        add_score_mod(call, lambda score: from_torch(dense(values["score_mod"], score, sizes, q.device)).wide())
     return call
 
 

@@ -12,8 +12,9 @@ configuration, is for.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any
 
 from attnfuzz_record._arrays import from_torch
 from attnfuzz_record._call import Call
@@ -102,9 +103,9 @@ def install_interface(module: ModuleType, recorder: Recorder, replaced: Replaced
     mapping = getattr(functions, "_global_mapping", functions)
     for name, original in list(mapping.items()):
         replaced.item(mapping, name, wrapped(name, original, recorder))
-    kind = next((each for each in type(functions).__mro__ if "register" in vars(each)), None)
-    if kind is not None:
-        register = type(functions).register
+    kind = type(functions)
+    if hasattr(kind, "register"):
+        register = kind.register
 
         def registers(cls: Any, key: str, value: Callable[..., Any]) -> None:
             register(key, wrapped(key, value, recorder))
