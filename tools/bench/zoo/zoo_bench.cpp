@@ -39,7 +39,7 @@ Json by_attnfuzz(const zoo::Mutant& mutant, zoo::Build build, uint64_t cases, ui
   options.cases = cases;
   options.seed = seed;
   options.stop_after = 1;
-  options.max_diagnose = 60;  // such that a loaded machine measures as much
+  options.max_diagnose = 60;          // such that a loaded machine measures as much
   if (build == zoo::Build::served) {  // whether it is found is all that is asked
     options.max_shrink_tries = 0;
     options.max_diagnose = 0;
