@@ -122,9 +122,13 @@ class WholeWay {
     CampaignStats stats;
     expect(known.add(finding, stats), "an unknown failure is taken for a known one");
     stats.count(finding.shrunk.c, finding.last.verdict);
-    wire::unpack<wire::Failure>(wire::pack(
-        wire::Failure{1, 0, finding.signature, classify(finding.original, finding.first.verdict),
-                      finding.first.verdict}));
+    wire::unpack<wire::Failure>(
+        wire::pack(wire::Failure{1,
+                                 0,
+                                 finding.signature,
+                                 classify(finding.original, finding.first.verdict),
+                                 finding.first.verdict,
+                                 {finding}}));
     finding = wire::unpack<wire::Shrinking>(wire::pack(wire::Shrinking{false, finding})).finding;
   }
 
