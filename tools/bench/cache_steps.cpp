@@ -11,7 +11,7 @@
 #include <string>
 
 #include "fuzz/campaign.h"
-#include "fuzz/generate.h"
+#include "fuzz/reach/sequence.h"
 #include "reports/diagnose.h"
 
 namespace {
@@ -45,10 +45,11 @@ struct Found {
   std::string cause;
 };
 
-Found find(Target& target, const Generator& generator, uint64_t seed) {
+Found find(Target& target, uint64_t seed) {
+  Sequence sequence(target.info().capabilities, seed);
   Found found;
   for (uint64_t index = 0; index < most_cases; ++index) {
-    Judged judged = judge_case(target, generator, {.seed = seed}, index);
+    Judged judged = judge_case(target, sequence, {.seed = seed}, index);
     ++found.cases;
     found.steps += static_cast<int64_t>(judged.c.steps.size());
     if (!judged.examination.verdict.failed()) continue;
@@ -84,9 +85,8 @@ void print_table(uint64_t seeds) {
       "|---|---|---|---|---|---|---|\n");
   for (const Known& known : table) {
     const auto target = open_target(fmt::format("specimen:{}", known.specimen));
-    const Generator generator(target->info().capabilities);
     std::vector<Found> all;
-    for (uint64_t seed = 1; seed <= seeds; ++seed) all.push_back(find(*target, generator, seed));
+    for (uint64_t seed = 1; seed <= seeds; ++seed) all.push_back(find(*target, seed));
     std::vector<int64_t> cases, steps, shrunk;
     for (const Found& found : all) {
       cases.push_back(found.cases);
@@ -103,13 +103,13 @@ void print_table(uint64_t seeds) {
 void print_speed(double seconds) {
   using Clock = std::chrono::steady_clock;
   const auto target = open_target("cpu:dense-cache");
-  const Generator generator(target->info().capabilities);
+  Sequence sequence(target->info().capabilities, 1);
   int64_t steps = 0, cases = 0;
   const auto start = Clock::now();
   double passed = 0;
   while (passed < seconds) {
     const Judged judged =
-        judge_case(*target, generator, {.seed = 1}, static_cast<uint64_t>(cases++));
+        judge_case(*target, sequence, {.seed = 1}, static_cast<uint64_t>(cases++));
     steps += static_cast<int64_t>(judged.c.steps.size());
     if (judged.examination.verdict.failed()) throw std::runtime_error("a false alarm");
     passed = std::chrono::duration<double>(Clock::now() - start).count();
