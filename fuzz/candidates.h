@@ -7,13 +7,16 @@
 
 namespace attnfuzz {
 
+/// Whether all that the case reads is given, or nothing is: a reduction brings no number along.
+bool is_given_whole(const Case& c);
+
 /// Takes what the table's entries offer and keeps what is a valid case.
 class Candidates {
  public:
   explicit Candidates(std::vector<Reduction>& to) : to_(to) {}
 
   void add(std::string words, Case c) {
-    if (is_valid(c)) to_.push_back({std::move(words), std::move(c)});
+    if (is_valid(c) && is_given_whole(c)) to_.push_back({std::move(words), std::move(c)});
   }
 
   /// One for each value that `value` can be lowered to: the least first, then in steps that halve.
@@ -42,5 +45,12 @@ void drop_steps(const Case& c, Candidates& candidates);
 void merge_steps(const Case& c, Candidates& candidates);
 void simpler_cache(const Case& c, Candidates& candidates);
 void simpler_steps(const Case& c, Candidates& candidates);
+
+// The entries for given tensors (fuzz/reduce_given.cpp).
+void generated_data(const Case& c, Candidates& candidates);
+void fewer_given(const Case& c, Candidates& candidates);
+void plainer_given(const Case& c, Candidates& candidates);
+/// What weight() counts a given number for: 0 is the plainest, then 1, then numbers of few bits.
+uint64_t given_cost(double x);
 
 }  // namespace attnfuzz

@@ -14,7 +14,9 @@ constexpr uint64_t of_option = 64, of_value = 8;
 
 constexpr PlainOption table[] = {
     ATTNFUZZ_PLAIN("softmax", problem.kind, ProblemKind::softmax, of_option),
-    ATTNFUZZ_PLAIN("finite data", data.nonfinite, NonFinite::none, of_option),
+    {"finite data",  // of given tensors it only says what they hold
+     [](const Case& c) { return c.data.nonfinite == NonFinite::none || c.data.given != nullptr; },
+     [](Case& c) { c.data.nonfinite = NonFinite::none; }, of_option},
     ATTNFUZZ_PLAIN("softcap off", problem.softcap, 0, of_option),
     ATTNFUZZ_PLAIN("out alone", problem.outputs, std::vector{Output::out}, of_option),
     ATTNFUZZ_PLAIN("no dropout", problem.dropout_keep, 100, of_option),

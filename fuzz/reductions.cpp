@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "fuzz/candidates.h"
+#include "fuzz/given_parts.h"
 #include "fuzz/plain.h"
 
 namespace attnfuzz {
@@ -71,6 +72,7 @@ void keep_rows(Case& c, const std::vector<size_t>& rows) {
     std::transform(rows.begin(), rows.end(), kept.begin(), [&](size_t row) { return list[row]; });
     list = std::move(kept);
   };
+  c.data = with_places(c.problem, std::move(c.data), CaseAxis::batch, {rows.begin(), rows.end()});
   c.problem.batch = static_cast<int64_t>(rows.size());
   for_each_list(c, [&](const RuleParam& param, std::vector<int64_t>& list) {
     if (param.kind == Kind::per_batch) keep(list);
@@ -262,9 +264,9 @@ void simpler_rules(const Case& c, Candidates& candidates) {
 
 /// One line each, biggest steps first.
 constexpr void (*const table[])(const Case&, Candidates&) = {
-    drop_cache,   drop_steps,   merge_steps,   drop_rules,    plain_options_of,
-    simpler_kind, drop_outputs, drop_rows,     lower_heads,   lower_lengths,
-    lower_dims,   lower_memory, simpler_cache, simpler_steps, simpler_rules};
+    generated_data, drop_cache,   drop_steps,    merge_steps,   drop_rules,    plain_options_of,
+    simpler_kind,   drop_outputs, drop_rows,     lower_heads,   lower_lengths, lower_dims,
+    lower_memory,   fewer_given,  simpler_cache, simpler_steps, simpler_rules, plainer_given};
 
 }  // namespace
 

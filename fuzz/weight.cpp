@@ -1,14 +1,17 @@
 #include <numeric>
 
+#include "fuzz/candidates.h"
 #include "fuzz/plain.h"
 #include "fuzz/shrink.h"
+#include "oracle/given.h"
 
 namespace attnfuzz {
 namespace {
 
 using Kind = RuleParam::Kind;
 
-constexpr uint64_t of_cache = uint64_t{1} << 40, of_item = 256, of_entry = 8;
+constexpr uint64_t of_given = uint64_t{1} << 50, of_cache = uint64_t{1} << 40, of_item = 256,
+                   of_entry = 8;
 
 uint64_t sum(const std::vector<int64_t>& values) {
   return static_cast<uint64_t>(std::accumulate(values.begin(), values.end(), int64_t{0}));
@@ -38,6 +41,14 @@ uint64_t weight_of(const Step& step) {
   return total;
 }
 
+/// Of the tensors' numbers as far as the case reads them.
+uint64_t weight_of_given(const Case& c) {
+  uint64_t total = of_given;
+  for (const Tensor& tensor : given_tensors(c))
+    for (const double x : tensor.to_doubles()) total += given_cost(x);
+  return total;
+}
+
 }  // namespace
 
 uint64_t weight(const Case& c) {
@@ -56,6 +67,7 @@ uint64_t weight(const Case& c) {
     total += of_cache + of_item * static_cast<uint64_t>(c.cache->kind) +
              static_cast<uint64_t>(c.cache->capacity + c.cache->page_size + c.cache->keep);
   for (const Step& step : c.steps) total += weight_of(step);
+  if (c.data.given != nullptr) total += weight_of_given(c);
   return total;
 }
 

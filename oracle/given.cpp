@@ -214,6 +214,13 @@ std::vector<GivenSpec> given_specs(const Case& c) {
   return specs;
 }
 
+Shape place_sizes(const GivenSpec& spec, Layout layout) {
+  const std::vector<size_t> axes = axes_of(spec.role, spec.shape.size(), layout);
+  Shape sizes(4, 1);
+  for (size_t k = 0; k < axes.size(); ++k) sizes[axes[k]] = spec.shape[k];
+  return sizes;
+}
+
 void take_given(const Data& data, Role role, int step, const Place& first, std::span<double> row) {
   if (data.given == nullptr) return;
   const auto found = data.given->tensors.find(tensor_number(role, step));

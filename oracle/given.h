@@ -33,6 +33,8 @@ struct GivenSpec {
   Shape shape;
 };
 std::vector<GivenSpec> given_specs(const Case& c);
+/// Its sizes in the order of Place.
+Shape place_sizes(const GivenSpec& spec, Layout layout);
 
 /// Puts the given elements at `first`, first + {0, 0, 0, 1} … into the row, and leaves the others.
 /// Of the mask and dropout a 1 is less than any percentage but 0, a 0 more than all.

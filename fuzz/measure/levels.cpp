@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "fuzz/measure/weights.h"
+#include "oracle/given.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -73,7 +74,7 @@ std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budge
       p.mask.find("alibi") != nullptr || p.memory_kv > 0)
     return {};
   const double reach = reach_of(c);
-  Case plain = c;
+  Case plain = c.data.given != nullptr ? with_generated_data(c) : c;
   plain.data.dist = Distribution::normal;
   plain.data.nonfinite = NonFinite::none;
   if (!target.info().capabilities.rejection_reason(plain).empty()) return {};

@@ -9,6 +9,7 @@
 #include "fuzz/measure/scores.h"
 #include "fuzz/measure/states.h"
 #include "fuzz/measure/tokens.h"
+#include "oracle/given.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 /// The case with data on which nothing but the experiment's own numbers
 /// matters.
 Case measured(Case c) {
+  if (c.data.given != nullptr) return with_generated_data(std::move(c));
   c.data.nonfinite = NonFinite::none;
   c.data.dist = Distribution::normal;
   return c;

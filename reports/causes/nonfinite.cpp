@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "fuzz/faults/rows.h"
 #include "oracle/rows.h"
@@ -117,11 +118,41 @@ Cause cause_of(const CauseEntry& entry) {
   return {std::string(entry.name), std::string(entry.words)};
 }
 
+/// Of given keys and values those that are not finite, as the generator's data would have them;
+/// none: all are finite. Nothing for keys with infinities: a score of -inf gives a weight of 0,
+/// seen or not.
+std::optional<NonFinite> held_by_keys(const Case& c) {
+  const Inputs inputs = make_inputs(c);
+  NonFinite held = NonFinite::none;
+  for (const auto& [name, tensor] : inputs.all()) {
+    const bool is_key = name.starts_with('k');
+    if (!is_key && !name.starts_with('v')) continue;
+    for (const double x : tensor.to_doubles()) {
+      if (std::isinf(x) && is_key) return {};
+      if (std::isnan(x)) held = NonFinite::nan_padding;
+      if (std::isinf(x) && held == NonFinite::none) held = NonFinite::inf_padding;
+    }
+  }
+  return held;
+}
+
+/// What of the table a failure on given tensors shows; none where it could be one or another. An
+/// answer that is finite has only finite keys and values in it: the target took others.
+NonFinite shown_by_given(const Case& c, const Verdict& verdict) {
+  const std::optional<NonFinite> held = held_by_keys(c);
+  const bool hides = c.data.nonfinite == NonFinite::inf_bias;
+  if (held == NonFinite::none) return hides ? NonFinite::inf_bias : NonFinite::none;
+  const bool came_through = std::isfinite(verdict.worst.want) && !std::isfinite(verdict.worst.got);
+  return held && came_through && !hides ? *held : NonFinite::none;
+}
+
 }  // namespace
 
 std::vector<Cause> causes_from_leaks(const Finding& finding, bool hidden) {
-  const NonFinite data = finding.shrunk.c.data.nonfinite;
+  const Case& c = finding.shrunk.c;
   if (finding.last.verdict.failure != FailureKind::nan) return {};
+  const NonFinite data =
+      c.data.given != nullptr ? shown_by_given(c, finding.last.verdict) : c.data.nonfinite;
   if (hidden == (data == NonFinite::inf_value)) return {};
   for (const LeakEntry& leak : leaks)
     if (leak.data == data) return {cause_of(leak.entry)};
