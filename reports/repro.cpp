@@ -1,5 +1,7 @@
 #include "reports/repro/repro.h"
 
+#include "targets/recording.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -27,6 +29,7 @@ bool needs_attnfuzz(std::string_view file_name) {
 }
 
 Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation) {
+  if (target.name.starts_with(recorded_prefix)) return {};  // the call can not be made again
   if (relation != nullptr) return replay_repro(c, target, relation, {});
   for (const Family& family : kFamilies)
     if (target.name.rfind(family.prefix, 0) == 0)

@@ -38,6 +38,7 @@ void add_report(CLI::App& app, int& exit_code);
 void add_repro(CLI::App& app, int& exit_code);
 void add_triage(CLI::App& app, int& exit_code);
 void add_issue(CLI::App& app, int& exit_code);
+void add_judge(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);
 void add_relations(CLI::App& app, int& exit_code);
 void add_env(CLI::App& app, int& exit_code);

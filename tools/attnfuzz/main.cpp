@@ -30,6 +30,8 @@ constexpr Command commands[] = {
     {"show", "Describe a case in words and draw its mask", add_show},
     {"measure", "Measure what a target computes on a case: which tokens, with which weights",
      add_measure},
+    {"judge", "Hold recorded calls against the reference: which layer and step is wrong",
+     add_judge},
     {"fuzz", "Fuzz one target guided by coverage (needs the clang build: preset fuzz)", add_fuzz},
     {"corpus", "Show what folders of cases cover, reduce them, merge them", add_corpus},
     {"merge", "Merge the runs of a campaign's shards; each failure appears once", add_merge},
