@@ -39,6 +39,7 @@ void add_repro(CLI::App& app, int& exit_code);
 void add_triage(CLI::App& app, int& exit_code);
 void add_issue(CLI::App& app, int& exit_code);
 void add_judge(CLI::App& app, int& exit_code);
+void add_compare(CLI::App& app, int& exit_code);
 void add_causes(CLI::App& app, int& exit_code);
 void add_relations(CLI::App& app, int& exit_code);
 void add_env(CLI::App& app, int& exit_code);

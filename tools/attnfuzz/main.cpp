@@ -32,6 +32,7 @@ constexpr Command commands[] = {
      add_measure},
     {"judge", "Hold recorded calls against the reference: which layer and step is wrong",
      add_judge},
+    {"compare", "Run the same cases through two targets and report only what differs", add_compare},
     {"fuzz", "Fuzz one target guided by coverage (needs the clang build: preset fuzz)", add_fuzz},
     {"corpus", "Show what folders of cases cover, reduce them, merge them", add_corpus},
     {"merge", "Merge the runs of a campaign's shards; each failure appears once", add_merge},
