@@ -330,7 +330,11 @@ void bind_cases(nb::module_& m) {
       },
       "capabilities"_a, "choice"_a);
   m.def(
-      "canonical", [](const std::string& text) { return write_case(case_of(text)); }, "case"_a);
+      "canonical",
+      [](const std::string& text, const std::string& where) {
+        return write_case(parse_case(text, where).c);
+      },
+      "case"_a, "where"_a = "case");
   m.def(
       "rejection_reason",
       [](const std::string& capabilities, const std::string& text) {

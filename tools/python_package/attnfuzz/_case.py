@@ -42,11 +42,8 @@ class Case:
                 raise _core.InputError(f"{source}: expected a case file: {e.strerror}") from None
             except UnicodeDecodeError:
                 raise _core.InputError(f"{source}: expected a case file: it is not UTF-8") from None
-        try:
-            canonical = _core.canonical(text)
-        except _core.InputError as e:
-            raise _core.InputError(name + str(e).removeprefix("case")) from None
-        object.__setattr__(self, "json", canonical)
+        # Given tensors in a file of their own lie beside the case's file; the canonical text has them in it.
+        object.__setattr__(self, "json", _core.canonical(text, name))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a case can't be changed")
