@@ -2,10 +2,10 @@
 attention_chunk_size at the positions of the tokens, and the scale, softcap and sinks of the layer.
 
 A token's position is its slot: how many tokens of its row (padding included) came before. It is read from what the
-model was handed (its two-dimensional attention_mask, else cache_position or position_ids), never from the mask that the
-model made, which is under test. Keys lie in the order of the tokens and end with the newest, or are a buffer whose
-first slots are filled. Where the configuration and these do not say all, there is no second Case, and the recording
-says why.
+model was handed (its two-dimensional attention_mask, else cache_position or position_ids, else the cache's own count),
+never from the mask that the model made, which is under test. Keys lie in the order of the tokens and end with the
+newest, or are a buffer whose first slots are filled. Where the configuration and these do not say all, there is no
+second Case, and the recording says why.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ SHOWN = ("model_type", "num_hidden_layers", "layer_types", "sliding_window", "us
          "sliding_window_pattern", "attention_chunk_size", "no_rope_layers", "attn_logit_softcapping",
          "query_pre_attn_scalar", "head_dim", "num_attention_heads", "num_key_value_heads", "rope_theta",
          "rope_scaling", "rope_parameters")
-MASKS = ("attention_mask", "decoder_attention_mask")
+MASKS: tuple[str, ...] = ("attention_mask", "decoder_attention_mask")
+ENCODER = ("decoder_input_ids", "encoder_outputs")
+CACHES = ("past_key_values", "past_key_value", "cache")
+KWARGS = ("model_kwargs", "kwargs")
 
 
 def of_model(root: Any) -> dict[str, Any]:
@@ -47,7 +50,7 @@ class Local:
     chunk: Optional[int] = None
 
 
-def local_attention(config: Any, layer: int) -> Local:
+def local_attention(config: Any, layer: int, module: Any = None) -> Local:
     """By the documentation of the settings. layer_types, where it is there, says it alone."""
     window = getattr(config, "sliding_window", None)
     chunk = getattr(config, "attention_chunk_size", None)
@@ -59,10 +62,12 @@ def local_attention(config: Any, layer: int) -> Local:
         return Local(window if kind == "sliding_attention" else None, chunk if kind == "chunked_attention" else None)
     if chunk is not None:
         rope = getattr(config, "no_rope_layers", None)  # 1: a layer with RoPE, which is the one with chunks
-        return Local(chunk=chunk if rope is None or rope[layer] else None)
+        return Local(chunk=chunk if (rope[layer] if rope else getattr(module, "use_rope", True)) else None)
     if window is None or getattr(config, "use_sliding_window", True) is False:
         return Local()
     pattern = getattr(config, "sliding_window_pattern", None)
+    if isinstance(pattern, str):  # L: local, G: global
+        return Local(window if pattern[layer % len(pattern)] == "L" else None)
     if pattern is not None:
         return Local(window if (layer + 1) % pattern else None)
     first = getattr(config, "max_window_layers", None)
@@ -87,9 +92,12 @@ def demanded(call: Call, at: Place) -> Optional[Call]:
         raise NotSaid("a bias, which the configuration does not say")
     tokens = Tokens.of(call, at)
     held = min(call.sizes["kv_len"], tokens.total)
+    local = local_attention(config, at.layer, module)
+    asked = min(tokens.total, (local.window or local.chunk or tokens.total) - 1 + call.sizes["q_len"])
+    if held < asked:
+        raise NotSaid(f"layer {at.layer} sees {held} of the {asked} tokens that its configuration asks for")
     result = replace(call, k=call.k.of(call.k.data[:, :, :held]), v=call.v.of(call.v.data[:, :, :held]), seen=None,
                      rules=[], align="bottom_right", fully_masked="any", outputs=call.outputs)
-    local = local_attention(config, at.layer)
     result.rules = _rules(local, tokens, held)
     if not result.rules:
         result.rules, result.seen = [], tokens.seen(local, call.sizes["q_len"], held)
@@ -122,12 +130,15 @@ class Tokens:
         if prompt is None and any(True for _ in given_masks(at)):
             raise NotSaid("a mask from outside of the model, which hides how its rows are padded")
         padding = np.zeros(1, np.int64) if prompt is None else (~prompt.repeat(batch // prompt.shape[0], axis=0)).sum(1)
+        cache: Any = next(at.local(*CACHES), None)
         if (cached := next(at.local("cache_position"), None)) is not None:
             total = int(cached[-1]) + 1
         elif positions is not None and len(set(ends := (positions.max(1) + 1 + padding).tolist())) == 1:
             total = int(ends[0])
         elif q_len == call.sizes["kv_len"]:
             total = q_len
+        elif hasattr(cache, "get_seq_length"):
+            total = int(cache.get_seq_length(at.layer))
         else:
             raise NotSaid("nothing says at which positions the tokens are")
         if not padding.any() or prompt is None:
@@ -178,17 +189,21 @@ def integers(tensor: Any) -> Numbers:
 
 def given_masks(at: Place) -> Iterator[tuple[Any, bool]]:
     """The masks that the model was handed, innermost first, and whether a forward() was handed it (else generate(): the
-    prompt's).
+    prompt's, or the tokens' until now).
 
-    What lies inside of the decoder's own forward() has the mask that the model made, of four axes.
+    What lies inside of the model's outermost forward() may be the mask that the model made, of four axes. Where there
+    is an encoder too, attention_mask is the encoder's outside of the decoder.
     """
-    outside = False
+    outside, names = False, MASKS
     for frame in at.frames:
         variables = frame.f_locals
-        for mask in (variables[name] for name in MASKS if getattr(variables.get(name), "ndim", 0)):
+        outside = outside or variables.get("self") is at.root
+        handed = [variables, *(each for name in KWARGS if isinstance(each := variables.get(name), dict))]
+        if any(name in each for each in handed for name in ENCODER):
+            names = MASKS[1:]
+        for mask in (each[name] for each in handed for name in names if getattr(each.get(name), "ndim", 0)):
             if mask.ndim == 2 or outside:
                 yield mask, frame.f_code.co_name == "forward"
-        outside = outside or variables.get("self") is at.root
 
 
 def _rules(local: Local, tokens: Tokens, held: int) -> list[dict[str, Any]]:

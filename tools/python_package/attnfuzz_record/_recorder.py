@@ -190,7 +190,7 @@ class Recorder:
             asked = functools.partial(to_case, kept.call)
             try:
                 config = demanded(kept.call, at)
-            except NotSaid as reason:
+            except Exception as reason:
                 config = None
                 self.folder.not_kept(f"no Case by the model's configuration: {reason}", kept.call.function)
             by_config = functools.partial(to_case, config) if config is not None else None

@@ -17,9 +17,10 @@ import recordings
 
 NEWEST = "5.24.0"
 RIGHT = [("llama", "sdpa"), ("llama", "eager"), ("llama-static", "sdpa"), ("llama-beams", "sdpa"), ("gemma3", "sdpa"),
-         ("llama4", "sdpa"), ("gpt-oss", "eager"), ("qwen3-next", "sdpa"), ("whisper", "sdpa"), ("t5", "sdpa")]
+         ("llama4", "sdpa"), ("gpt-oss", "eager"), ("qwen3-next", "sdpa"), ("whisper", "sdpa"), ("bart", "sdpa"),
+         ("t5", "sdpa")]
 LAYERS = {"llama": 2, "llama-static": 2, "llama-beams": 2, "gemma3": 6, "llama4": 4, "gpt-oss": 2,
-          "qwen3-next": 1, "whisper": 2}
+          "qwen3-next": 1, "whisper": 2, "bart": 2}
 """Layers of causal attention; each has a Case by the configuration in each of four steps."""
 SLIDING = {"llama4": "chunk", "gemma3": "window", "gpt-oss": "window"}
 

@@ -30,6 +30,9 @@ WHISPER = dict(vocab_size=64, d_model=32, encoder_layers=1, decoder_layers=2, en
                decoder_start_token_id=1, suppress_tokens=None, begin_suppress_tokens=None)
 T5 = dict(vocab_size=64, d_model=32, d_kv=8, d_ff=32, num_layers=2, num_heads=4, decoder_start_token_id=0,
           pad_token_id=0, eos_token_id=1)
+BART = dict(vocab_size=64, d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4,
+            decoder_attention_heads=4, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=32,
+            pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=1, forced_eos_token_id=None)
 QWEN2 = SMALL | dict(sliding_window=3, max_window_layers=0)
 STATIC = dict(cache_implementation="static", disable_compile=True)
 MODELS = {  # class, configuration, its settings, more arguments of generate()
@@ -45,6 +48,7 @@ MODELS = {  # class, configuration, its settings, more arguments of generate()
     "qwen2-no-window": ("Qwen2ForCausalLM", "Qwen2Config", QWEN2 | dict(use_sliding_window=False), {}),
     "qwen3-next": ("Qwen3NextForCausalLM", "Qwen3NextConfig", QWEN3_NEXT, {}),
     "whisper": ("WhisperForConditionalGeneration", "WhisperConfig", WHISPER, {}),
+    "bart": ("BartForConditionalGeneration", "BartConfig", BART, {}),
     "t5": ("T5ForConditionalGeneration", "T5Config", T5, {}),
 }
 
