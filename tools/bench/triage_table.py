@@ -2,8 +2,9 @@
 
     python3 tools/bench/triage_table.py [--attnfuzz PROGRAM] [--update] [--each] [FILE…]
 
-Reads reports/triage/testdata's texts.json, public_texts.json and heldout_texts.json, and FILEs of the same form. Each
-text is read twice, as it stands and with the shapes that its reporter gave, and gets one of four verdicts:
+Reads reports/triage/testdata's texts.json, public_texts.json and, where there is one, heldout_texts.json, and FILEs of
+the same form. Each text is read twice, as it stands and with the shapes that its reporter gave, and gets one of four
+verdicts:
 
     right     every number that stands for a size has one of the axes that are right for it
     partly    some have, others have a wrong one or none
@@ -128,7 +129,7 @@ def main() -> None:
     sets: dict[str, Counter[str]] = {}
     frameworks: dict[str, Counter[str]] = {}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for path in (*FILES, *options.files):
+        for path in (*(each for each in FILES if each.exists()), *options.files):
             records = json.loads(path.read_text())
             for record, (plain, helped) in zip(records, pool.map(lambda r: judge(options.attnfuzz, r), records)):
                 add(sets.setdefault(set_of(path, record), Counter()), plain, helped)
