@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "fuzz/measure/bug.h"
-
 namespace attnfuzz {
 
 const KnownFailures::Failure* KnownFailures::find(const FailureClass& failure) const {
@@ -30,17 +28,21 @@ bool KnownFailures::count(std::string_view original_signature, const FailureClas
 
 bool KnownFailures::add(const Finding& finding, CampaignStats& stats) {
   const Failure* known = find(finding.learned);
-  for (const Failure& entry : failures_)
-    if (entry.signature == finding.signature) known = &entry;
-  const std::string bug = measure::bug_key(finding);
   const bool is_other = known == nullptr;
   for (const Failure& entry : failures_)
-    if (known == nullptr && !bug.empty() && entry.bug == bug) known = &entry;
+    if (entry.signature == finding.signature) known = &entry;
+  measure::Bug bug = measure::bug_of(finding);
+  for (size_t n = 0; n < bugs_.size() && known == nullptr; ++n)
+    if (measure::is_same(bugs_[n], bug)) known = &failures_[n];
   const bool is_new = known == nullptr;
   const std::string signature = is_new ? finding.signature : known->signature;
   seen_.try_emplace(finding.first.signature, signature);
   ++stats.signatures[signature];
-  if (is_other) failures_.push_back({signature, finding.learned, bug});
+  bug.signature = signature;
+  if (is_other) {
+    failures_.push_back({signature, finding.learned});
+    bugs_.push_back(std::move(bug));
+  }
   findings_ += is_new ? 1 : 0;
   return is_new;
 }

@@ -1,10 +1,12 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "fuzz/campaign.h"
+#include "fuzz/measure/bug.h"
 #include "fuzz/signature.h"
 
 namespace attnfuzz {
@@ -22,16 +24,18 @@ class KnownFailures {
   size_t size() const { return findings_; }
   /// The first of them that does not fail alone in a new process; nullptr: all do.
   const FailureClass* not_alone() const;
+  /// The bugs of the failures, as far as they were measured.
+  std::span<const measure::Bug> bugs() const { return bugs_; }
 
  private:
   struct Failure {
     std::string signature;  ///< of the finding that it belongs to
     FailureClass learned;
-    std::string bug;  ///< measure::bug_key()
   };
   const Failure* find(const FailureClass& failure) const;
 
   std::vector<Failure> failures_;
+  std::vector<measure::Bug> bugs_;  ///< of the failures, in their order
   size_t findings_ = 0;
   std::map<std::string, std::string, std::less<>> seen_;  ///< signature before → after shrinking
 };

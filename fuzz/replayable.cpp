@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "fuzz/known.h"
+#include "fuzz/measure/bug.h"
 #include "fuzz/measure/finding.h"
 #include "fuzz/signature.h"
 #include "targets/given_up.h"
@@ -170,6 +171,10 @@ void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions
   shrink_alone(target, finding, options);
   if (options.max_diagnose <= 0 || (options.stop && options.stop())) return;
   measure::measure_finding(target, finding, options.max_diagnose);
+  if (options.known == nullptr) return;
+  const std::string same =
+      measure::same_rule(target, finding, options.known->bugs(), options.max_diagnose);
+  if (!same.empty()) finding.signature = same;
 }
 
 void shrink_or_give_up(Target& target, Finding& finding, const ReplayableOptions& options,

@@ -8,6 +8,7 @@
 #include "fuzz/campaign.h"
 #include "fuzz/generate.h"
 #include "fuzz/judge.h"
+#include "fuzz/measure/bug.h"
 #include "fuzz/testing.h"
 
 namespace attnfuzz::zoo {
@@ -67,6 +68,55 @@ TEST(Zoo, CachesThatLoseTokensHaveMeanings) {
                     for (const Fault* fit : finding.last.verdict.fits) fits.emplace_back(fit->name);
                   }});
     EXPECT_TRUE(std::ranges::find(fits, meaning) != fits.end()) << mutant;
+  }
+}
+
+/// Has two bugs: what the first mutant gets wrong, it answers; else the second answers.
+class Both : public Target {
+ public:
+  Both(std::string_view first, std::string_view second)
+      : first_(open_mutant("mutant:" + std::string(first))),
+        second_(open_mutant("mutant:" + std::string(second))),
+        info_(first_->info()) {}
+  const TargetInfo& info() const override { return info_; }
+  Outcome run(const Case& c, const Inputs& inputs) override {
+    Outcome outcome = first_->run(c, inputs);
+    const Precision precision = info_.capabilities.precision_of(c.problem.dtype);
+    const std::vector<std::string> none;
+    const bool wrong = judge(c, inputs, precision, outcome, &none).failed();
+    return wrong ? outcome : second_->run(c, inputs);
+  }
+
+ private:
+  std::unique_ptr<Target> first_, second_;
+  TargetInfo info_;
+};
+
+std::optional<Finding> first_finding(Target& target) {
+  std::optional<Finding> first;
+  CampaignOptions options;
+  options.seed = 1;
+  options.stop_after = 1;
+  run_campaign(target, options, {{}, [&](const Finding& finding) { first = finding; }});
+  return first;
+}
+
+/// Pairs are of one part of a kernel, where measured rules are likest.
+TEST(Zoo, TwoBugsInOneTargetAreNotOneFinding) {
+  const std::pair<std::string_view, std::string_view> pairs[] = {
+      {"window-left-plus-one", "window-right-ignored"},
+      {"boolean-first-head", "boolean-transposed"},
+      {"softcap-not-multiplied", "scale-twice"},
+      {"causal-one-more", "bias-transposed"}};
+  for (const auto& [first, second] : pairs) {
+    const std::optional<Finding> a = first_finding(*open_mutant("mutant:" + std::string(first))),
+                                 b = first_finding(*open_mutant("mutant:" + std::string(second)));
+    ASSERT_TRUE(a && b) << first << " and " << second;
+    const measure::Bug bugs[] = {measure::bug_of(*a)};
+    EXPECT_FALSE(measure::is_same(bugs[0], measure::bug_of(*b))) << first << " and " << second;
+    Both target(first, second);
+    constexpr double seconds = 2;
+    EXPECT_EQ(measure::same_rule(target, *b, bugs, seconds), "") << first << " and " << second;
   }
 }
 

@@ -1,6 +1,10 @@
 #include "fuzz/measure/bug.h"
 
 #include <algorithm>
+#include <array>
+
+#include "fuzz/measure/measure.h"
+#include "fuzz/measure/untold.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -29,18 +33,69 @@ std::string masks_of(const Case& c) {
   return all;
 }
 
+bool is_told(const Statement& statement) {
+  return statement.about != "picture" &&
+         std::none_of(std::begin(untold), std::end(untold), [&](std::string_view begin) {
+           return statement.words.find(begin) != std::string::npos;
+         });
+}
+
+size_t count_of(std::span<const Statement> statements) {
+  return static_cast<size_t>(std::count_if(statements.begin(), statements.end(),
+                                           [](auto& each) { return each.about != "picture"; }));
+}
+
+/// The rule that the first statement tells; empty: it tells none.
+std::string rule_of(std::span<const Statement> statements, const Case& c) {
+  const auto first = std::find_if(statements.begin(), statements.end(),
+                                  [](const Statement& each) { return each.about != "picture"; });
+  if (first == statements.end() || !is_told(*first)) return "";
+  const bool of_mask = first->about == "tokens";
+  return first->about + " " + rule_of(first->words) + (of_mask ? masks_of(c) : "");
+}
+
+bool meet(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::any_of(a.begin(), a.end(), [&](const std::string& each) {
+    return std::find(b.begin(), b.end(), each) != b.end();
+  });
+}
+
 }  // namespace
 
-std::string bug_key(const Finding& finding) {
+Bug bug_of(const Finding& finding) {
+  Bug bug{finding.signature,
+          {},
+          rule_of(finding.measured, finding.shrunk.c),
+          finding.original,
+          count_of(finding.measured)};
   for (const Trial& trial : finding.trials)
-    if (trial.explains_all()) return "fault " + trial.fault;
-  const auto first = std::find_if(finding.measured.begin(), finding.measured.end(),
-                                  [](const Statement& each) { return each.about != "picture"; });
-  if (first == finding.measured.end()) return "";
-  const std::string rule = rule_of(first->words);
-  if (rule.empty()) return "";
-  const bool of_mask = first->about == "tokens";
-  return first->about + " " + rule + (of_mask ? masks_of(finding.shrunk.c) : "");
+    if (trial.explains_all()) bug.faults.push_back(trial.fault);
+  return bug;
+}
+
+bool is_same(const Bug& a, const Bug& b) {
+  if (!a.faults.empty() && !b.faults.empty()) return meet(a.faults, b.faults);
+  return !a.rule.empty() && a.rule == b.rule;
+}
+
+std::string same_rule(Target& target, const Finding& finding, std::span<const Bug> known,
+                      double seconds) {
+  const Bug bug = bug_of(finding);
+  if (bug.statements == 0) return "";
+  constexpr int64_t most_runs = 4000;
+  Budget budget(most_runs, seconds);
+  for (const Bug& other : known) {
+    if (other.statements == 0 || (other.rule.empty() && bug.rule.empty())) continue;
+    if (!bug.faults.empty() && !other.faults.empty()) continue;
+    const std::vector<Statement> both =
+        measure(target, std::array{finding.original, other.original}, budget).statements;
+    // What was cut short may have seen one of the cases alone.
+    if (!budget.allows(1)) break;
+    const std::string rule = rule_of(both, finding.shrunk.c);
+    const bool one = !rule.empty() && (rule == bug.rule || rule == other.rule);
+    if (one && count_of(both) <= std::max(bug.statements, other.statements)) return other.signature;
+  }
+  return "";
 }
 
 }  // namespace attnfuzz::measure

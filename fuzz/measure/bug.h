@@ -1,13 +1,30 @@
 #pragma once
+#include <span>
 #include <string>
+#include <vector>
 
 #include "fuzz/campaign.h"
 
 namespace attnfuzz::measure {
 
 /// What tells a finding's bug from others of the same target, as far as trials and measurements say
-/// it, whatever options and sizes show it: the fault that explains all that fails, or the rule that
-/// was measured. Empty where neither was found: such findings are told apart by their signatures.
-std::string bug_key(const Finding& finding);
+/// it, whatever options and sizes show it.
+struct Bug {
+  std::string signature;            ///< of the finding that it belongs to
+  std::vector<std::string> faults;  ///< that explain all that fails
+  std::string rule;                 ///< that was measured; empty: no rule was found
+  Case original;                    ///< as first found
+  size_t statements = 0;            ///< that were measured
+};
+Bug bug_of(const Finding& finding);
+
+/// Whether both are one bug as far as was shown: a fault explains all that fails of both, or, where
+/// no fault explains either, the same rule was measured of both.
+bool is_same(const Bug& a, const Bug& b);
+
+/// The first of these whose measured rule, or the finding's, is measured over both of their cases
+/// as well; none: empty. Costs so many seconds at most.
+std::string same_rule(Target& target, const Finding& finding, std::span<const Bug> known,
+                      double seconds);
 
 }  // namespace attnfuzz::measure

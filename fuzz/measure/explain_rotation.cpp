@@ -160,7 +160,7 @@ std::optional<int64_t> shift_of(const Row& row, const Group& group, const Group*
 std::optional<std::string> query_shift(const std::vector<Row>& wrong,
                                        const std::vector<Row>& right) {
   Relation relation;
-  for (const Row& row : right) relation.add(*row.of->plan, row.at(), 0);
+  for (const Row& row : right) relation.add_guess(*row.of->plan, row.at(), 0);
   for (const Row& row : wrong) {
     Group all;
     for (size_t n = 0; n < row.keys.size(); ++n) all.keys.push_back(n);
@@ -185,7 +185,7 @@ std::optional<std::string> step_shifts(const std::vector<Row>& wrong,
     for (const size_t j : row.keys)
       steps.insert(row.of->plan->sources[row.at().keys[j].source].step);
     if (steps.erase(row.at().step) > 0)
-      for (const int32_t step : steps) relation.add(*row.of->plan, row.at(), 0, step);
+      for (const int32_t step : steps) relation.add_guess(*row.of->plan, row.at(), 0, step);
   }
   bool shifted = false;
   for (const Row& row : wrong) {

@@ -95,11 +95,14 @@ std::optional<std::string> explain_softcap(const std::vector<Row>& wrong, const 
           return law.of(s, row.problem().softcap, row.problem().scale_value());
         }))
       found.push_back(&law);
-  if (found.size() == 1)
+  if (!found.empty()) {
+    std::string words = found.front()->words;
+    for (size_t n = 1; n < found.size() && n < 3; ++n)
+      words += fmt::format(" (or {})", found[n]->words);
     return fmt::format(
         "The softcap of the scaled score s is {}, where cap · tanh(s / cap) is right (cap = {:g}).",
-        found.front()->words, wrong.front().problem().softcap);
-  if (!found.empty()) return {};
+        words, wrong.front().problem().softcap);
+  }
   if (const double factor = other_cap(wrong); factor > 0)
     return fmt::format("The softcap is {:.3g}, {:.3g} times what the case says ({:g}).",
                        wrong.front().problem().softcap * factor, factor,

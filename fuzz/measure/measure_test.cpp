@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -327,7 +328,8 @@ TEST(Measure, ShowsAFaultByCasesNearIt) {
   const auto shown = std::find_if(finding.trials.begin(), finding.trials.end(),
                                   [](const Trial& trial) { return trial.shown(); });
   ASSERT_NE(shown, finding.trials.end());
-  EXPECT_EQ(bug_key(finding), "fault " + shown->fault);
+  const Bug bug = bug_of(finding);
+  EXPECT_EQ(std::count(bug.faults.begin(), bug.faults.end(), shown->fault), 1);
 }
 
 /// Of a long case some rows are judged: where all others went nobody can tell.
@@ -409,6 +411,61 @@ TEST(Relation, TellsAConstantFromANumberOfTheCase) {
   EXPECT_FALSE(constant.varies());
   EXPECT_EQ(constant.words("key"), "3 keys");
   EXPECT_EQ(places.words("key"), "its place in the step (0 to 6 keys)");
+}
+
+/// A finding of this case, as it is measured, without trials.
+Finding measured_finding(Target& target, const Case& c, std::string signature) {
+  Finding finding;
+  finding.original = finding.shrunk.c = c;
+  finding.signature = std::move(signature);
+  finding.measured = measured(target, c).statements;
+  return finding;
+}
+
+TEST(Bug, IsOneWhereOneRuleSaysWhatBothCasesDo) {
+  FunctionTarget target = misfed("cpu:naive", capabilities, [](const Case& c, Inputs& inputs) {
+    Tensor v = inputs.at("v");
+    const size_t row = v.bytes.size() / static_cast<size_t>(c.problem.batch);
+    for (size_t n = row; n < v.bytes.size(); ++n) v.bytes[n] = v.bytes[n % row];
+    inputs.replace("v", v);
+  });
+  Case other = windowed();
+  other.problem.mask.rules.clear();
+  other.problem.batch = 3;
+  const Finding a = measured_finding(target, windowed(), "a"),
+                b = measured_finding(target, other, "b");
+  EXPECT_EQ(same_rule(target, b, std::array{bug_of(a)}, 20), "a");
+}
+
+TEST(Bug, AreTwoWhereEachCaseHasARuleOfItsOwn) {
+  FunctionTarget target = misled([](Case c) {
+    for (RuleUse& rule : c.problem.mask.rules)
+      if (rule.spec->name == "window") rule.values[0] = rule.integer(0) + 1;
+    if (c.problem.mask.find("window") == nullptr) c.problem.mask.align = Align::top_left;
+    return c;
+  });
+  Case other = windowed();
+  std::erase_if(other.problem.mask.rules,
+                [](const RuleUse& rule) { return rule.spec->name == "window"; });
+  const Finding a = measured_finding(target, windowed(), "a"),
+                b = measured_finding(target, other, "b");
+  ASSERT_FALSE(a.measured.empty());
+  ASSERT_FALSE(b.measured.empty());
+  EXPECT_EQ(same_rule(target, b, std::array{bug_of(a)}, 20), "");
+  EXPECT_FALSE(is_same(bug_of(a), bug_of(b)));
+}
+
+TEST(Bug, IsNotOneBecauseNothingWasFoundOfBoth) {
+  Finding a, b;
+  a.measured =
+      b.measured = {{"tokens", "Queries see keys of their row that the case hides. Seen."}};
+  EXPECT_FALSE(is_same(bug_of(a), bug_of(b)));
+  a.trials = {{"window-ignored", true, 4, 4, 2, 2}};
+  b.trials = {{"causal-ignored", true, 4, 4, 2, 2}};
+  a.measured = b.measured = {{"scores", "The scale is 2. (Seen in 3 of 4 queries.)"}};
+  EXPECT_FALSE(is_same(bug_of(a), bug_of(b)));
+  b.trials.push_back(a.trials.front());
+  EXPECT_TRUE(is_same(bug_of(a), bug_of(b)));
 }
 
 TEST(Where, FindsTheSimplestCondition) {

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "fuzz/measure/attributes.h"
+#include "fuzz/measure/untold.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -31,10 +32,11 @@ std::optional<Row> row_of(const Scored& scored, size_t n) {
   for (size_t j = 0; j < query.keys.size(); j += stride) {
     const double w = scored.got.of(n)[query.keys[j].source];
     const double want = scored.want.of(n)[query.keys[j].source];
-    if (w < floor || want < floor / 100) continue;
+    if (w < floor) continue;
     row.keys.push_back(j);
     row.log_w.push_back(std::log(w));
-    row.want.push_back(std::log(want));
+    // What is taken though it should have next to no weight is no less to be explained.
+    row.want.push_back(std::log(std::max(want, floor / 100)));
   }
   if (row.keys.size() < 2) return {};
   return row;
@@ -118,7 +120,7 @@ std::vector<Statement> ScoreFacts::statements() const {
     Explain explain;
     size_t most;  ///< rows that it is tried on
   };
-  constexpr Try tries[] = {{"scores", explain_scale, 64},        {"scores", explain_softcap, 64},
+  constexpr Try tries[] = {{"scores", explain_softcap, 64},      {"scores", explain_scale, 64},
                            {"precision", explain_precision, 64}, {"queries", explain_queries, 24},
                            {"rotation", explain_rotation, 16},   {"scores", explain_bias, 64},
                            {"parts", explain_parts, 48},         {"keys", explain_keys, 16}};
@@ -132,16 +134,15 @@ std::vector<Statement> ScoreFacts::statements() const {
     got.push_back(fmt::format("{:.3g}", std::exp(row.log_w[j])));
     want.push_back(fmt::format("{:.3g}", std::exp(row.want[j])));
   }
-  return {{"scores", fmt::format("The right tokens are taken, with wrong weights: {} "
-                                 "takes keys {} with {}, "
-                                 "where the case says {}.{}",
-                                 describe_query(*row.of->plan, row.at()), ranges([&] {
-                                   std::vector<int64_t> positions;
-                                   for (size_t j = 0; j < row.keys.size() && j < 6; ++j)
-                                     positions.push_back(row.at().keys[row.keys[j]].position);
-                                   return positions;
-                                 }()),
-                                 fmt::join(got, ", "), fmt::join(want, ", "), seen)}};
+  return {
+      {"scores", fmt::format("{}{} takes keys {} with {}, where the case says {}.{}",
+                             untold_weights, describe_query(*row.of->plan, row.at()), ranges([&] {
+                               std::vector<int64_t> positions;
+                               for (size_t j = 0; j < row.keys.size() && j < 6; ++j)
+                                 positions.push_back(row.at().keys[row.keys[j]].position);
+                               return positions;
+                             }()),
+                             fmt::join(got, ", "), fmt::join(want, ", "), seen)}};
 }
 
 }  // namespace attnfuzz::measure

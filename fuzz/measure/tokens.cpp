@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "fuzz/measure/attributes.h"
+#include "fuzz/measure/untold.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -294,11 +295,7 @@ std::string TokenFacts::sum_words() const {
                            [&](double x) { return near(s.seen, x); });
       }))
     return "Query heads have the sink of another head.";
-  return fmt::format(
-      "The right tokens are taken with equal weights, which add "
-      "up to {:.3g} (the "
-      "first query that is wrong).",
-      sums_.front().total);
+  return fmt::format("{}{:.3g} (the first query that is wrong).", untold_sum, sums_.front().total);
 }
 
 /// What is taken in the place of what, as one rule: of which row, which head,
@@ -362,17 +359,13 @@ std::string TokenFacts::visible_words(bool any) const {
     else
       words += std::string(none);
   };
-  if (any_extra_)
-    say(extra_, "see, of the keys that the case hides,",
-        "Queries see keys of their row that the case hides.");
-  if (any_missing_)
-    say(missing_, "do not see, of the keys that the case shows,",
-        "Queries do not see keys that the case shows.");
+  if (any_extra_) say(extra_, "see, of the keys that the case hides,", untold_hidden);
+  if (any_missing_) say(missing_, "do not see, of the keys that the case shows,", untold_shown);
   return words;
 }
 
 std::string TokenFacts::foreign_words() const {
-  return fmt::format("Queries take {}.", fmt::join(foreign_, ", or "));
+  return fmt::format("{}{}.", untold_foreign, fmt::join(foreign_, ", or "));
 }
 
 std::string TokenFacts::zero_words() const {

@@ -1,6 +1,7 @@
 #include "fuzz/measure/visible.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <climits>
@@ -60,29 +61,37 @@ class Search {
     if (best_.empty()) any_of(terms);
   }
   const std::string& words() const { return best_; }
+  /// What must all hold; empty where that is not all there is to it.
+  const std::vector<std::string>& parts() const { return parts_; }
 
  private:
   void take(int cost, const Bits& bits, const auto& words) {
     if (cost < cost_ && bits == goal_) {
       cost_ = cost;
       best_ = words();
+      parts_.clear();
     }
+  }
+  void take_all(int cost, const Bits& bits, std::vector<std::string> parts) {
+    if (cost >= cost_ || bits != goal_) return;
+    cost_ = cost;
+    best_ = fmt::format("{}", fmt::join(parts, ", and "));
+    parts_ = std::move(parts);
   }
 
   void all_of() {
     for (size_t a = 0; a < above_.size(); ++a) {
       const Term& x = *above_[a];
-      take(x.cost, x.bits, [&] { return x.words; });
+      take_all(x.cost, x.bits, {x.words});
       for (size_t b = a + 1; b < above_.size(); ++b) {
         const Term& y = *above_[b];
         if (x.cost + y.cost >= cost_) continue;
         const Bits two = both(x.bits, y.bits);
-        take(x.cost + y.cost, two, [&] { return x.words + ", and " + y.words; });
+        take_all(x.cost + y.cost, two, {x.words, y.words});
         for (size_t d = b + 1; d < above_.size(); ++d) {
           const Term& z = *above_[d];
           if (x.cost + y.cost + z.cost < cost_)
-            take(x.cost + y.cost + z.cost, both(two, z.bits),
-                 [&] { return x.words + ", and " + y.words + ", and " + z.words; });
+            take_all(x.cost + y.cost + z.cost, both(two, z.bits), {x.words, y.words, z.words});
         }
       }
     }
@@ -121,8 +130,19 @@ class Search {
   std::vector<const Term*> above_;
   std::vector<Term> below_;
   std::string best_;
+  std::vector<std::string> parts_;
   int cost_ = INT_MAX;
 };
+
+/// Where nothing but a part of what must hold is missing: which.
+std::string not_applied(const std::vector<std::string>& measured,
+                        const std::vector<std::string>& right) {
+  std::vector<std::string> left;
+  for (const std::string& part : right)
+    if (std::find(measured.begin(), measured.end(), part) == measured.end()) left.push_back(part);
+  if (left.empty() || left.size() + measured.size() != right.size()) return "";
+  return fmt::format(" Not applied: {}.", fmt::join(left, ", and "));
+}
 
 }  // namespace
 
@@ -144,8 +164,6 @@ void VisibleFacts::add(const Plan& plan, const Query& query, const std::vector<u
 std::string VisibleFacts::words() const {
   const Bits seen = packed(seen_), declared = packed(declared_);
   if (seen == declared || is_empty(seen)) return "";
-  if (std::all_of(seen_.begin(), seen_.end(), [](uint8_t x) { return x != 0; }))
-    return "A query sees every key of its row.";
   std::vector<Term> terms;
   std::vector<const Atom*> order;
   for (const Atom& atom : atoms_) order.push_back(&atom);
@@ -159,12 +177,15 @@ std::string VisibleFacts::words() const {
                      [&](const Term& other) { return other.bits == term.bits; }))
       terms.push_back(std::move(term));
   }
-  const Search measured(terms, seen), right(terms, declared);
-  if (measured.words().empty()) return "";
+  const Search right(terms, declared);
+  const bool every = std::all_of(seen_.begin(), seen_.end(), [](uint8_t x) { return x != 0; });
+  const Search measured(terms, seen);
+  if (!every && measured.words().empty()) return "";
   std::string words =
-      fmt::format("A query sees a key of its row exactly where {}.", measured.words());
+      every ? "A query sees every key of its row."
+            : fmt::format("A query sees a key of its row exactly where {}.", measured.words());
   if (!right.words().empty()) words += fmt::format(" (The case says: where {}.)", right.words());
-  return words;
+  return words + not_applied(every ? std::vector<std::string>{} : measured.parts(), right.parts());
 }
 
 }  // namespace attnfuzz::measure
