@@ -76,6 +76,7 @@ Context::Context(const Mutation& mutation, Kernel of, Build build, const Case& c
                  const Inputs& inputs)
     : m(mutation), kernel(of), tile(tiles_of(build)), problem(c.problem), data(c.data) {
   if (problem.sinks) sinks = inputs.at("sinks").to_doubles();
+  if (const Tensor* given = inputs.find("bias")) bias = Operand(Layout::bhsd, *given);
   if (problem.has_dropout() && !m.is("dropout-ignored"_line)) {
     dropout = inputs.at("dropout").to_doubles();
     if (!m.is("dropout-not-rescaled"_line))

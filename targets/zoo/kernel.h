@@ -35,6 +35,7 @@ struct Context {
   const Data& data;
   std::vector<double> sinks;    ///< empty: none
   Operand mem_k, mem_v;         ///< [1, num_kv_heads, memory_kv, dim]
+  Operand bias;                 ///< [batch, num_heads, q_len, kv_len]; empty: none
   std::vector<double> dropout;  ///< the keys' factors, for each query; empty: none
 
   Context(const Mutation& mutation, Kernel of, Build build, const Case& c, const Inputs& inputs);

@@ -124,6 +124,20 @@ double alibi(const Context& x, const Pair& at) {
   return -slope(x, at.h) * m.either("alibi-signed-distance"_line, distance, std::abs(distance));
 }
 
+/// The element of the tensor that the kernel is given. What lies beyond its end, and a bias that
+/// the tensor holds together with ALiBi's, are made as the generator makes them.
+double given_bias(const Context& x, const RuleUse& use, int64_t b, int64_t h, int64_t i,
+                  int64_t j) {
+  const Problem& p = x.problem;
+  const bool inside = b < p.batch && h < p.num_heads && i < p.q_len && j < p.kv_len;
+  if (inside && !x.bias.values.empty() && p.mask.find("alibi") == nullptr)
+    return x.bias.at(b, h, i)[j];
+  double value = 0;
+  uint8_t seen = 1;
+  use.spec->apply(use, {p, x.data, b, h, i, i, {&j, 1}, 0, 0}, {{&seen, 1}, {&value, 1}});
+  return value;
+}
+
 double tensor_bias(const Context& x, const RuleUse& use, const Pair& at) {
   const Mutation& m = x.m;
   if (m.is("bias-ignored"_line)) return 0;
@@ -133,10 +147,7 @@ double tensor_bias(const Context& x, const RuleUse& use, const Pair& at) {
   if (m.is("bias-first-query"_line)) i = 0;
   if (m.is("bias-heads-as-rows"_line)) std::swap(b, h);
   if (m.is("bias-transposed"_line)) std::swap(i, j);
-  double value = 0;
-  uint8_t seen = 1;
-  use.spec->apply(use, {x.problem, x.data, b, h, i, at.q_pos, {&j, 1}, 0, 0},
-                  {{&seen, 1}, {&value, 1}});
+  double value = given_bias(x, use, b, h, i, j);
   if (m.is("bias-scaled"_line)) value *= x.problem.scale_value();
   return m.is("bias-negated"_line) ? -value : value;
 }
