@@ -131,6 +131,20 @@ TEST_F(Recorded, ACallThatRaisedIsAnError) {
   EXPECT_EQ(each.asked.verdict.detail, "RuntimeError: no");
 }
 
+TEST_F(Recorded, ACallMaySayHowItComputes) {
+  write_call("a");
+  nlohmann::json call = entry("a", 0, 0);
+  write_index(nlohmann::json::array({call}));
+  EXPECT_EQ(recorded_precision(read_recording(folder()).calls[0], DType::f16),
+            default_recorded_precision(DType::f16));
+  call["precision"] = {{"exp_ulps", 7}, {"scores", "f16"}};
+  write_index(nlohmann::json::array({call}));
+  const Precision said = recorded_precision(read_recording(folder()).calls[0], DType::f32);
+  EXPECT_EQ(said.exp_ulps, 7);
+  EXPECT_EQ(said.scores, DType::f16);
+  EXPECT_EQ(said.accumulate, DType::f32);
+}
+
 TEST_F(Recorded, ARecordingAnswersItsOwnCaseAlone) {
   write_call("a");
   write_index(nlohmann::json::array({entry("a", 0, 0)}));

@@ -240,7 +240,9 @@ Precision default_recorded_precision(DType dtype) {
 Precision recorded_precision(const RecordedCall& call, DType dtype) {
   if (call.precision.empty()) return default_recorded_precision(dtype);
   return parse_capabilities(
-             fmt::format(R"({{"precision": {{"{}": {}}}}})", name(dtype), call.precision),
+             fmt::format(
+                 R"({{"features": ["dtype:{0}", "layout:bhsd"], "precision": {{"{0}": {1}}}}})",
+                 name(dtype), call.precision),
              call.case_file.string() + ", its call in recording.json")
       .precision_of(dtype);
 }
