@@ -10,6 +10,7 @@ second Case, and the recording says why.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -50,32 +51,43 @@ class Local:
     chunk: Optional[int] = None
 
 
+def declared(config: Any, name: str) -> Any:
+    """A setting that the configuration's class knows; a file of settings may hold others, which mean nothing."""
+    kind = type(config)
+    known = any(name in vars(each) or name in vars(each).get("__annotations__", ()) for each in kind.__mro__)
+    return getattr(config, name, None) if known or name in inspect.signature(kind.__init__).parameters else None
+
+
 def local_attention(config: Any, layer: int, module: Any = None) -> Local:
     """By the documentation of the settings. layer_types, where it is there, says it alone."""
-    window = getattr(config, "sliding_window", None)
-    chunk = getattr(config, "attention_chunk_size", None)
-    types = getattr(config, "layer_types", None)
+    window, chunk, types, first, pattern, rope = (declared(config, name) for name in (
+        "sliding_window", "attention_chunk_size", "layer_types", "max_window_layers", "sliding_window_pattern",
+        "no_rope_layers"))
+    if declared(config, "use_sliding_window") is False:
+        window = None
     if types is not None and layer < len(types):
-        kind = types[layer]
-        if kind not in ("full_attention", "sliding_attention", "chunked_attention"):
-            raise NotSaid(f"a layer of the type {kind}")
-        return Local(window if kind == "sliding_attention" else None, chunk if kind == "chunked_attention" else None)
-    if chunk is not None:
-        rope = getattr(config, "no_rope_layers", None)  # 1: a layer with RoPE, which is the one with chunks
+        return by_type(types, types[layer], window, chunk)
+    if chunk is not None:  # no_rope_layers: 1 for a layer with RoPE, which is the one with chunks
         return Local(chunk=chunk if (rope[layer] if rope else getattr(module, "use_rope", True)) else None)
-    if window is None or getattr(config, "use_sliding_window", True) is False:
+    if window is None:
         return Local()
-    pattern = getattr(config, "sliding_window_pattern", None)
     if isinstance(pattern, str):  # L: local, G: global
         return Local(window if pattern[layer % len(pattern)] == "L" else None)
     if pattern is not None:
         return Local(window if (layer + 1) % pattern else None)
-    first = getattr(config, "max_window_layers", None)
     if first is not None:
         return Local(window if layer >= first else None)
     if getattr(config, "model_type", "") == "gemma2":  # every other layer; its first releases have no setting for it
         return Local(window if layer % 2 == 0 else None)
     return Local(window)
+
+
+def by_type(types: list[str], kind: str, window: Optional[int], chunk: Optional[int]) -> Local:
+    if kind not in ("full_attention", "sliding_attention", "chunked_attention"):
+        raise NotSaid(f"a layer of the type {kind}")
+    if window is not None and not {"sliding_attention", "chunked_attention"} & set(types):
+        raise NotSaid("a sliding_window beside layer_types that name no sliding layer")
+    return Local(window if kind == "sliding_attention" else None, chunk if kind == "chunked_attention" else None)
 
 
 def demanded(call: Call, at: Place) -> Optional[Call]:
@@ -95,13 +107,13 @@ def demanded(call: Call, at: Place) -> Optional[Call]:
     local = local_attention(config, at.layer, module)
     asked = min(tokens.total, (local.window or local.chunk or tokens.total) - 1 + call.sizes["q_len"])
     if held < asked:
-        raise NotSaid(f"layer {at.layer} sees {held} of the {asked} tokens that its configuration asks for")
+        raise NotSaid(f"layer {at.layer} is handed fewer tokens than its configuration asks for")
     result = replace(call, k=call.k.of(call.k.data[:, :, :held]), v=call.v.of(call.v.data[:, :, :held]), seen=None,
                      rules=[], align="bottom_right", fully_masked="any", outputs=call.outputs)
     result.rules = _rules(local, tokens, held)
     if not result.rules:
         result.rules, result.seen = [], tokens.seen(local, call.sizes["q_len"], held)
-    cap, before = getattr(config, "attn_logit_softcapping", None), getattr(config, "query_pre_attn_scalar", None)
+    cap, before = declared(config, "attn_logit_softcapping"), declared(config, "query_pre_attn_scalar")
     result.softcap = float(cap) if cap else call.softcap
     result.scale = before**-0.5 if before else call.scale
     if (sinks := getattr(module, "sinks", None)) is not None:
