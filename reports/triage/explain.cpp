@@ -26,6 +26,16 @@ std::string replaced(std::string words, std::string_view what, std::string_view 
   return words;
 }
 
+/// "{ta} has" of a tensor whose name is a plural.
+std::string in_plural(std::string words, std::string_view a, std::string_view b) {
+  for (const auto& [name, of] : {std::pair{"{ta}", a}, std::pair{"{tb}", b}}) {
+    if (!of.ends_with('s') || of == "bias") continue;
+    for (const auto& [one, more] : {std::pair{" has", " have"}, std::pair{" is", " are"}})
+      words = replaced(std::move(words), std::string(name) + one, std::string(name) + more);
+  }
+  return words;
+}
+
 bool fits(const Mistake& row, const Reading& reading, const NumberAxis& a, const NumberAxis& b) {
   if (axis_kind(a.axis) != row.a || axis_kind(b.axis) != row.b) return false;
   if (!row.forms.empty() && !has(row.forms, reading.form, ' ')) return false;
@@ -67,6 +77,7 @@ void name_mistake(Reading& reading) {
       };
       const bool same = a.of == b.of;
       std::string words = replaced(std::string(row.words), "{a}", size(a));
+      if (!same) words = in_plural(std::move(words), a.of, b.of);
       words = replaced(words, "{b}", size(b));
       words = replaced(words, "{ta}", same ? "one side" : whose(a, "one side"));
       words = replaced(words, "{tb}", same ? "the other" : whose(b, "the other"));
@@ -170,6 +181,23 @@ void note_grid(Reading& reading) {
     }
 }
 
+/// "embed_dim must be divisible by num_heads": what does not go into what.
+void name_divisor(Reading& reading) {
+  if (reading.cause || reading.form != "divisibility" ||
+      reading.numbers.size() < reading.context + 2)
+    return;
+  const NumberAxis &whole = reading.numbers[reading.context],
+                   &part = reading.numbers[reading.context + 1];
+  if (part.value <= 0 || whole.value % part.value == 0) return;
+  const auto words = [](const NumberAxis& each) {
+    return each.axis.empty() || each.axis == "other" ? std::to_string(each.value)
+                                                     : fmt::format("{}={}", each.axis, each.value);
+  };
+  reading.cause =
+      Cause{"divisibility", fmt::format("{} is no multiple of {}: {} is left over.", words(whole),
+                                        words(part), whole.value % part.value)};
+}
+
 /// What a pattern knows of a text whose numbers are no axes.
 void cause_by_text(Reading& reading) {
   if (reading.cause || !reading.numbers.empty()) return;
@@ -203,7 +231,12 @@ void ask(Reading& reading) {
   reading.questions.push_back(
       fmt::format("The shapes of {} right before that line (print them).",
                   tensors.empty() ? "all tensors of the call" : "the " + tensors));
-  if (!reading.size("num_heads"))
+  const auto is_named = [&](std::string_view axis) {
+    return reading.size(axis) ||
+           std::any_of(reading.numbers.begin(), reading.numbers.end(),
+                       [&](const NumberAxis& each) { return each.axis == axis; });
+  };
+  if (!is_named("num_heads") && !is_named("num_kv_heads"))
     reading.questions.emplace_back(
         "The model's num_heads, num_kv_heads and head_dim; the batch size and the lengths of the "
         "call.");
@@ -216,6 +249,7 @@ void explain(Reading& reading) {
   note_relation(reading);
   note_elements(reading);
   note_grid(reading);
+  name_divisor(reading);
   cause_by_text(reading);
   ask(reading);
 }

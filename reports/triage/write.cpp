@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "fuzz/signature.h"
@@ -23,13 +24,30 @@ std::string sureness_text(const Reading& reading) {
     case Sureness::none:
       return reading.cause ? "only the mistake is known" : "nothing fits well enough";
     case Sureness::open:
-      return "open, two readings fit about as well" + what;
+      return (reading.instead.empty() ? "open, many readings fit about as well"
+                                      : "open, two readings fit about as well") +
+             what;
     case Sureness::likely:
       return "likely" + what;
     case Sureness::sure:
       return "sure" + what;
   }
   return "";
+}
+
+/// What the second reading says of the numbers that it reads otherwise, each once.
+std::vector<std::string> differences(const Reading& reading) {
+  std::vector<std::string> all;
+  for (size_t k = 0; k < reading.instead.size(); ++k) {
+    const NumberAxis& other = reading.instead[k];
+    const size_t at = k + reading.context;
+    const bool same = at < reading.numbers.size() && reading.numbers[at].axis == other.axis;
+    if (same || other.value <= 1) continue;
+    std::string words =
+        fmt::format("{:<8} {}", other.value, other.axis.empty() ? "something else" : other.axis);
+    if (std::find(all.begin(), all.end(), words) == all.end()) all.push_back(std::move(words));
+  }
+  return all;
 }
 
 Json number_json(const NumberAxis& number) {
@@ -71,11 +89,8 @@ std::string reading_text(const Reading& reading) {
     line(reading.cause ? "the text has no number that is an axis" : "not read");
   head = "how sure";
   line(sureness_text(reading));
-  if (!reading.instead.empty()) {
-    head = "or";
-    for (const NumberAxis& number : reading.instead)
-      line(fmt::format("{:<8} {}", number.value, number.axis.empty() ? "?" : number.axis));
-  }
+  head = "or";
+  for (const std::string& words : differences(reading)) line(words);
   head = "mistake";
   if (reading.cause)
     line(fmt::format("{} ({})", text::line(reading.cause->words, 2000), reading.cause->name));
