@@ -20,7 +20,8 @@ enum class Usual : uint8_t {
   hidden,
   pages,
   two,
-  three
+  three,
+  packed
 };
 
 struct Row {
@@ -63,6 +64,7 @@ constexpr Row kRows[] = {
     {Axis::past_and_q, '&', "past_len+q_len", Usual::lengths, .2, 200, 2.2},
     {Axis::qkv_hidden, 'Q', "qkv_hidden", Usual::hidden, .7, 1500, 1.6},
     {Axis::state_dim, 'S', "state_dim", Usual::head_dims, .6, 64, 1.2},
+    {Axis::packed_head, 'P', "3*head_dim", Usual::packed, .85, 200, 1.0},
     {Axis::other, 'o', "other", Usual::nothing, 0, 20, 2.5},
     {Axis::elements, '#', "elements", Usual::nothing, 0, 100000, 4},
 };
@@ -140,6 +142,8 @@ double usual_weight(Usual usual, int64_t size) {
       return size == 2 ? 1 : 0;
     case Usual::three:
       return size == 3 ? 1 : 0;
+    case Usual::packed:
+      return size % 3 == 0 ? weight_in(kHeadDims, size / 3) : 0;
     case Usual::nothing:
       return 0;
   }

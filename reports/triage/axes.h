@@ -39,6 +39,7 @@ enum class Axis : uint8_t {
   past_and_q,      ///< past_len + q_len
   qkv_hidden,      ///< Q, of queries, keys and values side by side
   state_dim,       ///< S, of a recurrence
+  packed_head,     ///< P, a head's query, key and value side by side
   other,           ///< o, an axis that attention does not look at
   elements,        ///< of a whole tensor
   count

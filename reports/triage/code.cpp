@@ -223,7 +223,10 @@ AxisGuess axis_of_node(const Node& node) {
     if (both(Axis::num_kv_heads, Axis::head_dim)) return {Axis::kv_hidden, std::max(.8, strength)};
     if (both(Axis::batch, Axis::q_len)) return {Axis::tokens, std::max(.7, strength)};
     if (both(Axis::batch, Axis::kv_len)) return {Axis::kv_tokens, std::max(.7, strength)};
-    if (node.parts[0].kind == K::number) return {};
+    if (node.parts[0].kind == K::number)
+      return node.parts[0].text == "3" && right.axis == Axis::head_dim
+                 ? AxisGuess{Axis::packed_head, .8}
+                 : AxisGuess{};
   }
   if (node.kind == K::binary && (node.text == "//" || node.text == "/")) {
     const AxisGuess left = axis_of_node(node.parts[0]), right = axis_of_node(node.parts[1]);
@@ -299,6 +302,7 @@ class Collector {
     for (size_t k = 0; k < names.size(); ++k)
       if (letters[k].strength > op.axes[k].strength && names[k].size() <= 2)
         op.axes[k] = letters[k];
+    keep_each_once(op.axes, names);
     for (const Node* each : operands) op.operands.push_back(operand_of(*each));
     ops.push_back(std::move(op));
   }

@@ -41,6 +41,7 @@ constexpr Phrase kPhrases[] = {
     {"broadcast_to", Form::expand, 1.5},
     {"requested shape", Form::expand, 1},
     {"cannot be expanded", Form::expand, 3},
+    {"cannot broadcast", Form::expand, 1.5},
     {"except in dimension", Form::concat, 4},
     {"concat", Form::concat, 3},
     {"tensor number", Form::concat, 2},
@@ -102,6 +103,7 @@ constexpr Phrase kPhrases[] = {
     {"<=", Form::limit, 2},
     {"less than", Form::limit, 1.5},
     {"up to", Form::limit, 2},
+    {"is only", Form::limit, 2},
     {"divisible", Form::divide, 5},
     {"multiple of", Form::divide, 4},
     {"power of 2", Form::divide, 4},
@@ -128,7 +130,7 @@ struct RolePhrase {
 };
 constexpr RolePhrase kRolePhrases[] = {
     {"mat1 and mat2", Role::weight, 1.2}, {"mat1 and mat2", Role::hidden, .8},
-    {"linear(", Role::weight, .8},        {"lora", Role::weight, .6},
+    {"linear(", Role::weight, .8},        {"lora", Role::weight, 1},
     {"batch2 tensor", Role::k, .5},       {"block table", Role::table, .98},
     {"page table", Role::table, .98},
 };
@@ -320,10 +322,13 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
   for (size_t k = traceback.message_begin; k-- > 0;) look_at(k);
   near = .5;
   for (size_t k = traceback.message_end; k < traceback.lines.size(); ++k) look_at(k);
-  const std::string message = lowered(traceback.message);
+  constexpr double elsewhere = .7;
+  const std::string message = lowered(traceback.message), whole = lowered(traceback.whole);
   for (const RolePhrase& row : kRolePhrases)
     if (message.find(row.words) != message.npos)
       raise(evidence.roles[static_cast<size_t>(row.role)], row.strength);
+    else if (whole.find(row.words) != whole.npos)
+      raise(evidence.roles[static_cast<size_t>(row.role)], elsewhere * row.strength);
   if (!evidence.parameters.empty()) raise(evidence.roles[static_cast<size_t>(Role::weight)], 1.5);
   each_name(traceback.message, [&](std::string_view name) {
     const RoleGuess guess = role_of(name);

@@ -72,6 +72,18 @@ std::optional<Size> entry(std::string_view text, size_t& k) {
   return Size{kUnknown, from, k - from, name == "None" || name == "none" ? "" : name};
 }
 
+bool ends_with_word(std::string_view text, std::span<const std::string_view> words);
+
+/// Whether the name that ends here is one of a shape: "TensorShape", "size".
+bool is_shape_word(std::string_view text, size_t end) {
+  size_t from = end;
+  while (from > 0 && is_word(text[from - 1])) --from;
+  const std::string_view name = text.substr(from, end - from);
+  for (const std::string_view word : {"hape", "ize", "ims"})
+    if (name.find(word) != name.npos) return true;
+  return false;
+}
+
 /// "[2, 8, 4, 32]" from its bracket on; nothing if it is no list of sizes.
 std::optional<Mention> bracketed(std::string_view text, size_t from) {
   const char open = text[from], close = open == '['   ? ']'
@@ -112,6 +124,9 @@ std::optional<Mention> bracketed(std::string_view text, size_t from) {
     return each.value >= 0 && !each.name.empty();
   });
   if (keywords && known < static_cast<ptrdiff_t>(found.sizes.size())) return std::nullopt;
+  // "Attention(dim=128, heads=12)": so is this, but for "Shape(batch=2, len=8)".
+  if (keywords && open == '(' && from > 0 && is_word(text[from - 1]) && !is_shape_word(text, from))
+    return std::nullopt;
   if (found.sizes.size() == 1 && !comma &&
       (open == '(' || open == '<' ||
        (from > 0 && (is_word(text[from - 1]) || text[from - 1] == ']'))))
@@ -182,6 +197,26 @@ std::optional<Mention> spaced(std::string_view text, size_t from) {
   return found;
 }
 
+/// "8192,  1024,     1,     1" behind a word that says that a shape follows. The ones at its end,
+/// to which ggml fills up, are left to be numbers.
+std::optional<Mention> listed(std::string_view text, size_t from) {
+  static constexpr std::string_view words[] = {"expected", "got", "shape", "shapes", "dims"};
+  if (!ends_with_word(text.substr(0, from), words)) return std::nullopt;
+  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
+  for (size_t k = from;;) {
+    auto size = integer(text, k);
+    if (!size || is_letter(at(text, k))) return std::nullopt;
+    found.sizes.push_back(std::move(*size));
+    if (at(text, k) != ',' || at(text, k + 1) != ' ') break;
+    k = skip_spaces(text, k + 1);
+    if (!is_digit(at(text, k))) break;
+  }
+  while (found.sizes.size() > 1 && found.sizes.back().value == 1) found.sizes.pop_back();
+  if (found.sizes.size() < 2) return std::nullopt;
+  found.end = found.sizes.back().offset + found.sizes.back().length;
+  return found;
+}
+
 std::string_view last_words(std::string_view text, size_t end, size_t most) {
   text = text.substr(0, end);
   return text.substr(text.size() - std::min(text.size(), most));
@@ -219,11 +254,12 @@ constexpr std::string_view kElementsBefore[] = {"input of size", "array of size"
                                                 "elements",      "array with size"};
 constexpr std::string_view kElementsAfter[] = {"values", "elements", "entries"};
 constexpr std::string_view kNoneBefore[] = {
-    "line",   "step",   "seed",  "pid",    "offset",   "address",   "tensor number", "argument",
-    "arg",    "args",   "input", "output", "operand",  "position",  "pos",           "error",
-    "code",   "layer",  "entry", "opset",  "version",  "device",    "gpu",           "rank:",
-    "signal", "status", "node",  "stage",  "epoch",    "iteration", "request",       "id",
-    "order",  "slot",   "cuda",  "layers", "block id", "batch id",  "item",          "item number"};
+    "start",         "line",     "step",      "seed",     "pid",    "offset",     "address",
+    "tensor number", "argument", "arg",       "args",     "input",  "output",     "operand",
+    "position",      "pos",      "error",     "code",     "layer",  "entry",      "opset",
+    "version",       "device",   "gpu",       "rank:",    "signal", "status",     "node",
+    "stage",         "epoch",    "iteration", "request",  "id",     "order",      "slot",
+    "cuda",          "layers",   "block id",  "batch id", "item",   "item number"};
 /// Of these a small number tells which one; a larger one in brackets is their size.
 constexpr std::string_view kCounted[] = {"input", "output", "operand", "entry", "slot", "item"};
 constexpr std::string_view kNoneAfter[] = {"GiB",   "MiB",  "KiB",   "GB",      "MB",
@@ -286,10 +322,22 @@ void read_number(std::string_view text, const TextNumber& number, std::vector<Me
   all.push_back({kind, {{value, begin, number.length, ""}}, begin, end, "", "", false, -1});
 }
 
+/// "head_size must be one of [32, 64, 128]": sizes of one axis, the least first.
+bool is_choice(std::string_view text, const Mention& shape) {
+  static constexpr std::string_view words[] = {
+      "in",    "one of",  "only be", "only support", "supports", "range",    "only supports",
+      "among", "allowed", "choices", "supported",    "either",   "available"};
+  if (shape.sizes.size() < 2 || shape.sizes[0].value < 1) return false;
+  for (size_t k = 1; k < shape.sizes.size(); ++k)
+    if (shape.sizes[k].value <= shape.sizes[k - 1].value) return false;
+  return ends_with_word(last_words(text, shape.begin, 40), words);
+}
+
 /// A list of more sizes than a tensor has axes is a list of sizes.
-void add_shape(Mention shape, std::vector<Mention>& all) {
+void add_shape(std::string_view text, Mention shape, std::vector<Mention>& all) {
   constexpr size_t most_axes = 8;
-  if (shape.sizes.size() <= most_axes) return all.push_back(std::move(shape));
+  if (shape.sizes.size() <= most_axes && !is_choice(text, shape))
+    return all.push_back(std::move(shape));
   for (Size& size : shape.sizes)
     all.push_back({size.value > 0 ? Kind::size : Kind::none,
                    {size},
@@ -307,6 +355,9 @@ bool is_reversed(std::string_view text, const Mention& shape) {
   if (ends_with_word(shape.before, reversed)) return true;
   for (const std::string_view word : {"ggml", "GGML", "mul_mat:"})
     if (text.find(word) != text.npos) return shape.sizes.size() == 4;
+  // The tensors of its files.
+  for (const std::string_view word : {"blk.", "llama.cpp", "llama_model_load", "gguf"})
+    if (text.find(word) != text.npos) return true;
   return false;
 }
 
@@ -323,11 +374,12 @@ std::vector<Mention> mentions_in(std::string_view text) {
         is_digit(text[k]) && (k == 0 || (!is_word(text[k - 1]) && text[k - 1] != '.'));
     auto shape = opens ? bracketed(text, k) : digit ? crossed(text, k) : std::nullopt;
     if (!shape && digit) shape = spaced(text, k);
+    if (!shape && digit) shape = listed(text, k);
     if (!shape && text[k] == '(') shape = dotted(text, k);
     if (shape) {
       if (is_no_shape(last_words(text, k, 40))) shape->kind = Kind::none;
       k = shape->end - 1;
-      add_shape(std::move(*shape), all);
+      add_shape(text, std::move(*shape), all);
     } else if (next < numbers.size() && numbers[next].offset == k) {
       read_number(text, numbers[next], all);
       k = all.back().end - 1;

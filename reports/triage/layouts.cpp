@@ -43,7 +43,8 @@ constexpr Layout kLayouts[] = {
     {Role::mask, "bk", 4},       {Role::mask, "k", .6},       {Role::mask, "Bqk", 1.2},
     {Role::mask, "hqk", .4},     {Role::mask, "bohqk", .5},   {Role::mask, "b1k", .5},
     {Role::mask, "b11qk", .6},   {Role::mask, "bqhk", .3},    {Role::mask, "bq", .5},
-    {Role::mask, "q", .2},       {Role::mask, "bq1", .4},     {Role::mask, "h1qk", .1},
+    {Role::mask, "q", .2},       {Role::mask, "bq1", .4},     {Role::mask, "bk1", .3},
+    {Role::mask, "b1q1", .3},    {Role::mask, "b1k1", .3},    {Role::mask, "h1qk", .1},
     {Role::bias, "bhqk", 6},     {Role::bias, "hqk", 4},      {Role::bias, "Bqk", 3},
     {Role::bias, "qk", 1},       {Role::bias, "bqk", .7},     {Role::bias, "h", .3},
     {Role::bias, "bohqk", .5},   {Role::bias, "bgrqk", .3},   {Role::bias, "qkh", .3},
@@ -57,28 +58,31 @@ constexpr Layout kLayouts[] = {
     {Role::cache, "bkgd", 2},    {Role::cache, "Gcd", 1},     {Role::cache, "cbgd", .5},
     {Role::cache, "cgd", 1.5},   {Role::cache, "gcd", .7},    {Role::cache, "2bgcd", 1},
     {Role::cache, "o2bgcd", .4}, {Role::cache, "obgcd", .6},  {Role::cache, "2bcgd", .5},
-    {Role::cache, "o2bcgd", .3}, {Role::cache, "kgd", 1},     {Role::cache, "bgd", .5},
-    {Role::cache, "gd", .6},     {Role::cache, "ckd", .1},    {Role::cache, "cd", .4},
-    {Role::cache, "c1d", .4},    {Role::cache, "ugd", .8},    {Role::cache, "bcd", .7},
-    {Role::cache, "co2gd", .3},  {Role::pages, "psgd", 6},    {Role::pages, "2psgd", 3},
-    {Role::pages, "p2sgd", 3},   {Role::pages, "pgsd", 2},    {Role::pages, "p2gsd", 1},
-    {Role::pages, "2pgsd", .6},  {Role::pages, "psd", 2},     {Role::pages, "psn", .6},
-    {Role::pages, "po2gd", .4},  {Role::pages, "pgdso", .7},  {Role::pages, "pgds", .7},
-    {Role::pages, "pgd", .8},    {Role::pages, "2pn", .7},    {Role::pages, "2po", .3},
-    {Role::pages, "pn", .3},     {Role::pages, "gd", .3},     {Role::table, "bp", 5},
-    {Role::table, "p", 2},       {Role::table, "ob2p", .4},   {Role::table, "b2p", .3},
-    {Role::hidden, "bqm", 8},    {Role::hidden, "tm", 4},     {Role::hidden, "qbm", 1.5},
-    {Role::hidden, "bqd", 2},    {Role::hidden, "bqhd", 2},   {Role::hidden, "bhqd", 2},
-    {Role::hidden, "bq3hd", .6}, {Role::hidden, "t3hd", .4},  {Role::hidden, "qm", 1},
-    {Role::hidden, "bm", .4},    {Role::hidden, "m", .2},     {Role::weight, "mm", 6},
-    {Role::weight, "nm", 3},     {Role::weight, "mn", 1},     {Role::weight, "mo", 2.5},
-    {Role::weight, "m", .7},     {Role::weight, "n", .3},     {Role::weight, "mhd", .6},
-    {Role::weight, "ngd", .3},   {Role::weight, "xm", .3},    {Role::state, "bhde", 4},
-    {Role::state, "bhed", 2},    {Role::state, "hde", 1},     {Role::gate, "bhq", 2},
-    {Role::gate, "bqh", 2},      {Role::gate, "bhqd", 2},     {Role::gate, "bqhd", 2},
-    {Role::gate, "th", 1},       {Role::ids, "bq", 5},        {Role::ids, "t", 2},
-    {Role::ids, "q", 1},         {Role::memory, "bgMd", 2},   {Role::memory, "bhMd", 2},
-    {Role::memory, "gMd", 1},    {Role::memory, "hMd", 1},    {Role::memory, "Md", .5},
+    {Role::cache, "b2gcd", .8},  {Role::cache, "b2gkd", .4},  {Role::cache, "o2bcgd", .3},
+    {Role::cache, "kgd", 1},     {Role::cache, "bgd", .5},    {Role::cache, "gd", .6},
+    {Role::cache, "ckd", .1},    {Role::cache, "cd", .4},     {Role::cache, "c1d", .4},
+    {Role::cache, "ugd", .8},    {Role::cache, "bcd", .7},    {Role::cache, "co2gd", .3},
+    {Role::pages, "psgd", 6},    {Role::pages, "2psgd", 3},   {Role::pages, "p2sgd", 3},
+    {Role::pages, "pgsd", 2},    {Role::pages, "p2gsd", 1},   {Role::pages, "2pgsd", .6},
+    {Role::pages, "psd", 2},     {Role::pages, "psn", .6},    {Role::pages, "po2gd", .4},
+    {Role::pages, "pgdso", .7},  {Role::pages, "pgds", .7},   {Role::pages, "pgd", .8},
+    {Role::pages, "2pn", .7},    {Role::pages, "2po", .3},    {Role::pages, "pn", .3},
+    {Role::pages, "gd", .3},     {Role::table, "bp", 5},      {Role::table, "p", 2},
+    {Role::table, "ob2p", .4},   {Role::table, "b2p", .3},    {Role::hidden, "bqm", 8},
+    {Role::hidden, "tm", 4},     {Role::hidden, "qbm", 1.5},  {Role::hidden, "bqd", 2},
+    {Role::hidden, "bqhd", 2},   {Role::hidden, "bhqd", 2},   {Role::hidden, "bq3hd", .6},
+    {Role::hidden, "bqhP", .5},  {Role::hidden, "thP", .2},   {Role::hidden, "t3hd", .4},
+    {Role::hidden, "qm", 1},     {Role::hidden, "bm", .4},    {Role::hidden, "m", .2},
+    {Role::weight, "mm", 6},     {Role::weight, "nm", 3},     {Role::weight, "mn", 1},
+    {Role::weight, "mo", 2.5},   {Role::weight, "om", 1},     {Role::weight, "no", .7},
+    {Role::weight, "Qm", .7},    {Role::weight, "Qo", .5},    {Role::weight, "m", .7},
+    {Role::weight, "n", .3},     {Role::weight, "mhd", .6},   {Role::weight, "ngd", .3},
+    {Role::weight, "xm", .3},    {Role::state, "bhde", 4},    {Role::state, "bhed", 2},
+    {Role::state, "hde", 1},     {Role::gate, "bhq", 2},      {Role::gate, "bqh", 2},
+    {Role::gate, "bhqd", 2},     {Role::gate, "bqhd", 2},     {Role::gate, "th", 1},
+    {Role::ids, "bq", 5},        {Role::ids, "t", 2},         {Role::ids, "q", 1},
+    {Role::memory, "bgMd", 2},   {Role::memory, "bhMd", 2},   {Role::memory, "gMd", 1},
+    {Role::memory, "hMd", 1},    {Role::memory, "Md", .5},
 };
 
 constexpr Scene kScenes[] = {
@@ -101,6 +105,9 @@ constexpr Scene kScenes[] = {
     {Form::elementwise, Role::hidden, Role::mask, .3},
     {Form::elementwise, Role::q, Role::mask, .1},
     {Form::elementwise, Role::k, Role::mask, .2},
+    {Form::elementwise, Role::v, Role::mask, .2},
+    {Form::elementwise, Role::hidden, Role::bias, .3},
+    {Form::matmul, Role::weight, Role::weight, .15},
     {Form::elementwise, Role::scores, Role::gate, .1},
     {Form::elementwise, Role::hidden, Role::weight, .3},
     {Form::elementwise, Role::out, Role::gate, .1},
@@ -225,6 +232,17 @@ std::span<const Layout> layouts_of(Role role) {
 
 std::span<const Scene> scenes() {
   return kScenes;
+}
+
+double log_beside(const Layout& layout, Role other) {
+  static constexpr Role whole[] = {Role::hidden, Role::weight, Role::out, Role::mask, Role::bias};
+  constexpr double seldom = -1.5, never = -4;
+  if (layout.role == Role::hidden && layout.axes.size() == 4 &&
+      std::find(std::begin(whole), std::end(whole), other) != std::end(whole))
+    return seldom;
+  // A table of positions is looked up, not multiplied.
+  const bool table = layout.role == Role::weight && layout.axes.starts_with('x');
+  return table && other != Role::weight ? never : 0;
 }
 
 double chance_of_one(Role role, Axis axis) {

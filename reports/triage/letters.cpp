@@ -131,6 +131,18 @@ void tell_by_place(const std::vector<Term>& in, const Term& out,
 
 }  // namespace
 
+void keep_each_once(std::vector<AxisGuess>& axes, std::span<const std::string> names) {
+  for (size_t k = 0; k < axes.size(); ++k)
+    for (size_t other = 0; other < axes.size(); ++other) {
+      const bool twice = other != k && axes[k].axis != Axis::none && !axes[k].any_length &&
+                         axes[k].axis == axes[other].axis &&
+                         axes[k].strength < axes[other].strength;
+      if (!twice) continue;
+      const bool count = names[k] == "N" || names[k] == "n";  // else of tokens
+      axes[k] = count ? AxisGuess{Axis::q_len, .4, true} : AxisGuess{};
+    }
+}
+
 std::vector<AxisGuess> axes_of_names(std::span<const std::string> names) {
   std::vector<AxisGuess> axes;
   for (const std::string& name : names) axes.push_back(axis_of(name));
@@ -144,6 +156,7 @@ std::vector<AxisGuess> axes_of_names(std::span<const std::string> names) {
         axes[k] = guess_of(custom.axes[at]);
     break;
   }
+  keep_each_once(axes, names);
   return axes;
 }
 

@@ -9,6 +9,10 @@
 /// "BTNH" and the tokens of "BHND").
 namespace attnfuzz::triage {
 
+/// Takes back guesses that say again what another name of the same shape says better: of "B" and
+/// "N" one is the rows.
+void keep_each_once(std::vector<AxisGuess>& axes, std::span<const std::string> names);
+
 /// The axes of the names of one shape, in its order; single letters are told by each other.
 std::vector<AxisGuess> axes_of_names(std::span<const std::string> names);
 

@@ -14,10 +14,6 @@ struct Question {
 };
 Question take_apart(std::string_view raw, std::vector<KnownSize> known);
 
-/// Whether anything but what is common speaks for a reading: words, lines of code, sizes, shapes.
-/// Else none is called sure.
-bool speaks(const Question& question);
-
 /// The likeliest of solve()'s candidates as a reading, without its explanation.
 Reading answer(const Question& question, const std::vector<Candidate>& candidates);
 

@@ -9,7 +9,7 @@
 namespace attnfuzz::triage {
 namespace {
 
-constexpr double kLikely = .5, kRead = .05;
+constexpr double kLikely = .5, kRead = .05, kOther = .1;
 
 bool has_sizes(const std::vector<Mention>& mentions) {
   return std::any_of(mentions.begin(), mentions.end(), [](const Mention& each) {
@@ -120,10 +120,10 @@ void take(Reading& reading, const std::vector<Candidate>& candidates, const Ques
   const Candidate& best = candidates[0];
   const double chance = agreed(candidates);
   if (chance < kRead) return;
-  reading.sureness = chance >= sure_from() ? Sureness::sure
-                     : chance >= kLikely   ? Sureness::likely
-                                           : Sureness::open;
-  if (reading.sureness == Sureness::sure && !speaks(question)) reading.sureness = Sureness::likely;
+  const double trust = fitted_trust().of(chance, support(best));
+  reading.sureness = trust >= sure_from() ? Sureness::sure
+                     : chance >= kLikely  ? Sureness::likely
+                                          : Sureness::open;
   reading.numbers = numbers_of(best, mentions);
   reading.form = name_of(best.form);
   reading.a = name_of(best.a);
@@ -140,12 +140,12 @@ void take(Reading& reading, const std::vector<Candidate>& candidates, const Ques
   }
   for (const Mention& each : mentions)
     if (each.kind == Mention::Kind::elements) reading.elements = each.sizes[0].value;
-  if (reading.sureness == Sureness::open)
-    for (const Candidate& each : candidates)
-      if (!agree(best, each)) {
-        reading.instead = numbers_of(each, mentions);
-        break;
-      }
+  if (reading.sureness == Sureness::sure) return;
+  for (const Candidate& each : candidates)
+    if (!agree(best, each)) {
+      if (each.chance >= kOther) reading.instead = numbers_of(each, mentions);
+      break;
+    }
 }
 
 /// Sizes that other lines give by name, before those of the message: they belong to what was read.
@@ -197,15 +197,6 @@ std::string Reading::named_core() const {
     if (from == 0 || core[from - 1] != '=') named += number.axis + "=";
   }
   return named + core.substr(from);
-}
-
-bool speaks(const Question& question) {
-  constexpr double least = .6;
-  const Evidence& evidence = question.evidence;
-  return !evidence.facts.empty() ||
-         std::any_of(evidence.roles.begin(), evidence.roles.end(),
-                     [](double each) { return each >= least; }) ||
-         std::any_of(question.mentions.begin(), question.mentions.end(), is_shape);
 }
 
 Question take_apart(std::string_view raw, std::vector<KnownSize> known) {

@@ -87,6 +87,27 @@ double SceneScore::by_code(Form form, Role a, Role b) const {
   return 0;
 }
 
+std::vector<Scene> SceneScore::all() const {
+  constexpr double least = .6, weight = .4;
+  std::vector<Scene> all(scenes().begin(), scenes().end());
+  const auto is_known = [&](Form form, Role a, Role b) {
+    return std::any_of(all.begin(), all.end(), [&](const Scene& each) {
+      return each.form == form && ((each.a == a && each.b == b) || (each.a == b && each.b == a));
+    });
+  };
+  for (const CodeOp& op : evidence_.operations) {
+    if (op.operands.size() < 2) continue;
+    const RoleGuess &a = op.operands[0].role, &b = op.operands[1].role;
+    if (a.strength < least || b.strength < least) continue;
+    for (const Form form :
+         {Form::elementwise, Form::matmul, Form::concat, Form::expand, Form::copy})
+      if (can_raise(op.form, form) && (form == op.form || evidence_.form(form) > 1) &&
+          !is_known(form, a.role, b.role))
+        all.push_back({form, a.role, b.role, weight});
+  }
+  return all;
+}
+
 Score SceneScore::of(const Scene& scene) const {
   constexpr double by_words = 1.1, by_form = 1.3;
   Score score(weights_);
@@ -95,6 +116,11 @@ Score SceneScore::of(const Scene& scene) const {
   score.add(Term::code, by_code(scene.form, scene.a, scene.b));
   score.add(Term::words, by_words * evidence_.role(scene.a));
   if (scene.b != scene.a) score.add(Term::words, by_words * evidence_.role(scene.b));
+  // A checkpoint's tensor that is named is compared with the model's own.
+  constexpr double both = 2.5;
+  const bool checked = scene.form == Form::equal || scene.form == Form::copy;
+  if (!evidence_.parameters.empty() && checked)
+    score.add(Term::label, scene.a == Role::weight && scene.b == Role::weight ? both : -both);
   return score;
 }
 

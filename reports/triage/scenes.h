@@ -12,6 +12,8 @@ class SceneScore {
       : evidence_(evidence), weights_(weights) {}
 
   Score of(const Scene& scene) const;
+  /// The scenes that are known, and those which the lines of code name.
+  std::vector<Scene> all() const;
   double of_role(Role role) const;  ///< of the words around, for a tensor alone
 
  private:

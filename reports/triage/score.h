@@ -31,9 +31,24 @@ enum class Term : uint8_t {
 std::string_view name_of(Term term);
 using Weights = std::array<double, static_cast<size_t>(Term::count)>;
 
-/// The fitted weights, and how likely a reading must be to be called sure: weights.cpp, written by
-/// tools/bench/triage_fit.py.
+/// How far the chance of a reading is to be believed: it is a share among the readings that were
+/// thought of, and the right one may not be among them. The logistic function of this sum, with
+/// what words and code said for the reading ("support"), is how often such readings were right.
+struct Trust {
+  double base, log_odds, support;
+
+  double of(double chance, double said) const {
+    constexpr double least = .001, most = .9995;
+    const double share = std::clamp(chance, least, most);
+    const double sum = base + log_odds * std::log(share / (1 - share)) + support * said;
+    return 1 / (1 + std::exp(-sum));
+  }
+};
+
+/// The fitted weights, what makes a chance believed, and from which trust a reading is called sure:
+/// weights.cpp, written by tools/bench/triage_fit.py.
 const Weights& fitted_weights();
+const Trust& fitted_trust();
 double sure_from();
 
 /// A logarithm of a probability, up to a constant.

@@ -12,13 +12,18 @@ size_t at(Axis axis) {
   return static_cast<size_t>(axis);
 }
 
-constexpr double kTrust = .8;  ///< that a size which the report tells is the call's own
+constexpr double kTrust = .8;    ///< that a size which the report tells is the call's own …
+constexpr double kStated = .96;  ///< … and one that the reporter gave for the call
 /// That an axis has another size in the second tensor: once, for there is an error; …
 constexpr double kFirstConflict = .4;
 constexpr double kConflict = .05;       ///< … and once more
-constexpr double kSquare = .6;          ///< That queries and keys are wrong alike.
+constexpr double kSquare = .6;          ///< That two are wrong alike.
 constexpr double kMisplaced = .006;     ///< that another axis stands at a place …
 constexpr double kMaskMisplaced = .04;  ///< … of a mask, which code makes axis by axis
+
+double believed(double trust) {
+  return trust >= 1 ? kStated : kTrust * trust;
+}
 
 /// An axis that often has the size of another, and how often.
 struct Often {
@@ -67,14 +72,19 @@ double log_near(Axis axis, int64_t size, int64_t known) {
   if (less > 0 && more != less) {
     const bool multiple = more % less == 0;
     const double times = static_cast<double>(more) / static_cast<double>(less);
+    constexpr double close = .1, share = .1;  // of all that differ: by less than a tenth
+    if (is_length(axis) && times < 1 + close)
+      related = share / (2 * close * static_cast<double>(known));
     if (is_length(axis))
       related = more == less + 1                           ? .12
                 : more == 2 * less || more == 2 * less - 1 ? .08
                 : more - less <= 8                         ? .02
                 : multiple && times < 9                    ? .01
-                                                           : 0;
+                                                           : related;
     else if (axis == Axis::batch || axis == Axis::batch_heads)
       related = multiple ? .25 / times : 0;
+    else if (axis == Axis::kv_hidden || axis == Axis::qkv_hidden)
+      related = multiple && times <= 16 ? .3 / times : 0;  // grouped heads
     else if (is_heads(axis))
       related = multiple ? .06 / times : 0;
     else
@@ -160,7 +170,7 @@ double Sizes::chance_when_unset(Axis axis, int64_t size) const {
         chance = (other == size ? row.chance : 0) + (1 - row.chance) * chance;
         break;
       }
-  const double here = kTrust * trust_in(axis, size), any = kTrust * told_[at(axis)].front().trust;
+  const double here = believed(trust_in(axis, size)), any = believed(told_[at(axis)].front().trust);
   return here + (1 - any) * chance;
 }
 
@@ -179,17 +189,25 @@ Sizes::Chance Sizes::chance(Axis axis, int64_t size, Role role) const {
   }
   const double any = std::log(1 - chance_of_one(role, axis));
   if (set_[at(axis)] > 1)
-    return {Term::conflict, is_length(axis) && other_length_ == size
+    return {Term::conflict, (is_length(axis) && other_length_ == size) || other_[at(axis)] == size
                                 ? any + std::log(kSquare)
                                 : any + std::log(has_conflict_ ? kConflict : kFirstConflict) +
                                       log_near(axis, size, set_[at(axis)])};
   return {Term::size, any + std::log(std::max(1e-12, chance_when_unset(axis, size)))};
 }
 
+bool Sizes::is_told(Axis axis, int64_t size, Role role) const {
+  constexpr double least = .4;
+  const auto& own = mask_[at(axis)];
+  const bool of_mask = role == Role::mask || role == Role::bias;
+  return trust_in(axis, size) >= least ||
+         (of_mask && std::find(own.begin(), own.end(), size) != own.end());
+}
+
 double Sizes::log_neither(Axis axis, int64_t one, int64_t other) const {
   const Told& told = told_[at(axis)].front();
   const bool neither = told.size > 0 && trust_in(axis, one) == 0 && trust_in(axis, other) == 0;
-  return neither ? std::log(1 - kTrust * told.trust) : 0;
+  return neither ? std::log(1 - believed(told.trust)) : 0;
 }
 
 Axis Sizes::other_axis_of(int64_t size, Axis but) const {
@@ -212,7 +230,8 @@ void Sizes::place(Score& score, Role role, Axis axis, int64_t size, Axis& named)
       const bool mask = role == Role::mask || role == Role::bias;
       const double there = std::log(mask ? kMaskMisplaced : kMisplaced);
       if (other != Axis::none && there > here.log) {
-        named = other;
+        // A mask that is square has queries' rows all the same.
+        if (!(mask && is_length(axis) && is_length(other))) named = other;
         has_conflict_ = true;
         score.add(Term::misplaced, there);
         return;
@@ -221,6 +240,7 @@ void Sizes::place(Score& score, Role role, Axis axis, int64_t size, Axis& named)
     if (conflicts) {
       has_conflict_ = true;
       if (is_length(axis)) other_length_ = size;
+      other_[at(axis)] = size;
     }
     if (set_[at(axis)] == 0 || set_[at(axis)] == 1) set(axis, size);
   } else if (size == 1 && set_[at(axis)] == 0 && axis != Axis::none) {

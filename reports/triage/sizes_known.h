@@ -31,6 +31,8 @@ class Sizes {
   /// The same for a number alone, without setting anything.
   Chance chance(Axis axis, int64_t size, Role role = Role::none) const;
   double log_chance(Axis axis, int64_t size) const { return chance(axis, size).log; }
+  /// Whether the report gives this size to the axis of such a tensor.
+  bool is_told(Axis axis, int64_t size, Role role) const;
   /// The same for an axis that has these two sizes, as far as the report tells its size and it is
   /// neither.
   double log_neither(Axis axis, int64_t one, int64_t other) const;
@@ -53,7 +55,8 @@ class Sizes {
   double trust_in(Axis axis, int64_t size) const;
   static constexpr size_t kMostTold = 3;  ///< a report may give one axis several sizes
   std::array<int64_t, kCount> set_{};
-  int64_t other_length_ = 0;  ///< that this tensor has in place of a known one
+  int64_t other_length_ = 0;             ///< that this tensor has in place of a known one
+  std::array<int64_t, kCount> other_{};  ///< that an axis has besides set_: there is an error
   bool has_conflict_ = false;
   std::array<std::array<Told, kMostTold>, kCount> told_{};  ///< the most trusted first
   std::array<std::array<int64_t, 2>, kCount> mask_{};       ///< of the mask, by --shapes

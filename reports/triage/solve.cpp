@@ -64,6 +64,15 @@ double agreed(const std::vector<Candidate>& candidates) {
   return chance;
 }
 
+double support(const Candidate& reading, const Weights& weights) {
+  double all = 0;
+  for (const Term term : {Term::label, Term::number, Term::word, Term::code}) {
+    const auto k = static_cast<size_t>(term);
+    all += std::max(0., weights[k] * reading.terms[k]);
+  }
+  return all;
+}
+
 std::string_view name_of(Term term) {
   static constexpr std::string_view names[] = {
       "scene", "form",     "code",      "words", "label", "number", "layout", "size",

@@ -39,4 +39,7 @@ bool agree(const Candidate& one, const Candidate& other);
 /// The chance of the first reading and of all that agree with it.
 double agreed(const std::vector<Candidate>& candidates);
 
+/// How much labels, numbers' words, the words of views and lines of code speak for it.
+double support(const Candidate& reading, const Weights& weights = fitted_weights());
+
 }  // namespace attnfuzz::triage

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 
 #include "reports/triage/scenes.h"
@@ -9,35 +8,6 @@
 
 namespace attnfuzz::triage {
 namespace {
-
-constexpr int64_t kNoDim = std::numeric_limits<int64_t>::min();
-
-/// Words that end one phrase and begin the next.
-constexpr std::string_view kBreaks[] = {
-    "must be",   "must match",  "should be", "but got", "but is", "expected", "exceeds",
-    "divisible", "multiple of", " got ",     " vs",     " than ", "(got ",    " and ",
-    " by ",      " to be ",     " is ",      ", ",      "; ",     "!=",       "==",
-    "<=",        ">=",          " with ",    " but "};
-
-/// The last phrase before a number, and the one before that.
-std::pair<std::string_view, std::string_view> phrases(std::string_view before) {
-  size_t cut = 0, end = before.size();
-  const auto last_break = [&](std::string_view text) {
-    size_t at = 0;
-    for (const std::string_view each : kBreaks)
-      if (const size_t found = text.rfind(each); found != text.npos)
-        at = std::max(at, found + each.size());
-    return at;
-  };
-  while (end > 0 && std::string_view(" =:([{'\"`").find(before[end - 1]) != before.npos) --end;
-  before = before.substr(0, end);
-  cut = last_break(before);
-  if (const size_t colon = before.find_last_of(":;{"); colon != before.npos)
-    cut = std::max(cut, colon + 1);
-  const std::string_view last = before.substr(cut, end - cut);
-  const std::string_view rest = before.substr(0, cut == 0 ? 0 : cut - 1);
-  return {last, rest};
-}
 
 /// Axes that a check for a limit or a divisor compares, whatever tensors have them.
 struct Compared {
@@ -119,10 +89,11 @@ class Numbers {
     const auto [last, rest] = phrases(mentions_[numbers_[k]].before);
     const std::vector<std::string> words = words_of(last);
     const bool limit = std::any_of(words.begin(), words.end(), [](const std::string& word) {
-      return word == "max" || word == "maximum" || word == "limit";
+      return word == "max" || word == "maximum" || word == "limit" || word == "only";
     });
-    if (limit && labels_[k].inherited && is_length(labels_[k - 1].axis.axis))
-      labels_[k].axis = {Axis::max_positions, .7, false};
+    const bool of_length = labels_[k].inherited && is_length(labels_[k - 1].axis.axis);
+    const bool block = labels_[k].axis.axis == Axis::page_size;  // as GPT calls its positions
+    if (limit && (of_length || block)) labels_[k].axis = {Axis::max_positions, .7, false};
   }
 
   int64_t value(size_t k) const { return mentions_[numbers_[k]].sizes[0].value; }
@@ -133,6 +104,8 @@ class Numbers {
     if (label.strength >= .5 && !labels_[k].inherited) return label.axis;
     for (const Slot& slot : reading.slots)
       if (slot.value == value(k)) return slot.axis;
+    if (labels_[k].same && reading.slots.back().axis != Axis::none)
+      return reading.slots.back().axis;
     return label.strength >= .5 ? label.axis : Axis::none;
   }
 
@@ -171,7 +144,7 @@ class Numbers {
   }
 
   void two() {
-    for (const Scene& scene : scenes())
+    for (const Scene& scene : scene_.all())
       for (const bool swapped : {false, true}) {
         if (swapped && scene.a == scene.b) continue;
         const Role first = swapped ? scene.b : scene.a, second = swapped ? scene.a : scene.b;
@@ -235,9 +208,11 @@ class Numbers {
     return letters.find('k', at) != letters.npos ? -2 : 0;
   }
 
+  static bool is_of_layers(Role role) { return role == Role::hidden || role == Role::weight; }
+
   void pair(Form form, const Layout& one, const Layout& two, Score score) {
     constexpr double in_tiles = 2;
-    const bool of_layers = one.role == Role::hidden || two.role == Role::hidden;
+    const bool of_layers = is_of_layers(one.role) || is_of_layers(two.role);
     if (evidence_.tiles && of_layers) score.add(Term::layout, -in_tiles);
     if (evidence_.tiles)
       score.add(Term::layout,
@@ -254,6 +229,7 @@ class Numbers {
         Term::layout,
         std::log(one.weight / all_one) +
             std::log(two.role == one.role && two.axes == one.axes ? .7 : two.weight / all_two));
+    score.add(Term::layout, log_beside(one, two.role) + log_beside(two, one.role));
     if (two.role == one.role && two.axes != one.axes)
       score.add(Term::layout, std::log(rank_a == rank_b ? .1 : .3));
     const bool joined = form == Form::concat && dimensions_ < 2;
@@ -275,20 +251,24 @@ class Numbers {
       Score here = score;
       here.add(Term::dim,
                std::log(share) + last_told(form, a, b, one.axes, static_cast<size_t>(in_a)));
-      here.add(Term::lie, same_else(one.axes, two.axes, in_a, in_b));
+      here.add(Term::lie, same_else(one, two, in_a, in_b));
       meet(form, a, b, here, one.role, two.role);
     }
   }
 
-  /// What the other axes of the two layouts say: one error has one cause, so they agree.
-  static double same_else(std::string_view one, std::string_view two, int64_t in_a, int64_t in_b) {
+  /// What the axes behind those that are told say: they would have been told if they did not agree,
+  /// so they do, or one has a size of 1 there.
+  static double same_else(const Layout& one, const Layout& two, int64_t in_a, int64_t in_b) {
+    constexpr double by_chance = .15;
     double score = 0;
-    for (int64_t back = 1; in_a + back < static_cast<int64_t>(one.size()) &&
-                           in_b + back < static_cast<int64_t>(two.size());
+    for (int64_t back = 1; in_a + back < static_cast<int64_t>(one.axes.size()) &&
+                           in_b + back < static_cast<int64_t>(two.axes.size());
          ++back) {
-      const Axis a = axis_of_letter(one[static_cast<size_t>(in_a + back)]),
-                 b = axis_of_letter(two[static_cast<size_t>(in_b + back)]);
-      if (!is_same_kind(a, b) && a != Axis::none && b != Axis::none) score -= 1.5;
+      const Axis a = axis_of_letter(one.axes[static_cast<size_t>(in_a + back)]),
+                 b = axis_of_letter(two.axes[static_cast<size_t>(in_b + back)]);
+      if (is_same_kind(a, b) || a == Axis::none || b == Axis::none) continue;
+      const double neither = (1 - chance_of_one(one.role, a)) * (1 - chance_of_one(two.role, b));
+      score += std::log(1 - (1 - by_chance) * neither);
     }
     return score;
   }
@@ -322,7 +302,10 @@ class Numbers {
   void add_sizes(Score& score, Axis a, Axis b, Role role_a = Role::none,
                  Role role_b = Role::none) const {
     const double first = size_of(0, a, role_a), second = size_of(1, b, role_b);
-    if (a == b) {
+    const bool both = sizes_.is_told(a, value(0), role_a) && sizes_.is_told(b, value(1), role_b);
+    if (a == b && both) {
+      score.add(Term::size, first + second);
+    } else if (a == b) {
       score.add(Term::size, std::max(first, second));
       score.add(Term::conflict, sizes_.log_neither(a, value(0), value(1)));
       const bool from_first = first > second;
@@ -333,7 +316,9 @@ class Numbers {
     } else {
       score.add(Term::size, first + second);
     }
-    score.add(Term::number, by_label(0, a) + by_label(1, b));
+    constexpr double seldom = -3;
+    const bool twice = labels_[1].instead && a != b;
+    score.add(Term::number, by_label(0, a) + by_label(1, b) + (twice ? seldom : 0));
   }
 
   double by_label(size_t k, Axis axis) const {
@@ -341,6 +326,7 @@ class Numbers {
     const AxisGuess& guess = labels_[k].axis;
     if (guess.axis == Axis::none) return 0;
     if (guess.axis == axis) return agrees * guess.strength;
+    if (labels_[k].same && !guess.any_length) return -against * guess.strength;
     if (guess.any_length && (axis == Axis::q_len || axis == Axis::kv_len))
       return agrees * guess.strength - .2;
     if (is_same_kind(guess.axis, axis)) return agrees * guess.strength - 2;
@@ -385,56 +371,6 @@ class Numbers {
 };
 
 }  // namespace
-
-NumberLabel label_of_number(const std::vector<Mention>& mentions, size_t index) {
-  NumberLabel label;
-  const Mention& number = mentions[index];
-  if (!number.sizes[0].name.empty()) {
-    label.axis = axis_of(number.sizes[0].name);
-    return label;
-  }
-  const auto [last, rest] = phrases(number.before);
-  label.role = label_before(last);
-  label.axis = axis_of(last.substr(std::min(last.find_first_not_of("'\"` ,"), last.size())));
-  if (label.axis.axis != Axis::none && label.axis.strength >= .5) return label;
-  // "8 heads"
-  std::string_view after =
-      std::string_view(number.after).substr(0, number.after.find_first_of(".,;:()[]"));
-  const std::vector<std::string> words = words_of(after);
-  std::string phrase = "num";
-  for (size_t k = 0; k < std::min<size_t>(2, words.size()); ++k) {
-    phrase += " " + words[k];
-    const AxisGuess guess = axis_of(phrase);
-    if (after.starts_with(' ') && guess.axis != Axis::none && guess.axis != Axis::hidden &&
-        guess.strength >= .7) {
-      label.axis = guess;
-      return label;
-    }
-  }
-  label.inherited = true;
-  // "nb=32": a name that says nothing is a name all the same.
-  if (number.before.ends_with('=') && !words_of(last).empty()) return label;
-  const bool empty = words_of(last).size() <= 1;
-  if (empty || label.axis.axis == Axis::none) {
-    constexpr double farther = .65;
-    label.axis = axis_of(rest);
-    if (!empty) label.axis.strength *= farther;
-  }
-  if (empty && label.axis.axis == Axis::none && index > 0) {
-    const NumberLabel before =
-        is_shape(mentions[index - 1]) ? NumberLabel{} : label_of_number(mentions, index - 1);
-    label.axis = before.axis;
-    label.role = before.role;
-  }
-  return label;
-}
-
-int64_t dimension_in(const std::vector<Mention>& mentions) {
-  int64_t dim = kNoDim;
-  for (const Mention& each : mentions)
-    if (each.kind == Mention::Kind::dim) dim = each.sizes[0].value;
-  return dim;
-}
 
 void solve_numbers(const std::vector<Mention>& mentions, const Evidence& evidence,
                    const Weights& weights, std::vector<Scored>& found) {

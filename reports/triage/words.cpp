@@ -162,6 +162,7 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::q_len, "len", "", "vocab per", .8, true},
     {Axis::q_len, "input num", "", "dim hidden", .6, true},
     {Axis::hidden, "hidden", "dim d num", ""},
+    {Axis::hidden, "dim", "layers attn attention", "head v k q", .6},
     {Axis::state_dim, "state dim"},
     {Axis::hidden, "input", "dim", "", .5},
     {Axis::q_len, "q num", "", "layer", .7},
@@ -296,7 +297,10 @@ AxisGuess axis_of(std::string_view text) {
       if (row.letter == text[0]) return {row.axis, row.strength, row.any_length};
   const std::vector<std::string> words = canonical_words(text);
   constexpr double alone = .45;
-  if (words.size() == 1 && words[0] == "dim") return {Axis::head_dim, alone, false};
+  const bool all_dim =
+      !words.empty() && std::all_of(words.begin(), words.end(),
+                                    [](const std::string& word) { return word == "dim"; });
+  if (all_dim) return {Axis::head_dim, alone, false};
   if (words.size() == 1 && words[0] == "k") return {Axis::kv_len, text == "kv" ? .6 : alone, false};
   for (const AxisRule& rule : kAxisRules)
     if (fits(rule, words)) return {rule.axis, rule.strength, rule.any_length};

@@ -3,6 +3,6 @@
 # --update writes reports/triage/weights.cpp. Usage: tools/bench/triage_fit.sh [--update]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cmake --preset release > /dev/null
+cmake --preset release -DATTNFUZZ_BENCH=ON > /dev/null
 cmake --build --preset release --target triage_ways
 .venv/bin/python tools/bench/triage_fit.py "$@"

@@ -21,12 +21,13 @@ Json numbers_json(const Reading& reading) {
   return numbers;
 }
 
-Json reading_json(const Reading& reading, double chance) {
+Json reading_json(const Reading& reading, double chance, double said) {
   return {{"pattern", reading.form},
           {"operation", reading.a + " and " + reading.b},
           {"sure", reading.sureness == Sureness::sure},
           {"sureness", name_of(reading.sureness)},
           {"agreed", chance},
+          {"support", said},
           {"numbers", numbers_json(reading)}};
 }
 
@@ -37,7 +38,7 @@ Json ways_of(const std::string& text, const Weights& weights) {
   const Question question = take_apart(text, {});
   const std::vector<Candidate> candidates = solve(question.mentions, question.evidence, weights);
   // What is called sure is cut from this.
-  const double chance = candidates.empty() || !speaks(question) ? 0 : agreed(candidates);
+  const double chance = candidates.empty() ? 0 : agreed(candidates);
   Json ways = Json::array();
   for (size_t k = 0; k < candidates.size(); ++k) {
     const Candidate& each = candidates[k];
@@ -46,7 +47,8 @@ Json ways_of(const std::string& text, const Weights& weights) {
                     {"terms", each.terms},
                     {"numbers", numbers_json(answer(question, {each}))}});
   }
-  return {{"reading", reading_json(answer(question, candidates), chance)}, {"ways", ways}};
+  const double said = candidates.empty() ? 0 : support(candidates[0], weights);
+  return {{"reading", reading_json(answer(question, candidates), chance, said)}, {"ways", ways}};
 }
 
 int run(const std::vector<std::string>& words) {
