@@ -325,7 +325,7 @@ void read_number(std::string_view text, const TextNumber& number, std::vector<Me
 /// "head_size must be one of [32, 64, 128]": sizes of one axis, the least first.
 bool is_choice(std::string_view text, const Mention& shape) {
   static constexpr std::string_view words[] = {
-      "in",    "one of",  "only be", "only support", "supports", "range",    "only supports",
+      "in",    "one",     "only be", "only support", "supports", "range",    "only supports",
       "among", "allowed", "choices", "supported",    "either",   "available"};
   if (shape.sizes.size() < 2 || shape.sizes[0].value < 1) return false;
   for (size_t k = 1; k < shape.sizes.size(); ++k)
