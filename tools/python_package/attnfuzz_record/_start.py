@@ -99,7 +99,7 @@ def start_from_environment() -> None:
     """
     options: dict[str, Any] = json.loads(os.environ[VARIABLE])
     path, first, eager = Path(options.pop("folder")), options.pop("process") == os.getpid(), options.pop("eager")
-    recording = Recording(path, Limits(**options), " ".join(sys.orig_argv), eager, shared=True)
+    recording = Recording(path, Limits(**options), " ".join(getattr(sys, "orig_argv", sys.argv)), eager, shared=True)
     if first:
         recording.folder.open()
     recording.start()

@@ -87,6 +87,19 @@ def reasons(folder):
     return {each["why"]: each["count"] for each in recordings.load(folder)["not_kept"]}
 
 
+def test_a_registered_function_may_name_its_arguments_as_it_likes(tmp_path):
+    from attnfuzz_record.catch.transformers import wrapped
+
+    def mine(layer, q, k, v, mask, *, scaling=None, **more):
+        return sdpa(q, k, v, attn_mask=mask, scale=scaling).transpose(1, 2), None
+
+    with attnfuzz.record(tmp_path) as recording:
+        wrapped("mine", mine, recording.recorder)(torch.nn.Identity(), Q, Q, Q, torch.ones(5, 5).tril().bool(),
+                                                  scaling=0.4, sliding_window=2)
+    (call,) = recordings.calls(tmp_path)
+    assert call.right and call.rules == ["boolean"] and call.problem["scale"] == 0.4
+
+
 def test_limits(tmp_path):
     with attnfuzz.record(tmp_path / "calls", calls=2), attnfuzz.record(tmp_path / "every", every=3):
         for _ in range(7):

@@ -24,13 +24,24 @@ from attnfuzz_record._recorder import Caught, Recorder
 from attnfuzz_record._torch import plain, precision
 from attnfuzz_record.catch.torch_flex import dense
 
+ORDER = ("module", "query", "key", "value", "attention_mask")
 SHOWN = ("scaling", "dropout", "is_causal", "sliding_window", "softcap")
 PACKED = ("cu_seq_lens_q", "cu_seqlens_q", "block_table")
 
 
+def named(parameters: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by name; the first five by ORDER, whatever a function that somebody registered calls them."""
+    given = parameters.bind_partial(*args, **kwargs).arguments
+    own = dict(zip(parameters.parameters, ORDER))
+    values = {own.get(name, name): value for name, value in given.items()}
+    for name, parameter in parameters.parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            values |= values.pop(name, {})
+    return values
+
+
 def describe(name: str, parameters: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    values = dict(parameters.bind_partial(*args, **kwargs).arguments)
-    values |= values.pop("kwargs", {})
+    values = named(parameters, args, kwargs)
     module, mask = values["module"], values.get("attention_mask")
     q, k, v = plain(values["query"], values["key"], values["value"])
     if values.get("dropout"):
@@ -116,7 +127,7 @@ def install_interface(module: ModuleType, recorder: Recorder, replaced: Replaced
 def install_model(module: ModuleType, recorder: Recorder, replaced: Replaced) -> None:
     """A model's own functions: eager attention, and what it puts in place of a registered one."""
     for name, original in list(vars(module).items()):
-        if name.endswith("eager_attention_forward") and not hasattr(original, "__wrapped__"):
+        if name.endswith("eager_attention_forward") and callable(original):
             replaced.attribute(module, name, wrapped(name.removesuffix("_attention_forward"), original, recorder))
     own = getattr(vars(module).get("ALL_ATTENTION_FUNCTIONS"), "_local_mapping", {})
     for name, original in list(own.items()):
