@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "reports/triage/explain.h"
 #include "reports/triage/question.h"
@@ -114,6 +116,16 @@ std::optional<std::pair<size_t, size_t>> meeting(const Candidate& best,
   return found;
 }
 
+/// How many axes have two sizes in a reading. An error has one cause, as a rule: where two axes
+/// disagree, a tensor may be laid out otherwise than was read.
+size_t disagreements(const Candidate& reading) {
+  std::map<Axis, std::set<int64_t>> sizes;
+  for (const Slot& slot : reading.slots)
+    if (slot.value > 1 && slot.axis != Axis::none) sizes[slot.axis].insert(slot.value);
+  return static_cast<size_t>(std::count_if(
+      sizes.begin(), sizes.end(), [](const auto& each) { return each.second.size() > 1; }));
+}
+
 void take(Reading& reading, const std::vector<Candidate>& candidates, const Question& question) {
   const std::vector<Mention>& mentions = question.mentions;
   if (candidates.empty()) return;
@@ -121,9 +133,9 @@ void take(Reading& reading, const std::vector<Candidate>& candidates, const Ques
   const double chance = agreed(candidates);
   if (chance < kRead) return;
   const double trust = fitted_trust().of(chance, support(best));
-  reading.sureness = trust >= sure_from() ? Sureness::sure
-                     : chance >= kLikely  ? Sureness::likely
-                                          : Sureness::open;
+  reading.sureness = trust >= sure_from() && disagreements(best) < 2 ? Sureness::sure
+                     : chance >= kLikely                             ? Sureness::likely
+                                                                     : Sureness::open;
   reading.numbers = numbers_of(best, mentions);
   reading.form = name_of(best.form);
   reading.a = name_of(best.a);
