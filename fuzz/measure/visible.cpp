@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <climits>
 
-#include "fuzz/measure/visible_atoms.h"
-
 namespace attnfuzz::measure {
 namespace {
 
@@ -165,11 +163,11 @@ std::string VisibleFacts::words() const {
   const Bits seen = packed(seen_), declared = packed(declared_);
   if (seen == declared || is_empty(seen)) return "";
   std::vector<Term> terms;
-  std::vector<const Atom*> order;
-  for (const Atom& atom : atoms_) order.push_back(&atom);
+  std::vector<const VisibleAtom*> order;
+  for (const VisibleAtom& atom : atoms_) order.push_back(&atom);
   std::stable_sort(order.begin(), order.end(),
-                   [](const Atom* a, const Atom* b) { return a->cost < b->cost; });
-  for (const Atom* atom : order) {
+                   [](const VisibleAtom* a, const VisibleAtom* b) { return a->cost < b->cost; });
+  for (const VisibleAtom* atom : order) {
     Term term{atom->words, atom->cost, packed(atom->holds)};
     if (std::all_of(atom->holds.begin(), atom->holds.end(), [](uint8_t x) { return x == 1; }))
       continue;

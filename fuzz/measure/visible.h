@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "fuzz/measure/plan.h"
+#include "fuzz/measure/visible_atoms.h"
 
 namespace attnfuzz::measure {
 
@@ -19,13 +19,7 @@ class VisibleFacts {
   std::string words() const;
 
  private:
-  /// Something that holds for a query and a key, or does not.
-  struct Atom {
-    std::string words;
-    int cost = 1;
-    std::vector<uint8_t> holds;  ///< by pair
-  };
-  std::vector<Atom> atoms_;
+  std::vector<VisibleAtom> atoms_;        ///< whose `holds` are by pair of a query and a key
   std::vector<uint8_t> seen_, declared_;  ///< by pair
 };
 
