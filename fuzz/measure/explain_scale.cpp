@@ -59,6 +59,9 @@ std::string name_of(const std::vector<Row>& wrong, const std::vector<double>& fa
       {"the scale · log2(e)",
        [](const Problem& p) { return p.scale_value() * std::numbers::log2e; }},
       {"the square root of the scale", [](const Problem& p) { return std::sqrt(p.scale_value()); }},
+      {"1 / the scale", [](const Problem& p) { return 1 / p.scale_value(); }},
+      {"sqrt(head_dim)",
+       [](const Problem& p) { return std::sqrt(static_cast<double>(p.head_dim)); }},
   };
   for (const Named& each : names) {
     bool all = true;
@@ -85,9 +88,11 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
   size_t n = 0;
   if (!all_fit(wrong, [&](const Row& r) { return times(scores_as(r, r.problem()), factors[n++]); }))
     return {};
+  // Of two keys any weights have a factor: then several rows must agree on it.
+  constexpr size_t agreeing = 4;
   const bool telling =
       std::any_of(wrong.begin(), wrong.end(), [](const Row& r) { return r.keys.size() > 2; });
-  if (!telling) return {};
+  if (!telling && wrong.size() < agreeing) return {};
   const std::string name = name_of(wrong, factors);
   const auto [low, high] = std::minmax_element(factors.begin(), factors.end());
   const double scale = wrong.front().problem().scale_value();
@@ -100,6 +105,7 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
         "is {:.4g} in the "
         "place of {:.4g}.",
         factors.front(), factors.front() * scale, scale);
+  if (!telling) return {};
   return fmt::format(
       "Each query's scores are multiplied by a factor of its "
       "own, from {:.3g} to {:.3g}.",

@@ -28,6 +28,16 @@ int rank(const Finding& finding, const Fault& fit) {
   return in_first ? 2 : 3;
 }
 
+/// Whether other cases speak against it: most that fail the same way do so without it, or it would
+/// make most of those fail that pass.
+bool is_refuted(const Finding& finding, const Fault& fit) {
+  constexpr int64_t enough = 4;
+  const measure::Trial* trial = trial_of(finding, fit);
+  if (trial == nullptr) return false;
+  return (trial->failing >= enough && 3 * trial->explained <= trial->failing) ||
+         (trial->passing >= enough && 2 * trial->kept < trial->passing);
+}
+
 std::string evidence(const Finding& finding, const Fault& fit) {
   const measure::Trial* trial = trial_of(finding, fit);
   if (trial == nullptr || trial->failing + trial->passing < 2) return "";
@@ -62,7 +72,9 @@ std::vector<Cause> causes_from_fits(const Finding& finding, bool shown) {
   const std::vector<std::string>& learned = finding.learned.meanings;
   // Nothing that is not shown comes before what was measured.
   const int last = finding.measured.empty() ? 2 : 0;
-  std::erase_if(fits, [&](const Fault* fit) { return shown == (rank(finding, *fit) > last); });
+  std::erase_if(fits, [&](const Fault* fit) {
+    return is_refuted(finding, *fit) || shown == (rank(finding, *fit) > last);
+  });
   std::stable_partition(fits.begin(), fits.end(), [&](const Fault* fit) {
     return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
   });
