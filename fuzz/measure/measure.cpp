@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "fuzz/measure/addresses.h"
+#include "fuzz/measure/factors.h"
 #include "fuzz/measure/gradients.h"
 #include "fuzz/measure/levels.h"
 #include "fuzz/measure/places.h"
@@ -105,6 +106,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   StateFacts states;
   AddressFacts addresses;
   GradientFacts gradients;
+  FactorFacts factors;
   for (const Case& each : cases) {
     const Case c = measured(each);
     if (!target.info().capabilities.rejection_reason(c).empty()) continue;
@@ -113,6 +115,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
       states.measure(target, c, budget);
       continue;
     }
+    factors.measure(target, each, budget);
     measure_pass(target, c, budget, forward);
     if (!forward.scores.differs()) addresses.measure(target, c, budget);
     if (!forward.scores.differs() && c.problem.mask.find("bias") != nullptr &&
@@ -127,6 +130,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
       gradients.measure(target, c, budget);
     measure_pass(target, c, budget, backward);
   }
+  say(factors.statements(), "", all);
   say(addresses.statements(), "", all);
   const bool of_grad_out = gradients.differs();
   say(gradients.statements(), "", all);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numbers>
 #include <array>
 #include <cmath>
 #include <numeric>
@@ -330,6 +331,30 @@ TEST(Measure, ShowsAFaultByCasesNearIt) {
   ASSERT_NE(shown, finding.trials.end());
   const Bug bug = bug_of(finding);
   EXPECT_EQ(std::count(bug.faults.begin(), bug.faults.end(), shown->fault), 1);
+}
+
+TEST(Factors, TellsALogarithmOfAnotherBase) {
+  constexpr std::string_view with_lse = R"({
+    "sizes": {"batch": [1, 4], "num_heads": [1, 4], "num_kv_heads": [1, 4], "q_len": [1, 20],
+              "kv_len": [1, 40], "head_dim": [1, 16], "head_dim_v": [1, 16]},
+    "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa", "cross", "head_dim_v", "lse", "scale"]
+  })";
+  const std::shared_ptr<Target> naive = open_target("cpu:naive");
+  FunctionTarget target(with_lse, [naive](const Case& c, const Inputs& inputs) {
+    Outcome outcome = naive->run(c, inputs);
+    Tensor& lse = outcome.steps.at(0).more.at(Output::lse);
+    std::vector<double> values = lse.to_doubles();
+    for (double& value : values) value *= std::numbers::ln2;
+    lse = Tensor::from_doubles(lse.dtype, lse.shape, values);
+    return outcome;
+  });
+  Case c = windowed();
+  c.problem.mask = {};
+  c.problem.outputs = {Output::out, Output::lse};
+  const Measurement seen = measured(target, c);
+  ASSERT_EQ(seen.statements.size(), 1u);
+  EXPECT_EQ(seen.statements[0].words,
+            "All of lse is 0.69315 times what it should be: ln 2, and else right.");
 }
 
 /// Of a long case some rows are judged: where all others went nobody can tell.

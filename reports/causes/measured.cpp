@@ -15,6 +15,7 @@ constexpr CauseEntry names[] = {
     {"measured-levels", "what the softmax does with very low or high scores"},
     {"measured-addresses", "which element of a mask or bias is read"},
     {"measured-places", "which rows of an output hold what other rows should"},
+    {"measured-factor", "by what an output is multiplied that is right but for that"},
     {"measured-state", "what a state keeps of each token"},
     {"measured-calls", "whether a second call gives other bits by chance"},
 };

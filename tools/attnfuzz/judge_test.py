@@ -95,7 +95,7 @@ def test_what_the_configuration_says_is_judged_too(recording):
     done = attnfuzz("judge", folder)
     assert done.returncode == 1 and "the model's configuration says something else" in done.stdout, done.stdout + done.stderr
     call = json.loads(attnfuzz("judge", folder, "--json").stdout)["calls"][1]
-    assert call["asked"]["verdict"] == "pass" and call["by_config"]["verdict"] == "fail:mismatch"
+    assert call["asked"]["verdict"] == "pass" and call["by_config"]["verdict"] == "fail:ignored"
     assert attnfuzz("judge", recording(config=[CAUSAL])).returncode == 0
 
 
@@ -187,10 +187,11 @@ def test_shrink_keeps_the_numbers_that_matter(adapters, tmp_path):
     done = attnfuzz("shrink", case, "-t", "pair:peaked", env=adapters)
     assert done.returncode == 1, done.stdout + done.stderr
     least = json.loads(done.stdout)
-    assert [least["problem"][size] for size in ("num_heads", "q_len", "kv_len", "head_dim_v")] == [1, 1, 1, 1]
+    assert [least["problem"][size] for size in ("num_heads", "q_len", "head_dim_v")] == [1, 1, 1]
+    assert least["problem"]["kv_len"] <= 2  # with one key the output would be that of another fault too
     given = least["data"]["given"]
     assert len(given["q"]) == least["problem"]["head_dim"] <= 2
-    assert sum(map(len, given.values())) <= 5 and len(done.stdout.splitlines()) <= 30
+    assert sum(map(len, given.values())) <= 8 and len(done.stdout.splitlines()) <= 30
     (tmp_path / "least.case.json").write_text(done.stdout)
     assert attnfuzz("replay", tmp_path / "least.case.json", "-t", "pair:peaked", env=adapters).returncode == 1
     assert attnfuzz("replay", tmp_path / "least.case.json", "-t", "pair:right", env=adapters).returncode == 0

@@ -1,0 +1,119 @@
+#include "fuzz/measure/factors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "fuzz/elements.h"
+
+namespace attnfuzz::measure {
+namespace {
+
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+/// By what a right output must be multiplied to give what was got; NaN: by nothing, or too few
+/// elements tell. 1 is told as nothing too: then what is wrong is within a rounding.
+double factor_of(const std::vector<double>& got, const WantedOutput& wanted) {
+  const std::vector<double>&want = *wanted.values, &bound = *wanted.bound;
+  double top = 0, bottom = 0;
+  for (size_t e = 0; e < want.size(); ++e) {
+    if (std::isnan(want[e])) continue;  // anything is right
+    if (!std::isfinite(want[e]) || !std::isfinite(got[e])) {
+      if (got[e] != want[e]) return none;
+      continue;
+    }
+    top += got[e] * want[e];
+    bottom += want[e] * want[e];
+  }
+  const double factor = bottom > 0 ? top / bottom : none;
+  constexpr size_t enough = 4;
+  size_t telling = 0;
+  for (size_t e = 0; e < want.size(); ++e) {
+    if (!std::isfinite(want[e])) continue;
+    const double allowed = bound[e] * (2 + 2 * std::abs(factor));
+    if (!(std::abs(got[e] - factor * want[e]) <= allowed)) return none;
+    telling += std::abs(got[e] - want[e]) > 8 * allowed ? 1 : 0;
+  }
+  return telling >= enough ? factor : none;
+}
+
+struct Law {
+  const char* words;
+  double (*of)(const Problem&);
+};
+double number(int64_t size) {
+  return static_cast<double>(size);
+}
+/// What a factor may be, and its inverse.
+constexpr Law laws[] = {
+    {"ln 2", [](const Problem&) { return std::numbers::ln2; }},
+    {"head_dim", [](const Problem& p) { return number(p.head_dim); }},
+    {"sqrt(head_dim)", [](const Problem& p) { return std::sqrt(number(p.head_dim)); }},
+    {"the scale", [](const Problem& p) { return p.scale_value(); }},
+    {"the square of the scale", [](const Problem& p) { return p.scale_value() * p.scale_value(); }},
+    {"the query heads of a KV head",
+     [](const Problem& p) {
+       return number(p.num_heads) / number(std::max<int64_t>(1, p.num_kv_heads));
+     }},
+    {"batch", [](const Problem& p) { return number(p.batch); }},
+    {"num_heads", [](const Problem& p) { return number(p.num_heads); }},
+    {"q_len", [](const Problem& p) { return number(p.q_len); }},
+    {"kv_len", [](const Problem& p) { return number(p.kv_len); }},
+    {"the share that dropout keeps", [](const Problem& p) { return number(p.dropout_keep) / 100; }},
+};
+
+}  // namespace
+
+void FactorFacts::measure(Target& target, const Case& c, Budget& budget) {
+  if (c.cached() || c.problem.recurrent() || !budget.allows(1)) return;
+  budget.spend();
+  const Inputs inputs = make_inputs(c);
+  const Outcome outcome = target.run(c, inputs);
+  if (outcome.status != Status::ok || outcome.steps.size() != 1) return;
+  const Answer right = answer(c, inputs, target.info().capabilities.precision_of(c.problem.dtype));
+  for (const WantedOutput& wanted : wanted_outputs(c, right.steps[0])) {
+    const Tensor* given = given_output(outcome.steps[0], wanted.output);
+    if (given == nullptr || given->shape != *wanted.shape || given->dtype != wanted.dtype) continue;
+    const std::vector<double> got = judged_values(c, wanted, *given);
+    bool wrong = false;
+    for (size_t e = 0; e < got.size(); ++e)
+      wrong |= !std::isnan((*wanted.values)[e]) &&
+               !(got[e] == (*wanted.values)[e] ||
+                 std::abs(got[e] - (*wanted.values)[e]) <= (*wanted.bound)[e]);
+    if (wrong) seen_.push_back({wanted.output, factor_of(got, wanted), c.problem});
+  }
+}
+
+std::vector<Statement> FactorFacts::statements() const {
+  std::vector<Statement> all;
+  for (const Output output : {Output::out, Output::lse, Output::dq, Output::dk, Output::dv}) {
+    std::vector<Seen> of;
+    std::copy_if(seen_.begin(), seen_.end(), std::back_inserter(of),
+                 [&](const Seen& each) { return each.output == output; });
+    const auto has = [](const Seen& each) { return !std::isnan(each.factor); };
+    if (of.empty() || !std::all_of(of.begin(), of.end(), has)) continue;
+    const auto is = [&](const auto& value) {
+      return std::all_of(of.begin(), of.end(), [&](const Seen& each) {
+        return std::abs(each.factor - value(each.problem)) <= 2e-3 * std::abs(each.factor);
+      });
+    };
+    std::string name;
+    for (const Law& law : laws) {
+      if (is([&](const Problem& p) { return law.of(p); })) name = law.words;
+      if (is([&](const Problem& p) { return 1 / law.of(p); }))
+        name = fmt::format("1 / {}", law.words);
+      if (!name.empty()) break;
+    }
+    const double first = of.front().factor;
+    if (name.empty() && !is([&](const Problem&) { return first; })) continue;
+    all.push_back(
+        {"factor", fmt::format("All of {} is {:.5g} times what it should be{}{}, and else right.",
+                               attnfuzz::name(output), first, name.empty() ? "" : ": ", name)});
+  }
+  return all;
+}
+
+}  // namespace attnfuzz::measure

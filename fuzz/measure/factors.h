@@ -1,0 +1,27 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fuzz/measure/experiment.h"
+#include "fuzz/measure/statement.h"
+
+namespace attnfuzz::measure {
+
+/// Outputs that are right but for one factor on all their elements: a log-sum-exp in another base,
+/// a gradient without its scale. Measured on each case's own data.
+class FactorFacts {
+ public:
+  void measure(Target& target, const Case& c, Budget& budget);
+  /// One for each output that had a factor in every case in which it was wrong.
+  std::vector<Statement> statements() const;
+
+ private:
+  struct Seen {
+    Output output;
+    double factor;  ///< NaN: none fits
+    Problem problem;
+  };
+  std::vector<Seen> seen_;
+};
+
+}  // namespace attnfuzz::measure
