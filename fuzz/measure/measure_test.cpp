@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <numbers>
 #include <array>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 #include "fuzz/generate.h"
