@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 
@@ -26,8 +27,8 @@ class Judge {
   explicit Judge(const Options& options)
       : options_(options), session_(options.out, options.json), against_(open(options)) {}
 
-  /// How many calls of a recording are wrong.
-  int64_t judge(const std::string& folder) {
+  /// Judges a recording's calls.
+  void judge(const std::string& folder) {
     const Recording recording = read_recording(folder);
     if (!options_.json) fmt::print("{}\n", recording_text(recording));
     std::vector<JudgedCall> calls;
@@ -40,10 +41,16 @@ class Judge {
       fmt::print("{}\n{}", calls_table(calls), first_wrong_text(calls));
       tell_counts(calls);
     }
-    return std::count_if(calls.begin(), calls.end(), is_wrong);
+    judged_ += calls.size();
+    wrong_ += std::count_if(calls.begin(), calls.end(), is_wrong);
   }
 
-  void write() { session_.write({}); }
+  /// A recording without calls is no pass.
+  Exit finish() {
+    session_.write({});
+    if (judged_ == 0) spdlog::error("no call was judged: this is no pass");
+    return wrong_ > 0 ? findings : judged_ > 0 ? nothing_found : own_failure;
+  }
 
  private:
   static bool is_wrong(const JudgedCall& each) {
@@ -107,14 +114,14 @@ class Judge {
   const Options& options_;
   Session session_;
   std::unique_ptr<Target> against_;
+  size_t judged_ = 0;
+  int64_t wrong_ = 0;
 };
 
 int judge_recordings(const Options& options) {
   Judge judge(options);
-  int64_t wrong = 0;
-  for (const std::string& folder : options.folders) wrong += judge.judge(folder);
-  judge.write();
-  return wrong > 0 ? findings : nothing_found;
+  for (const std::string& folder : options.folders) judge.judge(folder);
+  return judge.finish();
 }
 
 }  // namespace

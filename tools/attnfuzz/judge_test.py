@@ -80,6 +80,13 @@ def test_right_calls_pass(recording):
     assert "2 judged, 0 wrong; cpu:tiled: 2 judged, 0 wrong" in done.stdout
 
 
+def test_a_recording_without_calls_is_no_pass(recording):
+    folder = recording()
+    (folder / "recording.json").write_text(json.dumps({"attnfuzz_recording": 1, "packages": {}, "calls": []}))
+    done = attnfuzz("judge", folder)
+    assert done.returncode == 3 and "no call was judged" in done.stderr, done.stdout + done.stderr
+
+
 def test_a_wrong_call_is_named(recording, tmp_path):
     done = attnfuzz("judge", recording(wrong=0.25), "--out", tmp_path / "out")
     assert done.returncode == 1, done.stdout + done.stderr
