@@ -1,8 +1,9 @@
 // The bug zoo's figures as JSON lines, one for each mutant: how attnfuzz finds, shrinks and
 // explains it, or after how many cases of a fixed grid it shows.
 //   zoo_bench attnfuzz CASES SEED [NAME…]
-//   zoo_bench served CASES SEED [NAME…]    the kernels built for tiles of 64 × 128 and head_dim 64
-//   to 256 zoo_bench grid [NAME…]
+//   zoo_bench served CASES SEED [NAME…]
+//   zoo_bench grid [NAME…]
+// "served": the kernels are built for tiles of 64 × 128 and head_dim 64 to 256; found, and no more.
 #include <fmt/format.h>
 
 #include <algorithm>
