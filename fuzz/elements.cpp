@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <span>
 
 #include "oracle/rows.h"
@@ -97,6 +99,16 @@ std::vector<double> judged_values(const Case& c, const WantedOutput& wanted, con
     decode(given.dtype, given.bytes.data() + element_offset(c, wanted, at) * size,
            std::span(values).subspan(at, dim));
   return values;
+}
+
+double error_ratio(double got, double want, double bound) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const double error = std::abs(got - want);
+  if (error <= bound) return bound > 0 && bound < infinity ? error / bound : 0;
+  if (bound == infinity) return 0;  // unchecked
+  if (std::isnan(want)) return std::isnan(got) ? 0 : infinity;
+  if (got == want) return 0;  // the same infinity
+  return error < infinity ? std::max(error / bound, 1 + unit_roundoff(DType::f64)) : infinity;
 }
 
 const Tensor* given_output(const StepOutput& step, Output output) {

@@ -28,6 +28,9 @@ size_t element_offset(const Case& c, const WantedOutput& wanted, size_t at);
 
 /// The elements of a given output of the wanted shape that `wanted` holds, in its order.
 std::vector<double> judged_values(const Case& c, const WantedOutput& wanted, const Tensor& given);
+/// |error| / bound of one element; +inf where one is finite and the other is not, 0 where anything
+/// is right.
+double error_ratio(double got, double want, double bound);
 
 /// Logical coordinates of the element that `wanted` holds at `at`: those of WorstElement that it
 /// has (dk, dv: h is the KV head and i the key; dbias: d is the key).

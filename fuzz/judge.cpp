@@ -17,16 +17,6 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// |error| / bound of one element; +inf where one is finite and the other is not.
-double error_ratio(double got, double want, double bound) {
-  const double error = std::abs(got - want);
-  if (error <= bound) return bound > 0 && bound < infinity ? error / bound : 0;
-  if (bound == infinity) return 0;  // unchecked
-  if (std::isnan(want)) return std::isnan(got) ? 0 : infinity;
-  if (got == want) return 0;  // the same infinity
-  return error < infinity ? std::max(error / bound, 1 + unit_roundoff(DType::f64)) : infinity;
-}
-
 bool same_finiteness(double got, double want) {
   if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want);
   return std::isfinite(got) ? std::isfinite(want) : got == want;
@@ -345,11 +335,6 @@ bool FaultCheck::predicts(const Fault& fault) const {
   if (framed_) return has_meaning(c_, right_, *meant, got_, leaked_);
   return got_.size() == right_.steps.size() && has_frames(c_, *meant, outcome_) &&
          has_meaning(c_, right_, *meant, got_);
-}
-
-bool predicts(const Fault& fault, const Case& c, const Inputs& inputs, const Precision& precision,
-              const Outcome& outcome) {
-  return FaultCheck(c, inputs, precision, outcome).predicts(fault);
 }
 
 Examination examine(Target& target, const Case& c, bool properties, Among among) {

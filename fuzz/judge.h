@@ -68,12 +68,6 @@ using Among = const std::vector<std::string>*;
 Verdict judge(const Case& c, const Inputs& inputs, const Precision& precision,
               const Outcome& outcome, Among among = nullptr);
 
-/// Whether an outcome is what a fault makes of the case: within the bounds of its answer, and of
-/// the right one where it says nothing. A fault that does not apply to the case makes no
-/// difference.
-bool predicts(const Fault& fault, const Case& c, const Inputs& inputs, const Precision& precision,
-              const Outcome& outcome);
-
 /// A case's run and its judgement.
 struct Examination {
   Outcome outcome;

@@ -9,14 +9,6 @@
 namespace attnfuzz {
 namespace {
 
-double ratio(double got, double want, double bound) {
-  if (std::isnan(got) && std::isnan(want)) return 0;
-  if (got == want) return 0;
-  const double error = std::abs(got - want);
-  if (std::isnan(error) || std::isinf(error)) return std::numeric_limits<double>::infinity();
-  return bound > 0 ? error / bound : std::numeric_limits<double>::infinity();
-}
-
 bool all_ones(const Tensor& tensor, size_t n) {
   const auto size = static_cast<size_t>(info(tensor.dtype).bytes);
   const std::byte* first = tensor.bytes.data() + n * size;
@@ -47,7 +39,7 @@ std::vector<ElementError> element_errors(const Case& c, const Examination& exami
         if (std::isinf(bound)) continue;
         const WorstElement at = element_place(c, want, s, n);
         errors.push_back({at.step, at.b, at.h, at.i, at.d, got[n], right,
-                          ratio(got[n], right, bound),
+                          error_ratio(got[n], right, bound),
                           all_ones(*given, element_offset(c, want, n))});
       }
     }

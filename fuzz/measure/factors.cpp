@@ -20,9 +20,9 @@ double factor_of(const std::vector<double>& got, const WantedOutput& wanted) {
   const std::vector<double>&want = *wanted.values, &bound = *wanted.bound;
   double top = 0, bottom = 0;
   for (size_t e = 0; e < want.size(); ++e) {
-    if (std::isnan(want[e])) continue;  // anything is right
+    if (std::isinf(bound[e])) continue;  // anything is right
     if (!std::isfinite(want[e]) || !std::isfinite(got[e])) {
-      if (got[e] != want[e]) return none;
+      if (error_ratio(got[e], want[e], bound[e]) > 1) return none;
       continue;
     }
     top += got[e] * want[e];
@@ -32,7 +32,7 @@ double factor_of(const std::vector<double>& got, const WantedOutput& wanted) {
   constexpr size_t enough = 4;
   size_t telling = 0;
   for (size_t e = 0; e < want.size(); ++e) {
-    if (!std::isfinite(want[e])) continue;
+    if (!std::isfinite(want[e]) || std::isinf(bound[e])) continue;
     const double allowed = bound[e] * (2 + 2 * std::abs(factor));
     if (!(std::abs(got[e] - factor * want[e]) <= allowed)) return none;
     telling += std::abs(got[e] - want[e]) > 8 * allowed ? 1 : 0;
@@ -67,22 +67,14 @@ constexpr Law laws[] = {
 
 }  // namespace
 
-void FactorFacts::measure(Target& target, const Case& c, Budget& budget) {
-  if (c.cached() || c.problem.recurrent() || !budget.allows(1)) return;
-  budget.spend();
-  const Inputs inputs = make_inputs(c);
-  const Outcome outcome = target.run(c, inputs);
-  if (outcome.status != Status::ok || outcome.steps.size() != 1) return;
-  const Answer right = answer(c, inputs, target.info().capabilities.precision_of(c.problem.dtype));
-  for (const WantedOutput& wanted : wanted_outputs(c, right.steps[0])) {
-    const Tensor* given = given_output(outcome.steps[0], wanted.output);
+void FactorFacts::add(const Case& c, const OwnRun& run) {
+  for (const WantedOutput& wanted : wanted_outputs(c, run.right.steps[0])) {
+    const Tensor* given = given_output(run.got, wanted.output);
     if (given == nullptr || given->shape != *wanted.shape || given->dtype != wanted.dtype) continue;
     const std::vector<double> got = judged_values(c, wanted, *given);
     bool wrong = false;
     for (size_t e = 0; e < got.size(); ++e)
-      wrong |= !std::isnan((*wanted.values)[e]) &&
-               !(got[e] == (*wanted.values)[e] ||
-                 std::abs(got[e] - (*wanted.values)[e]) <= (*wanted.bound)[e]);
+      wrong |= error_ratio(got[e], (*wanted.values)[e], (*wanted.bound)[e]) > 1;
     if (wrong) seen_.push_back({wanted.output, factor_of(got, wanted), c.problem});
   }
 }

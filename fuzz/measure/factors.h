@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "fuzz/measure/experiment.h"
+#include "fuzz/measure/own_run.h"
 #include "fuzz/measure/statement.h"
 
 namespace attnfuzz::measure {
@@ -11,7 +11,7 @@ namespace attnfuzz::measure {
 /// a gradient without its scale. Measured on each case's own data.
 class FactorFacts {
  public:
-  void measure(Target& target, const Case& c, Budget& budget);
+  void add(const Case& c, const OwnRun& run);
   /// One for each output that had a factor in every case in which it was wrong.
   std::vector<Statement> statements() const;
 

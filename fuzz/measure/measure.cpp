@@ -115,14 +115,15 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
       states.measure(target, c, budget);
       continue;
     }
-    factors.measure(target, each, budget);
+    const std::optional<OwnRun> own = run_on_own_data(target, each, budget);
+    if (own) factors.add(each, *own);
     measure_pass(target, c, budget, forward);
     if (!forward.scores.differs()) addresses.measure(target, c, budget);
     if (!forward.scores.differs() && c.problem.mask.find("bias") != nullptr &&
         addresses.statements().empty())
       measure_scores(target, c, 1, true, budget, forward);
     if (&each == cases.data()) {
-      say(misplaced_rows(target, each, budget), "", all);
+      if (own) say(misplaced_rows(each, *own), "", all);
       say(wrong_levels(target, each, budget), "", all);
     }
     if (!c.problem.asks(Output::dv)) continue;

@@ -124,19 +124,13 @@ std::string statement_of(const Table& table) {
 
 }  // namespace
 
-std::vector<Statement> misplaced_rows(Target& target, const Case& c, Budget& budget) {
-  if (c.cached() || !budget.allows(1)) return {};
-  budget.spend();
-  const Inputs inputs = make_inputs(c);
-  const Outcome outcome = target.run(c, inputs);
-  if (outcome.status != Status::ok || outcome.steps.size() != 1) return {};
-  const Answer right = answer(c, inputs, target.info().capabilities.precision_of(c.problem.dtype));
+std::vector<Statement> misplaced_rows(const Case& c, const OwnRun& run) {
   std::vector<Statement> all;
-  for (const WantedOutput& wanted : wanted_outputs(c, right.steps[0])) {
+  for (const WantedOutput& wanted : wanted_outputs(c, run.right.steps[0])) {
     const bool rows = wanted.output == Output::out || wanted.output == Output::lse ||
                       wanted.output == Output::dq || wanted.output == Output::dk ||
                       wanted.output == Output::dv;
-    const Tensor* given = given_output(outcome.steps[0], wanted.output);
+    const Tensor* given = given_output(run.got, wanted.output);
     const bool whole = wanted.judged == nullptr;  // a sample does not tell where a row went
     if (!rows || !whole || given == nullptr || given->shape != *wanted.shape) continue;
     if (std::string words = statement_of(table_of(c, wanted, *given)); !words.empty())

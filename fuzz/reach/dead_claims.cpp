@@ -22,10 +22,9 @@ bool is_usable(const Generator& generator, size_t word) {
   return false;
 }
 
-void add_features(const Generator& generator, std::vector<std::string>& dead) {
-  const Claims& claims = generator.claims();
+void add_features(const Claims& claims, const FeatureSet& unusable,
+                  std::vector<std::string>& dead) {
   const std::vector<std::string>& words = feature_words();
-  const FeatureSet unusable = unusable_features(generator);
   for (size_t k = 0; k < words.size(); ++k) {
     if (claims.denied_by_sizes(k))
       dead.push_back(
@@ -74,10 +73,9 @@ FeatureSet unusable_features(const Generator& generator) {
   return unusable;
 }
 
-std::vector<std::string> dead_claims(const Generator& generator) {
-  const Claims& claims = generator.claims();
+std::vector<std::string> dead_claims(const Claims& claims, const FeatureSet& unusable) {
   std::vector<std::string> dead;
-  add_features(generator, dead);
+  add_features(claims, unusable, dead);
   add_sizes(claims, dead);
   add_params(claims, dead);
   return dead;

@@ -6,14 +6,16 @@
 
 namespace attnfuzz {
 
+class Claims;
 class Generator;
 
 /// Claims that no case can meet, one sentence each: a feature whose partner is not claimed, a range
 /// of which a multiple leaves one size, a tile longer than the axis, limits of a rule that is not
 /// claimed. They do no harm, but what their author meant to be tested is not.
-std::vector<std::string> dead_claims(const Generator& generator);
+/// `unusable`: the features among them.
+std::vector<std::string> dead_claims(const Claims& claims, const FeatureSet& unusable);
 
-/// The features among them: declared, and in none of many cases that were aimed at them.
+/// Features that are declared, and in none of many cases that were aimed at them.
 FeatureSet unusable_features(const Generator& generator);
 
 }  // namespace attnfuzz

@@ -21,6 +21,12 @@ constexpr int percent_again = 6;  ///< of the cases behind the plan that aim at 
 constexpr double most_again = 4;  ///< times the work of the case that was planned for it
 constexpr uint64_t plan_key = 0x7265616368;  ///< draws of the plan are none of the campaign's
 
+/// Goals without those of features that no case can use, which dead_claims() tells.
+std::vector<Goal> usable(std::vector<Goal> goals, const FeatureSet& unusable) {
+  std::erase_if(goals, [&](const Goal& goal) { return (goal.words & unusable).any(); });
+  return goals;
+}
+
 }  // namespace
 
 /// The cheapest case that was found for a goal.
@@ -30,21 +36,12 @@ struct Sequence::Draft {
   size_t crossed = 0;  ///< boundaries, where a target is compiled for each case
 };
 
-namespace {
-
-/// Goals without those of features that no case can use, which dead_claims() tells.
-std::vector<Goal> usable(std::vector<Goal> goals, const FeatureSet& unusable) {
-  std::erase_if(goals, [&](const Goal& goal) { return (goal.words & unusable).any(); });
-  return goals;
-}
-
-}  // namespace
-
 Sequence::Sequence(const Capabilities& capabilities, uint64_t seed)
     : generator_(capabilities),
+      unusable_(unusable_features(generator_)),
       compiled_for_(generator_.claims()),
       seed_(seed),
-      goals_(usable(goals_of(generator_.claims()), unusable_features(generator_))),
+      goals_(usable(goals_of(generator_.claims()), unusable_)),
       states_(goals_.size(), State::open),
       costs_(goals_.size(), 0),
       next_boundary_slot_(compiled_for_.any() ? 0 : 1),
@@ -215,12 +212,13 @@ Case Sequence::compiled(uint64_t index) {
   if (index % cases_per_compilation == 0) return now.first;
   Aim aim;
   aim.work = std::max(work(now.first), usual_work);
-  if (const uint64_t turn = index % cases_per_compilation / pair_stride; index % pair_stride != 2)
-    aim.words = {};
-  else if (turn < now.own.size())
-    aim.words = goals_[now.own[turn]].words;
-  else if (!now.pairs.empty())
-    aim.words = goals_[now.pairs[index / pair_stride % now.pairs.size()]].words;
+  if (index % pair_stride == 2) {
+    const uint64_t turn = index % cases_per_compilation / pair_stride;
+    if (turn < now.own.size())
+      aim.words = goals_[now.own[turn]].words;
+    else if (!now.pairs.empty())
+      aim.words = goals_[now.pairs[index / pair_stride % now.pairs.size()]].words;
+  }
   aim = compiled_for_.within(now.marks, aim);
   const auto draw = seeded_draw(seed_, index);
   Case c = generator_(*draw, aim);

@@ -34,7 +34,8 @@ class Sequence {
   Case operator()(uint64_t index);
 
   const std::vector<Goal>& goals() const { return goals_; }
-  const Generator& generator() const { return generator_; }
+  /// Features that no case can use, for dead_claims().
+  const FeatureSet& unusable() const { return unusable_; }
   const Claims& claims() const { return generator_.claims(); }
 
   /// A planned case and what it is for.
@@ -79,6 +80,7 @@ class Sequence {
   const Compilation& compilation(uint64_t number);
 
   Generator generator_;
+  FeatureSet unusable_;
   CompiledFor compiled_for_;
   uint64_t seed_;
   std::vector<Goal> goals_;

@@ -203,7 +203,7 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
   const TargetInfo& info = target.info();
   CampaignOptions options = flags.campaign;
   Sequence sequence(info.capabilities, options.seed);
-  for (const std::string& claim : dead_claims(sequence.generator()))
+  for (const std::string& claim : dead_claims(sequence.claims(), sequence.unusable()))
     spdlog::warn("{}: {}", info.name, claim);
   CampaignStats total = replay_corpus(target, corpus, options, sequence.goals(), session);
   const bool time_left =

@@ -86,7 +86,7 @@ void print_reach(const std::string& target, uint64_t seed) {
   }
   fmt::print("{}: {} boundaries and {} pairs of features, in {} planned cases at seed {}\n",
              info.name, boundaries, pairs, sequence.plan().size(), seed);
-  for (const std::string& claim : dead_claims(sequence.generator()))
+  for (const std::string& claim : dead_claims(sequence.claims(), sequence.unusable()))
     fmt::print("note: {}\n", claim);
 }
 
