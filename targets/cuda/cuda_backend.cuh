@@ -1,6 +1,7 @@
 #pragma once
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -16,6 +17,13 @@ __global__ void __launch_bounds__(threads)
   extern __shared__ __align__(shared_alignment) unsigned char memory[];
   CudaBlock block(memory);
   Kernel::run(block, params);
+}
+
+/// Copies a piece with each row of the grid.
+template <class P>
+__global__ void __launch_bounds__(threads) gather_kernel(const __grid_constant__ P pieces) {
+  copy_part(pieces.piece[blockIdx.y], blockIdx.x * size_t{threads} + threadIdx.x,
+            gridDim.x * size_t{threads});
 }
 
 /// The calls of CUDA's runtime that a DeviceQueue makes.
@@ -56,6 +64,15 @@ struct CudaApi {
   }
   static Error copy_out(void* to, const void* from, size_t bytes, Stream stream) {
     return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream);
+  }
+  static Error gather(const Pieces& pieces, Stream stream) {
+    size_t longest = 0;
+    for (int k = 0; k < pieces.count; ++k) longest = std::max(longest, pieces.piece[k].bytes);
+    constexpr size_t bytes_of_block = size_t{threads} * sizeof(Chunk), most_blocks = 128;
+    const size_t blocks = std::clamp<size_t>(longest / bytes_of_block, 1, most_blocks);
+    const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(pieces.count));
+    gather_kernel<Pieces><<<grid, threads, 0, stream>>>(pieces);
+    return cudaGetLastError();
   }
   static Error wait(Stream stream) { return cudaStreamSynchronize(stream); }
   static void forget_error() { cudaGetLastError(); }

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "targets/cuda/gather.h"
+
 namespace attnfuzz::cuda {
 
 /// Memory of a device and a stream of work on it, by the functions of Api: CudaApi, or a test's.
@@ -53,24 +55,21 @@ class DeviceQueue {
     if (good() && bytes > 0) wanted_.push_back({host, device, bytes});
   }
 
-  /// Waits for all that was asked for. Copies to the host are gathered in memory that the device
-  /// can write to, so that one wait is enough for all of them.
+  /// Waits for all that was asked for. What is copied to the host lies in many places of the
+  /// device; it goes together into pinned memory, which the device writes to, so that one launch
+  /// and one wait bring all of it.
   void wait() {
     const std::vector<Copy> copies = std::exchange(wanted_, {});
     size_t total = 0;
     for (const Copy& copy : copies) total += rounded(copy.bytes);
     reserve(total);
-    size_t at = 0;
-    for (const Copy& copy : copies) {
-      if (good()) check(Api::copy_out(staging_ + at, copy.device, copy.bytes, stream_));
-      at += rounded(copy.bytes);
-    }
+    if (good()) bring(copies);
     if (good()) check(Api::wait(stream_));
     if (!good()) return;
-    at = 0;
+    const unsigned char* from = staging_;
     for (const Copy& copy : copies) {
-      std::memcpy(copy.host, staging_ + at, copy.bytes);
-      at += rounded(copy.bytes);
+      std::memcpy(copy.host, from, copy.bytes);
+      from += rounded(copy.bytes);
     }
   }
 
@@ -118,6 +117,28 @@ class DeviceQueue {
     const void* device;
     size_t bytes;
   };
+  /// Asks for the copies, one behind the other, in staging_. A checker sees each copy by itself:
+  /// a kernel of ours that reads what no kernel under test wrote would be a report of its own.
+  void bring(const std::vector<Copy>& copies) {
+    unsigned char* to = staging_;
+    Pieces pieces;
+    for (const Copy& copy : copies) {
+      if (sanitized_) {
+        check(Api::copy_out(to, copy.device, copy.bytes, stream_));
+      } else {
+        if (pieces.count == Pieces::most) gather(pieces);
+        pieces.piece[pieces.count++] = {static_cast<const unsigned char*>(copy.device), to,
+                                        copy.bytes};
+      }
+      to += rounded(copy.bytes);
+    }
+    if (pieces.count > 0) gather(pieces);
+  }
+  void gather(Pieces& pieces) {
+    if (good()) check(Api::gather(pieces, stream_));
+    pieces.count = 0;
+  }
+
   static size_t rounded(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
   void reserve(size_t bytes) {

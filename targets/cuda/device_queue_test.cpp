@@ -28,7 +28,7 @@ struct LazyApi {
   struct State {
     std::vector<std::function<void()>> queue;
     std::map<void*, std::unique_ptr<std::byte[]>> allocated, host;
-    int64_t waits = 0, fills = 0, plain = 0, pooled = 0;
+    int64_t waits = 0, gathers = 0, copies_out = 0, fills = 0, plain = 0, pooled = 0;
     size_t smallest = SIZE_MAX;
     std::map<std::string, Error> fails;  ///< once, by the call's name
     Error sticky = success;              ///< what each call returns from now on
@@ -95,7 +95,17 @@ struct LazyApi {
     return copy(to, from, bytes, s);
   }
   static Error copy_out(void* to, const void* from, size_t bytes, Stream s) {
+    ++state().copies_out;
     return copy(to, from, bytes, s);
+  }
+  static Error gather(const Pieces& pieces, Stream) {
+    ++state().gathers;
+    later([pieces] {
+      constexpr size_t threads = 7;  // the last first: none may lean on another's part
+      for (int k = 0; k < pieces.count; ++k)
+        for (size_t thread = threads; thread-- > 0;) copy_part(pieces.piece[k], thread, threads);
+    });
+    return called("gather");
   }
   static void later(std::function<void()> work) { state().queue.push_back(std::move(work)); }
   static Error wait(Stream) {
@@ -207,7 +217,7 @@ TEST_F(DeviceQueueTest, WorkThatIsDoneLateGivesTheSameBits) {
   EXPECT_TRUE(api().allocated.empty()) << "device memory that is kept";
 }
 
-TEST_F(DeviceQueueTest, OneWaitBringsAllBack) {
+TEST_F(DeviceQueueTest, OneLaunchAndOneWaitBringAllBack) {
   std::vector<int> a{1, 2, 3}, b{4, 5}, from_a(3), from_b(2);
   void* memory = queue().allocate(5 * sizeof(int));
   queue().copy_in(memory, a.data(), 3 * sizeof(int));
@@ -217,9 +227,43 @@ TEST_F(DeviceQueueTest, OneWaitBringsAllBack) {
   EXPECT_EQ(from_a, (std::vector<int>{0, 0, 0}));
   queue().wait();
   EXPECT_EQ(api().waits, 1);
+  EXPECT_EQ(api().gathers, 1);
+  EXPECT_EQ(api().copies_out, 0);
   EXPECT_EQ(from_a, a);
   EXPECT_EQ(from_b, b);
   queue().release(memory);
+}
+
+TEST_F(DeviceQueueTest, EachPieceComesBackWholeWhereverItBegins) {
+  std::vector<unsigned char> there(5000);
+  for (size_t k = 0; k < there.size(); ++k) there[k] = static_cast<unsigned char>(k % 251);
+  std::vector<std::vector<unsigned char>> here;
+  for (size_t k = 0; k < 300; ++k) here.emplace_back(1 + k * 7 % 90, 0xEE);
+  for (size_t k = 0; k < here.size(); ++k)
+    queue().copy_out(here[k].data(), there.data() + k * 13, here[k].size());
+  queue().wait();
+  EXPECT_EQ(api().gathers, 3) << "a launch takes " << Pieces::most << " pieces";
+  for (size_t k = 0; k < here.size(); ++k)
+    EXPECT_TRUE(std::equal(here[k].begin(), here[k].end(), there.data() + k * 13)) << k;
+}
+
+TEST_F(DeviceQueueTest, ACaseComesBackByOneLaunch) {
+  EXPECT_EQ(run(flash_target, flat()).status, Status::ok);
+  EXPECT_EQ(api().gathers, 1);
+  EXPECT_EQ(api().copies_out, 0);
+}
+
+TEST_F(DeviceQueueTest, ALaunchThatFailsIsAnErrorOfItsCase) {
+  api().fails["gather"] = LazyApi::invalid_value;
+  EXPECT_EQ(run(flash_target, flat()).text, "CUDA error: invalid argument");
+  EXPECT_EQ(run(flash_target, flat()).status, Status::ok);
+}
+
+TEST_F(DeviceQueueTest, ACheckerSeesEachCopyByItself) {
+  begin(true);
+  EXPECT_EQ(run(flash_target, flat()).status, Status::ok);
+  EXPECT_EQ(api().gathers, 0);
+  EXPECT_GT(api().copies_out, 0);
 }
 
 TEST_F(DeviceQueueTest, AnErrorThatStaysIsStickyWhateverItsNumber) {

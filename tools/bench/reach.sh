@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# How far campaigns reach: writes the table of docs/reach.md anew, from campaigns of CASES (default 10,000) on
-# one core, one for each row.
-#   tools/bench/reach.sh [CASES] [SEED]
+# How far campaigns reach: prints the table of docs/reach.md, from campaigns of CASES (default 10,000) on one core, one
+# for each row; --update writes it there.
+#   tools/bench/reach.sh [--update] [CASES] [SEED]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+update=
+[ "${1:-}" != --update ] || { update=1; shift; }
 cases=${1:-10000} seed=${2:-1}
 
 cmake --preset release -DATTNFUZZ_BENCH=ON > /dev/null
@@ -11,6 +13,7 @@ cmake --build --preset release --target reach_table
 table=$(mktemp)
 trap 'rm -f "$table"' EXIT
 build/release/tools/bench/reach_table "$cases" "$seed" | tee "$table"
+[ -n "$update" ] || exit 0
 # Between the two marks of the page.
 sed -i -e '/^<!-- table -->$/,/^<!-- end -->$/{/^<!-- table -->$/r '"$table"'
 /^<!-- table -->$/!{/^<!-- end -->$/!d}}' docs/reach.md
