@@ -27,11 +27,12 @@ TIMEOUT = 20.0
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during check(); `result` has what was found until then."""
+    """Raised by `check` after Ctrl-C. A KeyboardInterrupt, so that a program ends by it as by any other."""
 
     def __init__(self, result: Result) -> None:
         super().__init__(str(result))
         self.result = result
+        """What was found until then."""
 
 
 def demand_whole(**given: object) -> None:
@@ -67,40 +68,56 @@ def check(
     on_finding: Callable[[Finding], object] | None = None,
     **claims: Unpack[Claims],
 ) -> Result:
-    """Fuzzes an attention function, and checks it against attnfuzz's reference in double precision.
+    """Fuzzes an attention function, and checks each output element against a reference in double precision.
 
-    fn(q, k, v, …) -> out, or (out, …). Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads, kv_len,
-    head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len, head_dim_v]. With
-    layout="bshd" the length comes before the heads. fn also gets those of these keywords that are among its
-    parameters, and is tested for what they let attnfuzz ask:
+    `fn(q, k, v, …)` returns out, or a tuple that begins with out. Shapes: q `[batch, num_heads, q_len, head_dim]`,
+    k `[batch, num_kv_heads, kv_len, head_dim]`, v `[batch, num_kv_heads, kv_len, head_dim_v]`, out `[batch, num_heads,
+    q_len, head_dim_v]`; with `layout="bshd"` the length comes before the heads. out has the dtype of q.
 
-    - mask: bool [batch, num_heads, q_len, kv_len], True = visible; None when all keys are visible
-    - causal: bool; window: (left, right) or None; lens: real keys of each batch row or None (mask is None then)
-    - bias: [batch, num_heads, q_len, kv_len] or None; scale: float or None for 1/sqrt(head_dim)
-    - softcap: float, 0 = off
-    - sinks: [num_heads] or None; mem_k, mem_v: [num_kv_heads, memory_kv, dim] or None; enable_gqa: bool
-    - grad_out: out's gradient or None; the function then returns (out, dq, dk, dv)
-    - case: the case as a dict, for what else it needs to know
+    fn also gets those of these keywords that are among its parameters, and is tested for what they let attnfuzz ask:
 
-    How it is run:
+    - `mask`: bool `[batch, num_heads, q_len, kv_len]`, True where the query sees the key; None if it sees all keys
+    - `causal`: bool; `window`: `(left, right)` in keys, or None; `lens`: a list with the number of real keys of each
+      batch row, or None. mask is None where one of these says it
+    - `bias`: `[batch, num_heads, q_len, kv_len]`, added to the scaled scores, or None
+    - `scale`: the factor of q·k, or None for 1/sqrt(head_dim); `softcap`: float, 0 is off
+    - `sinks`: `[num_heads]` or None; `mem_k`, `mem_v`: `[num_kv_heads, memory_kv, dim]` or None; `enable_gqa`: bool
+    - `grad_out`: the gradient of out, or None; fn then returns `(out, dq, dk, dv)`
+    - `case`: the whole case as a dict, for what else fn needs to know
 
-    - arrays: "numpy", "torch", "jax", or a module with from_dlpack() or asarray(). By default attnfuzz looks at fn's
-      annotations, class, decorators, code and imports, and makes a trial call if these leave a doubt; the result
-      says which was chosen
-    - device: the device of PyTorch's or JAX's arrays: "cuda", "cuda:1", "mps" …
-    - gradients: tests dq, dk, dv too, by PyTorch's autograd or jax.vjp, or as fn returns them for grad_out
-    - lse: the function returns (out, lse), lse [batch, num_heads, q_len], the natural logarithm of the denominator
-    - keywords: options that fn accepts as **kwargs, without naming them in its signature
-    - isolate: whether a worker process runs fn, so that a crash, or a case that takes longer than `timeout` seconds,
-      is a finding. This needs a function that can be imported by its module and name. None: if possible; True: or
-      InputError; False: fn runs in this process
+    docs/python.md has their other names. For a cache, pass an adapter: an object with `capabilities` and `run`
+    (targets/python/README.md).
 
-    `claims` say what else fn can do (attnfuzz.Claims): head_dim=(8, 64, 8), features="gqa", dtype="f16" …
-    attnfuzz demands what is claimed: within the claims, an exception is a finding. The same seed gives the same cases;
-    `seconds` gives the campaign a time instead. For caches, pass an adapter object (targets/python/README.md).
+    Args:
+        fn: the attention function, or an adapter.
+        cases: how many cases to run, unless findings or `seconds` end the campaign before.
+        seed: the same seed gives the same cases.
+        seconds: how long the campaign runs, instead of `cases`; 0: `cases` counts.
+        arrays: what fn gets: `"numpy"`, `"torch"`, `"jax"`, or a module with `from_dlpack()` or `asarray()`. None:
+            attnfuzz looks at fn's annotations, class, decorators, code and imports, and makes a trial call where these
+            leave a doubt. The result says which was chosen.
+        device: where PyTorch's or JAX's arrays lie: `"cuda"`, `"cuda:1"`, `"mps"` …
+        gradients: test dq, dk and dv too: by PyTorch's autograd, by `jax.vjp`, or as fn returns them for `grad_out`.
+        lse: fn returns `(out, lse)`; lse is `[batch, num_heads, q_len]` in float32, the natural logarithm of the
+            softmax's denominator.
+        keywords: options that fn accepts as `**kwargs`, without naming them in its signature.
+        isolate: whether a worker process runs fn, so that a crash or a hang is a finding. True needs a function that
+            can be imported by its module and name; False runs fn in this process; None: a worker if that is possible.
+        timeout: how many seconds one case may take in a worker; 20 by default.
+        stop_after: end the campaign after so many different findings; 0: never.
+        max_shrink_tries: how many smaller cases the shrinker may try for each finding; 2000 by default.
+        progress: whether to show a bar; None: on a terminal and in a notebook.
+        on_finding: called with each finding as soon as it is shrunk.
+        **claims: what else fn can do, as `Claims` lists it: `head_dim=(8, 64, 8)`, `features="gqa"`, `dtype="f16"` …
+            attnfuzz demands what is claimed: within the claims, an exception is a finding.
 
-    Raises InputError for a function that can't be called, and for claims that are unknown or can't reach it. Raises
-    Interrupted after Ctrl-C, with the result so far. Never raises for findings: see Result.
+    Returns:
+        What was found. It is true if all cases were run and nothing was found, and prints as a report.
+
+    Raises:
+        InputError: fn cannot be called with q, k and v, a claim is unknown or cannot reach fn, or an argument is wrong.
+            Nothing has been run then.
+        Interrupted: Ctrl-C; its `result` has what was found until then.
     """
     if _isolate.in_worker():
         raise _isolate.Reached
@@ -144,11 +161,26 @@ def replay(
     max_shrink_tries: int = 0,
     **claims: Unpack[Claims],
 ) -> Finding | None:
-    """Runs one case through a function; the finding if it fails, None if it is right.
+    """Runs one case again.
 
-    Without claims, fn is taken to claim what the case needs. With max_shrink_tries the case is shrunk as well. The
-    other arguments are those of check(). Raises InputError for a case outside the claims, or with an option that can't
-    reach fn.
+    Args:
+        fn: the attention function, or an adapter, as for `check`.
+        case: a case, the path of a case file, its JSON text or its dict.
+        arrays: as for `check`, like all further arguments that are not named here.
+        device: as for `check`.
+        gradients: as for `check`; a case that asks for gradients turns it on.
+        lse: as for `check`.
+        keywords: as for `check`.
+        isolate: as for `check`.
+        timeout: as for `check`.
+        max_shrink_tries: how many smaller cases to try if the case fails; 0: it is not shrunk.
+        **claims: as for `check`; without any, fn is taken to claim what the case needs.
+
+    Returns:
+        The finding if the case fails, None if the answer is right.
+
+    Raises:
+        InputError: the case is outside the claims, or has an option that cannot reach fn.
     """
     if _isolate.in_worker():
         raise _isolate.Reached
@@ -177,7 +209,17 @@ def own_claims(fn: Callable[..., Any], case: Case, keywords: Sequence[str] = ())
 
 
 def load(name: str) -> Callable[..., Any]:
-    """The function that "module:name" stands for; the working folder counts as a place of modules."""
+    """Imports a function by its name. The working folder counts as a place of modules.
+
+    Args:
+        name: `"module:function"`, as `attnfuzz check` takes it; dots behind the colon lead into classes.
+
+    Returns:
+        The function.
+
+    Raises:
+        InputError: the name has another form, or there is no such module or function.
+    """
     module_name, _, path = name.partition(":")
     if not module_name or not path:
         raise InputError(f"{name}: expected MODULE:FUNCTION")

@@ -14,39 +14,68 @@ from attnfuzz._core import InputError
 from attnfuzz._options import OPTIONS, Option
 
 Size = Union[int, Sequence[int]]
-"""A size's range: 8, (1, 8), or (8, 64, 8), the last by multiples of 8."""
+"""The range of a size: 8 alone, (1, 8) from 1 to 8, or (8, 64, 8) from 8 to 64 by multiples of 8."""
 Words = Union[str, Iterable[str]]
+"""One word, or several."""
 
 
 class Claims(TypedDict, total=False):
-    """The capabilities that check() and its like take as keywords. All are optional."""
+    """What a function can do: the keywords that `check` and its like take. All are optional.
+
+    The function's parameters tell most of it; claims say the rest. attnfuzz demands all that is claimed, and asks
+    nothing else.
+    """
 
     batch: Size
+    """Batch rows; 1 to 4 if it is not said."""
     num_heads: Size
-    num_kv_heads: Size  # below num_heads: claim the feature "gqa", and "mqa" for 1
+    """Query heads; 1 to 8 if it is not said."""
+    num_kv_heads: Size
+    """KV heads; as many as query heads, unless the features `gqa` (fewer) or `mqa` (one) are claimed."""
     q_len: Size
+    """Queries of each row, in tokens; 1 to 48 if it is not said."""
     kv_len: Size
+    """Keys of each row, in tokens; 1 to 48 if it is not said."""
     head_dim: Size
-    head_dim_v: Size  # other than head_dim: claim the feature "head_dim_v"
+    """Elements of a query's and a key's head; 1 to 64 if it is not said."""
+    head_dim_v: Size
+    """Elements of a value's head; head_dim, unless the feature `head_dim_v` is claimed."""
     memory_kv: Size
+    """Learned keys and values before all others (`mem_k`, `mem_v`)."""
 
-    features: Words  # beyond those that the parameters tell: "gqa", "data:large", "fully_masked:zero" …
-    dtype: Any  # f32 (the default), f16, bf16, f64, e4m3, e5m2; torch.float16 and numpy.float16 are understood too
-    layout: Words  # bhsd (the default): [batch, heads, len, dim]; bshd: [batch, len, heads, dim]
-    align: Words  # how the function's own causal and window stand if q_len ≠ kv_len: top_left, bottom_right
-    fully_masked: Words  # what a query that sees no key gives: zero, nan, uniform, any
-    rules: Words  # mask rules: causal, window, chunk, prefix, documents, padding, boolean, bias, alibi
+    features: Words
+    """What it can do beyond what its parameters tell: `"gqa"`, `"data:large"` … `attnfuzz targets --json` has all."""
+    dtype: Any
+    """Element types: f32 (the default), f16, bf16, f64, e4m3, e5m2; torch.float16 and numpy.float16 are understood."""
+    layout: Words
+    """bhsd (the default): `[batch, heads, length, dim]`; bshd: `[batch, length, heads, dim]`."""
+    align: Words
+    """Where its own `causal` and `window` put the diagonal if q_len ≠ kv_len: top_left or bottom_right."""
+    fully_masked: Words
+    """What it gives for a query that sees no key: zero, nan, uniform (the mean of the values), any (not checked)."""
+    rules: Words
+    """Mask rules: causal, window, chunk, prefix, documents, padding, boolean, bias, alibi."""
 
-    equal: Sequence[Sequence[str]]  # sizes that must be the same: [("q_len", "kv_len")]
-    excludes: Sequence[Sequence[str]]  # features that do not go together
-    requires: Sequence[Sequence[str]]  # the first needs the second
-    precision: Mapping[str, Mapping[str, Any]]  # the default: {"f16": {"accumulate": "f32", "p": "f16"}}
-    tiles: Mapping[str, Sequence[int]]  # edges worth aiming at: {"kv_len": [64]}
-    params: Mapping[str, Size]  # limits of a rule's parameter: {"window.left": (0, 64)}
+    equal: Sequence[Sequence[str]]
+    """Sizes that must be the same: `[("q_len", "kv_len")]`."""
+    excludes: Sequence[Sequence[str]]
+    """Features that do not go together: `[["gqa", "rule:causal"]]`."""
+    requires: Sequence[Sequence[str]]
+    """Pairs of features, of which the first needs the second."""
+    precision: Mapping[str, Mapping[str, Any]]
+    """How it computes, by dtype; the error bound follows from it. The default: `{"f16": {"accumulate": "f32", "p":
+    "f16"}}`. docs/numerics.md has the words."""
+    tiles: Mapping[str, Sequence[int]]
+    """Its block sizes in tokens, whose edges cases are aimed at: `{"kv_len": [64]}`."""
+    params: Mapping[str, Size]
+    """Ranges of the parameters of mask rules: `{"window.left": (0, 64)}`."""
     max_rules: int
-    compiled_for: Sequence[str]  # sizes and features for each combination of which it is compiled anew
+    """How many mask rules a case may combine; 3 if it is not said."""
+    compiled_for: Sequence[str]
+    """Sizes and features for each combination of which it is compiled anew: cases with one combination come together."""
 
-    capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]  # instead of all these: what `probe` wrote
+    capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]
+    """All of it at once, instead of the other keywords: the file that `attnfuzz probe` wrote, or its dict."""
 
 
 DEFAULT_SIZES: dict[str, list[int]] = {

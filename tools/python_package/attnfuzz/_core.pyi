@@ -6,7 +6,7 @@ from typing import Any
 from attnfuzz._types import Array, Step
 
 class InputError(ValueError):
-    """Bad input: what is wrong, where it stands, and what was expected."""
+    """Bad input: an argument, a claim, a case or a file. The text says what is wrong, where, and what was expected."""
 
 class Stats:
     cases: int

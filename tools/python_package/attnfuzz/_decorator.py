@@ -39,17 +39,30 @@ def attention_test(
     timeout: float = 20.0,
     **claims: Unpack[Claims],
 ) -> Callable[[F], F]:
-    """Marks an attention function (q, k, v, …) -> out as a test; keywords and shapes are those of check().
+    """Marks an attention function as a test for pytest.
 
         @attnfuzz.attention_test(features="gqa", head_dim=(8, 64, 8))
         def test_my_attention(q, k, v, mask=None):
             return my_attention(q, k, v, mask)
 
-    pytest then runs a campaign on it, and each finding is a test of its own: `test_my_attention::error-71cc9c50bc41`.
-    Findings are remembered in pytest's cache and run first the next time. --attnfuzz-cases and --attnfuzz-seed give
-    the budget where `cases` and `seed` do not. The function stays what it was.
-    """
+    pytest then runs a campaign on it. Each finding is a failed test of its own, `test_my_attention::error-71cc9c50bc41`;
+    it is remembered in pytest's cache, and its case runs first the next time. The function stays what it was.
 
+    Args:
+        cases: how many cases to run; None: as pytest's option `--attnfuzz-cases` says (200).
+        seed: the same seed gives the same cases; None: as `--attnfuzz-seed` says (0).
+        arrays: as for `check`, like all further arguments.
+        device: as for `check`.
+        gradients: as for `check`.
+        lse: as for `check`.
+        keywords: as for `check`.
+        isolate: as for `check`.
+        timeout: as for `check`.
+        **claims: as for `check`.
+
+    Returns:
+        The decorator. A wrong argument or claim fails the test when pytest runs it.
+    """
     how = {"arrays": arrays, "device": device, "gradients": gradients, "lse": lse, "keywords": keywords,
            "isolate": isolate, "timeout": timeout}
 

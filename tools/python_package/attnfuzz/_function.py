@@ -16,7 +16,10 @@ from attnfuzz._types import Array
 
 
 class Declined(Exception):
-    """Raise it for a case that the function's documentation rejects and its claims can't exclude."""
+    """Raise this from your function for a case that its documentation rejects and no claim can exclude.
+
+    The case then counts as declined, neither as passed nor as failed.
+    """
 
 
 @dataclass(frozen=True)

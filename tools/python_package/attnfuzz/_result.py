@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +16,36 @@ FORMATS = ("md", "json", "html", "junit", "sarif")
 
 
 class Finding:
-    """A failing case after shrinking, with its likely cause."""
+    """A failure, shrunk to the smallest case that still fails the same way, with its likely cause.
+
+    `str(finding)` is what `attnfuzz run` prints; in a notebook it shows itself as HTML.
+    """
 
     def __init__(self, item: _core.Item) -> None:
         self._item = item
         self.signature: str = item.signature
-        """What makes two failures the same, short: "mismatch-3f2a91c07b1e"."""
+        """What makes two failures the same one, short: "mismatch-3f2a91c07b1e"."""
         self.kind: str = item.kind
         """mismatch, nan, shape, error, crash, timeout, memory, nondeterminism or ignored."""
         self.title: str = item.title
+        """One line: the target, what happened, and on which case."""
         self.detail: str = item.detail
         """One line: what was wrong, with numbers."""
         self.error: str = item.error
-        """The exception's text, empty without one."""
+        """The text of the exception; empty if there was none."""
         self.case: Case = Case(item.case)
         """The smallest case that fails the same way."""
         self.original: Case = Case(item.original)
+        """The case that failed first, before shrinking."""
         self.causes: list[tuple[str, str]] = item.causes
-        """(name, words) of all that fit, likeliest first."""
+        """(name, words) of each cause that fits, the likeliest first. `attnfuzz causes` lists the names."""
         self.history: list[str] = item.history
-        """The reductions that the shrinker made."""
+        """The reductions that the shrinker made, in order."""
         self.count: int = item.count
-        """How many cases failed like this."""
+        """How many cases of the campaign failed like this."""
 
     def markdown(self) -> str:
-        """A report for a maintainer."""
+        """The report for a maintainer, as Markdown: what `write` puts into report.md."""
         return self._item.markdown()
 
     def _repr_html_(self) -> str:
@@ -55,18 +61,29 @@ class Finding:
 
 
 class Result:
-    """What check() found. True where cases ran to the end and nothing was found; prints as the findings in words."""
+    """What `check` found.
+
+    It is true if cases were run to the end and nothing was found, so `assert attnfuzz.check(fn)` is a test. `print`
+    shows each finding, how fn was run, and what was not asked; in a notebook it shows itself as HTML.
+    """
 
     def __init__(self, target: Target, claims: dict[str, Any]) -> None:
         self._campaign, self._claims = target.campaign, claims
         self.target: str = target.name
+        """The name that the function goes by: "python:module:function"."""
         self.findings: list[Finding] = [Finding(item) for item in self._campaign.items]
+        """The different failures, in the order in which they were found."""
         stats = self._campaign.stats
         self.cases: int = stats.cases
+        """How many cases were run: passed + failed + declined."""
         self.passed: int = stats.passed
+        """How many cases gave the right answer."""
         self.failed: int = stats.failed
+        """How many cases failed; several of them can be one finding."""
         self.declined: int = stats.skipped
+        """For how many cases fn raised `Declined`."""
         self.seconds: float = stats.seconds
+        """How long the campaign took."""
         self.interrupted: bool = stats.interrupted
         """Whether Ctrl-C ended it."""
         self.covered: dict[str, int] = stats.features
@@ -81,12 +98,12 @@ class Result:
 
     @property
     def capabilities(self) -> dict[str, Any]:
-        """What was demanded: sizes and features (targets/capabilities.h)."""
+        """What was demanded of fn, as a dict that `check(capabilities=…)` takes again."""
         return json.loads(self._campaign.capabilities)  # type: ignore[no-any-return]
 
     @property
     def verdict(self) -> str:
-        """"passed", "failed", or why it is neither: "interrupted", "nothing was tested"."""
+        """`"passed"`, `"failed"`, or why it is neither: `"interrupted"`, `"nothing was tested"`."""
         if self.findings or self.failed:
             return "failed"
         if self.interrupted:
@@ -94,14 +111,28 @@ class Result:
         return "passed" if self.passed else "nothing was tested"
 
     def write(self, folder: str | os.PathLike[str], formats: tuple[str, ...] = FORMATS) -> None:
-        """Writes the reports and each finding's folder, as `attnfuzz run --out` does."""
+        """Writes the reports, and a folder for each finding with its report, its case and a program that shows it.
+
+        Args:
+            folder: made if it is not there. Findings of an earlier run in it are moved to `findings.before`.
+            formats: some of `"md"`, `"json"`, `"html"`, `"junit"`, `"sarif"`.
+
+        Raises:
+            InputError: a format has another name, or a file cannot be written.
+            OSError: findings of an earlier run cannot be moved.
+        """
+        set_earlier_aside(Path(folder) / "findings")
         self._campaign.write(os.fspath(folder), list(formats))
         for finding in self.findings:
             script = Path(folder) / "findings" / finding.signature / "repro.py"
             script.write_text(script.read_text().replace("CLAIMS = {}", f"CLAIMS = {self._claims!r}", 1))
 
     def raise_on_findings(self) -> None:
-        """Raises AssertionError with the result in words, unless it passed."""
+        """Ends a test, unless the verdict is "passed".
+
+        Raises:
+            AssertionError: the verdict is another; the text is the result in words.
+        """
         if not self:
             raise AssertionError(str(self))
 
@@ -129,6 +160,14 @@ class Result:
         from attnfuzz._html import result
 
         return result(self)
+
+
+def set_earlier_aside(findings: Path) -> None:
+    """Moves the findings of an earlier run, as `attnfuzz run` does, so that none stands beside those of this one."""
+    if findings.is_dir() and any(findings.iterdir()):
+        aside = findings.with_name("findings.before")
+        shutil.rmtree(aside, ignore_errors=True)
+        findings.rename(aside)
 
 
 def notes(target: Target) -> list[tuple[str, str]]:

@@ -28,11 +28,20 @@ CHOICE = st.integers(0, 2**16 - 1)
 
 
 def cases(**claims: Unpack[Claims]) -> st.SearchStrategy[Case]:
-    """Cases inside the claims. Hypothesis shrinks the choices that a case is made from, which gives a smaller case but
-    seldom the smallest: attnfuzz.replay(fn, case, max_shrink_tries=2000) does.
+    """A strategy for cases inside the claims.
 
-    Without `features`, `rules` and the like: plain attention in float32, layout bhsd. Raises InputError for claims that
-    are none.
+    Hypothesis shrinks the choices that a case is made from, which gives a smaller case but seldom the smallest:
+    `attnfuzz.replay(fn, case, max_shrink_tries=2000)` goes on from there.
+
+    Args:
+        **claims: what `check` takes. Without `features`, `rules` and the like, cases are plain attention in float32
+            with layout bhsd.
+
+    Returns:
+        A strategy for `Case`.
+
+    Raises:
+        InputError: a claim is unknown or has a wrong value.
     """
     case_option = {option.names[0]: option for option in OPTIONS if option.names[0] == "case"}
     capabilities = _claims.complete(claims, case_option, "cases()")
@@ -45,5 +54,16 @@ def cases(**claims: Unpack[Claims]) -> st.SearchStrategy[Case]:
 
 
 def inputs(arrays: Any = "numpy", **claims: Unpack[Claims]) -> st.SearchStrategy[tuple[Case, dict[str, Any]]]:
-    """Cases with their tensors by name ("q", "k", "v", "mask" …), as arrays of "numpy", "torch" or "jax"."""
+    """A strategy for cases with their tensors.
+
+    Args:
+        arrays: `"numpy"`, `"torch"`, `"jax"`, or a module with `from_dlpack()` or `asarray()`.
+        **claims: as for `cases`.
+
+    Returns:
+        A strategy for pairs of a `Case` and its arrays by name, as `Case.inputs` gives them.
+
+    Raises:
+        InputError: as for `cases`.
+    """
     return cases(**claims).map(lambda case: (case, case.inputs(arrays)))

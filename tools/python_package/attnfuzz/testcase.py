@@ -16,10 +16,21 @@ from attnfuzz._result import Result
 
 
 class AttentionTestCase(unittest.TestCase):
-    """TestCase with assertAttention()."""
+    """A `unittest.TestCase` with a method that fuzzes an attention function."""
 
     def assertAttention(self, fn: Callable[..., Any], **arguments: Any) -> Result:
-        """Fails unless the function passes attnfuzz.check(), whose arguments it takes; each finding is a subtest."""
+        """Fails unless the function passes `attnfuzz.check`. Each finding is a failed subtest.
+
+        Args:
+            fn: the attention function, or an adapter.
+            **arguments: what `check` takes.
+
+        Returns:
+            The result, for further assertions.
+
+        Raises:
+            InputError: as for `check`.
+        """
         result = check(fn, **{"progress": False, **arguments})
         for finding in result.findings:
             with self.subTest(finding=finding.signature):

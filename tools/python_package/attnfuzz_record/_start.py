@@ -78,9 +78,23 @@ def record(directory: str | Path, *, calls: int = 256, megabytes: float = 1024, 
            eager: bool = False, about: str = "") -> Iterator[Recording]:
     """Records the attention calls that are made inside of the `with`, into a folder for `attnfuzz judge`.
 
-    directory: made if it is not there; a recording in it is written over. calls, megabytes: how much is kept. every:
-    each caller's every n-th call. new: only calls whose shapes and options were not seen before. eager: run what
-    torch.compile compiled as it was written, so that its calls can be caught.
+    An error of the recorder never reaches the program: it is counted in the recording, as is each call that cannot be
+    kept, with the reason. docs/recording-a-model.md lists the packages whose calls are caught.
+
+    Args:
+        directory: made if it is not there; a recording in it is written over.
+        calls: at most so many calls are kept.
+        megabytes: at most so many megabytes of tensors are kept.
+        every: keep each caller's every n-th call.
+        new: keep only calls whose shapes and options were not seen before.
+        eager: run what torch.compile compiled as it was written, so that its calls can be caught.
+        about: words about the recording, which `attnfuzz judge` prints.
+
+    Yields:
+        The recording, which ends with the `with`.
+
+    Raises:
+        OSError: the directory cannot be made.
     """
     recording = Recording(Path(directory), Limits(calls, megabytes, every, new), about, eager)
     recording.start()

@@ -314,6 +314,18 @@ def test_reports_and_their_repro(tmp_path):
     assert run_python(*replay, cwd=tmp_path).returncode == 0
 
 
+def test_findings_of_an_earlier_run_are_moved_aside(tmp_path):
+    wrong = attnfuzz.check(lambda q, k, v: q * 0, isolate=False, head_dim_v=(1, 8), head_dim=(1, 8), cases=20, stop_after=1)
+    assert wrong.findings
+    wrong.write(tmp_path)
+    names = {file.name for file in (tmp_path / "findings").iterdir()}
+    for _ in range(2):  # into a folder with findings, and into one without
+        attnfuzz.check(attention, cases=5).write(tmp_path)
+        assert not (tmp_path / "findings").exists() or not any((tmp_path / "findings").iterdir())
+        assert {file.name for file in (tmp_path / "findings.before").iterdir()} == names
+
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
