@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How far campaigns reach: prints the table of docs/reach.md, from campaigns of CASES (default 10,000) on one core, one
-# for each row; --update writes it there.
+# for each row; --update writes it there (docs/data/reach.json).
 #   tools/bench/reach.sh [--update] [CASES] [SEED]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,6 +14,4 @@ table=$(mktemp)
 trap 'rm -f "$table"' EXIT
 build/release/tools/bench/reach_table "$cases" "$seed" | tee "$table"
 [ -n "$update" ] || exit 0
-# Between the two marks of the page.
-sed -i -e '/^<!-- table -->$/,/^<!-- end -->$/{/^<!-- table -->$/r '"$table"'
-/^<!-- table -->$/!{/^<!-- end -->$/!d}}' docs/reach.md
+python3 tools/docs/tables.py reach "Goals reached after so many cases" "tools/bench/reach.sh $cases $seed" < "$table"

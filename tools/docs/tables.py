@@ -3,7 +3,7 @@
 A line of a page that is nothing but a link to such a file, [What it shows](data/NAME.json), becomes the table on the site.
 As a program this takes a Markdown table from standard input and writes the file:
 
-    data.py NAME TITLE COMMAND < table.md
+    tables.py NAME TITLE COMMAND < table.md
 """
 
 import json
@@ -18,13 +18,17 @@ LONG = 40
 """A table of more rows is folded up."""
 
 
-def write(name, title, command, columns, rows, folder=FOLDER):
-    """Writes a data file, a row a line. A cell is a number, a text (Markdown), or None for what was not measured."""
-    lines = ",\n  ".join(json.dumps(list(row), ensure_ascii=False) for row in rows)
-    head = {"title": title, "command": command, "columns": list(columns)}
-    text = "".join(f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in head.items())
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.json").write_text(f"{{\n{text} \"rows\": [\n  {lines}\n ]\n}}\n")
+def table(title, command, columns, rows):
+    """A table: a cell is a number, a text (Markdown), or None for what was not measured."""
+    return {"title": title, "command": command, "columns": list(columns), "rows": [list(row) for row in rows]}
+
+
+def write(name, made):
+    """Writes a table's data file, a row a line."""
+    text = ",\n".join(f" {json.dumps(key)}: {json.dumps(made[key], ensure_ascii=False)}" for key in ("title", "command", "columns"))
+    rows = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in made["rows"])
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(f'{{\n{text},\n "rows": [\n{rows}\n ]\n}}\n')
 
 
 def from_markdown(text):
@@ -42,15 +46,15 @@ def from_markdown(text):
 def read(file):
     """A data file, checked. Ends the program with one line where it is none."""
     try:
-        table = json.loads(file.read_text())
+        made = json.loads(file.read_text())
     except (OSError, ValueError) as e:
         raise SystemExit(f"{file}: expected a table as JSON: {e}") from None
-    if not isinstance(table, dict) or set(table) != KEYS:
+    if not isinstance(made, dict) or set(made) != KEYS:
         raise SystemExit(f"{file}: expected an object with {', '.join(sorted(KEYS))}")
-    for k, row in enumerate(table["rows"]):
-        if len(row) != len(table["columns"]):
-            raise SystemExit(f"{file}: rows[{k}]: expected {len(table['columns'])} cells, found {len(row)}")
-    return table
+    for k, row in enumerate(made["rows"]):
+        if len(row) != len(made["columns"]):
+            raise SystemExit(f"{file}: rows[{k}]: expected {len(made['columns'])} cells, found {len(row)}")
+    return made
 
 
 def cell_text(cell):
@@ -61,22 +65,22 @@ def cell_text(cell):
     return f"{cell:g}" if isinstance(cell, float) else str(cell).replace("|", "\\|")
 
 
-def markdown(table, link):
-    """The table, and which command printed it."""
+def markdown(made, link=""):
+    """The table, and which command printed it. `link`: where its data lie."""
     def line(cells):
         return "| " + " | ".join(cells) + " |"
 
     def side(k):
-        cells = [row[k] for row in table["rows"] if row[k] is not None]
-        return "---:" if cells and all(isinstance(cell, (int, float)) for cell in cells) else "---"
+        cells = [row[k] for row in rows if row[k] is not None]
+        numbers = sum(isinstance(cell, (int, float)) for cell in cells)
+        return "---:" if 2 * numbers > len(cells) else "---"
 
-    made = [line(table["columns"]), line(side(k) for k in range(len(table["columns"])))]
-    made += [line(map(cell_text, row)) for row in table["rows"]]
-    source = f"Printed by `{table['command']}` ([data]({link}))."
-    if len(table["rows"]) <= LONG:
-        return "\n".join([f"**{table['title']}.** {source}", "", *made])
-    count = f"{len(table['rows'])} rows"
-    return "\n".join([f'<details markdown="1"><summary>{table["title"]}: {count}</summary>', "", source, "", *made, "",
+    rows = made["rows"]
+    lines = [line(made["columns"]), line(side(k) for k in range(len(made["columns"]))), *(line(map(cell_text, row)) for row in rows)]
+    source = f"Printed by `{made['command']}`" + (f" ([data]({link}))." if link else ".")
+    if len(rows) <= LONG or not link:
+        return "\n".join([f"**{made['title']}.** {source}", "", *lines])
+    return "\n".join([f'<details markdown="1"><summary>{made["title"]}: {len(rows)} rows</summary>', "", source, "", *lines, "",
                       "</details>"])
 
 
@@ -86,5 +90,5 @@ def on_page_markdown(text, page, config, **_):
 
 if __name__ == "__main__":
     if len(sys.argv) != 4:
-        sys.exit("data.py: expected NAME TITLE COMMAND")
-    write(*sys.argv[1:], *from_markdown(sys.stdin.read()))
+        sys.exit("tables.py: expected NAME TITLE COMMAND")
+    write(sys.argv[1], table(*sys.argv[2:], *from_markdown(sys.stdin.read())))
