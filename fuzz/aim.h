@@ -46,13 +46,36 @@ enum class Quantity : uint8_t {
   window_left,   ///< the rule's parameter
   window_right,  ///< the rule's parameter
   chunk_size,    ///< the rule's parameter
+  q_block,       ///< of the rule block_sparse
+  kv_block,      ///< of the rule block_sparse
+  dilation,      ///< the step of the rule dilated
+  max_distance,  ///< of the rule relative_bias
 };
 template <>
-inline constexpr std::array<std::string_view, 20> names_of<Quantity>{
-    "batch",     "num_heads",  "num_kv_heads", "q_len",        "kv_len",
-    "head_dim",  "head_dim_v", "memory_kv",    "steps",        "capacity",
-    "page_size", "group",      "append_past",  "decode_past",  "wraps",
-    "past_ring", "free_slots", "window.left",  "window.right", "chunk.size"};
+inline constexpr std::array<std::string_view, 24> names_of<Quantity>{"batch",
+                                                                     "num_heads",
+                                                                     "num_kv_heads",
+                                                                     "q_len",
+                                                                     "kv_len",
+                                                                     "head_dim",
+                                                                     "head_dim_v",
+                                                                     "memory_kv",
+                                                                     "steps",
+                                                                     "capacity",
+                                                                     "page_size",
+                                                                     "group",
+                                                                     "append_past",
+                                                                     "decode_past",
+                                                                     "wraps",
+                                                                     "past_ring",
+                                                                     "free_slots",
+                                                                     "window.left",
+                                                                     "window.right",
+                                                                     "chunk.size",
+                                                                     "block_sparse.q_block",
+                                                                     "block_sparse.kv_block",
+                                                                     "dilated.step",
+                                                                     "relative_bias.max_distance"};
 
 /// Steps that bring tokens behind others, and what a row holds before such a step.
 struct PastOf {

@@ -125,12 +125,25 @@ ParamValue draw_lengths(const Context& context, const Wanted& wanted) {
   return lengths;
 }
 
+/// Mostly chains, as drafts of several tokens are, with branches.
+ParamValue draw_parents(const Context& context, const Wanted&) {
+  constexpr int64_t most_nodes = 64;
+  constexpr int percent_chained = 60;
+  const int64_t most = std::min(context.c.problem.kv_len, most_nodes);
+  std::vector<int64_t> parents(static_cast<size_t>(most == 0 ? 0 : context.draw.between(1, most)));
+  for (size_t n = 0; n < parents.size(); ++n) {
+    const int64_t last = static_cast<int64_t>(n) - 1;
+    parents[n] = context.draw.chance(percent_chained) ? last : context.draw.between(-1, last);
+  }
+  return parents;
+}
+
 }  // namespace
 
 void draw_mask(const Claims& claims, const FeatureSet& words, int64_t tokens, SizeDrawer& sizes,
                Draw& draw, Case& c) {
   static constexpr ParamValue (*by_kind[])(const Context&, const Wanted&) = {
-      draw_integer, draw_choice, draw_rows, draw_lengths};
+      draw_integer, draw_choice, draw_rows, draw_lengths, draw_parents};
   const Context context{claims, words, tokens, sizes, draw, c};
   for (size_t k = 0; k < rule_words().size(); ++k) {
     if (!words[rule_words()[k].rule]) continue;

@@ -39,6 +39,7 @@ constexpr EnumOption enum_options[] = {
     ATTNFUZZ_ENUM("bias_order", BiasOrder, problem.bias_order),
     ATTNFUZZ_ENUM("fully_masked", FullyMasked, problem.fully_masked),
     ATTNFUZZ_ENUM("rope", Rope, problem.rope),
+    ATTNFUZZ_ENUM("rope_part", RopePart, problem.rope_part),
     ATTNFUZZ_ENUM("data", Distribution, data.dist),
     ATTNFUZZ_ENUM("nonfinite", NonFinite, data.nonfinite),
 };
@@ -88,7 +89,7 @@ struct Places {
   size_t gqa = word_index("gqa"), mqa = word_index("mqa"), cross = word_index("cross"),
          longer_q = word_index("longer_q"), head_dim_v = word_index("head_dim_v"),
          memory_kv = word_index("memory_kv"), empty = word_index("empty");
-  FeatureSet caches;
+  FeatureSet caches, rope_parts = words_like("rope_part:");
 
   Places() {
     for (const EnumOption& option : enum_options) {
@@ -147,6 +148,16 @@ void even_dims(SizeDrawer& sizes, Draw& draw, Case& c) {
   if (!differ) p.head_dim_v = sizes.fixed(Axis::head_dim_v, p.head_dim);
 }
 
+/// Half and a quarter of the head are what models have.
+void draw_rope_dim(Draw& draw, Problem& p) {
+  const int64_t pairs = (p.head_dim - 1) / 2;
+  if (pairs < 1) return;
+  const int64_t usual[] = {p.head_dim / 4, p.head_dim / 8};
+  const int64_t drawn =
+      draw.chance(60) ? draw.pick(std::span<const int64_t>(usual)) : draw.between(1, pairs);
+  p.rope_dim = 2 * std::clamp<int64_t>(drawn, 1, pairs);
+}
+
 bool holds(const SizeRange& range, int64_t value) {
   return value >= range.min && value <= range.max && value % range.multiple_of == 0;
 }
@@ -183,6 +194,11 @@ void draw_dims(const Claims& claims, const FeatureSet& words, SizeDrawer& sizes,
                           : sizes.fixed(Axis::head_dim_v, p.head_dim);
   }
   if (p.rope != Rope::none) even_dims(sizes, draw, c);
+  if ((words & places().rope_parts).any()) {
+    if (p.head_dim == 2) p.head_dim = sizes.fixed(Axis::head_dim, 4);
+    if (!differ) p.head_dim_v = sizes.fixed(Axis::head_dim_v, p.head_dim);
+    draw_rope_dim(draw, p);
+  }
   sizes.spend(Factor::dims, p.head_dim + p.head_dim_v);
 }
 

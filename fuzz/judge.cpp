@@ -288,8 +288,10 @@ void find_meanings(Verdict& verdict, const Answer& right, const Case& c, const I
 
 /// Whether a NaN may be one of hidden keys.
 bool may_have_leaked(const Case& c, const Verdict& verdict) {
+  constexpr NonFinite hidden[] = {NonFinite::nan_padding, NonFinite::inf_padding,
+                                  NonFinite::nan_hidden, NonFinite::inf_hidden};
   return verdict.failed() && verdict.failure == FailureKind::nan &&
-         (c.data.nonfinite == NonFinite::nan_padding || c.data.nonfinite == NonFinite::inf_padding);
+         std::ranges::find(hidden, c.data.nonfinite) != std::end(hidden);
 }
 
 /// What the target does with finite data in the place of what is hidden. Constant data would not

@@ -50,6 +50,8 @@ constexpr Part parts[] = {
     [](Case& to, const Case& from) {
       to.problem.rope = from.problem.rope;
       to.problem.rope_base = from.problem.rope_base;
+      to.problem.rope_dim = from.problem.rope_dim;
+      to.problem.rope_part = from.problem.rope_part;
     },
     [](Case& to, const Case& from) {
       to.problem.q_len = from.problem.q_len;
@@ -100,6 +102,13 @@ void fit_sum(std::vector<int64_t>& list, int64_t sum) {
   std::erase(list, 0);
 }
 
+/// At most `most` nodes, each below an earlier one or below none.
+void fit_parents(std::vector<int64_t>& list, int64_t most) {
+  list.resize(std::min(list.size(), static_cast<size_t>(std::max<int64_t>(most, 0))));
+  for (size_t n = 0; n < list.size(); ++n)
+    list[n] = std::clamp<int64_t>(list[n], -1, static_cast<int64_t>(n) - 1);
+}
+
 /// Makes lists fit sizes that have changed.
 void refit(Case& c) {
   const Problem& p = c.problem;
@@ -107,10 +116,10 @@ void refit(Case& c) {
   for (RuleUse& use : c.problem.mask.rules)
     for (size_t k = 0; k < use.values.size(); ++k)
       if (auto* list = std::get_if<std::vector<int64_t>>(&use.values[k])) {
-        if (use.spec->params[k].kind == RuleParam::Kind::lengths)
-          fit_sum(*list, p.kv_len);
-        else
-          fit(*list, p.batch, most);
+        const RuleParam::Kind kind = use.spec->params[k].kind;
+        if (kind == RuleParam::Kind::lengths) fit_sum(*list, p.kv_len);
+        if (kind == RuleParam::Kind::parents) fit_parents(*list, p.kv_len);
+        if (kind == RuleParam::Kind::per_batch) fit(*list, p.batch, most);
       }
   for (Step& step : c.steps) {
     fit(step.lens, p.batch, step.keys());

@@ -30,8 +30,17 @@ constexpr PlainOption table[] = {
      [](Case& c) {
        c.problem.rope = Rope::none;
        c.problem.rope_base = Problem().rope_base;
+       c.problem.rope_dim = 0;
+       c.problem.rope_part = RopePart::first;
      },
      of_option},
+    {"rope on the whole head", [](const Case& c) { return c.problem.rope_dim == 0; },
+     [](Case& c) {
+       c.problem.rope_dim = 0;
+       c.problem.rope_part = RopePart::first;
+     },
+     of_option},
+    ATTNFUZZ_PLAIN("rope on the first elements", problem.rope_part, RopePart::first, of_value),
     {"rope half", [](const Case& c) { return c.problem.rope != Rope::interleaved; },
      [](Case& c) { c.problem.rope = Rope::half; }, of_value},
     ATTNFUZZ_PLAIN("rope_base default", problem.rope_base, Problem().rope_base, of_value),

@@ -36,6 +36,8 @@ void set_kv_len(Case& c, int64_t kv_len) {
   c.problem.kv_len = kv_len;
   for_each_list(c, [&](const RuleParam& param, std::vector<int64_t>& list) {
     if (param.kind == Kind::lengths) return cut_lengths(list, kv_len);
+    if (param.kind == Kind::parents)
+      return list.resize(std::min(list.size(), static_cast<size_t>(kv_len)));
     for (int64_t& value : list) value = std::min(value, kv_len);
   });
 }
@@ -213,6 +215,11 @@ void lower_dims(const Case& c, Candidates& candidates) {
                    [](Case& to, int64_t value) { to.problem.head_dim_v = value; });
 }
 
+void lower_rope_dim(const Case& c, Candidates& candidates) {
+  candidates.lower("half of rope_dim", c, c.problem.rope_dim / 2, 1,
+                   [](Case& to, int64_t value) { to.problem.rope_dim = 2 * value; });
+}
+
 void lower_memory(const Case& c, Candidates& candidates) {
   candidates.lower("memory_kv", c, c.problem.memory_kv, 0,
                    [](Case& to, int64_t value) { to.problem.memory_kv = value; });
@@ -253,9 +260,30 @@ void merge_lengths(const Case& c, size_t rule, size_t k, Candidates& candidates)
   }
 }
 
+/// Fewer nodes, and each the child of the one before it.
+void simpler_tree(const Case& c, size_t rule, size_t k, Candidates& candidates) {
+  const RuleUse& use = c.problem.mask.rules[rule];
+  const std::string name = fmt::format("{}.{}", use.spec->name, use.spec->params[k].name);
+  const auto list_of = [=](Case& to) -> std::vector<int64_t>& {
+    return std::get<std::vector<int64_t>>(to.problem.mask.rules[rule].values[k]);
+  };
+  const std::vector<int64_t>& parents = use.list(k);
+  candidates.lower(
+      name + ", nodes:", c, static_cast<int64_t>(parents.size()), 0,
+      [=](Case& to, int64_t value) { list_of(to).resize(static_cast<size_t>(value)); });
+  for (size_t n = 0; n < parents.size(); ++n) {
+    if (parents[n] == static_cast<int64_t>(n) - 1) continue;
+    Case chained = c;
+    list_of(chained)[n] = static_cast<int64_t>(n) - 1;
+    candidates.add(fmt::format("{}: node {} below {}", name, n, static_cast<int64_t>(n) - 1),
+                   std::move(chained));
+  }
+}
+
 void simpler_rules(const Case& c, Candidates& candidates) {
   using Entry = void (*)(const Case&, size_t, size_t, Candidates&);
-  static constexpr Entry by_kind[] = {lower_number, lower_number, plainer_rows, merge_lengths};
+  static constexpr Entry by_kind[] = {lower_number, lower_number, plainer_rows, merge_lengths,
+                                      simpler_tree};
   const std::vector<RuleUse>& rules = c.problem.mask.rules;
   for (size_t rule = 0; rule < rules.size(); ++rule)
     for (size_t k = 0; k < rules[rule].values.size(); ++k)
@@ -264,9 +292,10 @@ void simpler_rules(const Case& c, Candidates& candidates) {
 
 /// One line each, biggest steps first.
 constexpr void (*const table[])(const Case&, Candidates&) = {
-    generated_data, drop_cache,   drop_steps,    merge_steps,   drop_rules,    plain_options_of,
-    simpler_kind,   drop_outputs, drop_rows,     lower_heads,   lower_lengths, lower_dims,
-    lower_memory,   fewer_given,  simpler_cache, simpler_steps, simpler_rules, plainer_given};
+    generated_data,   drop_cache,    drop_steps,     merge_steps,  drop_rules,
+    plain_options_of, simpler_kind,  drop_outputs,   drop_rows,    lower_heads,
+    lower_lengths,    lower_dims,    lower_rope_dim, lower_memory, fewer_given,
+    simpler_cache,    simpler_steps, simpler_rules,  plainer_given};
 
 }  // namespace
 

@@ -22,6 +22,12 @@ uint64_t weight_of(const Case& c, const RuleParam& param, const ParamValue& valu
     return static_cast<uint64_t>(*number - (param.kind == Kind::choice ? 0 : param.min));
   const auto& list = std::get<std::vector<int64_t>>(value);
   if (param.kind == Kind::lengths) return of_entry * list.size();
+  if (param.kind == Kind::parents) {  // a branch weighs less than a node
+    uint64_t branches = 0;
+    for (size_t n = 0; n < list.size(); ++n)
+      branches += list[n] == static_cast<int64_t>(n) - 1 ? 0 : 1;
+    return of_entry * list.size() + branches;
+  }
   uint64_t total = 0;
   for (const int64_t length : list)
     total += static_cast<uint64_t>(std::abs(length - plainest_length(c, param)));
@@ -52,7 +58,7 @@ uint64_t weight_of_given(const Case& c) {
 }  // namespace
 
 uint64_t weight(const Case& c) {
-  auto total = static_cast<uint64_t>(c.problem.kind);
+  auto total = static_cast<uint64_t>(c.problem.kind) + static_cast<uint64_t>(c.problem.rope_dim);
   for (const ProblemSize& size : problem_sizes())
     total += static_cast<uint64_t>(c.problem.*size.member);
   for (const PlainOption& option : plain_options())

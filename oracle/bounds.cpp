@@ -236,7 +236,8 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
   roundings += growth(u_factor, 2) * (1 + roundings);
   dot = std::abs(problem.scale_value()) * (roundings + growth(u_scores, 3) * (1 + roundings));
   if (problem.rope != Rope::none) {
-    const double second = std::pow(problem.rope_base, -2 / static_cast<double>(head_dim));
+    const double second =
+        std::pow(problem.rope_base, -2 / static_cast<double>(problem.turned_dim()));
     const DType type = precision.rope.value_or(precision.accumulate);
     rope = 8 * u + 5 * unit_roundoff(type);
     per_position = u * (1.2 + 8 * second);

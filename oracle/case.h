@@ -63,11 +63,17 @@ inline bool is_gradient(Output output) {
 }
 
 /// Rotary position embedding (Su et al. 2021): which elements of q and k make up pair n, which is
-/// turned by position · rope_base^(−2n / head_dim): n and n + head_dim / 2 (GPT-NeoX, Llama), or 2n
-/// and 2n + 1 (GPT-J).
+/// turned by position · rope_base^(−2n / dim): n and n + dim / 2 (GPT-NeoX, Llama), or 2n and 2n +
+/// 1 (GPT-J), with dim elements turned.
 enum class Rope : uint8_t { none, half, interleaved };
 template <>
 inline constexpr std::array<std::string_view, 3> names_of<Rope>{"none", "half", "interleaved"};
+
+/// Which elements of the head rope turns where it turns but rope_dim of them: as if these were all
+/// of it, the others stay (GPT-NeoX and ChatGLM: the first; DeepSeek's MLA: the last).
+enum class RopePart : uint8_t { first, last };
+template <>
+inline constexpr std::array<std::string_view, 2> names_of<RopePart>{"first", "last"};
 
 /// What is to be computed. Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads,
 /// kv_len, head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len,
@@ -95,6 +101,8 @@ struct Problem {
   std::vector<Output> outputs{Output::out};  ///< asked for; `out` always and first, then in order
   Rope rope = Rope::none;
   double rope_base = 10000;
+  int64_t rope_dim = 0;  ///< elements that rope turns; 0: all
+  RopePart rope_part = RopePart::first;
   Mask mask;
 
   /// Whether a state is carried from token to token in place of keys and values.
@@ -104,6 +112,9 @@ struct Problem {
   bool asks(Output output) const;
   bool asks_gradients() const;
   bool has_dropout() const { return dropout_keep < 100; }
+  /// How many elements of a head rope turns, and the first of them.
+  int64_t turned_dim() const { return rope_dim == 0 ? head_dim : rope_dim; }
+  int64_t turned_begin() const { return rope_part == RopePart::last ? head_dim - turned_dim() : 0; }
   bool operator==(const Problem&) const = default;
 };
 
@@ -138,10 +149,12 @@ enum class Distribution : uint8_t {
   one_hot,   ///< element d is 1 where d = s mod dim, else 0: tells which key was read
   tiny,  ///< normal × a quarter of the dtype's smallest normal number (f64: of f32's): subnormal
   huge,  ///< q, k × 64: q·k is often beyond f16's range
+  far_below,  ///< q from 10 to 20, k from −20 to −10: all scores far below 0 (a positive scale)
+  cancelling,  ///< v ±(64 + normal), the sign another from token to token: sums of them cancel
 };
 template <>
-inline constexpr std::array<std::string_view, 6> names_of<Distribution>{
-    "normal", "large", "constant", "one_hot", "tiny", "huge"};
+inline constexpr std::array<std::string_view, 8> names_of<Distribution>{
+    "normal", "large", "constant", "one_hot", "tiny", "huge", "far_below", "cancelling"};
 
 /// Non-finite numbers mixed in, where they must make no difference or are the question asked.
 enum class NonFinite : uint8_t {
@@ -151,10 +164,12 @@ enum class NonFinite : uint8_t {
   inf_padding,  ///< the same with +inf
   inf_value,    ///< one element in 64 of v is ±inf (e4m3, which has none: NaN)
   inf_bias,     ///< one element in 4 of the rule "bias" is −inf: hides its key
+  nan_hidden,   ///< k and v are NaN wherever no query of their KV head sees the key
+  inf_hidden,   ///< the same with +inf
 };
 template <>
-inline constexpr std::array<std::string_view, 5> names_of<NonFinite>{
-    "none", "nan_padding", "inf_padding", "inf_value", "inf_bias"};
+inline constexpr std::array<std::string_view, 7> names_of<NonFinite>{
+    "none", "nan_padding", "inf_padding", "inf_value", "inf_bias", "nan_hidden", "inf_hidden"};
 
 struct Given;
 

@@ -108,6 +108,8 @@ struct Fields<Problem> {
     visitor.option("outputs", p.outputs, std::vector<Output>{Output::out});
     visitor.option("rope", p.rope, Rope::none);
     visitor.option("rope_base", p.rope_base, Problem().rope_base);
+    visitor.option("rope_dim", p.rope_dim, int64_t{0});
+    visitor.option("rope_part", p.rope_part, RopePart::first);
     visitor("mask", p.mask);
   }
 };

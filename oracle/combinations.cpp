@@ -32,9 +32,12 @@ const Row fixed_rows[] = {
     {"dmem_v", needs, {"memory_kv"}, "/problem/outputs"},
     {"nonfinite:nan_padding", needs, {"rule:padding", "ragged", "ragged_left"}},
     {"nonfinite:inf_padding", needs, {"rule:padding", "ragged", "ragged_left"}},
+    {"nonfinite:nan_hidden", excludes, {"cache:"}, "/data/nonfinite"},
+    {"nonfinite:inf_hidden", excludes, {"cache:"}, "/data/nonfinite"},
     {"nonfinite:inf_bias", needs, {"rule:bias"}, "/data/nonfinite"},
     {"nonfinite:inf_bias", excludes, {"bias_order:before_softcap"}, "/data/nonfinite"},
     {"nonfinite:inf_bias", excludes, {"dtype:e4m3"}, "/data/nonfinite"},  // it has no infinity
+    {"nonfinite:inf_bias", excludes, {"rule:relative_bias"}, "/data/nonfinite"},
     {"nonfinite:inf_value", excludes, {"quant:"}, "/data/nonfinite"},
     {"ragged", needs, {"step:prefill", "step:append"}},
     {"ragged_left", needs, {"step:prefill", "step:append"}},
@@ -44,17 +47,18 @@ const Row fixed_rows[] = {
     // Every query sees all keys of a cross cache.
     {"rule:", excludes, {"cache:cross"}, "/problem/mask/rules"},
     {"rope:", excludes, {"cache:cross"}, "/problem/rope"},
+    {"rope_part:", needs, {"rope:half", "rope:interleaved"}},
     {"dropout", excludes, {"cache:"}, "/problem/dropout_keep"},
 };
 
 /// Rows of the mask rules, by what the rules say of themselves.
 struct RuleRows {
-  std::vector<std::string> biased, positional;
+  std::vector<std::string> biased, positional, hiding;
 
   RuleRows() {
     for (const RuleSpec* rule : rule_table()) {
       const std::string word = fmt::format("rule:{}", rule->name);
-      if (rule->adds_bias) biased.push_back(word);
+      (rule->adds_bias ? biased : hiding).push_back(word);
       if (rule->positional) positional.push_back(word);
     }
   }
@@ -70,6 +74,8 @@ class Builder {
     for (const Row& row : fixed_rows) add(row);
     add({"bias_order:before_softcap", needs, views(rules.biased)});
     add({"dbias", needs, views(rules.biased), "/problem/outputs"});
+    add({"nonfinite:nan_hidden", needs, views(rules.hiding)});
+    add({"nonfinite:inf_hidden", needs, views(rules.hiding)});
     add({"align:", needs, views(rules.positional)});
     for (size_t k = 0; k < names_of<Output>.size(); ++k)
       if (is_gradient(static_cast<Output>(k)))

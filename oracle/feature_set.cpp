@@ -35,6 +35,7 @@ const std::vector<std::string>& feature_words() {
     add_words<StepOp>(known, "step");
     add_words<Positions>(known, "positions");
     add_words<Scales>(known, "scales");
+    add_words<RopePart>(known, "rope_part");
     for (const std::string_view word :
          {"rope:half", "rope:interleaved", "quant:int8", "quant:e4m3", "quant:e5m2"})
       known.emplace_back(word);

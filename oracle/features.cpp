@@ -140,6 +140,7 @@ FeatureSet chosen_features(const Case& c) {
   add(p.bias_order != BiasOrder::after_softcap && p.softcap > 0 && p.mask.adds_bias(),
       "bias_order:", name(p.bias_order));
   add(p.rope != Rope::none, "rope:", name(p.rope));
+  add(p.rope_dim > 0, "rope_part:", name(p.rope_part));
   add(is_empty(c), "empty");
   add(lengths_differ && uses_positions(p.mask), "align:", name(p.mask.align));
   for (const RuleUse& use : p.mask.rules) {
@@ -198,6 +199,7 @@ std::string one_line(const Case& c) {
   add(p.bias_order != plain.bias_order, std::string(name(p.bias_order)));
   add(p.fully_masked != plain.fully_masked, fmt::format("fully_masked={}", name(p.fully_masked)));
   add(p.rope != plain.rope, fmt::format("rope={}({})", name(p.rope), p.rope_base));
+  add(p.rope_dim > 0, fmt::format("rope_{}={}", name(p.rope_part), p.rope_dim));
   add(p.mask.align != plain.mask.align, std::string(name(p.mask.align)));
   for (const RuleUse& use : p.mask.rules) add(true, words(use));
   add(c.data.given != nullptr, "given");

@@ -172,6 +172,12 @@ OrderedJson written_number(DType dtype, double x) {
 }  // namespace
 
 Data read_given(const Case& c, const Json& json, const std::string& where) {
+  for (size_t k = 0; k < c.problem.mask.rules.size(); ++k)
+    if (const RuleSpec& rule = *c.problem.mask.rules[k].spec; rule.drawn)
+      throw InputError(where, fmt::format("/problem/mask/rules/{}", k),
+                       fmt::format("expected no rule \"{}\" beside given tensors, which do not "
+                                   "hold its numbers (the rule \"{}\" has them given)",
+                                   rule.name, rule.adds_bias ? "bias" : "boolean"));
   const Data data = given_data(c, read_tensors(given_specs(c), json, where), where, path);
   Case with = c;
   with.data = data;

@@ -50,6 +50,14 @@ double gate_from_bits(uint64_t bits) {
   return uniform_from_bits(bits) * ((bits & 15) == 0 ? -16 : -1);
 }
 
+/// Of the distribution far_below.
+double far_query_from_bits(uint64_t bits) {
+  return 10 * (1 + uniform_from_bits(bits));
+}
+double far_key_from_bits(uint64_t bits) {
+  return -far_query_from_bits(bits);
+}
+
 /// Calls use(d, element_bits(seed, tensor, index + d)) for d < count. In batches of independent
 /// blocks, for the sake of vector units.
 template <class Use>
@@ -82,7 +90,7 @@ struct Recipe {
   uint32_t tensor;
   Distribution dist;
   double scale;
-  bool infinities, hides;
+  bool infinities, hides, cancels;
   double (*uniform)(uint64_t);  ///< of roles that are not normal
 
   Recipe(const Data& data, Role role, int step, DType dtype)
@@ -92,9 +100,8 @@ struct Recipe {
         scale(scale_of(dist, role, dtype)),
         infinities(data.nonfinite == NonFinite::inf_value && role == Role::v),
         hides(data.nonfinite == NonFinite::inf_bias && role == Role::bias),
-        uniform(role == Role::gate   ? gate_from_bits
-                : role == Role::beta ? uniform_from_bits
-                                     : nullptr) {}
+        cancels(dist == Distribution::cancelling && is_value(role)),
+        uniform(uniform_of(role, dist)) {}
 
   /// Elements 0 … row.size() − 1 of a token.
   void fill(int64_t b, int64_t h, int64_t s, std::span<double> row) const {
@@ -111,6 +118,8 @@ struct Recipe {
     } else {
       each_bits(seed, tensor, index, row.size(),
                 [&](size_t d, uint64_t bits) { row[d] = normal_from_bits(bits) * scale; });
+      if (cancels)
+        for (double& x : row) x = cancelling(x, s);
     }
     if (!infinities) return;
     each_bits(seed, tensor, index, row.size(), [&](size_t d, uint64_t bits) {
@@ -124,10 +133,21 @@ struct Recipe {
     if (hides && (bits & 3) == 0) return -std::numeric_limits<double>::infinity();
     if (dist == Distribution::constant) return 0.5;
     if (dist == Distribution::one_hot) return d == s % dim ? 1 : 0;
-    return uniform != nullptr ? uniform(bits) : normal_from_bits(bits) * scale;
+    if (uniform != nullptr) return uniform(bits);
+    const double x = normal_from_bits(bits) * scale;
+    return cancels ? cancelling(x, s) : x;
   }
 
  private:
+  static double (*uniform_of(Role role, Distribution dist))(uint64_t) {
+    if (role == Role::gate) return gate_from_bits;
+    if (role == Role::beta) return uniform_from_bits;
+    if (dist != Distribution::far_below) return nullptr;
+    if (role == Role::q) return far_query_from_bits;
+    return role == Role::k || role == Role::mem_k ? far_key_from_bits : nullptr;
+  }
+  static double cancelling(double x, int64_t s) { return s % 2 == 0 ? 64 + x : -64 - x; }
+
   /// True for one element in 64.
   static bool is_infinite(uint64_t bits) { return (bits & 63) == 0; }
   static double infinity_from_bits(uint64_t bits) {
@@ -136,15 +156,23 @@ struct Recipe {
   }
 };
 
-/// Which slots of a [batch, len] input hold no real token.
-using Unreal = std::vector<uint8_t>;
+/// Which slots of a [batch, heads, len] input hold no real token; heads may be 1 for all of them.
+struct Unreal {
+  std::vector<uint8_t> slots;  ///< empty: all are real
+  int64_t heads = 1;
+
+  bool at(int64_t b, int64_t h, int64_t s, int64_t len) const {
+    return !slots.empty() &&
+           slots[static_cast<size_t>((b * heads + (heads > 1 ? h : 0)) * len + s)] != 0;
+  }
+};
 
 /// What the padding rule hides; empty where there is no such rule.
 Unreal padded_slots(const Problem& problem, const Data& data) {
   const RuleUse* padding = problem.mask.find("padding");
   if (padding == nullptr) return {};
   const auto len = static_cast<size_t>(problem.kv_len);
-  Unreal slots(static_cast<size_t>(problem.batch) * len, 1);
+  std::vector<uint8_t> slots(static_cast<size_t>(problem.batch) * len, 1);
   std::vector<int64_t> positions(len);
   std::iota(positions.begin(), positions.end(), 0);
   for (int64_t b = 0; b < problem.batch; ++b) {
@@ -152,19 +180,52 @@ Unreal padded_slots(const Problem& problem, const Data& data) {
     padding->spec->apply(*padding, {problem, data, b, 0, 0, 0, positions, 0, 0}, {row, {}});
   }
   for (uint8_t& slot : slots) slot ^= 1;
-  return slots;
+  return {std::move(slots)};
+}
+
+/// Keys that no query of their KV head sees.
+Unreal hidden_slots(const Problem& problem, const Data& data) {
+  const auto len = static_cast<size_t>(problem.kv_len);
+  Unreal hidden{
+      std::vector<uint8_t>(static_cast<size_t>(problem.batch * problem.num_kv_heads) * len, 1),
+      problem.num_kv_heads};
+  std::vector<int64_t> positions(len);
+  std::iota(positions.begin(), positions.end(), 0);
+  std::vector<uint8_t> visible(len);
+  for (int64_t b = 0; b < problem.batch; ++b)
+    for (int64_t h = 0; h < problem.num_heads; ++h) {
+      const int64_t row = b * problem.num_kv_heads + problem.kv_head(h);
+      const std::span<uint8_t> slots =
+          std::span(hidden.slots).subspan(static_cast<size_t>(row) * len, len);
+      for (int64_t i = 0; i < problem.q_len; ++i) {
+        std::fill(visible.begin(), visible.end(), uint8_t{1});
+        mask_row({problem, data, b, h, i, query_position(problem, i), positions,
+                  first_token(problem, b), 0},
+                 {visible, {}});
+        for (size_t j = 0; j < len; ++j) slots[j] &= static_cast<uint8_t>(visible[j] == 0);
+      }
+    }
+  return hidden;
+}
+
+bool is_hidden(NonFinite data) {
+  return data == NonFinite::nan_hidden || data == NonFinite::inf_hidden;
+}
+
+Unreal unreal_slots(const Problem& problem, const Data& data) {
+  return is_hidden(data.nonfinite) ? hidden_slots(problem, data) : padded_slots(problem, data);
 }
 
 /// What lies beyond a ragged step's lens; empty where the step is not ragged.
 Unreal ragged_slots(const Step& step) {
-  Unreal slots;
+  std::vector<uint8_t> slots;
   for (const int64_t len : step.lens) {
     const int64_t before = step.side == Side::left ? step.keys() - len : 0;
     slots.insert(slots.end(), static_cast<size_t>(before), 1);
     slots.insert(slots.end(), static_cast<size_t>(len), 0);
     slots.insert(slots.end(), static_cast<size_t>(step.keys() - len - before), 1);
   }
-  return slots;
+  return {std::move(slots)};
 }
 
 /// Fills the tensors of one case.
@@ -186,8 +247,7 @@ class Maker {
     for (int64_t b = 0; b < p_.batch; ++b) {
       for (int64_t h = 0; h < heads; ++h) {
         for (int64_t s = 0; s < len; ++s) {
-          const bool real =
-              filler.empty() || unreal.empty() || unreal[static_cast<size_t>(b * len + s)] == 0;
+          const bool real = filler.empty() || !unreal.at(b, h, s, len);
           if (real) {
             recipe.fill(b, h, s, row);
             if (unit)
@@ -252,9 +312,16 @@ class Maker {
   std::span<const double> unreal_filler() const {
     static constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     static constexpr double inf = std::numeric_limits<double>::infinity();
-    if (data_.nonfinite == NonFinite::nan_padding) return {&nan, 1};
-    if (data_.nonfinite == NonFinite::inf_padding) return {&inf, 1};
-    return {};
+    switch (data_.nonfinite) {
+      case NonFinite::nan_padding:
+      case NonFinite::nan_hidden:
+        return {&nan, 1};
+      case NonFinite::inf_padding:
+      case NonFinite::inf_hidden:
+        return {&inf, 1};
+      default:
+        return {};
+    }
   }
 
   const Problem& p_;
@@ -394,7 +461,7 @@ Inputs make_inputs(const Case& c) {
                  ragged_slots(step));
     }
   } else {
-    add_tokens(inputs, c, 0, "", p.q_len, p.kv_len, padded_slots(p, c.data));
+    add_tokens(inputs, c, 0, "", p.q_len, p.kv_len, unreal_slots(p, c.data));
     if (!p.mask.rules.empty()) add_mask(inputs, p, c.data);
     if (p.has_dropout()) inputs.add("dropout", dropout(p, c.data));
     if (p.asks_gradients())

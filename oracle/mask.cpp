@@ -1,8 +1,11 @@
 #include "oracle/mask.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <stdexcept>
 
 #include "oracle/case.h"
 
@@ -18,7 +21,12 @@ namespace attnfuzz {
   RULE(padding)                   \
   RULE(boolean)                   \
   RULE(bias)                      \
-  RULE(alibi)
+  RULE(alibi)                     \
+  RULE(block_sparse)              \
+  RULE(dilated)                   \
+  RULE(spans)                     \
+  RULE(tree)                      \
+  RULE(relative_bias)
 
 #define ATTNFUZZ_DECLARE(rule) extern const RuleSpec rule;
 #define ATTNFUZZ_ADDRESS(rule) &masks::rule,
@@ -36,6 +44,18 @@ const RuleSpec* find_rule(std::string_view name) {
     if (rule->name == name) return rule;
   }
   return nullptr;
+}
+
+size_t RuleUse::place(std::string_view param) const {
+  for (size_t k = 0; k < spec->params.size(); ++k) {
+    if (spec->params[k].name == param) return k;
+  }
+  throw std::logic_error(fmt::format("the rule {} has no parameter {}", spec->name, param));
+}
+
+std::string_view RuleUse::choice(std::string_view param) const {
+  const size_t k = place(param);
+  return spec->params[k].choices[static_cast<size_t>(integer(k))];
 }
 
 const RuleUse* Mask::find(std::string_view rule) const {

@@ -27,6 +27,7 @@ struct RuleParam {
     choice,     ///< int64_t index into `choices`
     per_batch,  ///< one int64_t in [min, kv_len] for each batch row (cached: [min, max])
     lengths,    ///< positive integers that sum to kv_len (shared by the batch)
+    parents,  ///< of each node of a tree an earlier one's number, −1: none; at most kv_len nodes
   };
   std::string_view name;
   Kind kind;
@@ -64,7 +65,9 @@ struct RuleSpec {
   bool positional;  ///< depends on Align when q_len ≠ kv_len
   bool adds_bias;   ///< adds to the score (and hides nothing)
   void (*apply)(const RuleUse&, const RowContext&, const MaskRow&);
-  bool on_cache = true;  ///< has a meaning over a cache (is a matter of positions alone)
+  bool on_cache = true;   ///< has a meaning over a cache (is a matter of positions alone)
+  bool by_place = false;  ///< goes by the numbers of batch row, query and key, not by positions
+  bool drawn = false;     ///< takes numbers from the seed that no given tensor can stand for
 };
 
 struct RuleUse {
@@ -75,6 +78,12 @@ struct RuleUse {
   const std::vector<int64_t>& list(size_t k) const {
     return std::get<std::vector<int64_t>>(values[k]);
   }
+  /// The same by the parameter's name.
+  int64_t integer(std::string_view param) const { return integer(place(param)); }
+  const std::vector<int64_t>& list(std::string_view param) const { return list(place(param)); }
+  /// The word that a choice stands at.
+  std::string_view choice(std::string_view param) const;
+  size_t place(std::string_view param) const;
   bool operator==(const RuleUse&) const = default;
 };
 

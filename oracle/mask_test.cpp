@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 
 #include "oracle/case.h"
@@ -136,6 +138,80 @@ TEST(Mask, AlibiFallsWithDistanceByHead) {
   EXPECT_TRUE(dense_mask(square(1, 3, {use("causal")}), Data{}).bias.empty());
 }
 
+TEST(Mask, BlocksAreHiddenWhole) {
+  for (int64_t shape = 0; shape < 4; ++shape) {
+    Problem problem =
+        square(7, 8, {use("block_sparse", {shape, int64_t{2}, int64_t{3}, int64_t{50}})});
+    problem.batch = problem.num_heads = problem.num_kv_heads = 3;
+    const DenseMask dense = dense_mask(problem, Data{});
+    const auto seen = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
+      return dense.visible[static_cast<size_t>(((b * 3 + h) * 7 + i) * 8 + j)];
+    };
+    std::set<std::string> patterns, by_head, by_row;
+    for (int64_t b = 0; b < 3; ++b)
+      for (int64_t h = 0; h < 3; ++h) {
+        std::string pattern;
+        for (int64_t i = 0; i < 7; ++i)
+          for (int64_t j = 0; j < 8; ++j) {
+            EXPECT_EQ(seen(b, h, i, j), seen(b, h, i / 2 * 2, j / 3 * 3));
+            pattern += seen(b, h, i, j) != 0 ? '#' : '.';
+          }
+        patterns.insert(pattern);
+        if (b == 0) by_head.insert(pattern);
+        if (h == 0) by_row.insert(pattern);
+      }
+    EXPECT_EQ(by_row.size() > 1, (shape & 1) != 0) << shape;
+    EXPECT_EQ(by_head.size() > 1, (shape & 2) != 0) << shape;
+    EXPECT_TRUE(patterns.begin()->find('#') != std::string::npos);
+  }
+}
+
+TEST(Mask, DilatedCountsFromTheQuery) {
+  EXPECT_EQ(picture(square(4, 4, {use("dilated", {int64_t{2}})})),
+            (Rows{"#.#.", ".#.#", "#.#.", ".#.#"}));
+  const std::vector<RuleUse> window{use("dilated", {int64_t{2}}),
+                                    use("window", {int64_t{2}, int64_t{0}})};
+  EXPECT_EQ(picture(square(2, 5, window, Align::bottom_right)), (Rows{".#.#.", "..#.#"}));
+}
+
+TEST(Mask, SpansAreBidirectionalInACausalSequence) {
+  EXPECT_EQ(picture(square(5, 5, {use("spans", {list({1, 3, 1})})})),
+            (Rows{"#....", "####.", "####.", "####.", "#####"}));
+  EXPECT_EQ(picture(square(4, 2, {use("spans", {list({2})})}, Align::bottom_right)),
+            (Rows{"..", "..", "##", "##"}));
+}
+
+TEST(Mask, TreeShowsThePathToTheRoot) {
+  // Behind two tokens: a, its children b and c, and d, a child of b.
+  const RuleUse tree = use("tree", {list({-1, 0, 0, 1})});
+  EXPECT_EQ(picture(square(5, 6, {tree}, Align::bottom_right)),
+            (Rows{"##....", "###...", "####..", "###.#.", "####.#"}));
+  EXPECT_EQ(picture(square(2, 2, {use("tree", {list({-1, -1})})})), (Rows{"#.", ".#"}));
+}
+
+TEST(Mask, RelativeBiasGoesByBuckets) {
+  // Distances -5 … 1 for the last query.
+  const auto buckets = [](std::vector<ParamValue> values) {
+    Problem problem = square(1, 7, {use("relative_bias", std::move(values))});
+    problem.q_len = 6;
+    const DenseMask dense = dense_mask(problem, Data{});
+    std::string text;
+    std::vector<double> known;
+    for (size_t j = 0; j < 7; ++j) {
+      const double x = dense.bias[5 * 7 + j];
+      const auto at = std::find(known.begin(), known.end(), x);
+      text += static_cast<char>('a' + (at - known.begin()));
+      if (at == known.end()) known.push_back(x);
+    }
+    return text;
+  };
+  constexpr int64_t both = 0, past = 1, linear = 0, log = 1;
+  EXPECT_EQ(buckets({int64_t{16}, int64_t{3}, both, linear}), "aaabcde");
+  EXPECT_EQ(buckets({int64_t{16}, int64_t{3}, past, linear}), "aaabcdd");
+  EXPECT_EQ(buckets({int64_t{4}, int64_t{9}, both, linear}), "aaaaabc");
+  EXPECT_EQ(buckets({int64_t{6}, int64_t{16}, past, log}), "aaabcdd");  // one for 3, 4 and 5
+}
+
 TEST(Mask, TableNamesAreUniqueAndFound) {
   for (const RuleSpec* rule : rule_table()) EXPECT_EQ(find_rule(rule->name), rule);
   EXPECT_EQ(find_rule("no such rule"), nullptr);
@@ -210,6 +286,45 @@ TEST(MaskProperty, PrefixIsCausalPlusTheFirstKeys) {
       std::fill(row, row + len, uint8_t{1});
     }
     RC_ASSERT(got.visible == want.visible);
+  }));
+}
+
+/// What implementations take a span to be: causal, or the query's document.
+TEST(MaskProperty, SpansAreCausalOrDocuments) {
+  EXPECT_TRUE(rc::check([] {
+    Problem problem = arbitrary_sizes();
+    problem.kv_len += 1;
+    const int64_t cut = *rc::gen::inRange<int64_t>(1, problem.kv_len + 1);
+    std::vector<int64_t> lens{cut};
+    if (cut < problem.kv_len) lens.push_back(problem.kv_len - cut);
+    const auto visible = [&](std::vector<RuleUse> rules) {
+      problem.mask.rules = std::move(rules);
+      return dense_mask(problem, Data{}).visible;
+    };
+    std::vector<uint8_t> want = visible({use("causal")});
+    const std::vector<uint8_t> documents = visible({use("documents", {list(lens)})});
+    for (size_t k = 0; k < want.size(); ++k) want[k] |= documents[k];
+    RC_ASSERT(visible({use("spans", {list(lens)})}) == want);
+  }));
+}
+
+TEST(MaskProperty, ATreeWithoutBranchesIsCausal) {
+  EXPECT_TRUE(rc::check([] {
+    Problem problem = arbitrary_sizes();
+    problem.q_len = std::min(problem.q_len, problem.kv_len);
+    std::vector<int64_t> chain(
+        static_cast<size_t>(*rc::gen::inRange<int64_t>(0, problem.kv_len + 1)));
+    for (size_t n = 0; n < chain.size(); ++n) chain[n] = static_cast<int64_t>(n) - 1;
+    RC_ASSERT(same_visible(problem, {use("tree", {list(chain)})}, {use("causal")}));
+  }));
+}
+
+TEST(MaskProperty, BlocksOfOneAreTheBooleanMask) {
+  EXPECT_TRUE(rc::check([] {
+    const int64_t keep = *rc::gen::inRange<int64_t>(0, 101);
+    RC_ASSERT(same_visible(arbitrary_sizes(),
+                           {use("block_sparse", {int64_t{3}, int64_t{1}, int64_t{1}, keep})},
+                           {use("boolean", {int64_t{3}, keep})}));
   }));
 }
 

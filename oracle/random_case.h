@@ -41,6 +41,12 @@ inline ParamValue random_value(const RuleParam& param, const Problem& p, bool ca
       return between(0, static_cast<int64_t>(param.choices.size()) - 1);
     case RuleParam::Kind::per_batch:
       return list_between(p.batch, param.min, most);
+    case RuleParam::Kind::parents: {
+      std::vector<int64_t> parents(static_cast<size_t>(between(0, p.kv_len)));
+      for (size_t n = 0; n < parents.size(); ++n)
+        parents[n] = between(-1, static_cast<int64_t>(n) - 1);
+      return parents;
+    }
     case RuleParam::Kind::lengths:
       break;
   }
@@ -125,6 +131,8 @@ inline void make_recurrent(Case& c) {
   p.outputs = plain.outputs;
   p.rope = plain.rope;
   p.rope_base = plain.rope_base;
+  p.rope_dim = plain.rope_dim;
+  p.rope_part = plain.rope_part;
   p.mask.rules = {{find_rule("causal"), {}}};
   if (!c.cached() && between(0, 1) == 1)
     p.mask.rules.push_back({find_rule("documents"), {parts_of(p.kv_len)}});
@@ -170,12 +178,18 @@ inline Case random_case(bool cached = between(0, 2) == 0) {
   if (cross) p.mask.rules.clear();
   if (p.head_dim % 2 == 0 && !cross && !p.asks_gradients()) p.rope = any_of<Rope>();
   if (p.rope != Rope::none) p.rope_base = static_cast<double>(between(2, 20000));
+  if (p.rope != Rope::none && p.head_dim > 2 && between(0, 1) == 1) {
+    p.rope_dim = 2 * between(1, (p.head_dim - 1) / 2);
+    p.rope_part = any_of<RopePart>();
+  }
   if (p.rope != Rope::none && cached && c.cache->quant != Quant::none)
     c.cache->positions = Positions::kept;
+  if (cached && c.data.nonfinite > NonFinite::inf_bias) c.data.nonfinite = NonFinite::none;
   if (!cross && between(0, 4) == 0) make_recurrent(c);
   const bool after = p.softcap == 0 || p.bias_order == BiasOrder::after_softcap;
   if (c.data.nonfinite == NonFinite::inf_bias &&
-      (p.mask.find("bias") == nullptr || p.dtype == DType::e4m3 || !after))
+      (p.mask.find("bias") == nullptr || p.mask.find("relative_bias") != nullptr ||
+       p.dtype == DType::e4m3 || !after))
     c.data.nonfinite = NonFinite::none;
   return c;
 }

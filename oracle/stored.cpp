@@ -16,6 +16,12 @@ Pair pair(Rope rope, size_t n, size_t dim) {
   return {2 * n, 2 * n + 1};
 }
 
+/// The elements of a head that are turned.
+std::span<double> turned(const Problem& problem, std::span<double> all) {
+  return all.subspan(static_cast<size_t>(problem.turned_begin()),
+                     static_cast<size_t>(problem.turned_dim()));
+}
+
 /// The nearest number of the type to y ≥ 0, at most its largest. NaN stays NaN.
 double nearest(Quant quant, double y) {
   y = y > largest(quant) ? largest(quant) : y;
@@ -25,8 +31,9 @@ double nearest(Quant quant, double y) {
 
 }  // namespace
 
-void turn(const Problem& problem, int64_t position, std::span<double> x) {
+void turn(const Problem& problem, int64_t position, std::span<double> all) {
   if (problem.rope == Rope::none) return;
+  const std::span<double> x = turned(problem, all);
   for (size_t n = 0; 2 * n < x.size(); ++n) {
     const double exponent = -2 * static_cast<double>(n) / static_cast<double>(x.size());
     const double angle = static_cast<double>(position) * std::pow(problem.rope_base, exponent);
@@ -38,8 +45,9 @@ void turn(const Problem& problem, int64_t position, std::span<double> x) {
   }
 }
 
-void join_pairs(const Problem& problem, std::span<double> sizes) {
+void join_pairs(const Problem& problem, std::span<double> all) {
   if (problem.rope == Rope::none) return;
+  const std::span<double> sizes = turned(problem, all);
   for (size_t n = 0; 2 * n < sizes.size(); ++n) {
     const auto [a, b] = pair(problem.rope, n, sizes.size());
     sizes[a] = sizes[b] = std::hypot(sizes[a], sizes[b]) / std::sqrt(2.0);

@@ -92,9 +92,16 @@ class Validity {
 
   bool rope() {
     const bool on = p_.rope != Rope::none;
-    if (on && p_.head_dim % 2 != 0)
+    if (on && p_.rope_dim == 0 && p_.head_dim % 2 != 0)
       return fail("/problem/head_dim",
                   fmt::format("an even number with rope, found {}", p_.head_dim));
+    if (p_.rope_dim != 0 &&
+        (!on || p_.rope_dim % 2 != 0 || p_.rope_dim < 0 || p_.rope_dim >= p_.head_dim))
+      return fail("/problem/rope_dim",
+                  fmt::format("0, or with rope an even number below head_dim {}, found {}",
+                              p_.head_dim, p_.rope_dim));
+    if (p_.rope_dim == 0 && p_.rope_part != RopePart::first)
+      return fail("/problem/rope_part", "none without rope_dim");
     const bool usable =
         on ? std::isfinite(p_.rope_base) && p_.rope_base > 1 : p_.rope_base == Problem().rope_base;
     return usable || fail("/problem/rope_base", "a finite number above 1 with rope, none without");
@@ -118,8 +125,7 @@ class Validity {
       return fail(path(), fmt::format("{} parameters for \"{}\"", spec.params.size(), spec.name));
     for (size_t n = 0; n < spec.params.size(); ++n)
       if (!parameter(spec.params[n], use.values[n], path)) return false;
-    const bool dense = spec.name == "bias" || spec.name == "boolean";
-    return !dense || p_.kv_len <= most("head_dim") ||
+    return !spec.by_place || p_.kv_len <= most("head_dim") ||
            fail("/problem/kv_len",
                 fmt::format("at most {} with the rule \"{}\"", most("head_dim"), spec.name));
   }
@@ -142,6 +148,7 @@ class Validity {
     }
     const auto* list = std::get_if<std::vector<int64_t>>(&value);
     if (list == nullptr) return fail(path(), "a list of integers");
+    if (param.kind == Kind::parents) return parents(*list, path);
     const bool per_batch = param.kind == Kind::per_batch;
     const int64_t max = c_.cached() ? param.max : p_.kv_len;
     if (per_batch && !one_per_row(*list, path)) return false;
@@ -152,6 +159,14 @@ class Validity {
     const int64_t sum = std::accumulate(list->begin(), list->end(), int64_t{0});
     return per_batch || sum == p_.kv_len ||
            fail(path(), fmt::format("lengths that sum to kv_len {}, found {}", p_.kv_len, sum));
+  }
+
+  bool parents(const std::vector<int64_t>& list, const auto& path) {
+    if (static_cast<int64_t>(list.size()) > p_.kv_len)
+      return fail(path(), fmt::format("at most kv_len {} nodes, found {}", p_.kv_len, list.size()));
+    for (size_t n = 0; n < list.size(); ++n)
+      if (!within(list[n], -1, static_cast<int64_t>(n) - 1, "{}/{}", path(), n)) return false;
+    return true;
   }
 
   bool one_per_row(const std::vector<int64_t>& list, const auto& path) {

@@ -98,14 +98,20 @@ std::string outputs_text(const Problem& p) {
   return text::list(words);
 }
 
+std::string rope_text(const Problem& p) {
+  const std::string text = fmt::format("{}, base {}", name(p.rope), text::number(p.rope_base));
+  if (p.rope_dim == 0) return text;
+  return fmt::format("{}, the {} {} of {} elements", text, name(p.rope_part), p.rope_dim,
+                     p.head_dim);
+}
+
 std::string option_words(const Case& c) {
   const Problem& p = c.problem;
   if (p.recurrent()) return state_words(c);
   std::string words = p.scale ? fmt::format("Scores are scaled by {}", text::number(*p.scale))
                               : fmt::format("Scores are scaled by 1/sqrt({})", p.head_dim);
   if (p.rope != Rope::none)
-    words += fmt::format(", queries and keys turned by rope ({}, base {})", name(p.rope),
-                         text::number(p.rope_base));
+    words += fmt::format(", queries and keys turned by rope ({})", rope_text(p));
   if (p.softcap > 0) words += fmt::format(", soft-capped at {}", text::number(p.softcap));
   if (p.softcap > 0 && p.mask.adds_bias())
     words += p.bias_order == BiasOrder::after_softcap ? ", then the bias is added"
@@ -177,8 +183,7 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
   if (p.sinks) rows.emplace_back("sinks", "yes");
   if (p.has_dropout()) rows.emplace_back("dropout_keep", fmt::format("{}%", p.dropout_keep));
   if (p.outputs.size() > 1) rows.emplace_back("outputs", outputs_text(p));
-  if (p.rope != Rope::none)
-    rows.emplace_back("rope", fmt::format("{}, base {}", name(p.rope), text::number(p.rope_base)));
+  if (p.rope != Rope::none) rows.emplace_back("rope", rope_text(p));
   if (p.num_heads != p.num_kv_heads) rows.emplace_back("head_map", name(p.head_map));
   if (p.softcap > 0 && p.mask.adds_bias()) rows.emplace_back("bias_order", name(p.bias_order));
   if (!p.mask.rules.empty()) rows.emplace_back("fully_masked", name(p.fully_masked));

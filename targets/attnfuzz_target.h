@@ -35,17 +35,17 @@ typedef enum attnfuzz_status {
  *   word    kind (softmax linear retnet ssd delta gated_delta: see oracle/linear/kinds.h),
  *           dtype (f64 f32 f16 bf16 e4m3 e5m2), layout (bhsd bshd), head_map (grouped interleaved),
  *           bias_order (after_softcap before_softcap), fully_masked (zero nan uniform any),
- *           rope (none half interleaved), mask.align (top_left bottom_right), mask.RULE.PARAM of a
- *           choice, cache.kind (dynamic fixed paged ring chunked hybrid sink_window cross),
- *           cache.positions (kept shifted: of the tokens behind an evicted one), cache.quant (none
- *           int8 e4m3 e5m2), cache.scales (token head), op (prefill append decode reorder crop
- *           reset fork evict), side (right left: the padding of a step with lens)
- *   integer mask.RULE: 1 if the mask has the rule; mask.RULE.PARAM (mask.window.left,
- *           mask.chunk.size …); cache.capacity, cache.page_size, cache.keep; length (of a crop);
- *           from, to (of a fork); start, count (of an evict)
- *   list    mask.RULE.PARAM with several numbers (mask.padding.lens: one for each batch row);
- *           lens (a step's real tokens in each row; absent: q_len for all); rows (of a reorder)
- * What the kinds and operations mean: CacheKind and StepOp in oracle/case.h.
+ *           rope (none half interleaved), rope_part (first last), mask.align (top_left
+ * bottom_right), mask.RULE.PARAM of a choice, cache.kind (dynamic fixed paged ring chunked hybrid
+ * sink_window cross), cache.positions (kept shifted: of the tokens behind an evicted one),
+ * cache.quant (none int8 e4m3 e5m2), cache.scales (token head), op (prefill append decode reorder
+ * crop reset fork evict), side (right left: the padding of a step with lens) integer rope_dim (the
+ * elements that rope turns, head_dim unless it is a part); mask.RULE: 1 if the mask has the rule;
+ * mask.RULE.PARAM (mask.window.left, mask.chunk.size …); cache.capacity, cache.page_size,
+ * cache.keep; length (of a crop); from, to (of a fork); start, count (of an evict) list
+ * mask.RULE.PARAM with several numbers (mask.padding.lens: one for each batch row); lens (a step's
+ * real tokens in each row; absent: q_len for all); rows (of a reorder) What the kinds and
+ * operations mean: CacheKind and StepOp in oracle/case.h.
  */
 typedef struct attnfuzz_call attnfuzz_call;
 struct attnfuzz_call {

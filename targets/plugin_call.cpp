@@ -86,7 +86,9 @@ PluginCall::PluginCall(const Case& c) : case_(c) {
               {"bias_order", name(p.bias_order)},
               {"fully_masked", name(p.fully_masked)},
               {"rope", name(p.rope)},
-              {"rope_base", p.rope_base}};
+              {"rope_base", p.rope_base},
+              {"rope_part", name(p.rope_part)},
+              {"rope_dim", p.turned_dim()}};
   if (c.cached()) {
     options_["cache.kind"] = name(c.cache->kind);
     options_["cache.capacity"] = c.cache->capacity;

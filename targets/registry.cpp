@@ -20,6 +20,7 @@ constexpr BuiltinTarget cpu_targets[] = {
     {"cpu:naive", open_cpu_naive},
     {"cpu:tiled", open_cpu_tiled},
     {"cpu:split-kv", open_cpu_split_kv},
+    {"cpu:sparse", open_cpu_sparse},
     {"cpu:fp8", open_cpu_fp8},
     {"cpu:dense-cache", open_cpu_dense_cache},
     {"cpu:paged-cache", open_cpu_paged_cache},

@@ -153,6 +153,20 @@ Rewritten other_base(const Case& original) {
   c.problem.rope_base = Problem().rope_base;
   return c;
 }
+/// The whole head, or the other end of it.
+Rewritten whole_head(const Case& original) {
+  Case c = original;
+  if (c.problem.rope_dim == 0 || c.problem.head_dim % 2 != 0) return {};
+  c.problem.rope_dim = 0;
+  c.problem.rope_part = RopePart::first;
+  return c;
+}
+Rewritten other_part(const Case& original) {
+  Case c = original;
+  if (c.problem.rope_dim == 0) return {};
+  c.problem.rope_part = c.problem.rope_part == RopePart::first ? RopePart::last : RopePart::first;
+  return c;
+}
 Rewritten not_quantised(const Case& original) {
   Case c = original;
   if (!c.cached() || c.cache->quant == Quant::none) return {};
@@ -187,6 +201,8 @@ constexpr Fault table[] = {
             edited<queries_not_rotated>),
     {"rope-style", "rope pairs other elements (halves for neighbours, or neighbours for halves)",
      other_style},
+    {"rope-whole-head", "rope turns all elements of the head, not a part of them", whole_head},
+    {"rope-other-part", "rope turns the other end of the head", other_part},
     {"rope-base", "rope has the usual base of 10000", other_base},
     {"rope-ignored", "rope is not applied", no_rope},
     lowered("scale-of-first-head", "all KV heads are read with the first one's scale", scaled,

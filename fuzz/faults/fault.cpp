@@ -10,9 +10,10 @@ namespace attnfuzz {
 std::span<const Fault> faults() {
   static const std::vector<Fault> table = [] {
     std::vector<Fault> all;
-    for (const auto group : {fault::cached_reads(), fault::cache(), fault::position(),
-                             fault::mask(), fault::bias(), fault::score(), fault::layout(),
-                             fault::tensors(), fault::keys(), fault::state(), fault::backward()}) {
+    for (const auto group :
+         {fault::cached_reads(), fault::cache(), fault::position(), fault::mask(), fault::bias(),
+          fault::sparse(), fault::score(), fault::layout(), fault::tensors(), fault::keys(),
+          fault::state(), fault::backward()}) {
       all.insert(all.end(), group.begin(), group.end());
     }
     return all;

@@ -56,7 +56,17 @@ std::vector<Case> examples() {
       sized({use("boolean", {int64_t{3}, int64_t{60}})}),
       sized({use("alibi")}),
       sized({use("bias", {int64_t{3}})}),
+      sized({use("block_sparse", {int64_t{3}, int64_t{2}, int64_t{3}, int64_t{60}})}),
+      sized({use("dilated", {int64_t{2}})}),
+      sized({use("spans", {list({2, 3, 2})})}),
+      sized({use("relative_bias", {int64_t{6}, int64_t{4}, int64_t{0}, int64_t{0}})}),
   };
+  Case tree = sized({use("tree", {list({-1, 0, 1, 0, 3})})});
+  tree.problem.mask.align = Align::bottom_right;
+  all.push_back(tree);
+  Case log = sized({use("relative_bias", {int64_t{8}, int64_t{6}, int64_t{1}, int64_t{1}})});
+  log.problem.mask.align = Align::bottom_right;
+  all.push_back(log);
   for (const ProblemKind kind :
        {ProblemKind::linear, ProblemKind::gated_delta, ProblemKind::retnet}) {
     Case state = sized({use("causal")});
@@ -126,6 +136,10 @@ std::vector<Case> examples() {
   turned.problem.rope_base = 20;
   turned.cache->positions = Positions::shifted;
   all.push_back(turned);
+  Case in_part = sized({use("causal")});
+  in_part.problem.rope = Rope::interleaved;
+  in_part.problem.rope_dim = 2;
+  all.push_back(in_part);
   Case quantised = on_cache({CacheKind::dynamic, 0, 0}, {use("causal")}, {prefill, append});
   quantised.cache->quant = Quant::int8;
   quantised.cache->scales = Scales::head;

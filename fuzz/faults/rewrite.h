@@ -15,6 +15,7 @@ using Rewritten = std::optional<Case>;
 std::span<const Fault> position();
 std::span<const Fault> mask();
 std::span<const Fault> bias();
+std::span<const Fault> sparse();
 std::span<const Fault> score();
 std::span<const Fault> cache();
 std::span<const Fault> state();

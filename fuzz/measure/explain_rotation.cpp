@@ -43,11 +43,13 @@ double partial_score(const Row& row, size_t j, bool turns_q, bool turns_k, int64
   const Key& key = row.at().keys[j];
   const std::span<const double> q = row.of->vectors->q(row.query),
                                 k = row.of->vectors->k(key.source);
-  const auto dim = static_cast<int64_t>(q.size());
+  const int64_t dim = p.turned_dim(), begin = p.turned_begin();
   double sum = 0;
+  for (int64_t d = 0; d < static_cast<int64_t>(q.size()); ++d)
+    if (d < begin || d >= begin + dim) sum += q[static_cast<size_t>(d)] * k[static_cast<size_t>(d)];
   for (int64_t n = 0; n < dim / 2; ++n) {
-    const auto a = static_cast<size_t>(p.rope == Rope::half ? n : 2 * n);
-    const auto b = static_cast<size_t>(p.rope == Rope::half ? n + dim / 2 : 2 * n + 1);
+    const auto a = static_cast<size_t>(begin + (p.rope == Rope::half ? n : 2 * n));
+    const auto b = static_cast<size_t>(begin + (p.rope == Rope::half ? n + dim / 2 : 2 * n + 1));
     const double frequency =
         std::pow(p.rope_base, -2.0 * static_cast<double>(n) / static_cast<double>(dim));
     const bool within = n >= first && n < last;
@@ -64,7 +66,7 @@ double partial_score(const Row& row, size_t j, bool turns_q, bool turns_k, int64
 bool partial_fits(const std::vector<Row>& wrong, bool turns_q, bool turns_k, int64_t first,
                   int64_t part, int64_t of) {
   return std::all_of(wrong.begin(), wrong.end(), [&](const Row& row) {
-    const int64_t pairs = row.problem().head_dim / 2;
+    const int64_t pairs = row.problem().turned_dim() / 2;
     std::vector<double> scores;
     for (const size_t j : row.keys)
       scores.push_back(
@@ -73,53 +75,47 @@ bool partial_fits(const std::vector<Row>& wrong, bool turns_q, bool turns_k, int
   });
 }
 
-/// Rope over the first `part`/`of` of the elements alone, as if they were the
-/// whole head.
-bool narrow_fits(const std::vector<Row>& wrong, int64_t part, int64_t of) {
-  return std::all_of(wrong.begin(), wrong.end(), [&](const Row& row) {
-    const int64_t dim = row.problem().head_dim * part / of;
-    if (dim < 2 || dim % 2 != 0) return false;
-    std::vector<double> scores;
-    for (const size_t j : row.keys) {
-      const Key& key = row.at().keys[j];
-      const std::span<const double> q = row.of->vectors->q(row.query);
-      const std::span<const double> k = row.of->vectors->k(key.source);
-      std::vector<double> a(q.begin(), q.end()), b(k.begin(), k.end());
-      turn(row.problem(), row.at().position, std::span(a).first(static_cast<size_t>(dim)));
-      if (key.position >= 0)
-        turn(row.problem(), key.position, std::span(b).first(static_cast<size_t>(dim)));
-      double sum = 0;
-      for (size_t d = 0; d < a.size(); ++d) sum += a[d] * b[d];
-      scores.push_back(row.problem().scale_value() * sum);
+/// Rope over the first or the last so many elements, as if they were all of the head.
+std::optional<std::string> other_part(const std::vector<Row>& wrong) {
+  const Problem& p = wrong.front().problem();
+  for (const int64_t dim : {p.head_dim, p.head_dim / 2, p.head_dim / 4, p.head_dim * 3 / 4,
+                            p.turned_dim() / 2, p.turned_dim()})
+    for (const RopePart part : {RopePart::first, RopePart::last}) {
+      const bool whole = dim == p.head_dim;
+      if (dim < 2 || dim % 2 != 0 || (whole && part == RopePart::last)) continue;
+      if (dim == p.turned_dim() && (whole || part == p.rope_part)) continue;
+      if (!all_fit(wrong, [=](Problem& as) {
+            as.rope_dim = whole ? 0 : dim;
+            as.rope_part = part;
+          }))
+        continue;
+      return whole ? fmt::format("Rope rotates all {} elements of the head.", dim)
+                   : fmt::format(
+                         "Rope rotates the {} {} of {} elements only, as if these were the whole "
+                         "head.",
+                         name(part), dim, p.head_dim);
     }
-    return row.fits(scores);
-  });
+  return {};
 }
 
 std::optional<std::string> partial_rope(const std::vector<Row>& wrong, const std::vector<Row>&) {
-  for (const auto& [part, of] : {std::pair{1, 2}, {1, 4}, {3, 4}})
-    if (narrow_fits(wrong, part, of))
-      return fmt::format(
-          "Rope rotates the first {} of {} elements only, as if "
-          "these were the whole "
-          "head.",
-          wrong.front().problem().head_dim * part / of, wrong.front().problem().head_dim);
+  if (std::optional<std::string> words = other_part(wrong)) return words;
   if (partial_fits(wrong, true, false, 0, 1, 1))
     return "Rope rotates q alone; keys stay as they are.";
   if (partial_fits(wrong, false, true, 0, 1, 1))
     return "Rope rotates keys alone; q stays as it is.";
   constexpr int64_t most = 64;
-  const int64_t pairs = std::min(most, wrong.front().problem().head_dim / 2);
+  const int64_t pairs = std::min(most, wrong.front().problem().turned_dim() / 2);
   for (const int64_t of : {int64_t{2}, int64_t{4}, pairs})
     for (int64_t part = 1; part < of; ++part) {
       if (partial_fits(wrong, true, true, 0, part, of))
         return fmt::format("Rope rotates the first {} of {} pairs of elements only.",
-                           part * wrong.front().problem().head_dim / 2 / of,
-                           wrong.front().problem().head_dim / 2);
+                           part * wrong.front().problem().turned_dim() / 2 / of,
+                           wrong.front().problem().turned_dim() / 2);
       if (partial_fits(wrong, true, true, part, of, of))
         return fmt::format("Rope does not rotate the first {} of {} pairs of elements.",
-                           part * wrong.front().problem().head_dim / 2 / of,
-                           wrong.front().problem().head_dim / 2);
+                           part * wrong.front().problem().turned_dim() / 2 / of,
+                           wrong.front().problem().turned_dim() / 2);
     }
   return {};
 }

@@ -47,6 +47,7 @@ class Atoms {
     add_chunk();
     add_padding();
     add_boolean();
+    add_others();
     add_cache();
     add_places();
     return std::move(atoms_);
@@ -175,6 +176,15 @@ class Atoms {
     if (use != nullptr)
       for (uint8_t& each : set) each = each == 0 ? 1 : 0;
     atoms_.push_back({"the boolean mask is not set", 2, set});
+  }
+
+  /// Rules that have no variants here.
+  void add_others() {
+    static constexpr std::string_view known[] = {"causal", "window",  "prefix", "documents",
+                                                 "chunk",  "padding", "boolean"};
+    for (const RuleUse& use : c_.problem.mask.rules)
+      if (!use.spec->adds_bias && std::ranges::find(known, use.spec->name) == std::end(known))
+        add_use(fmt::format("\"{}\" holds ({})", use.spec->name, use.spec->words), 1, &use);
   }
 
   void add_cache() {

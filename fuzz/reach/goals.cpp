@@ -153,12 +153,14 @@ class Goals {
       }
   }
 
-  /// A window's or a chunk's edge inside a tile, and beyond one.
+  /// A window's, a chunk's or a block's edge inside a tile, and beyond one.
   void add_masks(const Mode& mode) {
     const struct {
       std::string_view rule;
       Quantity param;
-    } table[] = {{"window", Quantity::window_left}, {"chunk", Quantity::chunk_size}};
+    } table[] = {{"window", Quantity::window_left},   {"chunk", Quantity::chunk_size},
+                 {"block_sparse", Quantity::q_block}, {"block_sparse", Quantity::kv_block},
+                 {"dilated", Quantity::dilation},     {"relative_bias", Quantity::max_distance}};
     for (const auto& [rule, param] : table) {
       const size_t word = word_index(fmt::format("rule:{}", rule));
       if (!claims_.declared(word)) continue;

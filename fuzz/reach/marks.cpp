@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "fuzz/claims.h"
@@ -39,10 +41,9 @@ class Collector {
     for (const RuleUse& use : c_.problem.mask.rules) {
       for (size_t k = 0; k < use.values.size(); ++k) {
         if (use.spec->params[k].kind != RuleParam::Kind::integer) continue;
-        for (const Quantity q :
-             {Quantity::window_left, Quantity::window_right, Quantity::chunk_size})
-          if (name(q) == std::string(use.spec->name) + "." + std::string(use.spec->params[k].name))
-            add(q, use.integer(k));
+        const auto quantity =
+            parse_name<Quantity>(fmt::format("{}.{}", use.spec->name, use.spec->params[k].name));
+        if (quantity) add(*quantity, use.integer(k));
       }
     }
   }

@@ -156,7 +156,8 @@ bool can_have_twin(const Case& c) {
 }
 
 bool mask_moves_along(const Case& c) {
-  return c.problem.mask.find("boolean") == nullptr && c.problem.mask.find("bias") == nullptr;
+  return std::none_of(c.problem.mask.rules.begin(), c.problem.mask.rules.end(),
+                      [](const RuleUse& use) { return use.spec->by_place; });
 }
 
 bool sees_no_future(const Case& c) {

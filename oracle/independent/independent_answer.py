@@ -73,6 +73,11 @@ def turned(problem: dict, x, position: int):
     """x of one token, turned by rope, as complex numbers."""
     if problem.get("rope", "none") == "none":
         return x
+    if dim := problem.get("rope_dim", 0):
+        whole = {**problem, "rope_dim": 0}
+        if problem.get("rope_part", "first") == "last":
+            return np.concatenate([x[:-dim], turned(whole, x[-dim:], position)])
+        return np.concatenate([turned(whole, x[:dim], position), x[dim:]])
     half = len(x) // 2
     angle = REAL(position) * REAL(problem.get("rope_base", 10000)) ** (-np.arange(half, dtype=REAL) / half)
     if problem["rope"] == "half":
@@ -118,7 +123,7 @@ def plain(case: dict):
     return [{"out": out, "scores": largest, "lengths": [], "positions": [], "capacity": 0}]
 
 
-def rules_on_cache(problem: dict, h: int, pos: int, key_pos: np.ndarray):
+def rules_on_cache(problem: dict, data: dict, h: int, pos: int, key_pos: np.ndarray):
     """Which cached tokens a query at `pos` sees and what is added to their scores."""
     seen, bias = np.ones(len(key_pos), bool), np.zeros(len(key_pos), REAL)
     for rule in problem["mask"]["rules"]:
@@ -128,6 +133,10 @@ def rules_on_cache(problem: dict, h: int, pos: int, key_pos: np.ndarray):
             seen &= (key_pos >= pos - rule["left"]) & (key_pos <= pos + rule["right"])
         elif rule["rule"] == "chunk":
             seen &= key_pos // rule["size"] == pos // rule["size"]
+        elif rule["rule"] == "dilated":
+            seen &= (key_pos - pos) % rule["step"] == 0
+        elif rule["rule"] == "relative_bias":
+            bias += philox.relative_bias(problem, data, rule, key_pos - pos)[0, h, 0]
         elif rule["rule"] == "alibi":
             bias -= REAL(2.0 ** (-8.0 * (h + 1) / problem["num_heads"])) * np.abs(key_pos - pos)
         else:
@@ -219,7 +228,7 @@ def stepped(case: dict):
                                   for (s, r, j), place in zip(row.tokens, row.at)], REAL)
                     v = np.array([held(cache, tensors[f"v.{s}"][r, g, j], scale(v_scales))
                                   for s, r, j in row.tokens], REAL)
-                    seen, bias = rules_on_cache(problem, h, pos, at)
+                    seen, bias = rules_on_cache(problem, case["data"], h, pos, at)
                     keys = with_memory(tensors, g, k, v, seen & within_reach(cache, g, pos, at), bias)
                     sink = None if sinks is None else sinks[h]
                     answer["out"][b, h, i], top = softmax_sum(problem, turned(problem, q[b, h, i], pos), *keys, sink)

@@ -26,7 +26,10 @@ def random_problem(draw):
 
 def rules_for_caches(draw):
     return [{"rule": "causal"}, {"rule": "window", "left": draw.randint(0, 6), "right": draw.randint(0, 3)},
-            {"rule": "chunk", "size": draw.randint(1, 6), "origin": "slot"}, {"rule": "alibi"}]
+            {"rule": "chunk", "size": draw.randint(1, 6), "origin": "slot"}, {"rule": "alibi"},
+            {"rule": "dilated", "step": draw.randint(1, 4)},
+            {"rule": "relative_bias", "buckets": draw.randint(4, 9), "max_distance": draw.randint(1, 12),
+             "direction": draw.choice(["both", "past"]), "spacing": draw.choice(["linear", "log"])}]
 
 
 def rules_without_cache(draw, p):
@@ -37,6 +40,10 @@ def rules_without_cache(draw, p):
         {"rule": "prefix", "lens": lens()},
         {"rule": "documents", "lens": [n for n in (cut, p["kv_len"] - cut) if n]},
         {"rule": "padding", "side": draw.choice(["left", "right"]), "lens": lens()},
+        {"rule": "spans", "lens": [n for n in (cut, p["kv_len"] - cut) if n]},
+        {"rule": "tree", "parents": [draw.randint(-1, n - 1) for n in range(draw.randint(0, p["kv_len"]))]},
+        {"rule": "block_sparse", "shape": shape(), "q_block": draw.randint(1, 5), "kv_block": draw.randint(1, 5),
+         "keep": draw.randint(20, 100)},
         {"rule": "boolean", "shape": shape(), "keep": draw.randint(20, 100)},
         {"rule": "bias", "shape": shape()},
     ]
@@ -103,17 +110,24 @@ def random_cache(draw, case):
 def random_case(draw):
     p = random_problem(draw)
     case = {"attnfuzz": 1, "problem": p,
-            "data": {"seed": draw.getrandbits(32), "dist": draw.choice(["normal", "normal", "large", "one_hot", "tiny", "huge"]),
+            "data": {"seed": draw.getrandbits(32), "dist": draw.choice(
+                ["normal", "normal", "large", "one_hot", "tiny", "huge", "far_below", "cancelling"]),
                      "nonfinite": draw.choice(["none", "none", "nan_padding", "inf_padding", "inf_value"])}}
     if p["head_dim"] % 2 == 0 and draw.random() < 0.4:
         p |= {"rope": draw.choice(["half", "interleaved"]), "rope_base": draw.choice([10000, 500000, 7.5])}
+    if p["head_dim"] > 2 and draw.random() < 0.2:
+        p |= {"rope": draw.choice(["half", "interleaved"]), "rope_dim": 2 * draw.randint(1, (p["head_dim"] - 1) // 2),
+              "rope_part": draw.choice(["first", "last"])}
     if draw.random() < 0.5:
         rules = rules_without_cache(draw, p)
         if not p["kv_len"]:
-            rules = [rule for rule in rules if rule["rule"] != "documents"]
+            rules = [rule for rule in rules if rule["rule"] not in ("documents", "spans")]
         p["mask"]["rules"] = draw.sample(rules, draw.randint(0, 3))
         above = p["softcap"] and p["bias_order"] == "before_softcap"
-        if any(r["rule"] == "bias" for r in p["mask"]["rules"]) and p["dtype"] != "e4m3" and not above:
+        if draw.random() < 0.2:
+            case["data"]["nonfinite"] = draw.choice(["nan_hidden", "inf_hidden"])
+        used = {r["rule"] for r in p["mask"]["rules"]}
+        if "bias" in used and "relative_bias" not in used and p["dtype"] != "e4m3" and not above:
             case["data"]["nonfinite"] = draw.choice(["none", "inf_bias", "inf_bias"])
         return case
     del p["q_len"], p["kv_len"]
@@ -122,7 +136,8 @@ def random_case(draw):
     p["mask"]["rules"] = draw.sample(rules_for_caches(draw), draw.randint(0, 3))
     if case["cache"]["kind"] == "cross":
         p["mask"]["rules"] = []
-        p.pop("rope", None), p.pop("rope_base", None)
+        for key in ("rope", "rope_base", "rope_dim", "rope_part"):
+            p.pop(key, None)
     return case
 
 

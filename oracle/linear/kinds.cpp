@@ -25,7 +25,7 @@ constexpr std::string_view refused[] = {
     "cross",   "longer_q", "softcap", "sinks",      "memory_kv",  "bias_order:", "fully_masked:",
     "align:",  "rule:",    "cache:",  "nonfinite:", "positions:", "step:crop",   "step:evict",
     "dropout", "lse",      "dq",      "dk",         "dv",         "dbias",       "dsinks",
-    "dmem_k",  "dmem_v",   "rope:",   "quant:",     "scales:",    "data:huge"};
+    "dmem_k",  "dmem_v",   "rope:",   "rope_part:", "quant:",     "scales:",     "data:huge"};
 
 }  // namespace
 

@@ -23,6 +23,7 @@ const RuleSpec bias = {.name = "bias",
                        .positional = false,
                        .adds_bias = true,
                        .apply = apply,
-                       .on_cache = false};
+                       .on_cache = false,
+                       .by_place = true};
 
 }  // namespace attnfuzz::masks

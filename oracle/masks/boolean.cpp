@@ -25,6 +25,7 @@ const RuleSpec boolean = {.name = "boolean",
                           .positional = false,
                           .adds_bias = false,
                           .apply = apply,
-                          .on_cache = false};
+                          .on_cache = false,
+                          .by_place = true};
 
 }  // namespace attnfuzz::masks

@@ -136,6 +136,12 @@ std::optional<NonFinite> held_by_keys(const Case& c) {
   return held;
 }
 
+/// Data of hidden keys as the same in padding.
+NonFinite of_padding(NonFinite data) {
+  if (data == NonFinite::nan_hidden) return NonFinite::nan_padding;
+  return data == NonFinite::inf_hidden ? NonFinite::inf_padding : data;
+}
+
 /// What of the table a failure on given tensors shows; none where it could be one or another. An
 /// answer that is finite has only finite keys and values in it: the target took others.
 NonFinite shown_by_given(const Case& c, const Verdict& verdict) {
@@ -155,7 +161,7 @@ std::vector<Cause> causes_from_leaks(const Finding& finding, bool hidden) {
       c.data.given != nullptr ? shown_by_given(c, finding.last.verdict) : c.data.nonfinite;
   if (hidden == (data == NonFinite::inf_value)) return {};
   for (const LeakEntry& leak : leaks)
-    if (leak.data == data) return {cause_of(leak.entry)};
+    if (leak.data == of_padding(data)) return {cause_of(leak.entry)};
   return {};
 }
 

@@ -14,6 +14,9 @@ std::unique_ptr<Target> open_cpu_tiled();
 /// For few queries: the keys in parts, merged by log-sum-exp.
 std::unique_ptr<Target> open_cpu_split_kv();
 
+/// The blocks of keys that a mask lists for each block of queries, and no others.
+std::unique_ptr<Target> open_cpu_sparse();
+
 /// Inputs, weights and output in e4m3 or e5m2.
 std::unique_ptr<Target> open_cpu_fp8();
 

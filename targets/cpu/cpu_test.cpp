@@ -61,6 +61,10 @@ class RandomCases {
     if (once_in(4)) p.dropout_keep = 50;
     if (p.head_dim % 2 == 0 && once_in(2)) p.rope = any_of<Rope>();
     if (p.rope != Rope::none) p.rope_base = once_in(2) ? 10000 : 20;
+    if (p.rope != Rope::none && p.head_dim > 2 && can.has("rope_part:first") && once_in(2)) {
+      p.rope_dim = 2 + 2 * upto((p.head_dim - 3) / 2);
+      p.rope_part = any_of<RopePart>();
+    }
   }
 
   /// Everything beside out that there is, half of the time.
@@ -84,6 +88,11 @@ class RandomCases {
     if (param.kind == Kind::choice) return upto(static_cast<int64_t>(param.choices.size()) - 1);
     std::vector<int64_t> list;
     const int64_t most = p.kv_len > 0 ? p.kv_len : 10;
+    if (param.kind == Kind::parents) {
+      for (int64_t n = upto(p.kv_len); n > 0; --n)
+        list.push_back(upto(static_cast<int64_t>(list.size())) - 1);
+      return list;
+    }
     if (param.kind == Kind::per_batch)
       for (int64_t b = 0; b < p.batch; ++b) list.push_back(upto(most));
     else

@@ -27,7 +27,9 @@ Tensor turned(const Problem& p, const Tensor& from, int64_t first_position) {
 Rotary::Rotary(const Problem& problem)
     : rope_(problem.rope),
       base_(problem.rope_base),
-      half_(static_cast<size_t>(problem.head_dim) / 2) {}
+      dim_(static_cast<size_t>(problem.head_dim)),
+      begin_(static_cast<size_t>(problem.turned_begin())),
+      half_(static_cast<size_t>(problem.turned_dim()) / 2) {}
 
 auto Rotary::turns_at(int64_t position) -> const Turn* {
   const auto turn = [&](int64_t at, size_t n) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <type_traits>
 #include <vector>
 
@@ -17,8 +18,13 @@ class Rotary {
   void turn(const T* from, int64_t position, T* to) {
     using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
     const Turn* turns = turns_at(position);
+    if (from != to) {
+      std::copy_n(from, begin_, to);
+      std::copy_n(from + begin_ + 2 * half_, dim_ - begin_ - 2 * half_, to + begin_ + 2 * half_);
+    }
     for (size_t n = 0; n < half_; ++n) {
-      const size_t a = rope_ == Rope::half ? n : 2 * n, b = rope_ == Rope::half ? n + half_ : a + 1;
+      const size_t a = begin_ + (rope_ == Rope::half ? n : 2 * n),
+                   b = rope_ == Rope::half ? a + half_ : a + 1;
       const auto x = static_cast<Wide>(from[a]), y = static_cast<Wide>(from[b]);
       const auto cos = static_cast<Wide>(turns[n].cos), sin = static_cast<Wide>(turns[n].sin);
       to[a] = static_cast<T>(x * cos - y * sin);
@@ -34,9 +40,10 @@ class Rotary {
 
   Rope rope_;
   double base_;
-  size_t half_;
-  std::vector<Turn> table_;     ///< [positions, head_dim / 2] from position 0 on
-  std::vector<Turn> negative_;  ///< [head_dim / 2] of the last position before 0 asked for
+  size_t dim_, begin_;          ///< elements, and the first that is turned
+  size_t half_;                 ///< pairs that are turned
+  std::vector<Turn> table_;     ///< [positions, half_] from position 0 on
+  std::vector<Turn> negative_;  ///< [half_] of the last position before 0 asked for
 };
 
 /// The inputs of a case without a cache, with q and k turned.

@@ -77,7 +77,11 @@ def elements(data: dict, dtype: str, role: str, step: int, b, h, s, d, dim: int)
     if role == "beta":
         return uniform(bits)
     dist = "normal" if role in ("bias", "sinks") else data["dist"]
-    if dist == "constant":
+    if dist == "far_below" and role in ("q", "k", "mem_k"):
+        x = 10 * (1 + uniform(bits)) * (1 if role == "q" else -1)
+    elif dist == "cancelling" and role in ("v", "mem_v"):
+        x = (64 + normal(bits)) * np.where(s % 2 == 0, 1, -1)
+    elif dist == "constant":
         x = np.full(bits.shape, 0.5)
     elif dist == "one_hot":
         x = np.where(np.broadcast_to(d == s % dim, bits.shape), 1.0, 0.0)
@@ -115,6 +119,21 @@ def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None
             seen &= document(pos) == document(j)
         elif name == "padding":
             seen &= j >= kv_len - rows(rule["lens"]) if rule["side"] == "left" else j < rows(rule["lens"])
+        elif name == "spans":
+            ends = np.cumsum(rule["lens"])
+            span = np.searchsorted(ends, pos, side="right")
+            inside = (pos >= 0) & (span < len(ends))
+            last = np.append(ends, 0)[np.minimum(span, len(ends))] - 1
+            seen &= j <= np.where(inside, last, pos)
+        elif name == "dilated":
+            seen &= (pos - j) % rule["step"] == 0
+        elif name == "tree":
+            seen &= tree_mask(rule["parents"], kv_len, pos, j)
+        elif name == "block_sparse":
+            block = (*at[:2], i // rule["q_block"], j // rule["kv_block"])
+            seen &= (random_bits(data["seed"], "mask", 0, *block) >> 32) * 100 >> 32 < rule["keep"]
+        elif name == "relative_bias":
+            bias = (np.zeros(shape) if bias is None else bias) + relative_bias(problem, data, rule, j - pos)
         elif name == "boolean":
             seen &= (random_bits(data["seed"], "mask", 0, *at) >> 32) * 100 >> 32 < rule["keep"]
         elif name == "bias":
@@ -129,6 +148,43 @@ def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None
     return seen, bias
 
 
+def tree_mask(parents: list[int], kv_len: int, pos, j) -> np.ndarray:
+    """Whether the key is before the tree and not after the query, or on the query's path to the root."""
+    nodes = len(parents)
+    path = np.zeros((nodes + 1, nodes + 1), bool)  # a last row and column for queries and keys that are none of it
+    for node, parent in enumerate(parents):
+        path[node] |= path[parent] if parent >= 0 else False
+        path[node, node] = True
+    query, key = pos - (kv_len - nodes), j - (kv_len - nodes)
+    place = lambda node: np.where((node >= 0) & (node < nodes), node, nodes)
+    return np.where(query < 0, key <= query, (key < 0) | path[place(query), place(key)])
+
+
+def relative_buckets(rule: dict, distance) -> np.ndarray:
+    """The bucket of each distance, key - query."""
+    both, most = rule["direction"] == "both", rule["max_distance"]
+    count = rule["buckets"] // 2 if both else rule["buckets"]
+    n = np.abs(distance) if both else np.maximum(0, -distance)
+    if rule["spacing"] == "linear":
+        bucket = np.minimum(n, most)
+    else:
+        exact = count // 2
+        far = np.maximum(n, exact) / exact
+        share = np.log(far) / np.log(most / exact) if most > exact else 0 * far
+        bucket = np.where(n >= most, count - 1, exact + np.floor(share * (count - exact) + 1e-9).astype(np.int64))
+        bucket = np.where(n < exact, n, bucket)
+    return np.minimum(bucket, count - 1) + np.where((distance > 0) & both, count, 0)
+
+
+def relative_bias(problem: dict, data: dict, rule: dict, distance) -> np.ndarray:
+    """[batch, num_heads, q_len, kv_len], or with an axis of 1 where it does not differ."""
+    heads, dtype = problem["num_heads"], problem["dtype"]
+    head = np.arange(heads)[None, :, None, None]
+    bits = random_bits(data["seed"], "bias", 0, 0, head, np.arange(rule["buckets"])[None, None, :, None], 0)
+    table = decode(encode(normal(bits), dtype), dtype)[0, :, :, 0]  # [num_heads, buckets]
+    return table[head, relative_buckets(rule, distance)]
+
+
 # libm's, as in C++. Without it (before Python 3.11) f64 slopes may differ in the last bit.
 exp2 = getattr(math, "exp2", lambda x: 2.0**x)
 
@@ -138,11 +194,23 @@ def rows(lens: list[int]) -> np.ndarray:
     return np.array(lens, np.int64)[:, None, None, None]
 
 
+def hidden(problem: dict, data: dict) -> np.ndarray:
+    """The keys that no query of their KV head sees, [batch, num_kv_heads, kv_len]."""
+    seen, kv_heads = dense_mask(problem, data)[0].any(axis=2), problem["num_kv_heads"]
+    group = problem["num_heads"] // kv_heads if kv_heads else 0
+    if problem["head_map"] == "interleaved":
+        by_head = seen.reshape(len(seen), group, kv_heads, seen.shape[2]).any(axis=1)
+    else:
+        by_head = seen.reshape(len(seen), kv_heads, group, seen.shape[2]).any(axis=2)
+    return ~by_head
+
+
 def inputs(case: dict) -> dict[str, np.ndarray]:
     """All inputs of a case by name, in its dtype and layout, as make_inputs() in oracle/inputs.h gives them."""
     p, data = case["problem"], case["data"]
     dtype, heads_first = p["dtype"], p["layout"] == "bhsd"
-    unreal_value = {"nan_padding": np.nan, "inf_padding": np.inf}.get(data["nonfinite"])
+    unreal_value = {"nan_padding": np.nan, "nan_hidden": np.nan, "inf_padding": np.inf,
+                    "inf_hidden": np.inf}.get(data["nonfinite"])
 
     def tokens(role, step, heads, length, dim, unreal=None):
         x = elements(data, dtype, role, step, *np.ogrid[: p["batch"], :heads, :length, :dim], dim)
@@ -182,6 +250,8 @@ def inputs(case: dict) -> dict[str, np.ndarray]:
             if rule["rule"] == "padding":
                 lens = rows(rule["lens"])
                 unreal = slot < p["kv_len"] - lens if rule["side"] == "left" else slot >= lens
+        if data["nonfinite"].endswith("_hidden"):
+            unreal = hidden(p, data)[..., None]
         add(0, "", p["q_len"], p["kv_len"], unreal)
         if p["mask"]["rules"]:
             seen, bias = dense_mask(p, data)

@@ -38,6 +38,13 @@ def random_rules(draw, p):
         {"rule": "boolean", "shape": shape(), "keep": draw.randint(0, 100)},
         {"rule": "bias", "shape": shape()},
         {"rule": "alibi"},
+        {"rule": "block_sparse", "shape": shape(), "q_block": draw.randint(1, 5), "kv_block": draw.randint(1, 5),
+         "keep": draw.randint(0, 100)},
+        {"rule": "dilated", "step": draw.randint(1, 4)},
+        {"rule": "spans", "lens": [n for n in (cut, p["kv_len"] - cut) if n]},
+        {"rule": "tree", "parents": [draw.randint(-1, n - 1) for n in range(draw.randint(0, p["kv_len"]))]},
+        {"rule": "relative_bias", "buckets": draw.randint(4, 9), "max_distance": draw.randint(1, 12),
+         "direction": draw.choice(["both", "past"]), "spacing": draw.choice(["linear", "log"])},
     ]
     return draw.sample(known, draw.randint(0, 4))
 
@@ -52,11 +59,14 @@ def random_case(draw):
          "mask": {"align": draw.choice(["top_left", "bottom_right"]), "rules": []}}
     case = {"attnfuzz": 1, "problem": p,
             "data": {"seed": draw.choice([0, 7, 2**32, 2**64 - 1, draw.getrandbits(64)]),
-                     "dist": draw.choice(["normal", "large", "constant", "one_hot", "tiny", "huge"]),
+                     "dist": draw.choice(["normal", "large", "constant", "one_hot", "tiny", "huge", "far_below", "cancelling"]),
                      "nonfinite": draw.choice(["none", "nan_padding", "inf_padding", "inf_value"])}}
     if draw.random() < 0.7:
         p["mask"]["rules"] = random_rules(draw, p)
-        if any(r["rule"] == "bias" for r in p["mask"]["rules"]) and p["dtype"] != "e4m3" and draw.random() < 0.5:
+        if draw.random() < 0.2:
+            case["data"]["nonfinite"] = draw.choice(["nan_hidden", "inf_hidden"])
+        used = {r["rule"] for r in p["mask"]["rules"]}
+        if "bias" in used and "relative_bias" not in used and p["dtype"] != "e4m3" and draw.random() < 0.5:
             case["data"]["nonfinite"] = "inf_bias"
         if draw.random() < 0.4:
             p["dropout_keep"] = draw.randint(1, 99)

@@ -12,8 +12,8 @@ def fn(c, fixed):
     k = np.concatenate([c.k, np.zeros((c.B, c.Hk, pad, c.D), c.wide)], 2)
     v = np.concatenate([c.v, np.zeros((c.B, c.Hk, pad, c.Dv), c.wide)], 2)
     m = c.mask
-    if m is not None:
-        m = np.concatenate([m, np.ones((c.B, c.H, c.S, pad), bool)], -1)
+    if m is not None:  # the pad belongs to the block of the last key
+        m = np.concatenate([m, np.repeat(m[..., -1:], pad, -1)], -1)
     s = (c.q @ c.rep(k).swapaxes(-1, -2)) * c.scale
     p, _ = softmax(s, m)
     return {"out": p @ c.rep(v)}
@@ -34,11 +34,12 @@ def targets():
                 "cross",
                 "longer_q",
                 "scale",
-                "rule:boolean",
-                "boolean.shape:hqk",
-                "boolean.shape:bhqk",
+                "rule:block_sparse",
+                "block_sparse.shape:hqk",
+                "block_sparse.shape:bhqk",
                 "fully_masked:any",
             ],
+            "params": {"block_sparse.q_block": [64, 64], "block_sparse.kv_block": [64, 64]},
             "tiles": {"kv_len": [64], "q_len": [64]},
         },
     )

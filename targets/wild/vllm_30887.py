@@ -46,6 +46,8 @@ def targets():
                 "fully_masked:any",
                 "nonfinite:nan_padding",
                 "nonfinite:inf_padding",
+                "nonfinite:nan_hidden",
+                "nonfinite:inf_hidden",
                 "data:large",
                 "data:huge",
             ],

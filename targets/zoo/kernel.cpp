@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "targets/zoo/gradients.h"
+#include "targets/zoo/sparse.h"
 
 namespace attnfuzz::zoo {
 namespace {
@@ -77,6 +78,7 @@ void run_plain(const Context& x, const Inputs& inputs, std::vector<StepOutput>& 
                           .v = v.at(row.v, value_head(x, h), value_of_key(x, j, p.kv_len)),
                           .j = j,
                           .position = j});
+        add_tail(x, b, h, i, keys);
         drop(x, b, h, i, keys);
         const int64_t q_pos = query_position(x, i);
         attend(x, b, h, i, q_pos, q.at(row.q, h, i), keys, out.at(b, h, i));

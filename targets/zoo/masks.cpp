@@ -1,7 +1,7 @@
 // Which keys a query sees, with the mutants of masks.
 #include <algorithm>
 
-#include "targets/zoo/kernel.h"
+#include "targets/zoo/sparse.h"
 
 namespace attnfuzz::zoo {
 namespace {
@@ -195,9 +195,11 @@ int64_t query_position(const Context& x, int64_t i) {
 }
 
 bool sees(const Context& x, const Pair& pair) {
-  for (const RuleUse& use : x.problem.mask.rules)
+  for (const RuleUse& use : x.problem.mask.rules) {
     for (const Rule& rule : rules)
       if (rule.name == use.spec->name && !rule.sees(x, use, pair)) return false;
+    if (!sees_sparse(x, use, pair)) return false;
+  }
   return true;
 }
 

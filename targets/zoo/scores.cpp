@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "targets/zoo/gradients.h"
+#include "targets/zoo/sparse.h"
 
 namespace attnfuzz::zoo {
 namespace {
@@ -168,6 +169,7 @@ double bias(const Context& x, const Pair& pair) {
   for (const RuleUse& use : x.problem.mask.rules) {
     if (use.spec->name == "alibi") sum += alibi(x, pair);
     if (use.spec->name == "bias") sum += tensor_bias(x, use, pair);
+    if (use.spec->name == "relative_bias") sum += relative_bias(x, use, pair);
   }
   return sum;
 }

@@ -71,6 +71,9 @@ constexpr Mutant table[] = {
     {"sink-without-max", "exp(sink) for exp(sink - max)", Kernel::naive, "sinks-without-max"},
     {"hidden-keys-weighed", "hidden keys have the weight 0 and are not skipped", Kernel::naive,
      "nan-leak inf-leak"},
+    {"block-hidden-weighed", "inside a block hidden keys have the weight 0 and are not skipped",
+     Kernel::sparse, "nan-leak inf-leak"},
+    {"max-from-minus-88", "the maximum begins with -88, not -inf", Kernel::sparse, "softmax-range"},
     {"p-in-bf16", "the weights are rounded to bf16", Kernel::tiled, "lower-precision"},
     {"p-in-f16", "the weights are rounded to f16", Kernel::split_kv, "lower-precision"},
     {"sum-in-bf16", "the weights are summed in bf16", Kernel::naive, "lower-precision"},
@@ -107,6 +110,7 @@ double rounded_weight(const Context& x, double p) {
 double maximum(const Context& x, const Part& part, std::span<const Key> keys) {
   const Mutation& m = x.m;
   double max = m.is("online-max-of-tile"_line) ? none : part.max;
+  if (m.is("max-from-minus-88"_line) && max == none) max = -88;
   if (m.is("online-max-of-first-tile"_line) && max > none) return max;
   for (const Key& key : keys) {
     if (key.hidden && !m.is("max-over-hidden"_line)) continue;
@@ -130,7 +134,8 @@ void add(const Context& x, std::span<const Key> keys, double sink, Part& part) {
   if (m.is("online-out-of-last-tile"_line)) factor = 0;
   for (double& o : part.out) o *= nothing || m.is("online-out-not-rescaled"_line) ? 1 : factor;
   for (const Key& key : keys) {
-    if (key.hidden && !m.is("hidden-keys-weighed"_line)) continue;
+    const bool weighed = m.is("hidden-keys-weighed"_line) || m.is("block-hidden-weighed"_line);
+    if (key.hidden && !weighed) continue;
     const double p = key.hidden ? 0 : exponential(x, key.score - max);
     part.sum += p;
     if (m.is("sum-in-bf16"_line)) part.sum = round_to(DType::bf16, part.sum);

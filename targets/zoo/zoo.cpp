@@ -20,6 +20,7 @@ constexpr KernelEntry kernels[] = {
     {"cpu:tiled", open_cpu_tiled},
     {"cpu:split-kv", open_cpu_split_kv},
     {"cpu:naive", open_cpu_naive},
+    {"cpu:sparse", open_cpu_sparse},
     {"cpu:dense-cache", open_cpu_dense_cache},
     {"cpu:paged-cache", open_cpu_paged_cache},
     {"cpu:ring-cache", open_cpu_ring_cache},
@@ -38,7 +39,7 @@ class ZooTarget : public Target {
     // Kernels of the zoo have no rope, and most give out alone.
     std::erase_if(info_.capabilities.features, [&](const std::string& word) {
       const bool more = word == "dropout" || parse_name<Output>(word).has_value();
-      return word.starts_with("rope:") || (more && !gives_more(kernel));
+      return word.starts_with("rope") || (more && !gives_more(kernel));
     });
     const Tiles tile = tiles_of(build);
     for (auto& [axis, tiles] : info_.capabilities.tiles)
@@ -81,8 +82,8 @@ std::span<const Mutant> mutants() {
   static const std::vector<Mutant> all = [] {
     std::vector<Mutant> joined;
     for (const auto& part :
-         {mask_mutants(), head_mutants(), score_mutants(), softmax_mutants(), backward_mutants(),
-          step_mutants(), dense_mutants(), paged_mutants(), ring_mutants()})
+         {mask_mutants(), sparse_mutants(), head_mutants(), score_mutants(), softmax_mutants(),
+          backward_mutants(), step_mutants(), dense_mutants(), paged_mutants(), ring_mutants()})
       joined.insert(joined.end(), part.begin(), part.end());
     return joined;
   }();

@@ -15,6 +15,7 @@ enum class Kernel : uint8_t {
   tiled,
   split_kv,
   backward,  ///< naive, with the log-sum-exp, dropout and gradients
+  sparse,
   dense_cache,
   paged_cache,
   ring_cache
@@ -39,6 +40,7 @@ struct Mutant {
 
 // The parts of the table, each beside the code that it changes.
 std::span<const Mutant> mask_mutants();
+std::span<const Mutant> sparse_mutants();
 std::span<const Mutant> head_mutants();
 std::span<const Mutant> score_mutants();
 std::span<const Mutant> softmax_mutants();

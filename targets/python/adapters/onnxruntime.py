@@ -18,7 +18,7 @@ import importlib.metadata
 from functools import lru_cache
 
 import numpy as np
-from attnfuzz_worker import (Declined, additive, broadcastable, merge_heads, only_rules, rule, split_heads, to_layout,
+from attnfuzz_worker import (PATTERNS, RELATIVE_BIAS, Declined, additive, broadcastable, merge_heads, only_rules, rule, split_heads, to_layout,
                              visible)
 
 REQUIRES = ["onnxruntime", "onnx", "numpy"]
@@ -30,10 +30,11 @@ DYNAMIC = ["cache:dynamic", "step:prefill", "step:append", "step:decode", "step:
 DENSE = ["rule:causal", "rule:window", "rule:chunk", "rule:prefix", "rule:documents", "rule:padding", "rule:boolean",
          "rule:bias", "rule:alibi", "chunk.origin:slot", "chunk.origin:token", "padding.side:left", "padding.side:right",
          "align:top_left", "align:bottom_right", "cross", "longer_q", "boolean.shape:qk", "boolean.shape:bqk",
-         *(f"bias.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk"))]
+         *(f"bias.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk")), *PATTERNS, *RELATIVE_BIAS]
 GQA_CACHES = ["dynamic", "fixed", "ring"]
 TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16}
-ONLY_UNCACHED = ["chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi"]
+ONLY_UNCACHED = ["chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi", "block_sparse", "dilated", "spans", "tree",
+                 "relative_bias"]
 
 
 @lru_cache(maxsize=512)

@@ -20,7 +20,9 @@ from __future__ import annotations
 import importlib.metadata
 
 import numpy as np
-from attnfuzz_worker import additive, broadcastable, from_torch, only_rules, to_layout, to_torch, visible
+from attnfuzz_worker import (
+    PATTERNS, RELATIVE_BIAS, additive, broadcastable, from_torch, only_rules, to_layout, to_torch, visible,
+)
 
 REQUIRES = ["torch", "numpy"]
 
@@ -31,6 +33,7 @@ FEATURES = [
     "padding.side:left", "padding.side:right", "data:large", "data:constant", "data:one_hot", "data:tiny", "data:huge", "nonfinite:inf_bias",
     "dq", "dk", "dv", *(f"rule:{name}" for name in RULES),
     *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk")),
+    *PATTERNS, *RELATIVE_BIAS, "data:far_below", "data:cancelling",
 ]
 SIZES = {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 70],
          "head_dim": [1, 64], "head_dim_v": [1, 64]}

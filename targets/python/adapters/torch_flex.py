@@ -15,7 +15,7 @@ import os
 import re
 
 import numpy as np
-from attnfuzz_worker import to_layout, visible
+from attnfuzz_worker import PATTERNS, RELATIVE_BIAS, to_layout, visible
 
 REQUIRES = ["torch", "numpy"]
 RULES = ["causal", "window", "chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi"]
@@ -33,7 +33,8 @@ class FlexAttention:
                      "fully_masked:zero", "bias_order:before_softcap", "align:top_left", "align:bottom_right",
                      "chunk.origin:slot", "chunk.origin:token", "padding.side:left", "padding.side:right", "data:large",
                      "data:constant", "data:one_hot", *(f"rule:{name}" for name in RULES),
-                     *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk"))],
+                     *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk")),
+                     *PATTERNS, *RELATIVE_BIAS, "data:far_below", "data:cancelling"],
         "precision": {"f32": {"exp_ulps": 20}},
     }
 

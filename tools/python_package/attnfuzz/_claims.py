@@ -54,7 +54,7 @@ class Claims(TypedDict, total=False):
     fully_masked: Words
     """What it gives for a query that sees no key: zero, nan, uniform (the mean of the values), any (not checked)."""
     rules: Words
-    """Mask rules: causal, window, chunk, prefix, documents, padding, boolean, bias, alibi."""
+    """Mask rules: causal, window, chunk, prefix, documents, padding, boolean, bias, alibi, block_sparse, …"""
 
     equal: Sequence[Sequence[str]]
     """Sizes that must be the same: `[("q_len", "kv_len")]`."""

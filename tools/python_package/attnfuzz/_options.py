@@ -59,7 +59,7 @@ class Call:
     @property
     def by_flags(self) -> bool:
         problem = self.problem
-        rules = {r["rule"] for r in problem["mask"]["rules"]} - {"bias", "alibi"}
+        rules = {r["rule"] for r in problem["mask"]["rules"]} - {"bias", "alibi", "relative_bias"}
         aligned = problem["mask"]["align"] in self.aligns or problem.get("q_len") == problem.get("kv_len")
         return rules <= self.flags and (aligned or not rules & {"causal", "window"})
 
@@ -134,7 +134,7 @@ OPTIONS = (
         ("rule:bias", "bias.shape:qk", "bias.shape:bqk", "bias.shape:hqk", "bias.shape:bhqk", "rule:alibi"),
         lambda call: call.tensor("bias"),
         _zero_bias,
-        carries=("rule:bias", "rule:alibi"),
+        carries=("rule:bias", "rule:alibi", "rule:relative_bias"),
     ),
     Option(("scale", "softmax_scale", "sm_scale", "qk_scale", "scaling"), ("scale",),
            lambda call: call.problem["scale"],
