@@ -42,10 +42,10 @@ void apply_tail_missing(const RuleUse& use, const RowContext& context, const Mas
     row.visible[j] &= static_cast<uint8_t>(context.key_pos[j] < end);
 }
 
-Rewritten tail_missing(Case c) {
-  const RuleUse* use = find(c, "block_sparse");
+Rewritten tail_missing(const Case& c) {
+  const RuleUse* use = c.problem.mask.find("block_sparse");
   if (use == nullptr || c.problem.kv_len % use->integer("kv_block") == 0) return {};
-  return replaced<apply_tail_missing, Kind::hiding>(std::move(c), "block_sparse");
+  return replaced<apply_tail_missing, Kind::hiding>(c, "block_sparse");
 }
 
 /// Keys that fill the last block.
@@ -59,7 +59,8 @@ int64_t missing_keys(const Case& c) {
 }
 
 /// More keys, where no rule but that of the blocks has to do with the end of the keys.
-Rewritten tail_of_zeros(Case c) {
+Rewritten tail_of_zeros(const Case& original) {
+  Case c = original;
   const int64_t more = missing_keys(c);
   const bool moves = c.problem.mask.align == Align::bottom_right;
   for (const RuleUse& use : c.problem.mask.rules)
@@ -121,7 +122,8 @@ Rewritten spans_first_boundary(Case c, int64_t by) {
 
 // Trees -------------------------------------------------------------------------------------------
 
-Rewritten tree_as_causal(Case c) {
+Rewritten tree_as_causal(const Case& original) {
+  Case c = original;
   RuleUse* use = find(c, "tree");
   if (use == nullptr) return {};
   *use = {find_rule("causal"), {}};
@@ -172,11 +174,13 @@ Rewritten relative_choice(Case c, std::string_view param) {
   return c;
 }
 
+void at_top_left(RowContext& context) {
+  context.q_pos = context.i;
+}
 Rewritten relative_top_left(const Case& c) {
   const bool moved = !c.cached() && c.problem.mask.align == Align::bottom_right &&
                      c.problem.q_len != c.problem.kv_len;
-  if (!moved) return {};
-  return changed<[](RowContext& context) { context.q_pos = context.i; }>(c, "relative_bias");
+  return moved ? changed<at_top_left>(c, "relative_bias") : std::nullopt;
 }
 
 constexpr Fault table[] = {
