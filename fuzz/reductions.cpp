@@ -271,6 +271,12 @@ void simpler_tree(const Case& c, size_t rule, size_t k, Candidates& candidates) 
   candidates.lower(
       name + ", nodes:", c, static_cast<int64_t>(parents.size()), 0,
       [=](Case& to, int64_t value) { list_of(to).resize(static_cast<size_t>(value)); });
+  candidates.lower(name + ", nodes with their keys:", c, static_cast<int64_t>(parents.size()), 0,
+                   [=](Case& to, int64_t value) {
+                     const auto count = static_cast<int64_t>(list_of(to).size());
+                     list_of(to).resize(static_cast<size_t>(value));
+                     set_kv_len(to, to.problem.kv_len - (count - value));
+                   });
   for (size_t n = 0; n < parents.size(); ++n) {
     if (parents[n] == static_cast<int64_t>(n) - 1) continue;
     Case chained = c;

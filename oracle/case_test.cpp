@@ -133,7 +133,9 @@ const Wrong wrongs[] = {
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dv};
      }},
-    {"/problem/outputs: expected \"rule:bias\" or \"rule:alibi\" beside \"dbias\"", plain(),
+    {"/problem/outputs: expected \"rule:bias\" or \"rule:alibi\" or \"rule:relative_bias\" beside "
+     "\"dbias\"",
+     plain(),
      [](Case& c) {
        c.problem.outputs = {Output::out, Output::dbias};
      }},
@@ -293,6 +295,24 @@ const Wrong wrongs[] = {
        c.cache->quant = Quant::e4m3;
        c.cache->positions = Positions::shifted;
      }},
+    {"/problem/rope_dim: expected 0, or with rope an even number below head_dim 8, found 8",
+     plain(),
+     [](Case& c) {
+       c.problem.head_dim = c.problem.rope_dim = 8;
+       c.problem.rope = Rope::half;
+     }},
+    {"/problem/rope_part: expected none without rope_dim", plain(),
+     [](Case& c) { c.problem.rope_part = RopePart::last; }},
+    {"/problem/mask/rules/0/parents/1: expected an integer from -1 to 0, found 1", plain(),
+     [](Case& c) {
+       c.problem.mask.rules = {{find_rule("tree"), {std::vector<int64_t>{-1, 1}}}};
+     }},
+    {"/problem/mask/rules/0/parents: expected at most kv_len", plain(),
+     [](Case& c) {
+       c.problem.mask.rules = {{find_rule("tree"), {std::vector<int64_t>(99, -1)}}};
+     }},
+    {"/data/nonfinite: expected no", cached(),
+     [](Case& c) { c.data.nonfinite = NonFinite::nan_hidden; }},
     {"/steps/0/kv_len: expected none without a cross cache", cached(),
      [](Case& c) { c.steps[0].kv_len = 3; }},
     {"/steps/1/lens: expected none for \"reset\"", cached(),

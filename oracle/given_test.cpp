@@ -30,6 +30,7 @@ Case random_small() {
   Case c = testing::random_case();
   c.data.nonfinite = NonFinite::none;
   RC_PRE(is_valid(c));
+  for (const RuleUse& use : c.problem.mask.rules) RC_PRE(!use.spec->drawn);
   return c;
 }
 
@@ -65,6 +66,14 @@ TEST(Given, TextIsStableAndHasTheSameTensors) {
     expect_same_inputs(given, read.c);
     RC_ASSERT(features(read.c) == features(given));
   }));
+}
+
+TEST(Given, RulesThatDrawNumbersAreRejected) {
+  Case c;
+  c.problem.mask.rules = {
+      {find_rule("relative_bias"), {int64_t{4}, int64_t{1}, int64_t{0}, int64_t{0}}}};
+  const std::string text = write_case(given_its_own(c));
+  EXPECT_THROW(parse_case(text, "x.json"), InputError);
 }
 
 /// 1 batch row, 1 head, 2 queries, 3 keys, head_dim 1.

@@ -61,6 +61,9 @@ std::vector<Case> examples() {
       sized({use("spans", {list({2, 3, 2})})}),
       sized({use("relative_bias", {int64_t{6}, int64_t{4}, int64_t{0}, int64_t{0}})}),
   };
+  Case blocks = sized({use("block_sparse", {int64_t{3}, int64_t{2}, int64_t{3}, int64_t{60}})});
+  blocks.problem.fully_masked = FullyMasked::zero;
+  all.push_back(blocks);
   Case tree = sized({use("tree", {list({-1, 0, 1, 0, 3})})});
   tree.problem.mask.align = Align::bottom_right;
   all.push_back(tree);

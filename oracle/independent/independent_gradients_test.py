@@ -18,7 +18,7 @@ def random_case(draw):
     p["mask"]["rules"] = draw.sample(rules, draw.randint(0, 3))
     if draw.random() < 0.4:
         p["dropout_keep"] = draw.choice([30, 50, 90])
-    biased = any(rule["rule"] in ("bias", "alibi") for rule in p["mask"]["rules"])
+    biased = any(rule["rule"] in ("bias", "alibi", "relative_bias") for rule in p["mask"]["rules"])
     p["outputs"] = ["out", "lse", "dq", "dk", "dv", *(["dbias"] if biased else []), *(["dsinks"] if p["sinks"] else []),
                     *(["dmem_k", "dmem_v"] if p["memory_kv"] else [])]
     return {"attnfuzz": 1, "problem": p,
