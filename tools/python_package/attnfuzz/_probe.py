@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnfuzz import _core
+import numpy as np
+
+from attnfuzz import _claims, _core
 from attnfuzz._core import InputError
 
 Examine = Callable[[str], "tuple[str, str]"]
@@ -189,13 +191,41 @@ def capabilities_of(sizes: dict[str, list[int]], features: list[str]) -> dict[st
             "precision": {dtype: {"accumulate": "f32", "p": dtype} for dtype in half}}
 
 
+def otherwise(case: dict[str, Any], word: str) -> dict[str, Any] | None:
+    """The same case as one would see it who does not know this mask rule or convention; None for other features."""
+    group, _, choice = word.partition(":")
+    problem = case["problem"]
+    if group == "rule":
+        rules = [rule for rule in problem["mask"]["rules"] if rule["rule"] != choice]
+        changed = {"mask": problem["mask"] | {"rules": rules}}
+    elif group == "align":
+        changed = {"mask": problem["mask"] | {"align": "top_left" if choice == "bottom_right" else "bottom_right"}}
+    elif group == "fully_masked":
+        changed = {"fully_masked": "zero" if choice == "uniform" else "uniform"}
+    else:
+        return None
+    return case | {"problem": problem | changed}
+
+
+def tells(text: str, word: str) -> bool:
+    """Whether a target that does not know the feature would give another answer. One that gives the right answer where
+    it can't be seen, in a chunk that holds all keys say, has shown nothing."""
+    case = json.loads(text)
+    other = otherwise(case, word)
+    if other is None:
+        return True
+    judging = _claims.for_judging(case["problem"]["dtype"], None)
+    return any(one is None or two is None or not np.array_equal(one[0], two[0], equal_nan=True)
+               for one, two in zip(_core.answer(text, judging), _core.answer(json.dumps(other), judging)))
+
+
 def cases_with(capabilities: dict[str, Any], word: str | None, count: int) -> Iterator[str]:
-    """At most so many generated cases that use a feature."""
+    """At most so many generated cases in which a feature is used and can be seen."""
     try:
         text = _core.capabilities(json.dumps(capabilities), "probe")
         for index in range(SEARCH if word else count):
             case = _core.generate(text, 1, index)
-            if word is None or word in _core.features(case) or word.startswith("fully_masked:"):
+            if word is None or ((word in _core.features(case) or word.startswith("fully_masked:")) and tells(case, word)):
                 yield case
                 count -= 1
             if count <= 0:

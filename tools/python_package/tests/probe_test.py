@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import attnfuzz
-from attnfuzz import _core
+from attnfuzz import _claims, _core, _probe
 from attnfuzz._probe import range_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -45,6 +46,20 @@ def targets():
 """
 
 
+def answers(case):
+    return _core.answer(json.dumps(case), _claims.for_judging("f32", None))[0][0]
+
+
+@pytest.mark.parametrize("word", ["rule:chunk", "rule:prefix", "rule:padding", "align:bottom_right", "fully_masked:nan"])
+def test_a_case_for_a_feature_can_tell_it(word):
+    sizes = {"batch": [2, 2], "num_heads": [3, 3], "q_len": [1, 12], "kv_len": [1, 12], "head_dim": [8, 8]}
+    words = ["dtype:f32", "layout:bhsd", word, *_probe.COMPANIONS.get(word, [])]
+    cases = list(_probe.cases_with(_probe.capabilities_of(sizes, words), word, 3))
+    assert len(cases) == 3
+    for case in map(json.loads, cases):
+        assert not np.array_equal(answers(case), answers(_probe.otherwise(case, word)), equal_nan=True)
+
+
 @pytest.fixture
 def probe(tmp_path):
     (tmp_path / "kernel.py").write_text(KERNEL)
@@ -78,6 +93,8 @@ def test_an_adapter(probe):
     assert done.returncode == 0, done.stderr
     capabilities = json.loads(done.stdout)
     assert {"dtype:f32", "scale"} <= set(capabilities["features"]) and "softcap" not in capabilities["features"]
+    known = ("rule:", "align:", "fully_masked:")  # it sees all keys, whatever is asked
+    assert [word for word in capabilities["features"] if word.startswith(known)] == []
     assert "softcap: NotImplementedError: no" in done.stderr
     _core.capabilities(done.stdout, "probed")  # can be read
 
