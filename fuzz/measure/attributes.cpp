@@ -60,6 +60,29 @@ void add_sizes(const Case& c, Where::Attributes& to) {
   to.emplace_back("kv_len", p.kv_len, Kind::accident);
 }
 
+/// In which tile of its row's keys a key lies, for tiles of several sizes.
+struct Tile {
+  int64_t size;
+  const char *first, *last, *rest;
+};
+constexpr Tile tiles[] = {
+    {4, "in the first tile of 4 keys", "in the row's last tile of 4 keys", "key mod 4"},
+    {8, "in the first tile of 8 keys", "in the row's last tile of 8 keys", "key mod 8"},
+    {16, "in the first tile of 16 keys", "in the row's last tile of 16 keys", "key mod 16"},
+    {32, "in the first tile of 32 keys", "in the row's last tile of 32 keys", "key mod 32"},
+    {64, "in the first tile of 64 keys", "in the row's last tile of 64 keys", "key mod 64"},
+    {128, "in the first tile of 128 keys", "in the row's last tile of 128 keys", "key mod 128"},
+};
+
+void add_tiles(int64_t key, int64_t count, int64_t page, Where::Attributes& to) {
+  for (const Tile& tile : tiles) {
+    to.emplace_back(tile.first, key < tile.size);
+    to.emplace_back(tile.last, key / tile.size == (count - 1) / tile.size);
+    to.emplace_back(tile.rest, key % tile.size, Kind::residue);
+  }
+  to.emplace_back("in the row's last page", page > 1 && key / page == (count - 1) / page);
+}
+
 }  // namespace
 
 Where::Attributes attributes_of(const Plan& plan, const Query& query) {
@@ -97,14 +120,17 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query, const Held
                         {"keys back − capacity", distance - capacity},
                         {"key", position},
                         {"that came with the query's own step", held.tokens[j].step == query.step},
+                        {"that came with the first step", held.tokens[j].step == 0},
                         {"tokens before the step's first",
                          plan.c.cached() ? first_of_step(plan, query) - position : 0, Kind::number},
                         {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
                         {"page", static_cast<int64_t>(j) / page},
+                        {"page mod 2", static_cast<int64_t>(j) / page % 2},
                         {"slot of its page", static_cast<int64_t>(j) % page},
                         {"key mod 2", position % 2},
                         {"key mod 64", position % 64},
                         {"steps since it came", int64_t{query.step} - held.tokens[j].step}};
+  add_tiles(static_cast<int64_t>(j), count, page, all);
   for (const auto& attribute : attributes_of(plan, query)) all.push_back(attribute);
   return all;
 }

@@ -6,39 +6,10 @@
 #include <algorithm>
 #include <climits>
 
+#include "fuzz/measure/bits.h"
+
 namespace attnfuzz::measure {
 namespace {
-
-using Bits = std::vector<uint64_t>;
-
-Bits packed(const std::vector<uint8_t>& flags) {
-  Bits bits((flags.size() + 63) / 64);
-  for (size_t n = 0; n < flags.size(); ++n)
-    bits[n / 64] |= static_cast<uint64_t>(flags[n] != 0) << n % 64;
-  return bits;
-}
-
-bool is_within(const Bits& a, const Bits& b) {
-  for (size_t n = 0; n < a.size(); ++n)
-    if ((a[n] & ~b[n]) != 0) return false;
-  return true;
-}
-
-bool is_empty(const Bits& a) {
-  return std::all_of(a.begin(), a.end(), [](uint64_t x) { return x == 0; });
-}
-
-Bits both(const Bits& a, const Bits& b) {
-  Bits c(a);
-  for (size_t n = 0; n < c.size(); ++n) c[n] &= b[n];
-  return c;
-}
-
-Bits either(const Bits& a, const Bits& b) {
-  Bits c(a);
-  for (size_t n = 0; n < c.size(); ++n) c[n] |= b[n];
-  return c;
-}
 
 struct Term {
   std::string words;

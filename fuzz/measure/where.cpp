@@ -5,9 +5,68 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstdlib>
+#include <functional>
 #include <set>
 
+#include "fuzz/measure/bits.h"
+
 namespace attnfuzz::measure {
+
+/// A part of a condition: which things it holds for, with all that are marked among them.
+struct Where::Part {
+  std::string words;
+  Bits holds;
+  size_t count = 0;
+  int cost = 0;
+};
+
+namespace {
+
+using Kind = Where::Attribute::Kind;
+
+/// What a part costs: what is a case's or a step's by accident must be worth two conditions that
+/// are not.
+int cost_of(Kind kind) {
+  switch (kind) {
+    case Kind::accident:
+      return 3;
+    case Kind::option:
+    case Kind::difference:
+    case Kind::residue:
+      return 2;
+    default:
+      return 1;
+  }
+}
+
+/// "q_len > window.left" for a difference "q_len − window.left" that is 1 at least.
+std::string compared(std::string_view name, std::string_view sign, int64_t more) {
+  constexpr std::string_view minus = " − ";
+  const size_t at = name.find(minus);
+  std::string words =
+      fmt::format("{} {} {}", name.substr(0, at), sign, name.substr(at + minus.size()));
+  if (more != 0) words += fmt::format(" {} {}", more > 0 ? "+" : "−", std::abs(more));
+  return words;
+}
+
+std::string is(Kind kind, std::string_view name, int64_t x) {
+  return kind == Kind::difference ? compared(name, "=", x) : fmt::format("{} = {}", name, x);
+}
+std::string is_not(Kind kind, std::string_view name, int64_t x) {
+  return kind == Kind::difference ? compared(name, "≠", x) : fmt::format("{} ≠ {}", name, x);
+}
+std::string at_least(Kind kind, std::string_view name, int64_t x) {
+  if (kind != Kind::difference) return fmt::format("{} ≥ {}", name, x);
+  return x == 1 ? compared(name, ">", 0) : compared(name, "≥", x);
+}
+std::string at_most(Kind kind, std::string_view name, int64_t x) {
+  if (kind != Kind::difference) return fmt::format("{} ≤ {}", name, x);
+  return x == -1 ? compared(name, "<", 0) : compared(name, "≤", x);
+}
+
+}  // namespace
+
 void Where::add(const Attributes& attributes, bool marked) {
   if (names_.empty()) {
     values_.resize(attributes.size());
@@ -21,97 +80,144 @@ void Where::add(const Attributes& attributes, bool marked) {
   marked_ += marked ? 1 : 0;
 }
 
-Where::Condition Where::condition() const {
-  if (marked_ == 0) return {};
-  if (marked_ == size()) return {true, "", 0};
-  std::vector<Part> parts;
-  const auto add_part = [&](std::string words, int cost, const auto& test,
-                            const std::vector<int64_t>& values) {
-    Part part{std::move(words), std::vector<uint8_t>(size()), 0, cost};
+/// The parts that hold for all marked things and not for all others, those that cost least first.
+std::vector<Where::Part> Where::parts() const {
+  std::vector<Part> all;
+  const auto add_part = [&](std::string words, int cost, const std::vector<int64_t>& values,
+                            const std::function<bool(int64_t)>& test) {
+    std::vector<uint8_t> holds(size());
     for (size_t n = 0; n < size(); ++n) {
-      part.holds[n] = test(values[n]) ? 1 : 0;
-      if (marks_[n] != 0 && part.holds[n] == 0) return;
-      part.count += part.holds[n];
+      holds[n] = test(values[n]) ? 1 : 0;
+      if (marks_[n] != 0 && holds[n] == 0) return;
     }
-    if (part.count < size()) parts.push_back(std::move(part));
+    Part part{std::move(words), packed(holds), 0, cost};
+    part.count = count_of(part.holds);
+    if (part.count < size()) all.push_back(std::move(part));
   };
   for (size_t a = 0; a < names_.size(); ++a) {
     const std::vector<int64_t>& v = values_[a];
+    if (std::all_of(v.begin(), v.end(), [&](int64_t x) { return x == v.front(); })) continue;
     std::set<int64_t> in, out;
     for (size_t n = 0; n < size(); ++n) (marks_[n] != 0 ? in : out).insert(v[n]);
     const std::string_view name = names_[a];
-    // What is a case's or a step's by accident must be worth two conditions that are not.
-    const int plain = kinds_[a] == Attribute::Kind::accident ? 3 : 1;
-    const int exact = kinds_[a] == Attribute::Kind::limit ? 3 : plain;
-    if (kinds_[a] == Attribute::Kind::flag) {
-      const bool yes = *in.begin() == 1;
-      if (in.size() == 1)
-        add_part(
-            yes ? std::string(name) : fmt::format("not {}", name), yes ? plain : plain + 1,
-            [&](int64_t x) { return x == static_cast<int64_t>(yes); }, v);
-      continue;
-    }
     const int64_t low = *in.begin(), high = *in.rbegin();
-    if (low == high)
-      add_part(
-          fmt::format("{} = {}", name, low), exact, [&](int64_t x) { return x == low; }, v);
-    else {
-      add_part(
-          fmt::format("{} ≥ {}", name, low), plain, [&](int64_t x) { return x >= low; }, v);
-      add_part(
-          fmt::format("{} ≤ {}", name, high), plain, [&](int64_t x) { return x <= high; }, v);
-      if (out.size() == 1 && in.count(*out.begin()) == 0)
-        add_part(
-            fmt::format("{} ≠ {}", name, *out.begin()), 1,
-            [&](int64_t x) { return x != *out.begin(); }, v);
+    const int plain = cost_of(kinds_[a]), exact = kinds_[a] == Kind::limit ? 3 : plain;
+    // Two sizes are seldom compared but for which is larger.
+    const auto bound = [&](int64_t edge) {
+      return kinds_[a] == Kind::difference && std::abs(edge) > 1 ? plain + 2 : plain;
+    };
+    if (kinds_[a] == Kind::flag || kinds_[a] == Kind::option) {
+      if (low == high)
+        add_part(low == 1 ? std::string(name) : fmt::format("not {}", name),
+                 low == 1 ? plain : plain + 1, v, [=](int64_t x) { return x == low; });
+    } else if (low == high) {
+      add_part(is(kinds_[a], name, low), exact, v, [=](int64_t x) { return x == low; });
+      const bool bounds = kinds_[a] == Kind::limit || kinds_[a] == Kind::difference;
+      if (bounds && *out.rbegin() < low)
+        add_part(at_least(kinds_[a], name, low), bound(low), v,
+                 [=](int64_t x) { return x >= low; });
+      if (bounds && *out.begin() > high)
+        add_part(at_most(kinds_[a], name, high), bound(high), v,
+                 [=](int64_t x) { return x <= high; });
+    } else {
+      add_part(at_least(kinds_[a], name, low), bound(low), v, [=](int64_t x) { return x >= low; });
+      add_part(at_most(kinds_[a], name, high), bound(high), v,
+               [=](int64_t x) { return x <= high; });
+      for (const int64_t other : out)
+        if (in.count(other) == 0 && (out.size() == 1 || other == 0))
+          add_part(is_not(kinds_[a], name, other), plain, v, [=](int64_t x) { return x != other; });
     }
   }
-  std::stable_sort(parts.begin(), parts.end(),
+  std::stable_sort(all.begin(), all.end(),
                    [](const Part& a, const Part& b) { return a.cost < b.cost; });
-  return simplest(parts);
+  return all;
 }
 
-/// One part alone, two, or as few as can be left of all: those that cost least.
-Where::Condition Where::simplest(const std::vector<Part>& parts) const {
-  Condition best;
-  int cost = INT_MAX;
-  const auto take = [&](const std::vector<const Part*>& of) {
-    std::vector<std::string> words;
-    int sum = 0;
-    for (const Part* part : of) {
-      words.push_back(part->words);
-      sum += part->cost;
-    }
-    if (sum >= cost) return;
-    cost = sum;
-    best = {true, fmt::format("{}", fmt::join(words, " and ")), static_cast<int>(of.size())};
-  };
-  for (const Part& part : parts)
-    if (part.count == marked_) take({&part});
-  for (size_t a = 0; a < parts.size(); ++a)
-    for (size_t b = a + 1; b < parts.size() && parts[a].cost + parts[b].cost < cost; ++b)
-      if (common({&parts[a], &parts[b]}) == marked_) take({&parts[a], &parts[b]});
-  if (best.found) return best;
-  std::vector<const Part*> left;
-  for (const Part& part : parts) left.push_back(&part);
-  if (common(left) != marked_) return best;
-  for (size_t n = left.size(); n-- > 0;) {  // the costliest goes first
-    std::vector<const Part*> fewer = left;
-    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(n));
-    if (common(fewer) == marked_) left = std::move(fewer);
+namespace {
+
+/// The parts of a condition that hold for as few things as `most`: one, two or three of them that
+/// cost least, or as few as can be left of all.
+template <class Part>
+class Simplest {
+ public:
+  Simplest(const std::vector<Part>& parts, size_t most) : most_(most) {
+    for (const Part& part : parts) try_all({&part}, part.holds);
+    for (size_t a = 0; a < parts.size(); ++a)
+      for (size_t b = a + 1; b < parts.size() && parts[a].cost + parts[b].cost < cost_; ++b) {
+        if (count_of_both(parts[a].holds, parts[b].holds) <= most_)
+          try_all({&parts[a], &parts[b]}, both(parts[a].holds, parts[b].holds));
+      }
+    if (best_.empty()) try_three(parts);
+    if (best_.empty()) try_few(parts);
   }
-  constexpr size_t most = 4;
-  if (left.size() <= most) take(left);
-  return best;
+  const std::vector<const Part*>& best() const { return best_; }
+  size_t count() const { return count_; }
+
+ private:
+  void try_all(const std::vector<const Part*>& of, const Bits& holds) {
+    int sum = 0;
+    for (const Part* part : of) sum += part->cost;
+    const size_t count = count_of(holds);
+    if (count > most_ || sum > cost_ || (sum == cost_ && count >= count_)) return;
+    cost_ = sum;
+    count_ = count;
+    best_ = of;
+  }
+
+  void try_three(const std::vector<Part>& parts) {
+    constexpr size_t most_parts = 90;
+    const size_t size = std::min(parts.size(), most_parts);
+    for (size_t a = 0; a < size; ++a)
+      for (size_t b = a + 1; b < size; ++b) {
+        const Bits two = both(parts[a].holds, parts[b].holds);
+        const int sum = parts[a].cost + parts[b].cost;
+        for (size_t d = b + 1; d < size && sum + parts[d].cost < cost_; ++d)
+          if (count_of_both(two, parts[d].holds) <= most_)
+            try_all({&parts[a], &parts[b], &parts[d]}, both(two, parts[d].holds));
+      }
+  }
+
+  void try_few(const std::vector<Part>& parts) {
+    std::vector<const Part*> left;
+    for (const Part& part : parts) left.push_back(&part);
+    const auto common = [](const std::vector<const Part*>& of) {
+      Bits holds = of.front()->holds;
+      for (const Part* part : of) holds = both(holds, part->holds);
+      return holds;
+    };
+    if (left.empty() || count_of(common(left)) > most_) return;
+    for (size_t n = left.size(); n-- > 0 && left.size() > 1;) {  // the costliest goes first
+      std::vector<const Part*> fewer = left;
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(n));
+      if (count_of(common(fewer)) <= most_) left = std::move(fewer);
+    }
+    constexpr size_t most_left = 4;
+    if (left.size() <= most_left) try_all(left, common(left));
+  }
+
+  size_t most_, count_ = SIZE_MAX;
+  int cost_ = INT_MAX;
+  std::vector<const Part*> best_;
+};
+
+}  // namespace
+
+Where::Condition Where::condition() const {
+  return nearly(SIZE_MAX);
 }
 
-/// How many things all these parts hold for.
-size_t Where::common(const std::vector<const Part*>& parts) const {
-  size_t count = 0;
-  for (size_t n = 0; n < size(); ++n)
-    count += std::all_of(parts.begin(), parts.end(),
-                         [&](const Part* part) { return part->holds[n] != 0; });
-  return count;
+Where::Condition Where::nearly(size_t one_in) const {
+  if (marked_ == 0) return {};
+  if (marked_ == size()) return {true, "", 0, 0};
+  const std::vector<Part> all = parts();
+  Simplest<Part> simplest(all, marked_);
+  if (simplest.best().empty() && one_in < marked_)
+    simplest = Simplest<Part>(all, marked_ + marked_ / one_in);
+  if (simplest.best().empty()) return {};
+  std::vector<std::string> words;
+  for (const Part* part : simplest.best()) words.push_back(part->words);
+  return {true, fmt::format("{}", fmt::join(words, " and ")), static_cast<int>(words.size()),
+          simplest.count() - marked_};
 }
 
 }  // namespace attnfuzz::measure

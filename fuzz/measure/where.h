@@ -8,21 +8,22 @@
 
 namespace attnfuzz::measure {
 
-/// Things (queries, or pairs of a query and a key) with whole numbers that
-/// describe them, each of them marked or not; and the simplest condition that
-/// says which are marked.
+/// Things (queries, or pairs of a query and a key, or cases) with whole numbers that describe them,
+/// each of them marked or not; and the simplest condition that says which are marked.
 class Where {
  public:
   struct Attribute {
     std::string_view name;
     int64_t value;
-    /// flag: the name says what holds where it is 1. limit: a number that a condition may say the
-    /// least or the most of. accident: one that a condition is seldom about.
-    enum class Kind : uint8_t { number, flag, limit, accident } kind;
+    /// flag: the name says what holds where it is 1. option: the same, but the case's by chance.
+    /// limit: a number that a condition may say the least or the most of. difference: of two sizes,
+    /// "A − B". residue: what a size leaves. accident: one that a condition is seldom about.
+    enum class Kind : uint8_t { number, flag, option, limit, difference, residue, accident } kind;
 
     Attribute(std::string_view n, int64_t x, Kind of = Kind::number)
         : name(n), value(x), kind(of) {}
-    Attribute(std::string_view n, bool x) : name(n), value(x ? 1 : 0), kind(Kind::flag) {}
+    Attribute(std::string_view n, bool x, Kind of = Kind::flag)
+        : name(n), value(x ? 1 : 0), kind(of) {}
   };
   using Attributes = std::vector<Attribute>;
 
@@ -37,19 +38,16 @@ class Where {
     bool found = false;
     std::string words;
     int parts = 0;
+    size_t unmarked = 0;  ///< things that it holds for as well: see nearly()
   };
   Condition condition() const;
+  /// The same; where there is none, what all marked things have in common and at most one thing in
+  /// so many that is not marked.
+  Condition nearly(size_t one_in) const;
 
  private:
-  /// A part of a condition: which things it holds for, with all that are marked among them.
-  struct Part {
-    std::string words;
-    std::vector<uint8_t> holds;
-    size_t count = 0;
-    int cost = 0;
-  };
-  Condition simplest(const std::vector<Part>& parts) const;
-  size_t common(const std::vector<const Part*>& parts) const;
+  struct Part;
+  std::vector<Part> parts() const;
 
   std::vector<std::string_view> names_;
   std::vector<Attribute::Kind> kinds_;
