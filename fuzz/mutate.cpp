@@ -177,6 +177,31 @@ void take_parts(Case& to, const Case& from, int percent, Draw& draw) {
 
 }  // namespace
 
+std::vector<Case> with_numbers_moved(const Case& c) {
+  std::vector<Case> all;
+  Case changed = c;
+  const auto move = [&](std::initializer_list<size_t> which, int64_t more, int64_t times) {
+    changed = c;
+    const std::vector<int64_t*> of = numbers(changed);
+    for (const size_t n : which) *of[n] = std::max<int64_t>(0, *of[n] * times + more);
+    refit(changed);
+    if (!(changed == c) && is_valid(changed)) all.push_back(changed);
+  };
+  const std::vector<int64_t*> of = numbers(changed);
+  std::vector<int64_t> values;
+  for (const int64_t* number : of) values.push_back(*number);
+  for (size_t a = 0; a < values.size(); ++a) {
+    for (const auto& [more, times] : {std::pair{1, 1}, {5, 1}, {-1, 1}, {0, 2}})
+      move({a}, more, times);
+    // A size at whose edge something happens stands next to what sets the edge.
+    for (size_t b = a + 1; b < values.size(); ++b)
+      if (std::min(values[a], values[b]) > 1 && std::abs(values[a] - values[b]) <= 1)
+        for (const auto& [more, times] : {std::pair{2, 1}, {7, 1}, {0, 2}})
+          move({a, b}, more, times);
+  }
+  return all;
+}
+
 Mutator::Mutator(const Capabilities& capabilities)
     : capabilities_(capabilities),
       generator_(capabilities),

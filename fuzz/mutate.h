@@ -9,6 +9,10 @@
 
 namespace attnfuzz {
 
+/// Each of a case's numbers moved alone, a little and far, and those that are as good as equal
+/// together; lists fit the sizes.
+std::vector<Case> with_numbers_moved(const Case& c);
+
 /// Changes cases while they stay inside a target's claims. What it puts in comes from the
 /// Generator: one description of the space serves both. New cases are aimed at the goals of reach
 /// half of the time, as a campaign's first part is.

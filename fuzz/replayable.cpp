@@ -9,6 +9,7 @@
 #include "fuzz/measure/bug.h"
 #include "fuzz/measure/finding.h"
 #include "fuzz/signature.h"
+#include "fuzz/when/when.h"
 #include "targets/given_up.h"
 
 namespace attnfuzz {
@@ -171,6 +172,8 @@ void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions
   shrink_alone(target, finding, options);
   if (options.max_diagnose <= 0 || (options.stop && options.stop())) return;
   measure::measure_finding(target, finding, options.max_diagnose);
+  if (finding.learned.alone && finding.before.empty())
+    when::measure_condition(target, finding, options.max_diagnose);
   if (options.known == nullptr) return;
   const std::string same =
       measure::same_rule(target, finding, options.known->bugs(), options.max_diagnose);

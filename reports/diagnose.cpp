@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "fuzz/measure/untold.h"
 #include "fuzz/relations/relation.h"
 #include "reports/causes/causes.h"
+#include "reports/causes/condition.h"
 
 namespace attnfuzz {
 namespace {
@@ -66,7 +68,7 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
   append(causes, causes_from_fits(finding, true));
   // Experiments leave out what is not finite or huge in a case's data: where they see nothing, it
   // is that.
-  if (finding.measured.empty()) append(causes, causes_from_leaks(finding, true));
+  if (!measure::say_what(finding.measured)) append(causes, causes_from_leaks(finding, true));
   if (causes.empty()) append(causes, causes_from_softmax(finding));
   std::vector<Cause> values;  // of single values that are not finite: where they lie is said too
   if (causes.empty()) append(values, causes_from_unwritten(finding));
@@ -79,7 +81,7 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
   if (verdict.failure == FailureKind::shape) append(causes, causes_from_lengths(finding));
   append(causes, causes_from_measurement(finding));
   append(causes, causes_from_fits(finding, false));
-  if (!finding.measured.empty()) append(causes, causes_from_leaks(finding, true));
+  if (measure::say_what(finding.measured)) append(causes, causes_from_leaks(finding, true));
   append(causes, causes_from_leaks(finding, false));
   append(causes, causes_from_offset(finding));
   // An error that came later follows from what a cache reports of itself.
@@ -101,6 +103,7 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
 std::vector<Cause> diagnose(const Finding& finding) {
   std::vector<Cause> causes = causes_from_earlier(finding);
   append(causes, causes_of_outcome(finding));
+  add_condition(finding, causes);
   return causes;
 }
 

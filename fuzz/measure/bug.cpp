@@ -33,25 +33,25 @@ std::string masks_of(const Case& c) {
   return all;
 }
 
-bool is_told(const Statement& statement) {
-  return statement.about != "picture" &&
-         std::none_of(std::begin(untold), std::end(untold), [&](std::string_view begin) {
-           return statement.words.find(begin) != std::string::npos;
-         });
-}
-
 size_t count_of(std::span<const Statement> statements) {
   return static_cast<size_t>(std::count_if(statements.begin(), statements.end(),
-                                           [](auto& each) { return each.about != "picture"; }));
+                                           [](auto& each) { return says_what(each); }));
 }
 
 /// The rule that the first statement tells; empty: it tells none.
 std::string rule_of(std::span<const Statement> statements, const Case& c) {
   const auto first = std::find_if(statements.begin(), statements.end(),
-                                  [](const Statement& each) { return each.about != "picture"; });
+                                  [](const Statement& each) { return says_what(each); });
   if (first == statements.end() || !is_told(*first)) return "";
   const bool of_mask = first->about == "tokens";
   return first->about + " " + rule_of(first->words) + (of_mask ? masks_of(c) : "");
+}
+
+/// What is said of exactly when the failure happens, without the counts.
+std::string condition_of(std::span<const Statement> statements) {
+  for (const Statement& each : statements)
+    if (each.about == "when") return each.words.substr(0, each.words.find(" (over "));
+  return "";
 }
 
 bool meet(const std::vector<std::string>& a, const std::vector<std::string>& b) {
@@ -66,6 +66,7 @@ Bug bug_of(const Finding& finding) {
   Bug bug{finding.signature,
           {},
           rule_of(finding.measured, finding.shrunk.c),
+          condition_of(finding.measured),
           finding.original,
           count_of(finding.measured)};
   for (const Trial& trial : finding.trials)
@@ -74,6 +75,10 @@ Bug bug_of(const Finding& finding) {
 }
 
 bool is_same(const Bug& a, const Bug& b) {
+  const bool one_when = !a.when.empty() && a.when == b.when;
+  const bool may_be_one = (a.faults.empty() || b.faults.empty()) &&
+                          (a.rule.empty() || b.rule.empty() || a.rule == b.rule);
+  if (one_when && may_be_one) return true;
   if (!a.faults.empty() && !b.faults.empty()) return meet(a.faults, b.faults);
   return !a.rule.empty() && a.rule == b.rule;
 }

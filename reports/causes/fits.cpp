@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fuzz/measure/untold.h"
 #include "reports/causes/causes.h"
 
 namespace attnfuzz {
@@ -14,13 +15,22 @@ const measure::Trial* trial_of(const Finding& finding, const Fault& fit) {
   return found == finding.trials.end() ? nullptr : &*found;
 }
 
-/// 0: shown; 1: it explains all that fails, but not what passes; 2: it fits the case as first
-/// found; 3: the shrunk case only.
+/// Whether a fault explains all that fails, four cases at least, and a condition tells exactly when
+/// the failure happens: then what passes does not speak against it.
+bool is_shown_when(const Finding& finding, const measure::Trial& trial) {
+  constexpr int64_t enough = 4;
+  return trial.explains_all() && trial.failing >= enough &&
+         std::any_of(finding.measured.begin(), finding.measured.end(),
+                     [](const measure::Statement& each) { return each.about == "when"; });
+}
+
+/// 0: shown, under a condition at most; 1: it explains all that fails, but not what passes; 2: it
+/// fits the case as first found; 3: the shrunk case only.
 int rank(const Finding& finding, const Fault& fit) {
   const auto& first = finding.first.verdict.fits;
   const bool in_first = std::find(first.begin(), first.end(), &fit) != first.end();
   if (const measure::Trial* trial = trial_of(finding, fit)) {
-    if (trial->shown()) return 0;
+    if (trial->shown() || is_shown_when(finding, *trial)) return 0;
     if (trial->explains_all() || trial->stands()) return 1;
     // Where other cases fail and it explains none of them, it fits by chance.
     if (trial->failing > 1 && trial->explained <= 1) return 3;
@@ -33,7 +43,7 @@ int rank(const Finding& finding, const Fault& fit) {
 bool is_refuted(const Finding& finding, const Fault& fit) {
   constexpr int64_t enough = 4;
   const measure::Trial* trial = trial_of(finding, fit);
-  if (trial == nullptr) return false;
+  if (trial == nullptr || is_shown_when(finding, *trial)) return false;
   return (trial->failing >= enough && 3 * trial->explained <= trial->failing) ||
          (trial->passing >= enough && 2 * trial->kept < trial->passing);
 }
@@ -41,9 +51,12 @@ bool is_refuted(const Finding& finding, const Fault& fit) {
 std::string evidence(const Finding& finding, const Fault& fit) {
   const measure::Trial* trial = trial_of(finding, fit);
   if (trial == nullptr || trial->failing + trial->passing < 2) return "";
-  std::string words = fmt::format("{} {} of {} failing cases tried",
-                                  trial->shown() ? "Shown: it explains" : "It explains",
-                                  trial->explained, trial->failing);
+  std::string words =
+      fmt::format("{} {} of {} failing cases tried",
+                  trial->shown()                   ? "Shown: it explains"
+                  : is_shown_when(finding, *trial) ? "Shown under a condition: it explains"
+                                                   : "It explains",
+                  trial->explained, trial->failing);
   if (trial->passing > 0)
     words += fmt::format(" and predicts {} of {} passing ones", trial->kept, trial->passing);
   return words + ".";
@@ -71,16 +84,19 @@ std::vector<Cause> causes_from_fits(const Finding& finding, bool shown) {
       fits.push_back(fit);
   const std::vector<std::string>& learned = finding.learned.meanings;
   // Nothing that is not shown comes before what was measured.
-  const int last = finding.measured.empty() ? 2 : 0;
+  const int last = measure::say_what(finding.measured) ? 0 : 2;
   std::erase_if(fits, [&](const Fault* fit) {
     return is_refuted(finding, *fit) || shown == (rank(finding, *fit) > last);
   });
   std::stable_partition(fits.begin(), fits.end(), [&](const Fault* fit) {
     return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
   });
-  std::stable_sort(fits.begin(), fits.end(), [&](const Fault* a, const Fault* b) {
-    return rank(finding, *a) < rank(finding, *b);
-  });
+  const auto order = [&](const Fault* fit) {
+    const measure::Trial* trial = trial_of(finding, *fit);
+    return std::pair(rank(finding, *fit), trial == nullptr || !trial->shown());
+  };
+  std::stable_sort(fits.begin(), fits.end(),
+                   [&](const Fault* a, const Fault* b) { return order(a) < order(b); });
   std::vector<Cause> causes;
   for (size_t k = 0; k < fits.size(); ++k)
     causes.push_back({std::string(fits[k]->name), words(finding, *fits[k], k, fits.size())});

@@ -1,3 +1,4 @@
+#include "fuzz/measure/untold.h"
 #include "reports/causes/causes.h"
 
 namespace attnfuzz {
@@ -17,16 +18,25 @@ constexpr CauseEntry names[] = {
     {"measured-places", "which rows of an output hold what other rows should"},
     {"measured-factor", "by what an output is multiplied that is right but for that"},
     {"measured-state", "what a state keeps of each token"},
+    {"measured-storage", "what a quantised cache makes of a value"},
+    {"measured-gradients", "from which dS the gradients dq and dk come"},
     {"measured-calls", "whether a second call gives other bits by chance"},
+    {"seen-tokens", "that other tokens are taken than the case says, without a rule for it"},
+    {"seen-scores", "that tokens get other weights than the case says, without a rule for it"},
+    {"seen-state", "that a state keeps other tokens than the case says, without a rule for it"},
+    {"seen-gradients", "that dq or dk come from another dS, without a rule for it"},
+    {"when", "in which queries, steps or cases the failure happens"},
 };
 
 }  // namespace
 
+/// Statements with a rule come first.
 std::vector<Cause> causes_from_measurement(const Finding& finding) {
   std::vector<Cause> causes;
-  for (const measure::Statement& each : finding.measured)
-    if (each.about != "picture")
-      causes.push_back({"measured-" + each.about, "Measured: " + each.words});
+  for (const bool told : {true, false})
+    for (const measure::Statement& each : finding.measured)
+      if (measure::says_what(each) && measure::is_told(each) == told)
+        causes.push_back({(told ? "measured-" : "seen-") + each.about, "Measured: " + each.words});
   return causes;
 }
 
