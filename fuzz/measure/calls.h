@@ -11,4 +11,8 @@ namespace attnfuzz::measure {
 /// Nothing where the target has no process of its own.
 std::vector<Statement> repeated_calls(Target& target, const Case& c);
 
+/// Of a case with wrong values: whether equal calls, one after another, give values that differ by
+/// more than the error bound. Then no experiment says anything but that.
+std::vector<Statement> changing_values(Target& target, const Case& c);
+
 }  // namespace attnfuzz::measure

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
+#include "fuzz/measure/head_law.h"
 #include "fuzz/measure/scores.h"
 
 namespace attnfuzz::measure {
@@ -29,6 +31,7 @@ double common_factor(const Row& row) {
 struct Pair {
   Place value, key;
   bool zero = false;  ///< the key is read as zeros
+  HeadUse heads = {};
 };
 
 /// The keys that weigh a row's values, where they are all found and `factor` is what all weights
@@ -40,6 +43,11 @@ std::optional<std::vector<Pair>> pairs_of(const Row& row, double factor) {
     return row.of->vectors->score(row.problem(), row.query, row.at().position, source,
                                   key.position);
   };
+  const auto heads_of = [&](size_t source) {
+    const Problem& p = row.problem();
+    return HeadUse{row.at().h, p.num_heads, p.num_kv_heads, p.kv_head(row.at().h),
+                   plan.sources[source].head};
+  };
   for (size_t n = 0; n < row.keys.size(); ++n) {
     const Key& key = row.at().keys[row.keys[n]];
     const double off = row.log_w[n] - row.want[n] - factor;
@@ -50,9 +58,9 @@ std::optional<std::vector<Pair>> pairs_of(const Row& row, double factor) {
     while (found < plan.sources.size() && std::abs(score(found, key) - seen) > row.tolerance())
       ++found;
     if (found < plan.sources.size())
-      pairs.push_back({value, place_of(plan, row.at(), found)});
+      pairs.push_back({value, place_of(plan, row.at(), found), false, heads_of(found)});
     else if (std::abs(seen) <= row.tolerance())
-      pairs.push_back({value, value, true});
+      pairs.push_back({value, value, true, heads_of(key.source)});
     else
       return {};
   }
@@ -97,6 +105,9 @@ std::optional<std::string> explain_keys(const std::vector<Row>& wrong, const std
            }))
     which = fmt::format("the tokens {} places on",
                         all.front().key.position - all.front().value.position);
+  std::set<HeadUse> heads;
+  for (const Pair& pair : all) heads.insert(pair.heads);
+  if (const std::string law = head_law(heads); !law.empty()) which += " (" + law + ")";
   std::vector<std::string> some;
   for (const Pair& pair : all)
     if (some.size() < 3) some.push_back(words_of(pair));

@@ -1,6 +1,9 @@
 #include "fuzz/measure/finding.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "fuzz/measure/calls.h"
 #include "fuzz/measure/follow_ups.h"
@@ -10,7 +13,8 @@ namespace attnfuzz::measure {
 namespace {
 
 constexpr int64_t most_runs = 4000, most_follow_ups = 24;
-constexpr size_t most_measured = 3;     ///< failing cases, that first found among them
+constexpr size_t most_failing = 6;  ///< that are measured, that first found among them
+constexpr size_t most_passing = 2;
 constexpr int64_t most_runs_each = 60;  ///< for a case beside the one first found
 
 bool is_of_values(const Finding& finding) {
@@ -28,13 +32,47 @@ bool is_small(const Case& c) {
   return sources <= most_runs_each * std::max<int64_t>(1, p.head_dim_v);
 }
 
-/// The case first found, more that fail and one that passes, to tell one from the other.
+/// The sizes and options in which cases that are to tell a rule should differ.
+std::set<std::pair<std::string, int64_t>> marks_of(const Case& c) {
+  std::set<std::pair<std::string, int64_t>> all;
+  for (const ProblemSize& size : problem_sizes()) all.emplace(size.name, c.problem.*size.member);
+  for (const std::string& word : features(c)) all.emplace(word, 1);
+  if (c.cached()) {
+    all.emplace("capacity", c.cache->capacity);
+    all.emplace("page_size", c.cache->page_size);
+  }
+  return all;
+}
+
+/// Adds small cases, one after another that which differs most from those that are there.
+void add_different(const std::vector<Case>& from, size_t most, std::vector<Case>& to) {
+  std::set<std::pair<std::string, int64_t>> known;
+  for (const Case& c : to) known.merge(marks_of(c));
+  std::vector<const Case*> left;
+  for (const Case& c : from)
+    if (is_small(c) && std::find(to.begin(), to.end(), c) == to.end()) left.push_back(&c);
+  for (; most > 0 && !left.empty(); --most) {
+    size_t best = 0, gain = 0;
+    for (size_t n = 0; n < left.size(); ++n) {
+      const auto marks = marks_of(*left[n]);
+      const auto fresh = static_cast<size_t>(std::count_if(
+          marks.begin(), marks.end(), [&](const auto& mark) { return known.count(mark) == 0; }));
+      if (n == 0 || fresh > gain) {
+        best = n;
+        gain = fresh;
+      }
+    }
+    to.push_back(*left[best]);
+    known.merge(marks_of(*left[best]));
+    left.erase(left.begin() + static_cast<std::ptrdiff_t>(best));
+  }
+}
+
+/// The case first found, more that fail and some that pass, to tell one from the other.
 std::vector<Case> cases_of(const Finding& finding, const FollowUps& near) {
   std::vector<Case> cases{finding.original};
-  for (const Case& c : near.failing)
-    if (cases.size() < most_measured && !(c == finding.original) && is_small(c)) cases.push_back(c);
-  const auto passing = std::find_if(near.passing.begin(), near.passing.end(), is_small);
-  if (passing != near.passing.end()) cases.push_back(*passing);
+  add_different(near.failing, most_failing - 1, cases);
+  add_different(near.passing, most_passing, cases);
   return cases;
 }
 
@@ -46,6 +84,8 @@ void measure_finding(Target& target, Finding& finding, double seconds) {
   if (!is_of_values(finding) || !finding.learned.alone || !finding.before.empty()) return;
   const FollowUps near = follow_up(target, finding, most_follow_ups, seconds);
   finding.trials = near.trials;
+  finding.measured = changing_values(target, finding.original);
+  if (!finding.measured.empty()) return;
   Budget budget(most_runs, seconds);
   finding.measured = measure(target, cases_of(finding, near), budget).statements;
   if (finding.measured.empty())

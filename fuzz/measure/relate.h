@@ -17,6 +17,8 @@ class Relation {
   void add_guess(const Plan& plan, const Query& query, int64_t number, int32_t step = -1);
   bool empty() const { return numbers_.empty(); }
   bool varies() const;  ///< not all numbers are the same
+  /// Whether words() names what the numbers are, or that they are all the same.
+  bool is_known() const { return !known_words("").empty(); }
   /// "3 tokens", "the step's q_len (2 to 9 tokens)", "2 tokens (row 0), 5 tokens (row 1) …".
   std::string words(std::string_view unit) const;
 

@@ -8,6 +8,7 @@ namespace {
 /// What a batch row holds while a step's queries look at it.
 struct RowCount {
   int64_t tokens = 0, came = 0;  ///< in all, and with the step
+  int64_t gone = 0;              ///< that it held before: how much farther its last one stands
   int64_t past() const { return tokens - came; }
 };
 
@@ -22,6 +23,7 @@ std::vector<RowCount> counts_of(const Plan& plan, int32_t step) {
   std::vector<RowCount> all;
   for (const Held& held : plan.held[static_cast<size_t>(step)]) {
     RowCount row{static_cast<int64_t>(held.tokens.size()), 0};
+    if (!held.positions.empty()) row.gone = held.positions.back() + 1 - row.tokens;
     row.came = std::count_if(held.tokens.begin(), held.tokens.end(),
                              [=](const Token& token) { return token.step == step; });
     all.push_back(row);
@@ -51,8 +53,9 @@ Terms terms_of(const Plan& plan, const Query& query, int32_t step) {
                              : c.problem.kv_len - list_value(c, "padding", 1, query);
   const std::vector<RowCount> rows = counts_of(plan, query.step);
   const int64_t behind = behind_longest(rows, b);
-  const int64_t behind_then =
-      step < 0 || !c.cached() ? 0 : behind_longest(counts_of(plan, step), b);
+  const bool has_step = step >= 0 && c.cached();
+  const std::vector<RowCount> then = has_step ? counts_of(plan, step) : rows;
+  const int64_t behind_then = has_step ? behind_longest(then, b) : 0;
   int64_t before = 0, new_before = 0, unused_before = 0;
   for (size_t n = 0; n < b; ++n) {
     before += rows[n].tokens;
@@ -69,6 +72,9 @@ Terms terms_of(const Plan& plan, const Query& query, int32_t step) {
       {"how many more tokens than before the keys' step the longest row has before the step, than "
        "its own row",
        behind - behind_then},
+      {"the tokens that its row gave up before the step (evicted, or forgotten)", rows[b].gone},
+      {"the tokens that its row gave up between the keys' step and its own",
+       rows[b].gone - then[b].gone},
       {"the tokens in the rows before its own", before},
       {"the tokens that came in the step in the rows before its own", new_before},
       {"the unused slots at the ends of the pages of the rows before its own", unused_before},

@@ -115,6 +115,12 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     where_.add(attributes_of(plan, query), wrong);
     where_nonfinite_.add(attributes_of(plan, query), bad_value);
     if (bad_value) continue;
+    if (add_factors(plan, query, got.of(n), want.of(n)) && wrong) continue;
+    // Weights that do not explain other values say nothing of tokens.
+    const bool no_sum = wrong && got.residual[n] > std::max(rounding, 4 * error);
+    where_no_sums_.add(attributes_of(plan, query), no_sum);
+    no_sums_ += no_sum ? 1 : 0;
+    if (no_sum) continue;
     const Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
     const bool nothing =
         wrong && !query.keys.empty() && reading.uses.empty() && reading.zeros == 0 && !offset;
@@ -129,7 +135,42 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     if (wrong && !query.keys.empty() && reading.uses.size() == query.keys.size())
       add_sum(plan, forge, query, reading);
   }
+  wrong_cases_ += wrong_ > wrong_before ? 1 : 0;
   return wrong_ == wrong_before;
+}
+
+/// Where exactly the right tokens are taken, some with a multiple of their weight.
+bool TokenFacts::add_factors(const Plan& plan, const Query& query, std::span<const double> got,
+                             std::span<const double> want) {
+  const bool quantised = plan.c.cached() && plan.c.cache->quant != Quant::none;
+  if (!quantised || query.keys.empty()) return false;
+  for (size_t n = 0; n < got.size(); ++n)
+    if ((want[n] > 0) != (got[n] > 1e-6)) return false;
+  const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+  lost_scale_ = largest(plan.c.cache->quant);
+  bool any = false;
+  for (const Key& key : query.keys) {
+    if (key.position < 0) continue;
+    const double factor = got[key.source] / want[key.source];
+    constexpr double off = 0.1;
+    const bool marked = std::abs(factor - 1) > off;
+    where_factor_.add(attributes_of(plan, query, held, key.place), marked);
+    if (marked) factors_.push_back(factor);
+    any |= marked;
+  }
+  return any;
+}
+
+std::string TokenFacts::factor_words() const {
+  const auto [low, high] = std::minmax_element(factors_.begin(), factors_.end());
+  const bool is_lost = std::abs(*low / lost_scale_ - 1) < 0.05 && std::abs(*high / *low - 1) < 0.05;
+  const Where::Condition where = where_factor_.condition();
+  return fmt::format("Values come out of the quantised cache multiplied by {:.3g}{}{}: {}.", *low,
+                     *high > 1.05 * *low ? fmt::format(" to {:.3g}", *high) : "",
+                     is_lost ? ", as if their scale were ignored and 1 used in its place" : "",
+                     !where.found          ? "for some of the tokens"
+                     : where.words.empty() ? "all of them"
+                                           : "exactly for keys with " + where.words);
 }
 
 void TokenFacts::add_example(const Plan& plan, const Query& query, const Reading& reading) {
@@ -183,6 +224,10 @@ void TokenFacts::draw(const Plan& plan, const Query& query, const Weights& got) 
 void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& reading) {
   const Difference all = difference(plan, query, reading);
   const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+  std::set<int64_t> heads;
+  for (const Use& use : reading.uses) heads.insert(plan.sources[use.source].head);
+  if (const Problem& p = plan.c.problem; heads.size() == 1)
+    heads_used_.insert({query.h, p.num_heads, p.num_kv_heads, p.kv_head(query.h), *heads.begin()});
   const bool swaps = !all.foreign.empty() && all.missing.size() == all.foreign.size();
   all_swapped_ &= all.hidden.empty() && (swaps || (all.missing.empty() && all.foreign.empty()));
   any_extra_ |= !all.hidden.empty();
@@ -205,6 +250,11 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
   for (const Key& key : query.keys)
     if (key.position >= 0 && missing.count(key.place) == 0) own[key.place] = 1;
   for (const size_t place : all.hidden) own[place] = 1;
+  std::vector<Place> takes = all.foreign;
+  for (const size_t place : all.hidden)
+    takes.push_back({Place::Of::own_row, query.b, query.b, plan.c.problem.kv_head(query.h),
+                     held.positions[place], place});
+  remap_.add(plan, query, all.missing, takes);
   visible_.add(plan, query, own);
   for (const Key& key : query.keys)
     if (key.position >= 0) seen.insert(key.place);
@@ -231,13 +281,21 @@ void TokenFacts::add_ends(const Plan& plan, const Query& query, std::span<const 
   all_oldest_ &= std::equal(missing.begin(), missing.end(), shown.begin());
   all_newest_ &= std::equal(missing.rbegin(), missing.rend(), shown.rbegin());
   ends_.add(plan, query, static_cast<int64_t>(missing.size()));
+  if (!missing.empty()) kept_.add(plan, query, static_cast<int64_t>(shown.size() - missing.size()));
 }
 
 /// The keys at one end that are missing, and how many.
 std::string TokenFacts::end_words() const {
-  if (all_oldest_ == all_newest_ || !ends_.varies()) return "";
-  return fmt::format("The {} keys that the case shows are not seen by these queries: {}.",
-                     all_oldest_ ? "oldest" : "newest", ends_.words("key"));
+  if (all_oldest_ == all_newest_ || kept_.empty()) return "";
+  const std::string_view lost = all_oldest_ ? "oldest" : "newest",
+                         left = all_oldest_ ? "newest" : "oldest";
+  if (ends_.varies() && ends_.is_known())
+    return fmt::format("The {} keys that the case shows are not seen by these queries: {}.", lost,
+                       ends_.words("key"));
+  if (kept_.is_known())
+    return fmt::format("Of the keys that the case shows these queries see the {} alone: {}.", left,
+                       kept_.words("key"));
+  return "";
 }
 
 std::string TokenFacts::nothing_words() const {
@@ -282,9 +340,8 @@ std::string TokenFacts::sum_words() const {
   const auto near = [](double a, double b) { return std::abs(a - b) <= 0.02 * (1 + std::abs(b)); };
   const bool sinks = !sums_.front().sinks.empty();
   if (sinks && all([&](const Sum& s) { return near(s.seen, 0); }))
-    return "The sink takes no part in the softmax's denominator: the weights "
-           "of the keys add up to "
-           "one.";
+    return "The softmax's denominator leaves out the sink: the weights of the keys add up to one, "
+           "the sink takes no part.";
   if (sinks && all([&](const Sum& s) { return near(s.seen, s.sinks[0]); }))
     return "All query heads have the sink of head 0.";
   if (sinks &&
@@ -340,7 +397,12 @@ std::string TokenFacts::swap_words() const {
     for (const auto& [from, to] : heads)
       for (const int64_t each : to) pairs.push_back(fmt::format("{} → {}", from, each));
     head = fmt::format(" of another KV head ({})", fmt::join(pairs, ", "));
+    if (const std::string law = head_law(heads_used_); !law.empty()) head += ": " + law;
   }
+  if (place == "other tokens")
+    if (const std::string rule = remap_.words(); !rule.empty())
+      return "In the place of key j's value the query takes " + rule +
+             only_where(swapped_, ": exactly for keys with") + ".";
   return "In the place of a key's value the query takes that of " + place + row + head +
          only_where(swapped_, ": exactly for keys with") + ".";
 }
@@ -393,25 +455,37 @@ std::vector<Statement> TokenFacts::statements() const {
         {"memory", fmt::format("With all values 0 something else comes out ({} of {} queries): "
                                "memory that no token was written to takes part.",
                                offsets_, queries_)});
-  if (wrong_ == nonfinite_) return all;
+  if (no_sums_ > 0)
+    all.push_back({"tokens", fmt::format("{}: with other values the weights are others ({} of {} "
+                                         "queries{}).",
+                                         untold_no_sum, no_sums_, queries_,
+                                         only_where(where_no_sums_, "; exactly:"))});
+  if (!factors_.empty()) all.push_back({"storage", factor_words()});
+  if (wrong_ == nonfinite_ + no_sums_) return all;
   std::string words;
   const auto add = [&](const std::string& more) {
     if (!more.empty()) words += (words.empty() ? "" : " ") + more;
   };
   if (nothing_ > 0) add(nothing_words());
-  if (nothing_ > 0 && nothing_ == wrong_ - nonfinite_) {
+  const int64_t readable = wrong_ - nonfinite_ - no_sums_;
+  if (nothing_ > 0 && nothing_ == readable) {
     // Nothing more is to be said of what they take.
   } else if (!swaps_.empty() && all_swapped_)
     add(swap_words());
   else if (any_foreign_)
     add(foreign_words());
-  if (nothing_ < wrong_ - nonfinite_ && !all_swapped_ && (any_extra_ || any_missing_)) {
+  if (nothing_ < readable && !all_swapped_ && (any_extra_ || any_missing_)) {
     std::string ends = any_missing_ && !any_extra_ ? end_words() : "";
     std::string rule = any_foreign_ || !totals_.empty() ? "" : visible_.words();
     const bool is_said = !ends.empty() || !rule.empty();
+    const std::string moved =
+        is_said || !any_missing_ || !(any_extra_ || any_foreign_) ? "" : remap_.words();
+    if (!moved.empty())
+      words = "In the place of key j's value the query takes " + moved +
+              only_where(missing_, ": exactly for keys with") + ".";
     add(rule);
     add(ends);
-    add(visible_words(!is_said));
+    add(visible_words(!is_said && moved.empty()));
   }
   if (!totals_.empty() && counted_)
     add(zero_words());
@@ -420,8 +494,10 @@ std::vector<Statement> TokenFacts::statements() const {
   // Where nothing tells what is taken, the weights at other scores say more.
   if (words.empty()) return all;
   const std::string where = only_where(where_, "; exactly:");
-  add(fmt::format("Seen at equal scores in {} of {} queries{}.", wrong_ - nonfinite_, queries_,
-                  where));
+  add(fmt::format("Seen at equal scores in {} of {} queries{}.", readable, queries_, where));
+  // Which keys these are one case alone tells by chance.
+  if (wrong_cases_ == 1 && nothing_ < readable && !all_swapped_ && (any_extra_ || any_missing_))
+    add(std::string(untold_one_case));
   add(smallest_);
   if (largest_ != smallest_) add(largest_);
   all.push_back({"tokens", words});

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "fuzz/measure/head_law.h"
 #include "fuzz/measure/reading.h"
 #include "fuzz/measure/relate.h"
+#include "fuzz/measure/remap.h"
 #include "fuzz/measure/statement.h"
 #include "fuzz/measure/visible.h"
 #include "fuzz/measure/where.h"
@@ -45,6 +47,9 @@ class TokenFacts {
   std::string visible_words(bool any) const;
   std::string zero_words() const;
   std::string sum_words() const;
+  bool add_factors(const Plan& plan, const Query& query, std::span<const double> got,
+                   std::span<const double> want);
+  std::string factor_words() const;
   std::string foreign_words() const;
   std::string nothing_words() const;
   std::string end_words() const;
@@ -61,12 +66,19 @@ class TokenFacts {
   /// Of the keys that queries should see and do not: whether they are the oldest, or the newest,
   /// of these, and how many.
   bool all_oldest_ = true, all_newest_ = true;
-  Relation ends_;
+  Relation ends_, kept_;  ///< how many are missing, and how many are not
   VisibleFacts visible_;
-  int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0;
-  Where where_, where_nonfinite_;
+  int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0, no_sums_ = 0,
+          wrong_cases_ = 0;
+  Where where_, where_nonfinite_, where_no_sums_;
+  Remap remap_;
+  /// Of a quantised cache: by what the values of the tokens that should be taken are multiplied.
+  Where where_factor_;
+  std::vector<double> factors_;
+  double lost_scale_ = 0;  ///< the factor of a value of 1 that is read with a scale of 1
   Where missing_, extra_, swapped_;
   std::vector<Swap> swaps_;
+  std::set<HeadUse> heads_used_;  ///< of queries that take the tokens of one KV head alone
   bool cached_ = false;
   bool all_swapped_ = true, any_extra_ = false, any_missing_ = false, any_foreign_ = false,
        counted_ = true;

@@ -3,21 +3,55 @@
 #include <algorithm>
 #include <cmath>
 
+#include "oracle/philox.h"
 #include "oracle/rows.h"
+#include "oracle/stored.h"
 
 namespace attnfuzz::measure {
+namespace {
+
+/// Random values: fills Weights::residual.
+bool check_sums(Target& target, const Plan& plan, Forge& forge, Budget& budget, Weights& all) {
+  const auto dim = static_cast<size_t>(plan.c.problem.head_dim_v);
+  std::vector<double> values(all.sources * dim);
+  for (size_t n = 0; n < values.size(); ++n) {
+    constexpr uint64_t seed = 7;
+    const double uniform = static_cast<double>(philox4x32(seed, n, 0).v[0]) / 4294967296.0;
+    values[n] = round_to(plan.c.problem.dtype, 2 * uniform - 1);
+  }
+  forge.values([&](size_t source, std::span<double> row) {
+    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(source * dim), dim, row.begin());
+  });
+  const std::optional<Given> given = run(target, plan, forge, budget);
+  if (!given) return false;
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    const std::span<const double> row = row_of(plan, *given, plan.queries[n]);
+    double size = 1e-6;
+    for (const double w : all.of(n)) size += std::abs(w);
+    for (size_t d = 0; d < dim; ++d) {
+      double sum = all.offset[n];
+      for (size_t s = 0; s < all.sources; ++s) sum += all.of(n)[s] * values[s * dim + d];
+      if (std::isfinite(row[d]))
+        all.residual[n] = std::max(all.residual[n], std::abs(row[d] - sum) / size);
+    }
+  }
+  return true;
+}
+
+}  // namespace
 
 std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Budget& budget) {
   const auto dim = static_cast<size_t>(plan.c.problem.head_dim_v);
   const size_t sources = plan.sources.size(), runs = (sources + dim - 1) / dim;
   constexpr size_t most = size_t{1} << 23;  // weights
-  if (!budget.allows(static_cast<int64_t>(runs) + 1) || plan.queries.size() * sources > most)
+  if (!budget.allows(static_cast<int64_t>(runs) + 2) || plan.queries.size() * sources > most)
     return {};
   Weights all;
   all.sources = sources;
   all.w.assign(plan.queries.size() * sources, 0.0);
   all.nonfinite.assign(plan.queries.size(), 0);
   all.offset.assign(plan.queries.size(), 0.0);
+  all.residual.assign(plan.queries.size(), 0.0);
   for (size_t r = 0; r <= runs; ++r) {
     const size_t first = (r - 1) * dim;  // run 0: all values are 0
     forge.values([&](size_t source, std::span<double> row) {
@@ -36,6 +70,7 @@ std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Bud
       }
     }
   }
+  if (!check_sums(target, plan, forge, budget, all)) return {};
   return all;
 }
 
@@ -52,6 +87,7 @@ std::optional<Weights> weigh_backward(Target& target, const Plan& plan, Forge& f
   all.w.assign(queries * sources, 0.0);
   all.nonfinite.assign(queries, 0);
   all.offset.assign(queries, 0.0);
+  all.residual.assign(queries, 0.0);
   const Rows rows(p.layout, shape_in(p.layout, p.batch, p.num_kv_heads, p.kv_len, p.head_dim_v));
   for (size_t r = 0; r < runs; ++r) {
     size_t next = 0;  // queries come by row, head, place, as in the plan
@@ -75,30 +111,6 @@ std::optional<Weights> weigh_backward(Target& target, const Plan& plan, Forge& f
   return all;
 }
 
-std::vector<std::vector<int64_t>> elements(Target& target, const Plan& plan, Forge& forge,
-                                           Budget& budget) {
-  if (!budget.allows(1)) return {};
-  forge.values([](size_t, std::span<double> row) {
-    for (size_t d = 0; d < row.size(); ++d) row[d] = static_cast<double>(d + 1);
-  });
-  const std::optional<Given> given = run(target, plan, forge, budget);
-  if (!given) return {};
-  const Weights sums = expected(plan, forge, [](const Query&, const Key&) { return 0.0; });
-  std::vector<std::vector<int64_t>> all;
-  for (size_t n = 0; n < plan.queries.size(); ++n) {
-    double sum = 0;
-    for (const double w : sums.of(n)) sum += w;
-    std::vector<int64_t>& row = all.emplace_back();
-    for (const double x : row_of(plan, *given, plan.queries[n])) {
-      const double element = sum > 0 ? x / sum : 0;
-      const bool whole = std::isfinite(element) &&
-                         std::abs(element - std::round(element)) < 0.02 * std::max(1.0, element);
-      row.push_back(whole ? static_cast<int64_t>(std::round(element)) - 1 : -1);
-    }
-  }
-  return all;
-}
-
 Weights expected(const Plan& plan, const Forge& forge, const Scores& scores) {
   Weights all;
   const Problem& p = plan.c.problem;
@@ -106,6 +118,7 @@ Weights expected(const Plan& plan, const Forge& forge, const Scores& scores) {
   all.w.assign(plan.queries.size() * all.sources, 0.0);
   all.nonfinite.assign(plan.queries.size(), 0);
   all.offset.assign(plan.queries.size(), 0.0);
+  all.residual.assign(plan.queries.size(), 0.0);
   const double kept = 100 / static_cast<double>(p.dropout_keep);
   std::vector<double> s;
   for (size_t n = 0; n < plan.queries.size(); ++n) {

@@ -15,6 +15,9 @@ struct Weights {
   std::vector<double> w;           ///< [query][source]
   std::vector<uint8_t> nonfinite;  ///< [query] NaN or an infinity came out of finite values
   std::vector<double> offset;      ///< [query] what comes out where all values are 0
+  /// [query] how far other values come out from what the weights make of them, against the sum of
+  /// the weights: the outputs are no weighted sums, or not by these weights.
+  std::vector<double> residual;
 
   std::span<const double> of(size_t query) const {
     return std::span(w).subspan(query * sources, sources);
@@ -24,7 +27,8 @@ struct Weights {
 /// With q, k and all else as the forge has them: values that are 1 in one
 /// source and 0 in all others give that source's weight. out is linear in v, so
 /// an element of head_dim_v serves one source in each run: 1 + ⌈sources /
-/// head_dim_v⌉ runs. None where the budget is too small or the target fails.
+/// head_dim_v⌉ runs, and one of random values that the weights must explain. None where the budget
+/// is too small or the target fails.
 std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Budget& budget);
 
 /// The same weights as the backward pass has them: dv = Pᵀ grad_out, so that a
@@ -32,11 +36,6 @@ std::optional<Weights> weigh(Target& target, const Plan& plan, Forge& forge, Bud
 /// weights. None where no dv is asked for, too.
 std::optional<Weights> weigh_backward(Target& target, const Plan& plan, Forge& forge,
                                       Budget& budget);
-
-/// Which element of v each element of out is, for each query:
-/// [query][head_dim_v]; −1: none. One run. Empty where the target fails.
-std::vector<std::vector<int64_t>> elements(Target& target, const Plan& plan, Forge& forge,
-                                           Budget& budget);
 
 /// What the case says of `weigh`, for scores(query, key) before softcap and
 /// bias.
