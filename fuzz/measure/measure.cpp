@@ -7,8 +7,11 @@
 #include "fuzz/measure/gradients.h"
 #include "fuzz/measure/levels.h"
 #include "fuzz/measure/places.h"
+#include "fuzz/measure/rope_angles.h"
+#include "fuzz/measure/score_gradients.h"
 #include "fuzz/measure/scores.h"
 #include "fuzz/measure/states.h"
+#include "fuzz/measure/storage.h"
 #include "fuzz/measure/tokens.h"
 #include "oracle/given.h"
 
@@ -106,7 +109,10 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   StateFacts states;
   AddressFacts addresses;
   GradientFacts gradients;
+  ScoreGradientFacts score_gradients;
   FactorFacts factors;
+  RopeAngles angles;
+  StorageFacts storage;
   for (const Case& each : cases) {
     const Case c = measured(each);
     if (!target.info().capabilities.rejection_reason(c).empty()) continue;
@@ -117,7 +123,9 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
     }
     const std::optional<OwnRun> own = run_on_own_data(target, each, budget);
     if (own) factors.add(each, *own);
+    storage.measure(target, c, budget);
     measure_pass(target, c, budget, forward);
+    if (forward.scores.differs() && !forward.tokens.differs()) angles.measure(target, c, budget);
     if (!forward.scores.differs()) addresses.measure(target, c, budget);
     if (!forward.scores.differs() && c.problem.mask.find("bias") != nullptr &&
         addresses.statements().empty())
@@ -126,6 +134,8 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
       if (own) say(misplaced_rows(each, *own), "", all);
       say(wrong_levels(target, each, budget), "", all);
     }
+    if (!forward.tokens.differs() && !forward.scores.differs())
+      score_gradients.measure(target, c, budget);
     if (!c.problem.asks(Output::dv)) continue;
     if (!forward.tokens.differs() && !forward.scores.differs())
       gradients.measure(target, c, budget);
@@ -133,6 +143,8 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   }
   say(factors.statements(), "", all);
   say(addresses.statements(), "", all);
+  say(storage.statements(), "", all);
+  say(angles.statements(), "", all);
   const bool of_grad_out = gradients.differs();
   say(gradients.statements(), "", all);
   for (const Pass* pass : {&forward, &backward}) {
@@ -140,6 +152,9 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
     say(pass->tokens.statements(), pass->words, all);
     say(pass->scores.statements(), pass->words, all);
   }
+  // What dv shows of P, and of grad_out, dq and dk have from it.
+  const bool of_weights = backward.tokens.differs() || backward.scores.differs();
+  if (!of_grad_out && !of_weights) say(score_gradients.statements(), "", all);
   say(states.statements(), "", all);
   all.runs = budget.used();
   all.seconds = budget.elapsed();

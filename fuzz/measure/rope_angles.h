@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fuzz/measure/experiment.h"
+#include "fuzz/measure/statement.h"
+
+namespace attnfuzz::measure {
+
+/// By which angle rope turns each element: q and k that are not 0 in one element alone have scores
+/// that are the cosine of the angle between them.
+class RopeAngles {
+ public:
+  void measure(Target& target, const Case& c, Budget& budget);
+  std::vector<Statement> statements() const;
+
+ private:
+  struct Element {
+    enum class Turned : uint8_t { right, as_pair, not_at_all, unknown } turned = Turned::right;
+    double pair = 0;  ///< as_pair: whose angle it is turned by
+  };
+  struct Seen {
+    Problem problem;
+    std::vector<Element> elements;
+  };
+  static std::string words_of(const Seen& seen);
+
+  std::vector<Seen> seen_;
+};
+
+}  // namespace attnfuzz::measure

@@ -1,0 +1,33 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fuzz/measure/experiment.h"
+#include "fuzz/measure/statement.h"
+#include "fuzz/measure/where.h"
+
+namespace attnfuzz::measure {
+
+/// What a quantised cache makes of a value: all tokens have the same one, of several sizes, so that
+/// out is what is read from the cache.
+class StorageFacts {
+ public:
+  void measure(Target& target, const Case& c, Budget& budget);
+  std::vector<Statement> statements() const;
+
+ private:
+  /// One query's value, as it was written and as it came out.
+  struct Read {
+    Quant quant;
+    std::vector<double> value, got;
+    double scale, key_scale, error;
+  };
+  struct Way;
+  static bool fits(const Read& read, const Way& way);
+
+  std::vector<Read> wrong_;
+  Where where_;
+  size_t count_ = 0;
+};
+
+}  // namespace attnfuzz::measure
