@@ -164,16 +164,23 @@ class Simplest {
     best_ = of;
   }
 
+  /// Of many parts those are tried that hold for the fewest things.
   void try_three(const std::vector<Part>& parts) {
-    constexpr size_t most_parts = 90;
-    const size_t size = std::min(parts.size(), most_parts);
-    for (size_t a = 0; a < size; ++a)
-      for (size_t b = a + 1; b < size; ++b) {
-        const Bits two = both(parts[a].holds, parts[b].holds);
-        const int sum = parts[a].cost + parts[b].cost;
-        for (size_t d = b + 1; d < size && sum + parts[d].cost < cost_; ++d)
-          if (count_of_both(two, parts[d].holds) <= most_)
-            try_all({&parts[a], &parts[b], &parts[d]}, both(two, parts[d].holds));
+    constexpr size_t most_parts = 120;
+    std::vector<size_t> counts;
+    for (const Part& part : parts) counts.push_back(part.count);
+    std::sort(counts.begin(), counts.end());
+    const size_t limit = counts.size() > most_parts ? counts[most_parts - 1] : SIZE_MAX;
+    std::vector<const Part*> some;
+    for (const Part& part : parts)
+      if (part.count <= limit && some.size() < 2 * most_parts) some.push_back(&part);
+    for (size_t a = 0; a < some.size(); ++a)
+      for (size_t b = a + 1; b < some.size(); ++b) {
+        const Bits two = both(some[a]->holds, some[b]->holds);
+        const int sum = some[a]->cost + some[b]->cost;
+        for (size_t d = b + 1; d < some.size() && sum + some[d]->cost < cost_; ++d)
+          if (count_of_both(two, some[d]->holds) <= most_)
+            try_all({some[a], some[b], some[d]}, both(two, some[d]->holds));
       }
   }
 
