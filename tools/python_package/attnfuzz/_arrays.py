@@ -102,10 +102,54 @@ def giver(arrays: str | ModuleType, device: str | None = None) -> Give:
             raise InputError(f"arrays: expected one of {known} or an installed module, not {name!r}") from None
     if device is not None:
         raise InputError(f"device: attnfuzz can't put {name}'s arrays on a device; expected torch or jax")
-    make = getattr(arrays, "from_dlpack", None) or getattr(arrays, "asarray", None)
+    make = maker(arrays)
     if make is None:
-        raise InputError(f"arrays: expected a module with from_dlpack() or asarray(), not {name}")
-    return lambda raw, dtype: make(_numpy(raw, dtype, None))
+        raise InputError(f"arrays: expected a module with {', '.join(MAKERS[:-1])} or {MAKERS[-1]} that takes NumPy's "
+                         f"arrays, not {name}")
+    return lambda raw, dtype: _made(make, arrays, raw, dtype)
+
+
+MAKERS = ("asarray", "from_dlpack", "array", "tensor", "to_tensor", "convert_to_tensor", "from_numpy", "Tensor")
+"""What the functions are called by which packages make an array of their own of one of NumPy's."""
+
+
+def maker(module: ModuleType) -> Callable[[Any], Any] | None:
+    """The function of a module that makes an array, of a class of the same package, of one of NumPy's."""
+    given = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for name in MAKERS:
+        make = getattr(module, name, None)
+        if callable(make):
+            try:
+                made = make(given)
+                if kind_of(made) == module.__name__.partition(".")[0] and np.array_equal(take(made)[1], given):
+                    return make  # type: ignore[no-any-return]
+            except Exception:  # it makes something else
+                continue
+    return None
+
+
+def _made(make: Callable[[Any], Any], module: ModuleType, raw: Array, dtype: str) -> Any:
+    """An array of a module that need not know the element types that NumPy lacks: those are reached through f32."""
+    if dtype not in _RAW:
+        return make(raw)
+    array, name = _numpy(raw, dtype, None), _NAMES[dtype]
+    try:
+        made = make(array)
+        if str(made.dtype).rpartition(".")[2] == name:
+            return made
+    except Exception:
+        pass
+    return _cast(make(array.astype(np.float32)), module, name)
+
+
+def _cast(array: Any, module: ModuleType | None, name: str) -> Any:
+    """An array of a package in another of its element types: an attribute of its modules, or the type's name."""
+    homes = (module, getattr(module, "dtypes", None))
+    element = next((getattr(home, name) for home in homes if hasattr(home, name)), name)
+    for way in ("astype", "cast", "to"):
+        if hasattr(array, way):
+            return getattr(array, way)(element)
+    raise TypeError(f"{type(array).__name__} has none of astype(), cast() and to(), by which attnfuzz gets to {name}")
 
 
 def check_device(arrays: str, device: str | None) -> None:
@@ -146,6 +190,8 @@ def take(output: Any) -> tuple[str, Array]:
         if DTYPES.get(name) in _RAW:
             output = output.view(torch.int16 if name == "bfloat16" else torch.uint8)
         array = output.numpy()
+    elif str(getattr(output, "dtype", "")).rpartition(".")[2] == "bfloat16" and not _numpy_reads(output):
+        return _narrowed(output)
     elif hasattr(output, "__array__"):
         array = np.asarray(output)
         name = array.dtype.name
@@ -155,6 +201,9 @@ def take(output: Any) -> tuple[str, Array]:
     elif hasattr(output, "__dlpack__"):
         array = np.from_dlpack(output)
         name = array.dtype.name
+    elif callable(getattr(output, "numpy", None)):
+        array = output.numpy()
+        name = array.dtype.name
     else:
         raise TypeError(f"the function returned {type(output).__name__}, expected an array")
     if name not in DTYPES:
@@ -162,6 +211,19 @@ def take(output: Any) -> tuple[str, Array]:
     dtype = DTYPES[name]
     array = np.ascontiguousarray(array).reshape(np.shape(array))
     return dtype, array.view(_RAW[dtype]) if dtype in _RAW else array
+
+
+def _numpy_reads(output: Any) -> bool:
+    try:
+        return np.asarray(output).dtype.name == "bfloat16"
+    except Exception:
+        return False
+
+
+def _narrowed(output: Any) -> tuple[str, Array]:
+    """bf16 of a package whose arrays NumPy can't read: through f32, which holds each bf16 as it is."""
+    wide = take(_cast(output, sys.modules.get(type(output).__module__), "float32"))[1]
+    return "bf16", (wide.view(np.uint32) >> 16).astype(np.uint16)
 
 
 def raw(output: Any) -> Array:

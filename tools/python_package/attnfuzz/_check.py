@@ -10,10 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from attnfuzz import _core, _isolate, _options
+from attnfuzz import _core, _forms, _isolate, _options, _trials
 from attnfuzz._case import Case, CaseLike
 from attnfuzz._claims import DEFAULT_SIZES, Claims, describe
 from attnfuzz._core import InputError
+from attnfuzz._function import adapter_of
 from attnfuzz._progress import progress_for
 from attnfuzz._result import FORMATS, Finding, Result
 from attnfuzz._target import how_of, is_adapter, target_of
@@ -123,7 +124,8 @@ def check(
         raise _isolate.Reached
     demand_seconds(seconds=seconds, timeout=timeout)
     demand_whole(cases=cases, seed=seed, stop_after=stop_after, max_shrink_tries=max_shrink_tries)
-    target = target_of(fn, how_of(arrays, device, gradients, lse, keywords), claims, isolate, timeout)
+    how = how_of(arrays, device, gradients, lse, keywords)
+    target = target_of(fn, how, claims, isolate, timeout)
     bar = progress_for(progress, target.name, cases, seconds)
     said: dict[str, Any] = dict(claims)
     for name, value, default in (("arrays", arrays, None), ("device", device, None), ("gradients", gradients, False),
@@ -144,7 +146,10 @@ def check(
     finally:
         if bar is not None:
             bar.clear()
-    return Result(target, said)
+    result = Result(target, said)
+    if result.verdict == "failed" and not is_adapter(fn) and not _forms.said(claims):
+        result.suggest(_trials.in_words(_trials.found_apart(adapter_of(fn, how, {}), timeout)))
+    return result
 
 
 def replay(

@@ -11,6 +11,8 @@ from typing import Any, TypedDict, Union
 
 from attnfuzz import _arrays, _core
 from attnfuzz._core import InputError
+from attnfuzz._forms import CORE_LAYOUTS, Form
+from attnfuzz._forms import KEYS as FORM_KEYS
 from attnfuzz._options import OPTIONS, Option
 
 Size = Union[int, Sequence[int]]
@@ -48,7 +50,15 @@ class Claims(TypedDict, total=False):
     dtype: Any
     """Element types: f32 (the default), f16, bf16, f64, e4m3, e5m2; torch.float16 and numpy.float16 are understood."""
     layout: Words
-    """bhsd (the default): `[batch, heads, length, dim]`; bshd: `[batch, length, heads, dim]`."""
+    """bhsd (the default): `[batch, heads, length, dim]`; bshd: `[batch, length, heads, dim]`; others: docs/python.md."""
+    out_layout: str
+    """The layout of the output, if it is not that of q."""
+    mask_always: bool
+    """Whether it gets a mask in every case, because without one it is causal, or something else."""
+    mask_means: str
+    """What its mask says of a key: visible (the default), hidden, additive, ones."""
+    mask_shape: str
+    """The axes of its mask: bhqk (the default), b1qk, bqk, hqk, (bh)qk, qk, b11k, bk."""
     align: Words
     """Where its own `causal` and `window` put the diagonal if q_len ≠ kv_len: top_left or bottom_right."""
     fully_masked: Words
@@ -147,7 +157,7 @@ def demand_known(given: Mapping[str, Any], where: str) -> None:
 
 def demand_carriers(features: Iterable[str], options: Mapping[str, Option], where: str) -> None:
     """Raises InputError for a feature that can't reach the function."""
-    has = {option.names[0] for option in options.values()}
+    has = {option.names[0] for option in options.values() if option.names}
     for word in sorted(features):
         carriers = _carriers(word)
         if carriers and not has & {*carriers, "case"}:
@@ -171,13 +181,32 @@ def given_whole(given: Mapping[str, Any], where: str) -> str:
         raise InputError(f"{os.fspath(source)}: expected a file of capabilities: {e}") from None
 
 
-def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: Iterable[str] = ()) -> str:
+def _without_form(given: dict[str, Any], form: Form, where: str) -> dict[str, Any]:
+    """The claims in the words of the cases, for a function whose arrays have a form of its own."""
+    rest = {key: value for key, value in given.items() if key not in FORM_KEYS[1:]}
+    if form.layout not in CORE_LAYOUTS:
+        rest.pop("layout", None)
+    if "capabilities" in rest:
+        if form != Form():
+            rest.pop("layout", None)
+        return rest
+    if form.layout not in CORE_LAYOUTS:
+        rest["layout"] = form.core
+    for name, n in form.fixed.items():
+        if size(rest.setdefault(name, n), name) != [n, n]:
+            raise InputError(f"{where}: {name}: expected {n}, since the layout {form.layout} has no axis for it")
+    return rest
+
+
+def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: Iterable[str] = (),
+             form: Form = Form()) -> str:
     """The capabilities as JSON. `sure`: features that need no parameter to reach the function.
 
     Raises InputError for a claim that is none, or that can't reach the function.
     """
     given: dict[str, Any] = dict(claims)
     demand_known(given, where)
+    given = _without_form(given, form, where)
     if "capabilities" in given:
         return given_whole(given, where)
     features = set(words(given.get("features", ())))
@@ -186,7 +215,7 @@ def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: It
     demand_carriers(features, options, where)
     features.update(sure)
     for option in options.values():
-        features.update(option.words)
+        features.update(word for word in option.words if option.names[:1] != ("mask",) or form.can_say(word))
     for group, word in DEFAULT_WORDS.items():
         if not any(f.startswith(group + ":") for f in features):
             features.add(word)

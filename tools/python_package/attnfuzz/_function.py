@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from attnfuzz import _arrays, _claims, _core, _gradients, _kinds, _options
+from attnfuzz import _arrays, _claims, _core, _forms, _gradients, _kinds, _options
 from attnfuzz._claims import Claims
 from attnfuzz._core import InputError
+from attnfuzz._forms import Form
 from attnfuzz._types import Array
 
 
@@ -60,6 +61,7 @@ class FunctionAdapter:
     capabilities_text: str
     how: How
     claims: Claims
+    form: Form = Form()
     kind: _kinds.Kind = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,22 +92,25 @@ class FunctionAdapter:
         try:
             case = json.loads(_core.generate_from(self.capabilities_text, lambda: 0))
             call = self._call(case, _core.inputs(json.dumps(case)), _arrays.giver(arrays))
-            returned = self.fn(*(call.tensor(role) for role in "qkv"), **self.bound.keywords(call))
+            returned = self.bound.call(self.fn, call)
             out = returned.get("out") if isinstance(returned, dict) else _arrays.first(returned)
-            if _arrays.take(out)[1].ndim != 4:
+            if _arrays.take(out)[1].ndim != self.form.ndim:
                 return 0
             return 2 if _arrays.kind_of(out) == arrays else 1
         except Exception:
             return 0
 
     def _call(self, case: dict[str, Any], tensors: dict[str, Array], give: _arrays.Give) -> _options.Call:
-        return _options.Call(case, tensors, give, self._flags, self.aligns)
+        return _options.Call(case, tensors, give, self._flags, self.aligns, self.form)
 
     def run(self, case: dict[str, Any], tensors: dict[str, Array]) -> Iterator[dict[str, Any]]:
         try:
             outputs = self._run(self._call(case, tensors, self._give))
             _arrays.synchronise(self.kind.arrays, self.how.device)
-            yield {name: _arrays.raw(output) for name, output in outputs.items()}
+            problem = case["problem"]
+            yield {name: self.form.restore(name, _arrays.raw(output), problem) for name, output in outputs.items()}
+        except _forms.TooNarrow as e:
+            raise Declined(str(e)) from None
         except RuntimeError as e:
             self.spent = "CUDA error" in str(e) or "HIP error" in str(e)  # a device that faults stays so
             raise
@@ -119,7 +124,8 @@ def adapter_of(fn: Callable[..., Any], how: How, claims: Claims) -> FunctionAdap
     if not callable(fn):
         raise InputError(f"expected a function of (q, k, v), not {type(fn).__name__}")
     name = _claims.describe(fn)
-    bound = _options.bind(fn, name, how.keywords)
-    text = _claims.complete(claims, bound.options, name, how.words(bound))
+    form = _forms.form_of(claims, name)
+    bound = _options.bind(fn, name, how.keywords, any(key.startswith("mask_") for key in claims))
+    text = _claims.complete(claims, bound.options, name, how.words(bound), form)
     package = (getattr(fn, "__module__", None) or "").partition(".")[0]
-    return FunctionAdapter(fn, name, version_of(package) or "(no version)", bound, text, how, claims)
+    return FunctionAdapter(fn, name, version_of(package) or "(no version)", bound, text, how, claims, form)

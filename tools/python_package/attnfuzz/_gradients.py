@@ -46,13 +46,9 @@ def _arguments(call: Call, bound: Bound) -> dict[str, str]:
     return {d: names[d] for d in call.outputs if d in names}
 
 
-def _plain(fn: Callable[..., Any], bound: Bound, call: Call) -> Any:
-    return fn(call.tensor("q"), call.tensor("k"), call.tensor("v"), **bound.keywords(call))
-
-
 def returned(fn: Callable[..., Any], bound: Bound) -> Run:
     """The function returns all that is asked for."""
-    return lambda call: named(_plain(fn, bound, call), call.outputs)
+    return lambda call: named(bound.call(fn, call), call.outputs)
 
 
 def autograd(fn: Callable[..., Any], bound: Bound) -> Run:
@@ -62,10 +58,10 @@ def autograd(fn: Callable[..., Any], bound: Bound) -> Run:
         torch: Any = importlib.import_module("torch")
         wanted = _arguments(call, bound)
         if not wanted:
-            return named(_plain(fn, bound, call), call.outputs)
+            return named(bound.call(fn, call), call.outputs)
         with torch.enable_grad():
             leaves = [call.tensor(name).requires_grad_() for name in wanted.values()]
-            outputs = named(_plain(fn, bound, call), [name for name in call.outputs if name not in wanted])
+            outputs = named(bound.call(fn, call), [name for name in call.outputs if name not in wanted])
             gradients = torch.autograd.grad(outputs["out"], leaves, call.tensor("grad_out"), allow_unused=True)
         zeros = (torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, gradients))
         return outputs | dict(zip(wanted, zeros))
@@ -81,11 +77,11 @@ def vjp(fn: Callable[..., Any], bound: Bound) -> Run:
         wanted = _arguments(call, bound)
         others = [name for name in call.outputs if name not in wanted]
         if not wanted:
-            return named(_plain(fn, bound, call), call.outputs)
+            return named(bound.call(fn, call), call.outputs)
 
         def of(tensors: list[Any]) -> tuple[Any, Any]:
             call.given.update(zip(wanted.values(), tensors))
-            outputs = named(_plain(fn, bound, call), others)
+            outputs = named(bound.call(fn, call), others)
             return outputs.pop("out"), outputs
 
         out, pull, more = jax.vjp(of, [call.tensor(name) for name in wanted.values()], has_aux=True)

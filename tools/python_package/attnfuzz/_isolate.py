@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attnfuzz import _command
+from attnfuzz import _command, _forms
 from attnfuzz._core import InputError
 from attnfuzz._function import Declined, FunctionAdapter, How, adapter_of
 from attnfuzz._types import Array
@@ -78,6 +78,7 @@ def command(adapter: FunctionAdapter, place: Place) -> tuple[list[str], dict[str
     how = replace(adapter.how, arrays=arrays if arrays is None or isinstance(arrays, str) else arrays.__name__)
     spec = {"place": asdict(place), "name": adapter.name, "how": asdict(how) | {"keywords": list(how.keywords)},
             "capabilities": adapter.capabilities_text, "align": sorted(adapter.aligns),
+            "form": _forms.said(adapter.claims),
             "path": sys.path, "argv": sys.argv}
     package = str(Path(__file__).resolve().parent.parent)
     if Path(__file__).is_symlink():  # in the build tree
@@ -148,7 +149,8 @@ def served(name: str) -> tuple[Served | None, str]:
         sys.path.extend(each for each in spec["path"] if each not in sys.path)
         sys.argv = spec["argv"]
         fn = load(Place(**spec["place"]))
-        adapter = adapter_of(fn, How(**spec["how"]), {"capabilities": json.loads(spec["capabilities"])})
+        claims: Any = {"capabilities": json.loads(spec["capabilities"]), **spec["form"]}
+        adapter = adapter_of(fn, How(**spec["how"]), claims)
         adapter.name, adapter.aligns = name, frozenset(spec["align"])
         adapter.settle()
         return Served(adapter, name), ""

@@ -150,6 +150,30 @@ def hints(fn: Callable[..., Any]) -> Iterator[Hint]:
             yield Hint(package, "its module imports it")
 
 
+def _homes(fn: Any) -> Iterator[str]:
+    """The modules that a function, its annotations and its code name, the nearest first."""
+    for layer in _layers(fn):
+        yield getattr(layer, "__module__", None) or ""
+        yield from _bound_to(layer)
+    for layer in _layers(fn):
+        yield from map(_home, _named(layer))
+
+
+def others(fn: Callable[..., Any]) -> Iterator[Hint]:
+    """Modules beside PACKAGES that a function names and that make arrays of their own (mlx.core, paddle, tinygrad)."""
+    seen: set[str] = set()
+    for home in _homes(fn):
+        words = home.split(".")
+        for n in range(len(words), 0, -1):
+            name = ".".join(words[:n])
+            if words[0] in (*PACKAGES, "numpy", "jaxlib", "ml_dtypes", *sys.stdlib_module_names) or name in seen:
+                break
+            seen.add(name)
+            module = sys.modules.get(name)
+            if module is not None and _arrays.maker(module) is not None:
+                yield Hint(name, f"its code names {words[0]}, which has arrays of its own")
+
+
 def choose(fn: Callable[..., Any], trial: Callable[[str], int] | None = None) -> Kind:
     """The kind of arrays for a function.
 
@@ -158,7 +182,7 @@ def choose(fn: Callable[..., Any], trial: Callable[[str], int] | None = None) ->
     Without it no call is made.
     """
     found: dict[str, Hint] = {}
-    for hint in hints(fn):
+    for hint in (*hints(fn), *others(fn)):
         found.setdefault(hint.package, hint)
     first = next(iter(found.values()), Hint("numpy", "nothing names another package"))
     if first.sure or trial is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from attnfuzz._core import InputError
+from attnfuzz._forms import Form
 from attnfuzz._types import Array
 
 RULES_AS_MASK = (
@@ -39,6 +43,7 @@ class Call:
     give: Callable[[Array, str], Any]
     flags: frozenset[str]  # mask rules that the function's own options say
     aligns: frozenset[str]  # how they do where q_len ≠ kv_len
+    form: Form = Form()
     given: dict[str, Any] = field(default_factory=dict)  # the arrays made so far, by the tensor's name
 
     @property
@@ -66,7 +71,9 @@ class Call:
     def tensor(self, name: str) -> Any:
         """The function's own array for a tensor of the case, made once; None where the case has no such tensor."""
         if name not in self.given and name in self.tensors:
-            self.given[name] = self.give(self.tensors[name], self.problem["dtype"])
+            array = self.tensors[name]
+            array = self.form.narrowed(array) if name == "bias" else self.form.arrange(name, array)
+            self.given[name] = self.give(array, self.problem["dtype"])
         return self.given.get(name)
 
     def mask_shape(self) -> tuple[int, ...]:
@@ -74,23 +81,24 @@ class Call:
         return tuple(problem[name] for name in ("batch", "num_heads", "q_len", "kv_len"))
 
 
+def _given_mask(call: Call, visible: Array) -> Any:
+    dtype = call.problem["dtype"] if call.form.mask_is_float else "bool"
+    return call.give(call.form.mask_for(visible, dtype), dtype)
+
+
 def _mask(call: Call) -> Any:
     if call.by_flags or "mask" not in call.tensors:
-        return None
-    return call.give(call.tensors["mask"].astype(bool), "bool")
+        return _full_mask(call) if call.form.mask_always else None
+    return _given_mask(call, call.tensors["mask"].astype(bool))
 
 
 def _full_mask(call: Call) -> Any:
-    import numpy as np
-
-    return call.give(np.ones(call.mask_shape(), bool), "bool")
+    return _given_mask(call, np.ones(call.mask_shape(), bool))
 
 
 def _zero_bias(call: Call) -> Any:
-    import numpy as np
-
     zeros = np.zeros(call.mask_shape(), call.tensors["q"].dtype)
-    return call.give(zeros, call.problem["dtype"])
+    return call.give(call.form.narrowed(zeros), call.problem["dtype"])
 
 
 def _window(call: Call) -> tuple[int, int] | None:
@@ -119,12 +127,25 @@ class Option:
     rule: str = ""  # the mask rule that it says, by itself
     carries: tuple[str, ...] = ()  # features that can't be claimed without it (or without `case`)
     sizes: dict[str, list[int]] = field(default_factory=dict)
+    wanted: Callable[[inspect.Parameter], bool] = lambda parameter: True  # whether a parameter of this name gets it
 
 
+def _required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty
+
+
+def _drops(parameter: inspect.Parameter) -> bool:
+    """It must be given, or something is dropped by default."""
+    default = parameter.default
+    return _required(parameter) or (isinstance(default, float) and default > 0)
+
+
+MASKS_OF_A_FORM = ("attention_mask", "key_padding_mask", "key_mask", "kv_mask", "src_mask", "padding_mask")
+"""Names of masks whose meaning or axes differ from package to package: handed over once the claims say them."""
 GRADIENTS = ("dq", "dk", "dv", "dbias", "dsinks", "dmem_k", "dmem_v")
 
 OPTIONS = (
-    Option(("mask", "attn_mask"), RULES_AS_MASK, _mask, _full_mask),
+    Option(("mask", "attn_mask", *MASKS_OF_A_FORM), RULES_AS_MASK, _mask, _full_mask),
     Option(("causal", "is_causal"), ("rule:causal",), lambda call: call.rule("causal") is not None, rule="causal"),
     Option(("window", "window_size"), ("rule:window",), _window, _whole_window, rule="window"),
     Option(("lens", "kv_lens"), ("rule:padding", "padding.side:right"), _lens,
@@ -136,10 +157,11 @@ OPTIONS = (
         _zero_bias,
         carries=("rule:bias", "rule:alibi", "rule:relative_bias"),
     ),
-    Option(("scale", "softmax_scale", "sm_scale", "qk_scale", "scaling"), ("scale",),
+    Option(("scale", "softmax_scale", "sm_scale", "qk_scale", "scaling", "scaling_factor"), ("scale",),
            lambda call: call.problem["scale"],
            lambda call: call.problem["head_dim"] ** -0.5, carries=("scale",)),
-    Option(("softcap", "logits_soft_cap", "logit_softcap"), ("softcap",), lambda call: call.problem["softcap"],
+    Option(("softcap", "logits_soft_cap", "logit_softcap", "attn_logits_soft_cap"), ("softcap",),
+           lambda call: call.problem["softcap"],
            carries=("softcap",)),
     Option(("sinks", "s_aux"), ("sinks",), lambda call: call.tensor("sinks"), carries=("sinks",)),
     Option(("mem_k",), ("memory_kv",), lambda call: call.tensor("mem_k"), carries=("memory_kv",),
@@ -150,8 +172,18 @@ OPTIONS = (
            carries=GRADIENTS),
     Option(("return_lse", "return_softmax_lse"), ("lse",), lambda call: "lse" in call.outputs),
     Option(("case",), (), lambda call: call.case),
+    Option(("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads"), (),
+           lambda call: call.problem["num_heads"]),
+    Option(("num_kv_heads", "n_kv_heads", "kv_heads", "num_key_value_heads"), (),
+           lambda call: call.problem["num_kv_heads"]),
+    Option(("dropout", "dropout_p", "dropout_rate", "p_dropout", "attn_dropout", "attention_dropout"), (),
+           lambda call: 0.0, wanted=_drops),
+    Option(("training", "train", "is_training"), (), lambda call: False, wanted=_required),
+    Option(("deterministic",), (), lambda call: True, wanted=_required),
 )
 """The keywords, in the order in which they are told in docs/python.md."""
+NOTHING = Option((), (), lambda call: None)
+"""For a parameter that must be given, that attnfuzz does not know, and whose annotation says that it may be None."""
 _TABLE = {name: option for option in OPTIONS for name in option.names}
 
 
@@ -163,15 +195,20 @@ class Bound:
     demands_value: frozenset[str]  # those of them that take no None
     unused: tuple[str, ...]  # parameters that keep their defaults: attnfuzz has nothing to hand to them
     hidden: bool  # it takes keywords that its signature does not name
+    roles: tuple[str, ...] = ("q", "k", "v")  # which tensors its first parameters are
+    by_name: dict[str, str] = field(default_factory=dict)  # parameter → tensor, where they do not come first
 
     @property
     def names(self) -> set[str]:
         """The options' first names."""
-        return {option.names[0] for option in self.options.values()}
+        return {option.names[0] for option in self.options.values() if option.names}
 
-    def keywords(self, call: Call) -> dict[str, Any]:
-        """The arguments for one call."""
-        return {name: self._value(name, option, call) for name, option in self.options.items()}
+    def call(self, fn: Callable[..., Any], call: Call) -> Any:
+        """Calls the function under test."""
+        keywords = {name: self._value(name, option, call) for name, option in self.options.items()}
+        if self.by_name:
+            return fn(**{name: call.tensor(role) for name, role in self.by_name.items()}, **keywords)
+        return fn(*(call.tensor(role) for role in self.roles), **keywords)
 
     def _value(self, name: str, option: Option, call: Call) -> Any:
         value = option.value(call)
@@ -187,12 +224,58 @@ def _signature(fn: Callable[..., Any]) -> list[inspect.Parameter] | None:
     try:
         return list(inspect.signature(getattr(fn, "forward", fn)).parameters.values())
     except (TypeError, ValueError):
-        return None
+        return _documented(fn)
+
+
+def _documented(fn: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """The parameters by the first line of the documentation, where functions built in C (nanobind, pybind11) say them."""
+    for line in (getattr(fn, "__doc__", None) or "").splitlines():
+        if line.strip().startswith(f"{getattr(fn, '__name__', '')}("):
+            try:
+                (parsed,) = ast.parse(f"def {line.strip().rstrip(':')}: pass").body
+            except SyntaxError:
+                return None
+            return list(_parameters(parsed.args)) if isinstance(parsed, ast.FunctionDef) else None
+    return None
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[inspect.Parameter]:
+    """The parameters of a parsed definition; defaults and annotations are texts, but for None and numbers."""
+    empty, p = inspect.Parameter.empty, inspect.Parameter
+
+    def made(each: ast.arg, kind: Any, default: ast.expr | None) -> inspect.Parameter:
+        value = empty if default is None else getattr(default, "value", ast.unparse(default))
+        return p(each.arg, kind, default=value, annotation=ast.unparse(each.annotation) if each.annotation else empty)
+
+    places = [*((each, p.POSITIONAL_ONLY) for each in arguments.posonlyargs),
+              *((each, p.POSITIONAL_OR_KEYWORD) for each in arguments.args)]
+    defaults = [None] * (len(places) - len(arguments.defaults)) + list(arguments.defaults)
+    for (each, kind), default in zip(places, defaults):
+        yield made(each, kind, default)
+    if arguments.vararg:
+        yield p(arguments.vararg.arg, p.VAR_POSITIONAL)
+    for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
+        yield made(each, p.KEYWORD_ONLY, default)
+    if arguments.kwarg:
+        yield p(arguments.kwarg.arg, p.VAR_KEYWORD)
 
 
 def _takes_none(parameter: inspect.Parameter) -> bool:
     annotation = str(parameter.annotation)
     return parameter.default is None or "None" in annotation or "Optional" in annotation
+
+
+ROLES = {
+    letter: frozenset((letter, word, plural, f"x{letter}", f"{word}_states", f"{word}_layer", f"{word}_heads"))
+    for letter, word, plural in (("q", "query", "queries"), ("k", "key", "keys"), ("v", "value", "values"))
+}
+"""What parameters for q, k and v are called, in lower case."""
+
+
+def _roles(parameters: list[inspect.Parameter]) -> dict[str, str]:
+    """Parameter → q, k or v, where the names say all three; nothing else."""
+    found = {p.name: role for p in parameters for role, names in ROLES.items() if p.name.lower().strip("_") in names}
+    return found if sorted(found.values()) == ["k", "q", "v"] else {}
 
 
 def _first_three(fn_name: str, parameters: list[inspect.Parameter]) -> None:
@@ -203,10 +286,22 @@ def _first_three(fn_name: str, parameters: list[inspect.Parameter]) -> None:
         raise InputError(f"{fn_name}: expected a function of (q, k, v, …), found the parameters ({shown})")
 
 
-def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = ()) -> Bound:
+def _chosen(named: list[inspect.Parameter], mask_said: bool) -> dict[str, Option]:
+    """The option of each parameter that gets one: of several for the same, the first in the table's order."""
+    found: dict[str, Option] = {}
+    for option in OPTIONS:
+        of_it = [p for p in named if _TABLE[p.name] is option and option.wanted(p)
+                 and (mask_said or _required(p) or p.name not in MASKS_OF_A_FORM)]
+        if of_it:
+            found[min(of_it, key=lambda p: option.names.index(p.name)).name] = option
+    return found
+
+
+def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = (), mask_said: bool = False) -> Bound:
     """Which options a function gets. `extra`: keywords that it takes though its signature does not name them.
 
-    Raises InputError for a function that can't be called with what there is, before anything is run.
+    `mask_said`: the claims say what its mask means, so that a mask of any name can be handed over. Raises InputError
+    for a function that can't be called with what there is, before anything is run.
     """
     for name in extra:
         if name not in _TABLE:
@@ -214,11 +309,18 @@ def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = ()) -> Bou
     parameters = _signature(fn)
     if parameters is None:
         return Bound({name: _TABLE[name] for name in extra}, frozenset(), (), True)
-    _first_three(fn_name, parameters)
     plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    roles = _roles([p for p in parameters if p.kind in plain])
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:3]
+    places = tuple(roles[p.name] for p in by_place if p.name in roles)
+    by_name = roles if roles and len(places) < 3 else {}
+    if by_name:
+        by_place = [p for p in parameters if p.name in by_name]
+    else:
+        _first_three(fn_name, parameters)
     rest = [p for p in parameters if p not in by_place]
-    needed = [p.name for p in rest if p.default is p.empty and p.name not in _TABLE
+    nones = [p.name for p in rest if _required(p) and p.name not in _TABLE and p.kind in plain and _takes_none(p)]
+    needed = [p.name for p in rest if _required(p) and p.name not in (*_TABLE, *nones)
               and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if needed:
         raise InputError(f"{fn_name}: attnfuzz has nothing to hand to the required parameter{'s' * (len(needed) > 1)} "
@@ -227,6 +329,8 @@ def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = ()) -> Bou
     hidden = any(p.kind == p.VAR_KEYWORD for p in rest)
     if extra and not hidden and (absent := [name for name in extra if name not in named]):
         raise InputError(f"{fn_name}: keywords: the function has no parameter {absent[0]}")
+    options = _chosen(list(named.values()), mask_said) | {name: _TABLE[name] for name in extra}
+    options |= dict.fromkeys(nones, NOTHING)
     demands = frozenset(name for name, p in named.items() if not _takes_none(p))
-    unused = tuple(p.name for p in rest if p.kind in plain and p.name not in _TABLE)
-    return Bound({name: _TABLE[name] for name in (*named, *extra)}, demands, unused, hidden)
+    unused = tuple(p.name for p in rest if p.kind in plain and p.name not in options)
+    return Bound(options, demands, unused, hidden, places if len(places) == 3 else ("q", "k", "v"), by_name)

@@ -25,6 +25,8 @@ Examine = Callable[[str], "tuple[str, str]"]
 LENGTHS = (1, 2, 3, 4, 5, 7, 8, 16, 17, 32, 33, 64, 65, 96, 128, 129, 160, 256)
 SIZES = {"batch": (1, 2, 3, 4), "num_heads": (1, 2, 3, 4, 6, 8), "q_len": LENGTHS, "head_dim": LENGTHS}
 """What is tried of each size, the others being those of the base; kv_len goes with q_len."""
+INTERLEAVED = "head_map:interleaved"
+"""Head h uses KV head h mod num_kv_heads, not h // (num_heads / num_kv_heads)."""
 TRIES = 3
 """Cases for each feature."""
 SEARCH = 400
@@ -46,6 +48,9 @@ COMPANIONS = {
     "dtype:e4m3": [],
 }
 """Features that a feature can't be used without."""
+PRECISIONS = (("p",), ("p", "scores"), ("p", "scores", "accumulate"))
+"""What a function may hold in a half type, the exactest first: the first that is right is claimed."""
+HALF = ("f16", "bf16", "e4m3", "e5m2")
 CONVENTIONS = ("align:", "fully_masked:")
 """Groups of features of which the first that is right is taken: they exclude each other."""
 LEFT_OUT = ("cache:", "step:", "positions:", "quant:", "scales:", "kind:", "nonfinite:", "rope:", "fully_masked:any",
@@ -72,6 +77,9 @@ class Probe:
     examine: Examine
     can_reach: Callable[[str], bool]
     say: Callable[[str], None]
+    layouts: tuple[str, ...] = ("bhsd", "bshd")
+    fixed: dict[str, int] = field(default_factory=dict)
+    precision: dict[str, dict[str, str]] = field(default_factory=dict)  # of each dtype: how answers are judged
     found: Found = field(default_factory=Found)
     base: dict[str, Any] = field(default_factory=dict)
 
@@ -104,10 +112,11 @@ class Probe:
         """The first plain case that is right; else InputError with what the target said to those that were tried."""
         heard = ""
         for dtype in ("f32", "f16", "bf16", "f64"):
-            for layout in ("bhsd", "bshd"):
+            for layout in self.layouts:
                 for length, dim in ((4, 8), (16, 16), (64, 64), (128, 128)):
                     sizes = {"batch": [2, 2], "num_heads": [3, 3], "q_len": [length] * 2, "kv_len": [length] * 2,
                              "head_dim": [dim] * 2}
+                    sizes |= {name: [n, n] for name, n in self.fixed.items() if name in sizes}
                     capabilities = capabilities_of(sizes, [f"dtype:{dtype}", f"layout:{layout}"])
                     (kind, words), = self._outcome(capabilities, None, 1)
                     if kind == "pass":
@@ -120,13 +129,31 @@ class Probe:
         """Element types and layouts: each is tried beside the base's other choices."""
         for word in (each for each in _core.feature_words() if each.startswith(group + ":")):
             choice = word.partition(":")[2]
+            if group == "layout" and choice not in self.layouts:
+                continue
             base = self.base | {group: choice}
             features = [f"dtype:{base['dtype']}", f"layout:{base['layout']}"]
-            self._note(word, self._outcome(capabilities_of(self.base["sizes"], features), None, TRIES))
+            outcomes = self._outcome(capabilities_of(self.base["sizes"], features), None, TRIES)
+            if choice in HALF[:2] and self.precision:
+                outcomes = self._least_exact(choice, features, outcomes)
+            self._note(word, outcomes)
+
+    def _least_exact(self, dtype: str, features: list[str], first: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The outcomes with the exactest way to compute that is right; the first ones where none is."""
+        outcomes = first
+        for held in PRECISIONS[1:]:
+            if not any(kind in ("mismatch", "nan") for kind, _ in outcomes):
+                return outcomes
+            self.precision[dtype] = {"accumulate": "f32"} | dict.fromkeys(held, dtype)
+            outcomes = self._outcome(capabilities_of(self.base["sizes"], features), None, TRIES)
+        if any(kind != "pass" for kind, _ in outcomes):
+            self.precision[dtype] = {"accumulate": "f32", "p": dtype}
+            return first
+        return outcomes
 
     def _sizes(self) -> None:
         """The range of each size; q_len and kv_len together."""
-        for name, values in SIZES.items():
+        for name, values in ((name, values) for name, values in SIZES.items() if name not in self.fixed):
             good, texts = [], {}
             for value in values:
                 sizes = {name: [value, value]}
@@ -155,9 +182,23 @@ class Probe:
             sizes = {"q_len": [1, 12], "kv_len": [1, 12], "num_kv_heads": [1, 6], "num_heads": [1, 6],
                      "memory_kv": [0, 3], "head_dim_v": [1, 16]}
             inside = {name: self._inside(name, size) for name, size in sizes.items()}
+            inside |= {name: [n, n] for name, n in self.fixed.items() if name in inside}
             capabilities = self._capabilities([word, *COMPANIONS.get(word, [])], inside)
-            if self._note(word, self._outcome(capabilities, word, TRIES)) and group:
+            outcomes = self._outcome(capabilities, word, TRIES)
+            if word in ("gqa", "mqa") and INTERLEAVED not in self.found.right:
+                outcomes = self._grouped(word, inside, outcomes)
+            if self._note(word, outcomes) and group:
                 settled.add(group)
+
+    def _grouped(self, word: str, inside: dict[str, list[int]], first: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The outcomes of grouped heads; with the other map of heads to KV heads where the usual one is wrong."""
+        if word == "mqa" or all(kind in ("pass", "skip") for kind, _ in first):
+            return first
+        outcomes = self._outcome(self._capabilities([word, INTERLEAVED], inside), INTERLEAVED, TRIES)
+        if not outcomes or any(kind != "pass" for kind, _ in outcomes):
+            return first
+        self.found.right.append(INTERLEAVED)
+        return outcomes
 
     def _inside(self, name: str, size: list[int]) -> list[int]:
         """A size for a feature's cases: within what was seen to be right."""
@@ -309,7 +350,10 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         target = open_target(options.target, options.arrays, options.device, options.timeout)
-        found = Probe(target.examine, target.can_reach, lambda line: print(line, file=sys.stderr)).run()
+        say = lambda line: print(line, file=sys.stderr)  # noqa: E731
+        if target.form:
+            say(f"trial calls are right with {target.form}")
+        found = Probe(target.examine, target.can_reach, say, target.layouts, target.fixed, target.precision).run()
         claims = target.claims(found)
         print(tell(found), file=sys.stderr)
         text = json.dumps(claims, indent=2) + "\n"

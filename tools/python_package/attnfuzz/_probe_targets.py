@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnfuzz import _claims, _core, _isolate
+from attnfuzz import _claims, _core, _isolate, _trials
 from attnfuzz._check import load
 from attnfuzz._core import InputError
 from attnfuzz._function import FunctionAdapter, How, adapter_of
 from attnfuzz._options import GRADIENTS
-from attnfuzz._probe import Examine, Found, capabilities_from, claims_from
+from attnfuzz._probe import HALF, Examine, Found, capabilities_from, claims_from
 from attnfuzz._target import MEMORY, in_process
+
+
+TRIALS = 10
+"""How long the search for a function's form may take, in times of what one case may take."""
 
 
 @dataclass
@@ -29,6 +33,10 @@ class Probed:
     can_reach: Callable[[str], bool]
     claims: Callable[[Found], dict[str, Any]]
     next: Callable[[str], str]  # the command that uses the claims of a file
+    layouts: tuple[str, ...] = ("bhsd", "bshd")
+    fixed: dict[str, int] = dataclasses.field(default_factory=dict)  # sizes that can have one value alone
+    precision: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)  # how answers are judged; may be set
+    form: str = ""  # how its arrays are arranged and what its mask says, in words, where that was found to be its own
 
 
 def has_adapter(name: str) -> bool:
@@ -74,16 +82,25 @@ def remote(name: str, argv: list[str], timeout: float) -> Probed:
 def function(name: str, arrays: str | None, device: str | None, timeout: float) -> Probed:
     """A Python function: it is told what its parameters let it be told."""
     adapter = adapter_of(load(name), How(arrays, device), {})
+    form = _trials.found_apart(adapter, timeout * TRIALS)
+    precision = {dtype: {"accumulate": "f32", "p": dtype} for dtype in HALF}
+    usual = dict(precision)
     differentiates = "grad_out" not in adapter.bound.names
-    campaigns: dict[tuple[bool, tuple[str, ...]], _core.Campaign] = {}
+    campaigns: dict[tuple[bool, tuple[str, ...], str], _core.Campaign] = {}
+
+    def judged() -> FunctionAdapter:
+        return adapter_of(adapter.fn, adapter.how, {**form, "precision": precision})  # type: ignore[typeddict-item]
+
+    adapter = judged()
 
     def campaign_for(features: set[str]) -> _core.Campaign:
         """Gradients, and the alignment of its own flags, are matters of how a function is called."""
         gradients = bool(features & set(GRADIENTS)) and differentiates
         aligns = tuple(sorted(word.partition(":")[2] for word in features if word.startswith("align:")))
-        if (gradients, aligns) not in campaigns:
-            campaigns[gradients, aligns] = _started(adapter, gradients, aligns, timeout)
-        return campaigns[gradients, aligns]
+        key = gradients, aligns, json.dumps(precision)
+        if key not in campaigns:
+            campaigns[key] = _started(judged(), gradients, aligns, timeout)
+        return campaigns[key]
 
     def examine(case: str) -> tuple[str, str]:
         return examined(campaign_for(set(_core.features(case))), case)
@@ -96,9 +113,16 @@ def function(name: str, arrays: str | None, device: str | None, timeout: float) 
             _claims.demand_carriers([word], adapter.bound.options, "")
         except InputError:
             return False
-        return True
+        flags = {f"rule:{option.rule}" for option in adapter.bound.options.values() if option.rule}
+        return word in flags or adapter.form.can_say(word)
 
-    return Probed(examine, can_reach, claims_from, lambda file: f"python -m attnfuzz {name} --claims {file}")
+    def claims(found: Found) -> dict[str, Any]:
+        own = {dtype: way for dtype, way in precision.items() if way != usual[dtype]}
+        return claims_from(found) | form | ({"precision": own} if own else {})
+
+    layouts = (adapter.form.core,) if "layout" in form else Probed.layouts
+    return Probed(examine, can_reach, claims, lambda file: f"python -m attnfuzz {name} --claims {file}",
+                  layouts, adapter.form.fixed, precision, _trials.in_words(form))
 
 
 def _started(adapter: FunctionAdapter, gradients: bool, aligns: tuple[str, ...], timeout: float) -> _core.Campaign:

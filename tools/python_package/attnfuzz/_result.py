@@ -96,6 +96,12 @@ class Result:
         self.notes: list[tuple[str, str]] = notes(target)
         """What is worth knowing beside the counts: (what, words)."""
 
+    def suggest(self, claims: str) -> None:
+        """Tells of claims with which trial calls of the function are right, where without them cases failed."""
+        if claims:
+            self.notes.insert(0, ("perhaps", f"trial calls are right with {claims}; claim it if the function is "
+                                             "documented so"))
+
     @property
     def capabilities(self) -> dict[str, Any]:
         """What was demanded of fn, as a dict that `check(capabilities=…)` takes again."""

@@ -1,0 +1,200 @@
+"""How a function's arrays are arranged, and what its mask says, where that is not what attnfuzz hands over by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attnfuzz._core import InputError
+from attnfuzz._types import Array
+
+CORE_LAYOUTS = ("bhsd", "bshd")
+LAYOUTS = (*CORE_LAYOUTS, "sbhd", "bs(hd)", "sb(hd)", "(bh)sd", "hsd", "shd", "bsd", "sbd", "sd")
+"""The arrangements of q, k, v and out: b batch, h heads, s length, d head_dim; axes in parentheses are one axis.
+
+A layout without b is that of a function of one batch row, one without h that of a function of one head.
+"""
+MASK_MEANS = ("visible", "hidden", "additive", "ones")
+"""What a mask says: True = visible, True = hidden, 0 or -inf to be added, 1.0 = visible and 0.0 = hidden."""
+MASK_SHAPES = ("bhqk", "b1qk", "bqk", "hqk", "(bh)qk", "qk", "bk", "b11k")
+"""The axes of a mask: b batch, h heads, q queries, k keys, 1 an axis of length one."""
+_LENGTHS = {"q": "q_len", "k": "kv_len", "v": "kv_len", "out": "q_len", "grad_out": "q_len", "lse": "q_len",
+            "dq": "q_len", "dk": "kv_len", "dv": "kv_len"}
+_BITS = {"f64": ("u8", 0x3FF << 52, 0xFFF << 52), "f32": ("u4", 0x7F << 23, 0x1FF << 23),
+         "f16": ("u2", 0xF << 10, 0x3F << 10), "bf16": ("u2", 0x7F << 7, 0x1FF << 7)}
+"""Of an element type: that of its bits, and those of 1 and of -inf."""
+_KV = ("k", "v", "dk", "dv")
+_FOR_EACH_ROW = ("rule:padding", "padding.side:left", "padding.side:right", "rule:documents", "rule:prefix",
+                 "boolean.shape:bqk", "boolean.shape:bhqk", "chunk.origin:token", "bias.shape:bqk", "bias.shape:bhqk")
+_FOR_EACH_HEAD = ("boolean.shape:hqk", "boolean.shape:bhqk")
+_KEYS_ALONE = ("rule:padding", "padding.side:left", "padding.side:right")
+
+
+class TooNarrow(Exception):
+    """A mask differs along an axis that the function's mask does not have."""
+
+
+def groups(layout: str) -> list[str]:
+    """"bs(hd)" → ["b", "s", "hd"]."""
+    found, inside = [], False
+    for letter in layout:
+        if letter in "()":
+            inside = letter == "("
+            if inside:
+                found.append("")
+        elif inside:
+            found[-1] += letter
+        else:
+            found.append(letter)
+    return found
+
+
+@dataclass(frozen=True)
+class Form:
+    """The arrangement of one function's arrays."""
+
+    layout: str = "bhsd"
+    mask_means: str = "visible"
+    mask_shape: str = ""  # empty: as many of the axes bhqk as the layout has
+    out_layout: str = ""  # empty: that of q
+    mask_always: bool = False  # a mask is handed over where nothing is hidden too: None means something else
+
+    @property
+    def core(self) -> str:
+        """The layout of the cases: the order in which the length and the heads lie in memory."""
+        letters = self.layout.replace("(", "").replace(")", "")
+        return "bshd" if "h" in letters and letters.index("s") < letters.index("h") else "bhsd"
+
+    def layout_of(self, name: str) -> str:
+        """How a tensor or an output is arranged."""
+        return self.out_layout if self.out_layout and name in ("out", "grad_out") else self.layout
+
+    @property
+    def ndim(self) -> int:
+        """Of the output."""
+        return len(groups(self.layout_of("out")))
+
+    @property
+    def mask(self) -> str:
+        if self.mask_shape:
+            return self.mask_shape
+        if "(bh)" in self.layout:
+            return "(bh)qk"
+        return "".join(letter for letter in "bh" if letter in self.layout) + "qk"
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The sizes of the axes that the layout lacks."""
+        absent = {"batch": "b", "num_heads": "h", "num_kv_heads": "h"}
+        return {size: 1 for size, letter in absent.items() if letter not in self.layout}
+
+    def can_say(self, word: str) -> bool:
+        """Whether the mask has the axes that a feature varies along."""
+        axes = self.mask
+        if "q" not in axes and word.startswith(("rule:", "boolean.", "padding.", "chunk.")):
+            return word in _KEYS_ALONE or word in ("rule:bias", "rule:alibi")
+        return not ("b" not in axes and word in _FOR_EACH_ROW or "h" not in axes and word in _FOR_EACH_HEAD)
+
+    def arrange(self, name: str, array: Array) -> Array:
+        """A tensor of a case as the function has it."""
+        layout = self.layout_of(name)
+        if layout == self.core or name not in _LENGTHS:
+            return array
+        return _grouped(array, self.core, groups(layout))
+
+    def restore(self, name: str, array: Array, problem: Mapping[str, Any]) -> Array:
+        """An output of the function as cases have it; as it is where its shape is not the layout's."""
+        layout = self.layout_of(name)
+        if layout == self.core or name not in _LENGTHS:
+            return array
+        letters = "bhs" if name == "lse" else self.core
+        wanted = [group for each in groups(layout) if (group := each if name != "lse" else each.replace("d", ""))]
+        sizes = {"b": problem["batch"], "s": problem[_LENGTHS[name]],
+                 "h": problem["num_kv_heads" if name in _KV else "num_heads"],
+                 "d": problem["head_dim" if name in ("dq", "dk") else "head_dim_v"]}
+        if array.shape != tuple(int(np.prod([sizes[letter] for letter in group])) for group in wanted):
+            return array
+        apart = [letter for group in wanted for letter in group]
+        array = array.reshape([sizes[letter] for letter in apart] + [1] * (len(letters) - len(apart)))
+        apart += [letter for letter in letters if letter not in apart]
+        return np.ascontiguousarray(array.transpose([apart.index(letter) for letter in letters]))
+
+    def narrowed(self, array: Array) -> Array:
+        """[batch, num_heads, q_len, kv_len] with the axes of the function's mask. Raises TooNarrow."""
+        axes = self.mask
+        for axis, letter in enumerate("bhqk"):
+            if letter not in axes:
+                first = array.take([0], axis)
+                if not np.array_equal(array, np.broadcast_to(first, array.shape), equal_nan=array.dtype.kind == "f"):
+                    raise TooNarrow(f"the mask differs along {letter}, and the function's mask has the axes {axes}")
+                array = first
+        array = _grouped(array, "bhqk", groups(axes.replace("1", "")))
+        for axis, letter in enumerate(axes if "1" in axes else ""):
+            if letter == "1":
+                array = np.expand_dims(array, axis)
+        return array
+
+    @property
+    def mask_is_float(self) -> bool:
+        """Whether the mask has the element type of q."""
+        return self.mask_means in ("additive", "ones")
+
+    def mask_for(self, visible: Array, dtype: str) -> Array:
+        """The mask as the function takes it, of a bool array [batch, num_heads, q_len, kv_len] with True = visible.
+
+        `dtype`: the word of its elements where it has q's; raw bits where NumPy lacks the type. Raises TooNarrow.
+        """
+        visible = self.narrowed(visible)
+        if not self.mask_is_float:
+            return visible if self.mask_means == "visible" else ~visible
+        if dtype not in _BITS:
+            raise TooNarrow(f"a mask of {dtype} can't say -inf")
+        element, of_one, of_infinity = _BITS[dtype]
+        shown, hidden = (0, of_infinity) if self.mask_means == "additive" else (of_one, 0)
+        bits = np.where(visible, np.array(shown, element), np.array(hidden, element))
+        return bits if dtype == "bf16" else bits.view(element.replace("u", "f"))
+
+
+def _grouped(array: Array, have: str, wanted: list[str]) -> Array:
+    """Axes moved and merged; those that are not wanted have the length one."""
+    kept = [letter for group in wanted for letter in group]
+    absent = [letter for letter in have if letter not in kept]
+    array = array.transpose([have.index(letter) for letter in (*absent, *kept)])[(0,) * len(absent)]
+    sizes = dict(zip(kept, array.shape))
+    return np.ascontiguousarray(array).reshape([int(np.prod([sizes[each] for each in group])) for group in wanted])
+
+
+KEYS = ("layout", "mask_means", "mask_shape", "out_layout", "mask_always")
+"""The claims that say a form."""
+
+
+def said(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the claims that say a form and not the layout of cases."""
+    core = all(word in CORE_LAYOUTS for word in words(claims.get("layout", ())))
+    return {key: claims[key] for key in KEYS if key in claims and (
+        key != "layout" or not core or "out_layout" in claims)}
+
+
+def words(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def form_of(claims: Mapping[str, Any], where: str) -> Form:
+    """What the claims say of it. Raises InputError for words that are none."""
+    known = {"layout": LAYOUTS, "mask_means": MASK_MEANS, "mask_shape": MASK_SHAPES, "out_layout": LAYOUTS}
+    found: dict[str, Any] = {}
+    for key, value in said(claims).items():
+        if key == "mask_always":
+            found[key] = bool(value)
+            continue
+        several = words(value)
+        for word in several:
+            if word not in known[key]:
+                raise InputError(f"{where}: {key}: expected one of {', '.join(known[key])}, not {word!r}")
+        if len(several) != 1:
+            raise InputError(f"{where}: {key}: expected one of these words, not {', '.join(several)}")
+        found[key] = several[0]
+    return Form(**found)
