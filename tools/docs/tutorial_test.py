@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"tutorial": 10, "case-format": 4}
+PAGES = {"tutorial": 10, "case-format": 4, "kernel-authors": 6, "ci-jobs": 10, "maintainers": 5, "serving-engineers": 4}
 """Pages of docs/ whose blocks are run, and how many commands they have at least."""
+NEEDS = {"serving-engineers": ["torch"]}
+"""Packages without which a page is not run."""
 BUILD = Path(os.environ.get("ATTNFUZZ_BINARY_DIR", ROOT / "build" / "release"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAME = re.compile(r"`([\w.]+)`:\s*$")
@@ -76,7 +78,8 @@ class Walk:
 
 @pytest.mark.parametrize("page, least", PAGES.items())
 def test_a_page_is_true(page, least, tmp_path):
-    pytest.importorskip("numpy")
+    for package in ["numpy", *NEEDS.get(page, [])]:
+        pytest.importorskip(package)
     if not (BUILD / "python" / "attnfuzz").is_dir():
         pytest.skip("the Python package is not built")
     walk, ran = Walk(tmp_path), 0
