@@ -1,6 +1,6 @@
 """How many of the public error texts `attnfuzz triage` reads right: the table of docs/triage.md.
 
-    python3 tools/bench/triage_table.py [--attnfuzz PROGRAM] [--update] [--each] [FILE…]
+    python3 tools/bench/triage_table.py [--attnfuzz PROGRAM] [--update] [--each] [--only] [FILE…]
 
 Reads reports/triage/testdata's texts.json, public_texts.json and, where there is one, heldout_texts.json, and FILEs of
 the same form. Each text is read twice, as it stands and with the shapes that its reporter gave, and gets one of four
@@ -12,8 +12,9 @@ verdicts:
     not read  no number has an axis
 
 "Wrong and sure": a number has a wrong axis, and the reading is said to be sure.
---update puts the tables with today's date into docs/triage.md, --each prints one line for each text. Of
-heldout_texts.json only totals are ever printed: nobody is to learn from it what to build.
+--update puts the tables with today's date into docs/triage.md, --each prints one line for each text, --only reads the
+FILEs alone. Of files whose names begin with "heldout" only totals are ever printed: nobody is to learn from them what
+to build.
 """
 from __future__ import annotations
 
@@ -98,6 +99,10 @@ def judge(program: str, record: Record) -> tuple[tuple[str, bool], tuple[str, bo
     return plain, verdict(record, read(program, record, True)) if "shapes" in record else plain
 
 
+def is_kept_back(path: Path) -> bool:
+    return path.name.startswith("heldout")
+
+
 def set_of(path: Path, record: Record) -> str:
     names = {FILES[0]: f"first, {record.get('set')}", FILES[1]: "public, to work with", FILES[2]: "public, kept back"}
     return names.get(path, f"{path.parent.name}/{path.name}")
@@ -124,16 +129,20 @@ def main() -> None:
     parser.add_argument("--attnfuzz", default=os.environ.get("ATTNFUZZ", str(ROOT / "build/release/attnfuzz")))
     parser.add_argument("--update", action="store_true", help="put the tables into docs/triage.md")
     parser.add_argument("--each", action="store_true", help="a line for each text, but for those kept back")
+    parser.add_argument("--only", action="store_true", help="read the FILEs alone")
     parser.add_argument("files", nargs="*", type=Path, help="more files of texts")
     options = parser.parse_args()
+    if options.update and options.only:
+        parser.error("--update writes the tables of all texts, so --only cannot be with it")
+    standard = [] if options.only else [path for path in FILES if path.exists()]
     sets: dict[str, Counter[str]] = {}
     frameworks: dict[str, Counter[str]] = {}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for path in (*(each for each in FILES if each.exists()), *options.files):
+        for path in (*standard, *options.files):
             records = json.loads(path.read_text())
             for record, (plain, helped) in zip(records, pool.map(lambda r: judge(options.attnfuzz, r), records)):
                 add(sets.setdefault(set_of(path, record), Counter()), plain, helped)
-                if path.name == HELD_OUT:
+                if is_kept_back(path):
                     continue
                 if "framework" in record:
                     add(frameworks.setdefault(record["framework"], Counter()), plain, helped)
@@ -141,8 +150,9 @@ def main() -> None:
                     sure, last = "sure" if plain[1] else "", record["text"].splitlines()[-1]
                     print(f"{plain[0]:8} {sure:4} {record['source']}: {last[:90]}")
     today = datetime.date.today().isoformat()
-    lines = [f"`tools/bench/triage_table.sh --update` printed on {today}:", "", *table("set", sets), "",
-             "By framework, without those kept back:", "", *table("framework", dict(sorted(frameworks.items()))), ""]
+    lines = [f"`tools/bench/triage_table.sh --update` printed on {today}:", "", *table("set", sets), ""]
+    if frameworks:
+        lines += ["By framework, without those kept back:", "", *table("framework", dict(sorted(frameworks.items()))), ""]
     text = "\n".join(lines)
     print(text)
     if options.update:
