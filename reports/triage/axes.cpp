@@ -47,6 +47,7 @@ constexpr Row kRows[] = {
     {Axis::head_dim_v, 'e', "head_dim_v", Usual::head_dims, .85, 30, 1.1},
     {Axis::half_dim, 'D', "head_dim/2", Usual::head_dims, .8, 16, 1.0},
     {Axis::hidden, 'm', "hidden", Usual::hidden, .85, 400, 1.6},
+    {Axis::q_hidden, 'H', "num_heads*head_dim", Usual::hidden, .85, 400, 1.6},
     {Axis::kv_hidden, 'n', "kv_hidden", Usual::hidden, .85, 400, 1.6},
     {Axis::batch_heads, 'B', "batch*num_heads", Usual::heads, .65, 64, 1.4},
     {Axis::batch_kv_heads, 'G', "batch*num_kv_heads", Usual::heads, .6, 48, 1.4},
@@ -90,9 +91,9 @@ constexpr Weighted kHeads[] = {{1, 1},   {2, 2},    {3, 1},    {4, 4},  {5, 1}, 
 constexpr Weighted kKvHeads[] = {{1, 2},   {2, 4},  {3, 1},   {4, 5},  {5, 1},  {6, 1},
                                  {7, 1},   {8, 10}, {10, .5}, {12, 2}, {16, 3}, {20, .7},
                                  {24, .5}, {32, 2}, {40, .4}, {64, .3}};
-constexpr Weighted kBatches[] = {{1, 8},  {2, 8},  {3, 2},   {4, 6},   {5, 1},   {6, 1},
-                                 {8, 6},  {10, 1}, {12, 1},  {16, 4},  {20, .5}, {24, .5},
-                                 {32, 4}, {64, 2}, {128, 1}, {256, .5}};
+constexpr Weighted kBatches[] = {{1, 8},  {2, 8},  {3, 2},   {4, 6},    {5, 1},    {6, 1},
+                                 {8, 6},  {10, 1}, {12, 1},  {16, 4},   {20, .5},  {24, .5},
+                                 {32, 4}, {64, 2}, {128, 1}, {256, .5}, {512, .4}, {1024, .2}};
 constexpr Weighted kLengths[] = {{1, 2},    {77, 3},   {128, 2},  {196, 1},  {197, 2},
                                  {256, 2},  {257, 1},  {512, 3},  {577, 1},  {1024, 3},
                                  {1500, 1}, {2048, 3}, {4096, 3}, {8192, 1}, {10, 1},
@@ -178,11 +179,15 @@ bool is_heads(Axis axis) {
   return axis == Axis::num_heads || axis == Axis::num_kv_heads;
 }
 
+bool is_features(Axis axis) {
+  return axis == Axis::q_hidden || name_of(axis).ends_with("hidden");
+}
+
 bool is_same_kind(Axis one, Axis other) {
   return one == other || (is_heads(one) && is_heads(other)) ||
          (is_length(one) && is_length(other)) ||
          (name_of(one).starts_with("head_dim") && name_of(other).starts_with("head_dim")) ||
-         (name_of(one).ends_with("hidden") && name_of(other).ends_with("hidden"));
+         (is_features(one) && is_features(other));
 }
 
 double log_prior(Axis axis, int64_t size) {

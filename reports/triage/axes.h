@@ -21,7 +21,8 @@ enum class Axis : uint8_t {
   head_dim,        ///< d
   head_dim_v,      ///< e
   half_dim,        ///< D, pairs of features that are rotated together
-  hidden,          ///< m, num_heads * head_dim
+  hidden,          ///< m, a layer's features
+  q_hidden,        ///< H, num_heads * head_dim, where that is not hidden
   kv_hidden,       ///< n, num_kv_heads * head_dim
   batch_heads,     ///< B, batch * num_heads
   batch_kv_heads,  ///< G
@@ -54,6 +55,7 @@ Axis axis_of_letter(char letter);
 
 bool is_length(Axis axis);  ///< counts tokens of one sequence
 bool is_heads(Axis axis);
+bool is_features(Axis axis);  ///< of all heads side by side
 /// Axes that name one thing here: num_heads and num_kv_heads where all heads have keys.
 bool is_same_kind(Axis one, Axis other);
 

@@ -219,7 +219,7 @@ AxisGuess axis_of_node(const Node& node) {
     if (both(Axis::batch, Axis::num_heads)) return {Axis::batch_heads, std::max(.8, strength)};
     if (both(Axis::batch, Axis::num_kv_heads))
       return {Axis::batch_kv_heads, std::max(.8, strength)};
-    if (both(Axis::num_heads, Axis::head_dim)) return {Axis::hidden, std::max(.8, strength)};
+    if (both(Axis::num_heads, Axis::head_dim)) return {Axis::q_hidden, std::max(.8, strength)};
     if (both(Axis::num_kv_heads, Axis::head_dim)) return {Axis::kv_hidden, std::max(.8, strength)};
     if (both(Axis::batch, Axis::q_len)) return {Axis::tokens, std::max(.7, strength)};
     if (both(Axis::batch, Axis::kv_len)) return {Axis::kv_tokens, std::max(.7, strength)};

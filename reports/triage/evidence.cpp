@@ -3,7 +3,10 @@
 #include <algorithm>
 
 #include "reports/triage/letters.h"
+#include "reports/triage/models.h"
+#include "reports/triage/number_words.h"
 #include "reports/triage/parameters.h"
+#include "reports/triage/text_parts.h"
 
 namespace attnfuzz::triage {
 namespace {
@@ -149,9 +152,6 @@ void raise(double& to, double value) {
 /// The names in a line: identifiers, whole.
 template <class Visit>
 void each_name(std::string_view line, const Visit& visit) {
-  const auto is_word = [](char x) {
-    return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_' || (x >= '0' && x <= '9');
-  };
   for (size_t k = 0; k < line.size();) {
     if (!is_word(line[k])) {
       ++k;
@@ -163,53 +163,69 @@ void each_name(std::string_view line, const Visit& visit) {
   }
 }
 
-/// The words around a number that is no part of a shape: "num_heads=8", "8 heads".
+void add_size(Evidence& evidence, const AxisGuess& guess, int64_t value, double weight) {
+  evidence.facts.push_back(
+      {guess.axis, value, Role::none, weight * guess.strength, guess.any_length});
+}
+
+/// The name right before the end: "num_heads" of "self.num_heads".
+std::string_view name_at_end(std::string_view text) {
+  size_t from = text.size();
+  while (from > 0 && is_word(text[from - 1])) --from;
+  return text.substr(from);
+}
+
+std::string_view without_end(std::string_view text, std::string_view characters) {
+  while (!text.empty() && characters.find(text.back()) != characters.npos) text.remove_suffix(1);
+  return text;
+}
+
+/// The words around a number that is no part of a shape: "num_heads=8", "8 heads", "head_dim 64".
 void add_number_fact(Evidence& evidence, const Mention& mention, double weight) {
   const int64_t value = mention.sizes[0].value;
   if (value <= 0) return;
-  std::string_view before = mention.before;
-  while (!before.empty() && (before.back() == ' ' || before.back() == '"' || before.back() == '\''))
-    before.remove_suffix(1);
+  std::string_view before = without_end(mention.before, " \"'");
   if (!before.empty() && (before.back() == '=' || before.back() == ':')) {
-    before.remove_suffix(1);
-    while (!before.empty() && (before.back() == ' ' || before.back() == '"' ||
-                               before.back() == '\'' || before.back() == '='))
-      before.remove_suffix(1);
-    size_t from = before.size();
-    while (from > 0 &&
-           (before[from - 1] == '_' || (before[from - 1] >= '0' && before[from - 1] <= '9') ||
-            (before[from - 1] | 32) >= 'a')) {
-      const char x = before[from - 1];
-      if (!((x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_' || (x >= '0' && x <= '9')))
-        break;
-      --from;
-    }
-    const AxisGuess guess = axis_of(before.substr(from));
-    if (guess.axis != Axis::none)
-      evidence.facts.push_back(
-          {guess.axis, value, Role::none, weight * guess.strength, guess.any_length});
+    before = without_end(before, "=: \"'");
+    // "attention.head_count u32 = 32": the type stands between.
+    static constexpr std::string_view types[] = {"u32", "i32",   "u64",  "i64",
+                                                 "int", "int32", "int64"};
+    const std::string_view last = name_at_end(before);
+    if (std::find(std::begin(types), std::end(types), last) != std::end(types))
+      before = without_end(before.substr(0, before.size() - last.size()), " :");
+    const AxisGuess guess = axis_of(name_at_end(before));
+    if (guess.axis != Axis::none) add_size(evidence, guess, value, weight);
     return;
   }
-  // "8 heads", "1500 tokens"; "batch size of 4".
-  std::string_view after = mention.after;
-  after = after.substr(0, after.find_first_of(".,;:()[]\n"));
-  const std::vector<std::string> words = words_of(after);
-  if (!words.empty() && after.starts_with(' ')) {
-    std::string phrase = "num";
-    for (size_t k = 0; k < std::min<size_t>(words.size(), 3); ++k) {
-      phrase += " " + words[k];
-      const AxisGuess guess = axis_of(phrase);
-      if (guess.axis == Axis::none || guess.axis == Axis::hidden) continue;
-      evidence.facts.push_back(
-          {guess.axis, value, Role::none, weight * .8 * guess.strength, guess.any_length});
-      return;
-    }
-  }
+  constexpr double behind = .8, ahead = .6, code = .9;
+  if (const AxisGuess guess = axis_counted(mention.after); guess.axis != Axis::none)
+    return add_size(evidence, guess, value, weight * behind);
+  // A name of code right before it: "--num_attention_heads 32", "head_dim 128".
+  const std::string_view name = name_at_end(before);
+  const bool is_name = name.find('_') != name.npos;
   const size_t cut = before.find_last_of(".,;()[]\n");
-  const AxisGuess guess = axis_of(cut == before.npos ? before : before.substr(cut + 1));
-  if (guess.axis != Axis::none)
-    evidence.facts.push_back(
-        {guess.axis, value, Role::none, weight * .6 * guess.strength, guess.any_length});
+  const AxisGuess guess = axis_of(is_name              ? name
+                                  : cut == before.npos ? before
+                                                       : before.substr(cut + 1));
+  if (guess.axis != Axis::none) add_size(evidence, guess, value, weight * (is_name ? code : ahead));
+}
+
+/// "12 and 2 heads", "24 Q / 4 KV heads", "32/8 heads": of queries and of keys.
+void add_head_pair(Evidence& evidence, const Mention& first, const Mention& second, double weight) {
+  const int64_t more = first.sizes[0].value, less = second.sizes[0].value;
+  if (less <= 0 || more < less || more % less != 0) return;
+  const std::vector<std::string> between = words_of(second.before), after = words_of(second.after);
+  const bool joined =
+      between.empty() ? second.before.find('/') != std::string::npos
+                      : std::all_of(between.begin(), between.end(), [](const std::string& word) {
+                          return word == "and" || word == "q" || word == "query";
+                        });
+  const bool heads = std::any_of(
+      after.begin(), after.begin() + static_cast<ptrdiff_t>(std::min<size_t>(2, after.size())),
+      [](const std::string& word) { return word == "heads" || word == "kv"; });
+  if (!joined || !heads) return;
+  evidence.facts.push_back({Axis::num_heads, more, Role::none, weight, false});
+  evidence.facts.push_back({Axis::num_kv_heads, less, Role::none, weight, false});
 }
 
 void add_line(Evidence& evidence, const std::string& line, size_t number, double weight) {
@@ -222,14 +238,24 @@ void add_line(Evidence& evidence, const std::string& line, size_t number, double
   });
   if (const RoleGuess whole = role_of(line); whole.role == Role::table)  // "block table", two words
     raise(evidence.roles[static_cast<size_t>(Role::table)], weight * whole.strength);
-  for (const Mention& mention : mentions_in(line)) {
+  const std::string digits = with_digits(line);
+  const std::vector<Mention> mentions = mentions_in(digits);
+  for (size_t k = 0; k < mentions.size(); ++k) {
+    const Mention& mention = mentions[k];
     if (mention.kind == Mention::Kind::shape && mention.sizes.size() > 1) {
       evidence.shapes.push_back({mention, label_before(mention.before), number});
       // Whatever it is, its first axis is mostly the rows.
       if (mention.sizes[0].value > 1 && evidence.shapes.back().role.strength < .6)
         evidence.facts.push_back({Axis::batch, mention.sizes[0].value, Role::none, .55, false});
     } else if (mention.kind == Mention::Kind::size) {
-      add_number_fact(evidence, mention, weight > .5 ? .9 : .7);
+      const double trust = weight > .5 ? .9 : .7;
+      const size_t count = evidence.facts.size();
+      if (k + 1 < mentions.size() && mentions[k + 1].kind == Mention::Kind::size)
+        add_head_pair(evidence, mention, mentions[k + 1], trust);
+      if (evidence.facts.size() != count)
+        ++k;
+      else
+        add_number_fact(evidence, mention, trust);
     }
   }
 }
@@ -294,6 +320,8 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
       evidence.facts.push_back(
           {axis, size.value, size.of.empty() ? Role::none : Role::mask, 1, false});
   }
+  for (const ModelSize& size : model_sizes(traceback.whole))
+    evidence.facts.push_back({size.axis, size.value, Role::none, size.weight, false});
   for (const std::string& line : traceback.lines)
     if (evidence.pattern.empty() && line.find("->") != line.npos) find_pattern(evidence, line);
   evidence.tiles = lowered(traceback.whole).find("triton") != std::string::npos ||

@@ -1,248 +1,15 @@
 #include "reports/triage/grammar.h"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
-#include <span>
 
 #include "fuzz/error_text.h"
+#include "reports/triage/shape_forms.h"
+#include "reports/triage/text_parts.h"
 
 namespace attnfuzz::triage {
 namespace {
 
 using Kind = Mention::Kind;
-
-bool is_digit(char x) {
-  return x >= '0' && x <= '9';
-}
-bool is_letter(char x) {
-  return (x >= 'a' && x <= 'z') || (x >= 'A' && x <= 'Z') || x == '_';
-}
-bool is_word(char x) {
-  return is_letter(x) || is_digit(x);
-}
-char at(std::string_view text, size_t k) {
-  return k < text.size() ? text[k] : '\0';
-}
-size_t skip_spaces(std::string_view text, size_t k) {
-  while (k < text.size() && (text[k] == ' ' || text[k] == '\n' || text[k] == '\t')) ++k;
-  return k;
-}
-
-constexpr int64_t kUnknown = -1;  // None, ?, a symbol
-
-std::optional<Size> integer(std::string_view text, size_t& k) {
-  Size size;
-  const char* first = text.data() + k;
-  const auto [end, error] = std::from_chars(first, text.data() + text.size(), size.value);
-  if (error != std::errc{}) return std::nullopt;
-  size.offset = k;
-  size.length = static_cast<size_t>(end - first);
-  k += size.length;
-  if (at(text, k) == 'L' && !is_word(at(text, k + 1))) ++k;
-  if (at(text, k) == '.' && is_digit(at(text, k + 1))) return std::nullopt;
-  return size;
-}
-
-/// One entry of a shape: a number, "heads=8", "np.int64(8)", "None", "?", "s0", "Dim(8)".
-std::optional<Size> entry(std::string_view text, size_t& k) {
-  k = skip_spaces(text, k);
-  if (at(text, k) == '?' || at(text, k) == '*') return ++k, Size{kUnknown, k - 1, 1, ""};
-  if (is_digit(at(text, k)) || (at(text, k) == '-' && is_digit(at(text, k + 1)))) {
-    auto size = integer(text, k);
-    return size && !is_letter(at(text, k))                      ? size
-           : size && (at(text, k) == 'x' || at(text, k) == 'X') ? size
-                                                                : std::nullopt;
-  }
-  if (!is_letter(at(text, k))) return std::nullopt;
-  const size_t from = k;
-  while (is_word(at(text, k)) || (at(text, k) == '.' && is_letter(at(text, k + 1)))) ++k;
-  std::string name(text.substr(from, k - from));
-  k = skip_spaces(text, k);
-  const char next = at(text, k);
-  if (next == '=' || next == ':' || next == '(' || next == '[') {
-    k = skip_spaces(text, k + 1);
-    auto size = integer(text, k);
-    if (!size) return std::nullopt;
-    if (next == '=' || next == ':') return size->name = name, size;
-    if (at(text, k) != (next == '(' ? ')' : ']')) return std::nullopt;
-    return ++k, size;
-  }
-  // "None", "s0", and the names of a code's own axes: "[B, 32, seq_len, 128]".
-  return Size{kUnknown, from, k - from, name == "None" || name == "none" ? "" : name};
-}
-
-bool ends_with_word(std::string_view text, std::span<const std::string_view> words);
-
-/// Whether the name that ends here is one of a shape: "TensorShape", "size".
-bool is_shape_word(std::string_view text, size_t end) {
-  size_t from = end;
-  while (from > 0 && is_word(text[from - 1])) --from;
-  const std::string_view name = text.substr(from, end - from);
-  for (const std::string_view word : {"hape", "ize", "ims"})
-    if (name.find(word) != name.npos) return true;
-  return false;
-}
-
-/// "[2, 8, 4, 32]" from its bracket on; nothing if it is no list of sizes.
-std::optional<Mention> bracketed(std::string_view text, size_t from) {
-  const char open = text[from], close = open == '['   ? ']'
-                                        : open == '(' ? ')'
-                                        : open == '{' ? '}'
-                                                      : '>';
-  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
-  size_t k = from + 1;
-  bool comma = false;
-  while (true) {
-    k = skip_spaces(text, k);
-    if (at(text, k) == close && (!found.sizes.empty())) break;
-    auto size = entry(text, k);
-    if (!size) return std::nullopt;
-    found.sizes.push_back(std::move(*size));
-    const size_t before = k;
-    k = skip_spaces(text, k);
-    if (at(text, k) == ',' || at(text, k) == ';' ||
-        ((at(text, k) == 'x' || at(text, k) == 'X') && open != '(')) {
-      ++k;
-      comma = true;
-      if (open == '<' && is_letter(at(text, k))) {  // the element type of tensor<1x8xf16>
-        while (is_word(at(text, k))) ++k;
-      }
-    } else if (at(text, k) != close && before == k) {
-      return std::nullopt;  // neither a separator nor a space
-    }
-  }
-  found.end = k + 1;
-  const auto known = std::count_if(found.sizes.begin(), found.sizes.end(), [](const Size& each) {
-    return each.value >= 0 || each.name.empty();
-  });
-  const bool numbers = std::any_of(found.sizes.begin(), found.sizes.end(),
-                                   [](const Size& each) { return each.value >= 0; });
-  if (!numbers || 2 * known < static_cast<ptrdiff_t>(found.sizes.size())) return std::nullopt;
-  // "(x, heads=8)": a call with keywords.
-  const bool keywords = std::any_of(found.sizes.begin(), found.sizes.end(), [](const Size& each) {
-    return each.value >= 0 && !each.name.empty();
-  });
-  if (keywords && known < static_cast<ptrdiff_t>(found.sizes.size())) return std::nullopt;
-  // "Attention(dim=128, heads=12)": so is this, but for "Shape(batch=2, len=8)".
-  if (keywords && open == '(' && from > 0 && is_word(text[from - 1]) && !is_shape_word(text, from))
-    return std::nullopt;
-  if (found.sizes.size() == 1 && !comma &&
-      (open == '(' || open == '<' ||
-       (from > 0 && (is_word(text[from - 1]) || text[from - 1] == ']'))))
-    return std::nullopt;
-  return found;
-}
-
-/// "(272.1.6)": points between sizes, behind a word that says that a shape follows.
-std::optional<Mention> dotted(std::string_view text, size_t from) {
-  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
-  size_t k = from + 1;
-  while (is_digit(at(text, k))) {
-    Size size{0, k, 0, ""};
-    const auto [end, error] =
-        std::from_chars(text.data() + k, text.data() + text.size(), size.value);
-    if (error != std::errc{}) return std::nullopt;
-    size.length = static_cast<size_t>(end - text.data()) - k;
-    k += size.length;
-    found.sizes.push_back(std::move(size));
-    if (at(text, k) != '.') break;
-    ++k;
-  }
-  found.end = k + 1;
-  if (found.sizes.size() < 2 || at(text, k) != ')') return std::nullopt;
-  const std::string_view before =
-      text.substr(from - std::min<size_t>(from, 40), std::min<size_t>(from, 40));
-  for (const std::string_view word : {"shape", "pattern", "dims", "size"})
-    if (before.find(word) != before.npos) return found;
-  return std::nullopt;
-}
-
-/// "2x8x4x32" from its first digit on.
-std::optional<Mention> crossed(std::string_view text, size_t from) {
-  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
-  size_t k = from;
-  while (true) {
-    auto size = integer(text, k);
-    if (!size) return std::nullopt;
-    found.sizes.push_back(std::move(*size));
-    size_t next = k;
-    if (at(text, next) == ' ') ++next;
-    if (at(text, next) != 'x' && at(text, next) != 'X') break;
-    ++next;
-    if (at(text, next) == ' ') ++next;
-    if (!is_digit(at(text, next))) break;
-    k = next;
-  }
-  found.end = k;
-  if (found.sizes.size() < 2 || is_letter(at(text, k))) return std::nullopt;
-  return found;
-}
-
-/// "4 20 64": three sizes or more with nothing but spaces between, or two behind the word shape.
-std::optional<Mention> spaced(std::string_view text, size_t from) {
-  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
-  for (size_t k = from;;) {
-    auto size = integer(text, k);
-    if (!size || is_letter(at(text, k))) return std::nullopt;
-    found.sizes.push_back(std::move(*size));
-    found.end = k;
-    if (at(text, k) != ' ' || !is_digit(at(text, k + 1))) break;
-    ++k;
-  }
-  const std::string_view before = text.substr(0, from);
-  const bool told = before.ends_with("shape: ") || before.ends_with("shape ") ||
-                    before.ends_with("sizes: ") || before.ends_with("sizes ");
-  if (found.sizes.size() < (told ? 2U : 3U)) return std::nullopt;
-  return found;
-}
-
-/// "8192,  1024,     1,     1" behind a word that says that a shape follows. The ones at its end,
-/// to which ggml fills up, are left to be numbers.
-std::optional<Mention> listed(std::string_view text, size_t from) {
-  static constexpr std::string_view words[] = {"expected", "got", "shape", "shapes", "dims"};
-  if (!ends_with_word(text.substr(0, from), words)) return std::nullopt;
-  Mention found{Kind::shape, {}, from, from, "", "", false, -1};
-  for (size_t k = from;;) {
-    auto size = integer(text, k);
-    if (!size || is_letter(at(text, k))) return std::nullopt;
-    found.sizes.push_back(std::move(*size));
-    if (at(text, k) != ',' || at(text, k + 1) != ' ') break;
-    k = skip_spaces(text, k + 1);
-    if (!is_digit(at(text, k))) break;
-  }
-  while (found.sizes.size() > 1 && found.sizes.back().value == 1) found.sizes.pop_back();
-  if (found.sizes.size() < 2) return std::nullopt;
-  found.end = found.sizes.back().offset + found.sizes.back().length;
-  return found;
-}
-
-std::string_view last_words(std::string_view text, size_t end, size_t most) {
-  text = text.substr(0, end);
-  return text.substr(text.size() - std::min(text.size(), most));
-}
-
-/// Whether the text ends with one of the words, over spaces and the like.
-bool ends_with_word(std::string_view text, std::span<const std::string_view> words) {
-  while (!text.empty() && std::string_view(" #=:(\"'`").find(text.back()) != std::string_view::npos)
-    text.remove_suffix(1);
-  for (const std::string_view skipped : {" is", " of", " no", " number"})
-    if (text.ends_with(skipped)) text.remove_suffix(skipped.size());
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    if (text.size() < word.size()) return false;
-    const std::string_view tail = text.substr(text.size() - word.size());
-    const bool same = std::equal(tail.begin(), tail.end(), word.begin(),
-                                 [](char x, char y) { return (x | 32) == (y | 32) || x == y; });
-    return same && (text.size() == word.size() || !is_word(text[text.size() - word.size() - 1]));
-  });
-}
-
-bool starts_with_word(std::string_view text, std::span<const std::string_view> words) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '-')) text.remove_prefix(1);
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    return text.starts_with(word) && !is_word(at(text, word.size()));
-  });
-}
 
 constexpr std::string_view kDimWords[] = {"dim",  "dimension", "dims",  "dimensions",
                                           "axis", "axes",      "index", "indices"};
@@ -295,6 +62,10 @@ Kind kind_of(std::string_view text, size_t begin, size_t end) {
   if (ends_with_word(before, kRankWords) || starts_with_word(after, kRankAfter)) return Kind::rank;
   if (ends_with_word(before, kElementsBefore) || starts_with_word(after, kElementsAfter))
     return Kind::elements;
+  // "start (1022) + length (3)": tokens that are there already.
+  static constexpr std::string_view start[] = {"start"};
+  if (ends_with_word(before, start) && after.find("length") != after.npos)
+    return text[begin] == '0' ? Kind::none : Kind::size;
   if ((is_small || !ends_with_word(before, kCounted)) && ends_with_word(before, kNoneBefore))
     return Kind::none;
   if (starts_with_word(after, kNoneAfter)) return Kind::none;
@@ -369,13 +140,7 @@ std::vector<Mention> mentions_in(std::string_view text) {
   size_t next = 0;  // of the numbers
   for (size_t k = 0; k < text.size(); ++k) {
     while (next < numbers.size() && numbers[next].offset < k) ++next;
-    const bool opens = text[k] == '[' || text[k] == '(' || text[k] == '{' || text[k] == '<';
-    const bool digit =
-        is_digit(text[k]) && (k == 0 || (!is_word(text[k - 1]) && text[k - 1] != '.'));
-    auto shape = opens ? bracketed(text, k) : digit ? crossed(text, k) : std::nullopt;
-    if (!shape && digit) shape = spaced(text, k);
-    if (!shape && digit) shape = listed(text, k);
-    if (!shape && text[k] == '(') shape = dotted(text, k);
+    auto shape = shape_at(text, k);
     if (shape) {
       if (is_no_shape(last_words(text, k, 40))) shape->kind = Kind::none;
       k = shape->end - 1;
@@ -401,6 +166,10 @@ std::vector<Mention> mentions_in(std::string_view text) {
       lacks = static_cast<int>(all[k + 1].sizes[0].value);
     all[k].lacks = lacks;
   }
+  // "first two dimensions of batch2 tensor to be [2, 8] but got: [2, 4]": of three.
+  if (text.find("first two dimensions") != text.npos)
+    for (Mention& each : all)
+      if (each.kind == Kind::shape && each.sizes.size() == 2 && each.lacks < 0) each.lacks = 2;
   return all;
 }
 

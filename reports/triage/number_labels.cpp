@@ -68,18 +68,10 @@ NumberLabel label_of_number(const std::vector<Mention>& mentions, size_t index) 
   label.axis = axis_of(last.substr(std::min(last.find_first_not_of("'\"` ,"), last.size())));
   if (label.axis.axis != Axis::none && label.axis.strength >= .5) return label;
   // "8 heads"
-  std::string_view after =
-      std::string_view(number.after).substr(0, number.after.find_first_of(".,;:()[]"));
-  const std::vector<std::string> words = words_of(after);
-  std::string phrase = "num";
-  for (size_t k = 0; k < std::min<size_t>(2, words.size()); ++k) {
-    phrase += " " + words[k];
-    const AxisGuess guess = axis_of(phrase);
-    if (after.starts_with(' ') && guess.axis != Axis::none && guess.axis != Axis::hidden &&
-        guess.strength >= .7) {
-      label.axis = guess;
-      return label;
-    }
+  if (const AxisGuess guess = axis_counted(number.after);
+      guess.axis != Axis::none && guess.axis != Axis::hidden && guess.strength >= .7) {
+    label.axis = guess;
+    return label;
   }
   label.inherited = true;
   label.same = index > 0 && says_nothing(number.before);

@@ -17,11 +17,12 @@ constexpr Projection kProjections[] = {
     {"embed_positions position_embeddings position_embedding wpe pos_embed", 0, "xm"},
     {"inv_freq", 0, "D"},
     {"k_norm key_norm k_layernorm", 0, "d|n"},
-    {"q_norm query_norm q_layernorm", 0, "d|m"},
+    {"q_norm query_norm q_layernorm", 0, "d|H"},
     {"qkv qkv_proj c_attn query_key_value wqkv in_proj_weight in_proj attn_qkv to_qkv", 'Q'},
     {"kv_proj to_kv wkv key_value", 'N'},
     {"k_proj v_proj wk wv to_k to_v key value attn_k attn_v k v k_lin v_lin", 'n'},
-    {"q_proj wq to_q query attn_q q q_lin", 'm'},
+    {"relative_position_index", 0, "qk"},
+    {"q_proj wq to_q query attn_q q q_lin", 'H'},
     {"o_proj out_proj wo dense c_proj attn_output o to_out", 'm'},
 };
 
@@ -55,7 +56,7 @@ std::string parameter_in(std::string_view message) {
 }  // namespace
 
 std::vector<Layout> parameter_layouts(std::string_view message) {
-  static constexpr std::string_view letters[] = {"m", "n", "Q", "d"};
+  static constexpr std::string_view letters[] = {"m", "n", "Q", "H"};
   const std::string name = parameter_in(message);
   if (name.empty()) return {};
   const std::vector<std::string_view> parts = split(name, '.');
@@ -81,8 +82,10 @@ std::vector<Layout> parameter_layouts(std::string_view message) {
         if (first) return {{Role::weight, "om", 5}};
         const std::string_view rows = out == 'Q'   ? (second ? "Qo" : "Qm")
                                       : out == 'n' ? (second ? "no" : "nm")
+                                      : out == 'H' ? (second ? "Ho" : "Hm")
                                                    : (second ? "mo" : "mm");
         all.push_back({Role::weight, rows, 5});
+        if (rows == "mm") all.push_back({Role::weight, "mH", 5});
         return all;
       }
   // "attn.attn": all three in one, as a rule.

@@ -132,7 +132,8 @@ void take(Reading& reading, const std::vector<Candidate>& candidates, const Ques
   const Candidate& best = candidates[0];
   const double chance = agreed(candidates);
   if (chance < kRead) return;
-  const double trust = fitted_trust().of(chance, support(best));
+  const double trust =
+      fitted_trust().of(chance, support(best), grounded(best, mentions, question.evidence));
   reading.sureness = trust >= sure_from() && disagreements(best) < 2 ? Sureness::sure
                      : chance >= kLikely                             ? Sureness::likely
                                                                      : Sureness::open;

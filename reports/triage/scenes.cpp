@@ -115,13 +115,33 @@ Score SceneScore::of(const Scene& scene) const {
   score.add(Term::form, by_form * evidence_.form(scene.form));
   score.add(Term::code, by_code(scene.form, scene.a, scene.b));
   score.add(Term::words, by_words * evidence_.role(scene.a));
-  if (scene.b != scene.a) score.add(Term::words, by_words * evidence_.role(scene.b));
+  score.add(Term::words, if_unnamed(scene.a));
+  if (scene.b != scene.a)
+    score.add(Term::words, by_words * evidence_.role(scene.b) + if_unnamed(scene.b));
   // A checkpoint's tensor that is named is compared with the model's own.
   constexpr double both = 2.5;
   const bool checked = scene.form == Form::equal || scene.form == Form::copy;
   if (!evidence_.parameters.empty() && checked)
     score.add(Term::label, scene.a == Role::weight && scene.b == Role::weight ? both : -both);
   return score;
+}
+
+double SceneScore::if_unnamed(Role role) const {
+  struct Rare {
+    Role role;
+    double against;
+  };
+  static constexpr Rare rare[] = {{Role::pages, -1.5}, {Role::table, -1.5}, {Role::memory, -2.5},
+                                  {Role::state, -2.5}, {Role::gate, -2},    {Role::ids, -1.5},
+                                  {Role::rotary, -.7}, {Role::cache, -.4}};
+  double named = 0;
+  for (size_t k = 1; k < static_cast<size_t>(Role::count); ++k)
+    if (const auto other = static_cast<Role>(k); likeness(role, other) >= .6)
+      named = std::max(named, evidence_.role(other));
+  if (named >= .3) return 0;
+  for (const Rare& row : rare)
+    if (row.role == role) return row.against;
+  return 0;
 }
 
 double SceneScore::of_role(Role role) const {

@@ -15,6 +15,8 @@ class SceneScore {
   /// The scenes that are known, and those which the lines of code name.
   std::vector<Scene> all() const;
   double of_role(Role role) const;  ///< of the words around, for a tensor alone
+  /// How much it speaks against a tensor that few calls have that no word names it.
+  double if_unnamed(Role role) const;
 
  private:
   double by_code(Form form, Role a, Role b) const;

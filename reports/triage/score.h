@@ -33,14 +33,16 @@ using Weights = std::array<double, static_cast<size_t>(Term::count)>;
 
 /// How far the chance of a reading is to be believed: it is a share among the readings that were
 /// thought of, and the right one may not be among them. The logistic function of this sum, with
-/// what words and code said for the reading ("support"), is how often such readings were right.
+/// what words and code said for the reading ("support") and the share of its sizes that the text
+/// itself names ("grounded"), is how often such readings were right.
 struct Trust {
-  double base, log_odds, support;
+  double base, log_odds, support, grounded;
 
-  double of(double chance, double said) const {
+  double of(double chance, double said, double named) const {
     constexpr double least = .001, most = .9995;
     const double share = std::clamp(chance, least, most);
-    const double sum = base + log_odds * std::log(share / (1 - share)) + support * said;
+    const double sum =
+        base + log_odds * std::log(share / (1 - share)) + support * said + grounded * named;
     return 1 / (1 + std::exp(-sum));
   }
 };

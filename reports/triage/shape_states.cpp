@@ -68,7 +68,7 @@ class Shapes {
       constexpr double by_words = 1.6;
       State start = empty(evidence_.form(Form::view) > 1 ? Form::view : Form::equal);
       start.score.add(Term::label, by_label(labels_[0], role));
-      start.score.add(Term::words, by_words * scene_.of_role(role));
+      start.score.add(Term::words, by_words * scene_.of_role(role) + scene_.if_unnamed(role));
       start.score.add(Term::scene, start.form == Form::view ? view_prior(role) : role_prior(role));
       if (view != nullptr) start.score.add(Term::code, by_label(subject(*view), role));
       for (const Layout& layout : evidence_.layouts(role))
@@ -132,6 +132,7 @@ class Shapes {
           std::find(state.roles.begin(), state.roles.end(), role) != state.roles.end();
       State start = state;
       start.score.add(Term::label, by_label(labels_[k], role));
+      start.score.add(Term::words, scene_.if_unnamed(role));
       start.score.add(Term::scene, seen                       ? -1
                                    : labels_[k].strength > .6 ? -2.5
                                                               : -2.5 + role_prior(role));
@@ -169,8 +170,7 @@ class Shapes {
       axes.erase(axes.begin() + lacks);
       if (axes.empty()) return;
     }
-    const bool rows = axes[0] == Axis::batch_heads || axes[0] == Axis::batch_kv_heads;
-    if (axes.size() < rank && !rows && rank - axes.size() <= leading_ones(*shapes_[k])) {
+    if (axes.size() < rank && rank - axes.size() <= leading_ones(*shapes_[k])) {
       weight += for_each * static_cast<double>(rank - axes.size());
       axes.insert(axes.begin(), rank - axes.size(), Axis::none);
     }

@@ -38,6 +38,7 @@ constexpr Often kOften[] = {{Axis::kv_len, Axis::q_len, .5},
                             {Axis::head_dim, Axis::head_dim_v, .9},
                             {Axis::kv_hidden, Axis::hidden, .5},
                             {Axis::hidden, Axis::kv_hidden, .5},
+                            {Axis::q_hidden, Axis::hidden, .7},
                             {Axis::capacity, Axis::kv_len, .2},
                             {Axis::kv_len, Axis::capacity, .2},
                             {Axis::past_len, Axis::kv_len, .1},
@@ -51,18 +52,34 @@ struct Product {
   Axis product, one, other;
 };
 constexpr Product kProducts[] = {{Axis::hidden, Axis::num_heads, Axis::head_dim},
+                                 {Axis::q_hidden, Axis::num_heads, Axis::head_dim},
                                  {Axis::kv_hidden, Axis::num_kv_heads, Axis::head_dim},
                                  {Axis::batch_heads, Axis::batch, Axis::num_heads},
                                  {Axis::batch_kv_heads, Axis::batch, Axis::num_kv_heads},
                                  {Axis::tokens, Axis::batch, Axis::q_len},
                                  {Axis::kv_tokens, Axis::batch, Axis::kv_len},
-                                 {Axis::num_heads, Axis::num_kv_heads, Axis::group}};
+                                 {Axis::num_heads, Axis::num_kv_heads, Axis::group},
+                                 {Axis::capacity, Axis::num_pages, Axis::page_size}};
 
+/// An axis that is another some times over, and how often it is.
+struct Multiple {
+  Axis more, less;
+  int64_t times;
+  double chance;
+};
+constexpr Multiple kMultiples[] = {{Axis::head_dim, Axis::half_dim, 2, .8},
+                                   {Axis::packed_head, Axis::head_dim, 3, .8},
+                                   {Axis::qkv_hidden, Axis::hidden, 3, .5}};
+
+/// sum = one + times * other.
 struct Sum {
   Axis sum, one, other;
+  int64_t times;
 };
-constexpr Sum kSums[] = {{Axis::kv_len, Axis::past_len, Axis::q_len},
-                         {Axis::memory_and_kv, Axis::memory_kv, Axis::kv_len}};
+constexpr Sum kSums[] = {{Axis::kv_len, Axis::past_len, Axis::q_len, 1},
+                         {Axis::memory_and_kv, Axis::memory_kv, Axis::kv_len, 1},
+                         {Axis::qkv_hidden, Axis::hidden, Axis::kv_hidden, 2},
+                         {Axis::qkv_hidden, Axis::q_hidden, Axis::kv_hidden, 2}};
 
 }  // namespace
 
@@ -86,7 +103,7 @@ double log_near(Axis axis, int64_t size, int64_t known) {
     else if (axis == Axis::kv_hidden || axis == Axis::qkv_hidden)
       related = multiple && times <= 16 ? .3 / times : 0;  // grouped heads
     else if (is_heads(axis))
-      related = multiple ? .06 / times : 0;
+      related = multiple ? .2 / times : 0;  // grouped heads
     else
       related = more == 2 * less ? .15 : more == less + 1 ? .006 : multiple && times < 9 ? .02 : 0;
   }
@@ -134,19 +151,31 @@ int64_t Sizes::set_or_fact(Axis axis) const {
 /// The chance that other axes' sizes give it, 0 where they say nothing; negative: how far they
 /// speak against it.
 double Sizes::related(Axis axis, int64_t size) const {
+  double chance = 0, against = 0;
+  const auto say = [&](bool holds, double often, double seldom) {
+    (holds ? chance : against) = std::max(holds ? chance : against, holds ? often : seldom);
+  };
   for (const Product& row : kProducts) {
     const int64_t product = set_or_fact(row.product), one = set_or_fact(row.one),
                   other = set_or_fact(row.other);
-    if (row.product == axis && one > 0 && other > 0) return one * other == size ? .8 : -.8;
-    if (row.one == axis && product > 0 && other > 0 && product == size * other) return .7;
-    if (row.other == axis && product > 0 && one > 0 && product == size * one) return .7;
+    if (row.product == axis && one > 0 && other > 0)
+      say(one * other == size, .8, axis == Axis::hidden ? .5 : .8);
+    if (row.one == axis && product > 0 && other > 0) say(product == size * other, .7, .4);
+    if (row.other == axis && product > 0 && one > 0) say(product == size * one, .7, .4);
+  }
+  for (const Multiple& row : kMultiples) {
+    const int64_t more = set_or_fact(row.more), less = set_or_fact(row.less);
+    if (row.more == axis && less > 0) say(less * row.times == size, row.chance, .3);
+    if (row.less == axis && more > 0) say(more == size * row.times, row.chance, .3);
   }
   for (const Sum& row : kSums) {
     const int64_t sum = set_or_fact(row.sum), one = set_or_fact(row.one),
                   other = set_or_fact(row.other);
-    if (row.sum == axis && one > 0 && other > 0 && one + other == size) return .6;
-    if (row.one == axis && sum > 0 && other > 0 && sum == size + other) return .5;
+    if (row.sum == axis && one > 0 && other > 0) say(one + row.times * other == size, .6, 0);
+    if (row.one == axis && sum > 0 && other > 0) say(sum == size + row.times * other, .5, 0);
+    if (row.other == axis && sum > 0 && one > 0) say(sum == one + row.times * size, .5, 0);
   }
+  if (chance > 0) return chance;
   if (is_heads(axis)) {
     const int64_t other =
         set_or_fact(axis == Axis::num_heads ? Axis::num_kv_heads : Axis::num_heads);
@@ -155,7 +184,7 @@ double Sizes::related(Axis axis, int64_t size) const {
         most % least == 0)
       return .12;
   }
-  return 0;
+  return -against;
 }
 
 double Sizes::chance_when_unset(Axis axis, int64_t size) const {

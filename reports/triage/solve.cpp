@@ -16,6 +16,17 @@ std::vector<Axis> axes_of(const Candidate& reading) {
   return axes;
 }
 
+/// num_heads * head_dim is called hidden where it is as large.
+void name_features(Candidate& reading) {
+  const auto is_hidden = [&](int64_t size) {
+    return std::any_of(reading.slots.begin(), reading.slots.end(), [&](const Slot& each) {
+      return each.axis == Axis::hidden && each.value == size;
+    });
+  };
+  for (Slot& slot : reading.slots)
+    if (slot.axis == Axis::q_hidden && is_hidden(slot.value)) slot.axis = Axis::hidden;
+}
+
 /// Readings that name all numbers alike are one: their chances are added.
 std::vector<Candidate> merged(std::vector<Scored> found) {
   struct Group {
@@ -26,6 +37,7 @@ std::vector<Candidate> merged(std::vector<Scored> found) {
   std::map<std::vector<Axis>, Group> groups;
   for (Scored& each : found) {
     const double score = each.score.total();
+    name_features(each.reading);
     auto [at, is_new] =
         groups.try_emplace(axes_of(each.reading), Group{each.score, score, each.reading});
     if (is_new) continue;

@@ -42,4 +42,9 @@ double agreed(const std::vector<Candidate>& candidates);
 /// How much labels, numbers' words, the words of views and lines of code speak for it.
 double support(const Candidate& reading, const Weights& weights = fitted_weights());
 
+/// The share of its sizes for which the text itself says what they are, by a word beside the
+/// number, a size that is stated elsewhere, or the name of the tensor.
+double grounded(const Candidate& reading, const std::vector<Mention>& mentions,
+                const Evidence& evidence);
+
 }  // namespace attnfuzz::triage

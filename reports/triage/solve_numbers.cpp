@@ -25,6 +25,11 @@ constexpr Compared kCompared[] = {
     {Form::divide, Axis::q_len, Axis::chunk, .7},
     {Form::divide, Axis::q_len, Axis::window, .7},
     {Form::divide, Axis::kv_len, Axis::page_size, .7},
+    {Form::divide, Axis::kv_len, Axis::chunk, .7},
+    {Form::divide, Axis::kv_len, Axis::other, .5},
+    {Form::divide, Axis::q_len, Axis::other, .5},
+    {Form::divide, Axis::q_hidden, Axis::head_dim, 1},
+    {Form::divide, Axis::hidden, Axis::head_dim, 1},
     {Form::limit, Axis::q_len, Axis::max_positions, 5},
     {Form::limit, Axis::kv_len, Axis::max_positions, 2},
     {Form::limit, Axis::kv_len, Axis::capacity, 2},
@@ -94,6 +99,9 @@ class Numbers {
     const bool of_length = labels_[k].inherited && is_length(labels_[k - 1].axis.axis);
     const bool block = labels_[k].axis.axis == Axis::page_size;  // as GPT calls its positions
     if (limit && (of_length || block)) labels_[k].axis = {Axis::max_positions, .7, false};
+    // "start (1022) + length (3) exceeds dimension size (1024)"
+    if (k >= 2 && mentions_[numbers_[k]].before.find("exceed") != std::string::npos)
+      labels_[k].axis = {Axis::capacity, .7, false};
   }
 
   int64_t value(size_t k) const { return mentions_[numbers_[k]].sizes[0].value; }
@@ -101,7 +109,8 @@ class Numbers {
   /// The third number and those behind it: by their words, or as an equal one before.
   Axis axis_of_more(size_t k, const Candidate& reading) const {
     const AxisGuess& label = labels_[k].axis;
-    if (label.strength >= .5 && !labels_[k].inherited) return label.axis;
+    const bool past = labels_[0].axis.axis == Axis::past_len && label.axis == Axis::capacity;
+    if (label.strength >= .5 && (past || !labels_[k].inherited)) return label.axis;
     for (const Slot& slot : reading.slots)
       if (slot.value == value(k)) return slot.axis;
     if (labels_[k].same && reading.slots.back().axis != Axis::none)
@@ -130,7 +139,7 @@ class Numbers {
         if (axis == Axis::none) continue;
         Score score(weights_);
         score.add(Term::layout, std::log(layout.weight / 20));
-        score.add(Term::words, 2 * scene_.of_role(layout.role));
+        score.add(Term::words, 2 * scene_.of_role(layout.role) + scene_.if_unnamed(layout.role));
         score.add(Term::size, sizes_.log_chance(axis, value(k)));
         score.add(Term::number, by_label(k, axis));
         add({axis, Axis::none}, score, Form::equal, layout.role, Role::none);

@@ -18,6 +18,38 @@ std::vector<Slot> slots_of(const State& state, const std::vector<Mention>& menti
   return slots;
 }
 
+/// Whether a number is compared with what stands before it: "900 != 676", "query.shape[-1] < 64".
+bool is_compared(std::string_view before) {
+  static constexpr std::string_view signs[] = {"<",       ">",         "=",   " vs",
+                                               "instead", "not equal", "than"};
+  const std::string_view last = before.substr(before.size() - std::min<size_t>(before.size(), 16));
+  return std::any_of(std::begin(signs), std::end(signs),
+                     [&](std::string_view sign) { return last.find(sign) != last.npos; });
+}
+
+/// A number that no shape has: the axis of the size with which it is compared, or that at the
+/// dimension of a tensor which stands right before it.
+void compared(Slot& slot, const std::vector<Slot>& slots, const std::vector<Slot>& shaped,
+              const std::vector<Mention>& mentions) {
+  const Mention& number = mentions[slot.mention];
+  if (slot.mention == 0 || !is_compared(number.before)) return;
+  const Mention& last = mentions[slot.mention - 1];
+  if (is_number(last)) {
+    for (const Slot& each : slots)
+      if (each.mention + 1 == slot.mention) slot.axis = each.axis;
+    return;
+  }
+  if (last.kind != Mention::Kind::dim) return;
+  const int64_t dim = last.sizes[0].value;
+  for (const Slot& each : shaped) {
+    const auto rank = static_cast<int64_t>(mentions[each.mention].sizes.size());
+    if (static_cast<int64_t>(each.place) != (dim < 0 ? rank + dim : dim)) continue;
+    slot.axis = each.axis;
+    slot.of = each.of;
+    return;
+  }
+}
+
 /// A number alone stands for the size of a shape that it repeats, preferably one on which the
 /// shapes differ, or that at the dimension which the text names.
 void link(std::vector<Slot>& slots, const std::vector<Slot>& shaped, size_t mention,
@@ -48,6 +80,7 @@ void link(std::vector<Slot>& slots, const std::vector<Slot>& shaped, size_t ment
       slot.of = each.of;
     }
   }
+  if (slot.axis == Axis::none && slot.value > 1) compared(slot, slots, shaped, mentions);
   slots.push_back(slot);
 }
 

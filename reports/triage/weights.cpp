@@ -10,7 +10,7 @@ const Weights& fitted_weights() {
 }
 
 const Trust& fitted_trust() {
-  static constexpr Trust trust = {0.558, 0.287, 0.059};
+  static constexpr Trust trust = {0.558, 0.287, 0.059, 0};
   return trust;
 }
 

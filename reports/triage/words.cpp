@@ -55,10 +55,11 @@ constexpr RoleWord kRoleWords[] = {
     {Role::state, .78, "state recurrent ssm h0"},
     {Role::state, .5, "states"},
     {Role::gate, .9, "gate gates decay decays beta betas alpha gk"},
-    {Role::ids, .7, "ids tokens indices slots positions src tgt"},
+    {Role::ids, .7, "ids tokens indices slots positions src tgt indptr seqlens cu"},
     {Role::weight, .86, "weight proj projection kernel linear"},
     {Role::hidden, .97, "hidden qkv"},
-    {Role::hidden, .6, "x embeds embed embeddings inputs residual hs features feats h inp"},
+    {Role::hidden, .6, "x embed inputs residual hs features feats h inp"},
+    {Role::hidden, .85, "embeds embeddings"},
 };
 
 /// Words that mean the same: the first is the one that the rules below use.
@@ -92,21 +93,49 @@ std::string_view canonical(std::string_view word) {
 struct Joined {
   std::string_view word, parts;
 };
-constexpr Joined kJoined[] = {
-    {"headdim", "head dim"},   {"nheads", "num head"},     {"nhead", "num head"},
-    {"seqlen", "seq len"},     {"headsize", "head dim"},   {"batchsize", "batch dim"},
-    {"dk", "head dim"},        {"dv", "head dim v"},       {"dhead", "head dim"},
-    {"dmodel", "hidden dim"},  {"nctx", "max pos"},        {"blocksize", "page dim"},
-    {"nembd", "hidden dim"},   {"numheads", "num head"},   {"kvheads", "k head"},
-    {"seqlenq", "q len"},      {"seqlenk", "k len"},       {"qlen", "q len"},
-    {"klen", "k len"},         {"kvlen", "k len"},         {"hidden", "hidden"},
-    {"seqlens", "seq len"},    {"hs", "head dim"},         {"nh", "num head"},
-    {"sq", "q len"},           {"skv", "k len"},           {"sk", "k len"},
-    {"nq", "q len"},           {"nkv", "k len"},           {"lq", "q len"},
-    {"lk", "k len"},           {"lkv", "k len"},           {"tq", "q len"},
-    {"tk", "k len"},           {"tkv", "k len"},           {"bq", "batch"},
-    {"nqheads", "num head q"}, {"nkvheads", "num head k"}, {"hq", "num head q"},
-    {"hkv", "num head k"},     {"keyvalue", "k v"},        {"kvcache", "k cache"}};
+constexpr Joined kJoined[] = {{"headdim", "head dim"},
+                              {"nheads", "num head"},
+                              {"nhead", "num head"},
+                              {"seqlen", "seq len"},
+                              {"headsize", "head dim"},
+                              {"batchsize", "batch dim"},
+                              {"dk", "head dim"},
+                              {"dv", "head dim v"},
+                              {"dhead", "head dim"},
+                              {"dmodel", "hidden dim"},
+                              {"nctx", "max pos"},
+                              {"blocksize", "page dim"},
+                              {"nembd", "hidden dim"},
+                              {"numheads", "num head"},
+                              {"kvheads", "k head"},
+                              {"seqlenq", "q len"},
+                              {"seqlenk", "k len"},
+                              {"qlen", "q len"},
+                              {"klen", "k len"},
+                              {"kvlen", "k len"},
+                              {"hidden", "hidden"},
+                              {"seqlens", "seq len"},
+                              {"hs", "head dim"},
+                              {"nh", "num head"},
+                              {"sq", "q len"},
+                              {"skv", "k len"},
+                              {"sk", "k len"},
+                              {"nq", "q len"},
+                              {"nkv", "k len"},
+                              {"lq", "q len"},
+                              {"lk", "k len"},
+                              {"lkv", "k len"},
+                              {"tq", "q len"},
+                              {"tk", "k len"},
+                              {"tkv", "k len"},
+                              {"bq", "batch"},
+                              {"nqheads", "num head q"},
+                              {"nkvheads", "num head k"},
+                              {"hq", "num head q"},
+                              {"hkv", "num head k"},
+                              {"qo", "q"},
+                              {"keyvalue", "k v"},
+                              {"kvcache", "k cache"}};
 
 struct AxisRule {
   Axis axis;
@@ -118,6 +147,8 @@ struct AxisRule {
 };
 /// The first that fits. In canonical words.
 constexpr AxisRule kAxisRules[] = {
+    {Axis::group, "q per k"},
+    {Axis::q_hidden, "all head dim"},
     {Axis::batch_kv_heads, "batch head k"},
     {Axis::batch_heads, "batch head"},
     {Axis::half_dim, "dim half", "head rotary rot rope"},
@@ -128,6 +159,12 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::head_dim, "head dim", "", "group page"},
     {Axis::head_dim, "d", "k q head", "hidden num len"},
     {Axis::head_dim_v, "d v", "", "hidden num len"},
+    {Axis::kv_tokens, "indptr k"},
+    {Axis::tokens, "indptr"},
+    {Axis::kv_tokens, "cu len k"},
+    {Axis::tokens, "cu len"},
+    {Axis::kv_hidden, "hidden k", "", "head len max state states"},
+    {Axis::kv_hidden, "hidden v", "", "head len max state states"},
     {Axis::group, "group", "num head dim per", "norm"},
     {Axis::num_kv_heads, "head k"},
     {Axis::num_kv_heads, "head v"},
@@ -142,6 +179,8 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::capacity, "cache", "capacity max dim stored"},
     {Axis::max_positions, "max pos"},
     {Axis::max_positions, "max len input"},
+    {Axis::max_positions, "pos len", "", "", .7},
+    {Axis::hidden, "hidden len", "", "max", .8},
     {Axis::q_len, "len input", "", "max", .8, true},
     {Axis::max_positions, "num pos"},
     {Axis::window, "window"},
@@ -149,6 +188,7 @@ constexpr AxisRule kAxisRules[] = {
     {Axis::memory_kv, "mem", "num k len"},
     {Axis::past_len, "past", "len k num seen"},
     {Axis::past_len, "cache len"},
+    {Axis::past_len, "start", "", "token end pos", .7},
     {Axis::q_len, "q len"},
     {Axis::kv_len, "k len"},
     {Axis::capacity, "max supported"},
@@ -296,6 +336,12 @@ AxisGuess axis_of(std::string_view text) {
     for (const Letter& row : kLetters)
       if (row.letter == text[0]) return {row.axis, row.strength, row.any_length};
   const std::vector<std::string> words = canonical_words(text);
+  // "Target sizes:" names no axis: a shape follows.
+  const std::vector<std::string> said = words_of(text);
+  static constexpr std::string_view whose[] = {"target", "tensor", "input", "output", "expected"};
+  const bool of_shape = said.size() == 2 && (said[1] == "sizes" || said[1] == "shape") &&
+                        std::find(std::begin(whose), std::end(whose), said[0]) != std::end(whose);
+  if (of_shape) return {};
   constexpr double alone = .45;
   const bool all_dim =
       !words.empty() && std::all_of(words.begin(), words.end(),
@@ -305,6 +351,30 @@ AxisGuess axis_of(std::string_view text) {
   for (const AxisRule& rule : kAxisRules)
     if (fits(rule, words)) return {rule.axis, rule.strength, rule.any_length};
   return {};
+}
+
+AxisGuess axis_counted(std::string_view after) {
+  constexpr size_t most_words = 4;
+  static constexpr std::string_view ends[] = {"or", "but", "must", "is",  "in",   "with", "for",
+                                              "to", "got", "not",  "are", "than", "from", "at",
+                                              "on", "was", "were", "has", "have", "when"};
+  after = after.substr(0, after.find_first_of(".,;:()[]=\n"));
+  if (!after.starts_with(' ')) return {};
+  const std::vector<std::string> words = words_of(after);
+  std::string phrase = "num";
+  AxisGuess best;
+  for (size_t k = 0; k < std::min(words.size(), most_words); ++k) {
+    const std::string_view next = k + 1 < words.size() ? std::string_view(words[k + 1]) : "";
+    const bool ended = std::find(std::begin(ends), std::end(ends), words[k]) != std::end(ends);
+    if (ended || (words[k] == "and" && !next.starts_with("value") && !next.starts_with("key")))
+      break;
+    phrase += " " + words[k];
+    const AxisGuess guess = axis_of(phrase);
+    const bool of_layers =
+        guess.axis == Axis::hidden && (next.starts_with("layer") || next.starts_with("state"));
+    if (guess.axis != Axis::none && !of_layers && guess.strength >= best.strength) best = guess;
+  }
+  return best;
 }
 
 }  // namespace attnfuzz::triage

@@ -53,4 +53,7 @@ struct AxisGuess {
 };
 AxisGuess axis_of(std::string_view text);
 
+/// What the words behind a number say that it counts: "query heads" of " query heads, 2 key heads".
+AxisGuess axis_counted(std::string_view after);
+
 }  // namespace attnfuzz::triage

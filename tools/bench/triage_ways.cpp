@@ -21,14 +21,22 @@ Json numbers_json(const Reading& reading) {
   return numbers;
 }
 
-Json reading_json(const Reading& reading, double chance, double said) {
+Json reading_json(const Reading& reading, double chance, double said, double named) {
   return {{"pattern", reading.form},
           {"operation", reading.a + " and " + reading.b},
           {"sure", reading.sureness == Sureness::sure},
           {"sureness", name_of(reading.sureness)},
           {"agreed", chance},
           {"support", said},
+          {"grounded", named},
           {"numbers", numbers_json(reading)}};
+}
+
+Json weights_json(const Weights& weights) {
+  Json all;
+  for (size_t k = 0; k < weights.size(); ++k)
+    all[std::string(name_of(static_cast<Term>(k)))] = weights[k];
+  return all;
 }
 
 /// The candidates within this distance of the best, in the logarithm of their chance.
@@ -48,7 +56,10 @@ Json ways_of(const std::string& text, const Weights& weights) {
                     {"numbers", numbers_json(answer(question, {each}))}});
   }
   const double said = candidates.empty() ? 0 : support(candidates[0], weights);
-  return {{"reading", reading_json(answer(question, candidates), chance, said)}, {"ways", ways}};
+  const double named =
+      candidates.empty() ? 0 : grounded(candidates[0], question.mentions, question.evidence);
+  return {{"reading", reading_json(answer(question, candidates), chance, said, named)},
+          {"ways", ways}};
 }
 
 int run(const std::vector<std::string>& words) {
@@ -66,6 +77,7 @@ int run(const std::vector<std::string>& words) {
     std::ifstream in(file);
     for (const Json& record : Json::parse(in)) {
       Json line = ways_of(record.at("text").get<std::string>(), weights);
+      line["weights"] = weights_json(weights);
       line["source"] = record.at("source");
       fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
     }
