@@ -194,20 +194,19 @@ void add_number_fact(Evidence& evidence, const Mention& mention, double weight) 
     if (std::find(std::begin(types), std::end(types), last) != std::end(types))
       before = without_end(before.substr(0, before.size() - last.size()), " :");
     const AxisGuess guess = axis_of(name_at_end(before));
-    if (guess.axis != Axis::none) add_size(evidence, guess, value, weight);
-    return;
+    if (guess.axis != Axis::none) return add_size(evidence, guess, value, weight);
   }
   constexpr double behind = .8, ahead = .6, code = .9;
-  if (const AxisGuess guess = axis_counted(mention.after); guess.axis != Axis::none)
-    return add_size(evidence, guess, value, weight * behind);
   // A name of code right before it: "--num_attention_heads 32", "head_dim 128".
   const std::string_view name = name_at_end(before);
-  const bool is_name = name.find('_') != name.npos;
+  if (name.find('_') != name.npos)
+    if (const AxisGuess guess = axis_of(name); guess.axis != Axis::none)
+      return add_size(evidence, guess, value, weight * code);
+  if (const AxisGuess guess = axis_counted(mention.after); guess.axis != Axis::none)
+    return add_size(evidence, guess, value, weight * behind);
   const size_t cut = before.find_last_of(".,;()[]\n");
-  const AxisGuess guess = axis_of(is_name              ? name
-                                  : cut == before.npos ? before
-                                                       : before.substr(cut + 1));
-  if (guess.axis != Axis::none) add_size(evidence, guess, value, weight * (is_name ? code : ahead));
+  const AxisGuess guess = axis_of(cut == before.npos ? before : before.substr(cut + 1));
+  if (guess.axis != Axis::none) add_size(evidence, guess, value, weight * ahead);
 }
 
 /// "12 and 2 heads", "24 Q / 4 KV heads", "32/8 heads": of queries and of keys.

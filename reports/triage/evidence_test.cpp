@@ -29,6 +29,8 @@ struct Line {
 constexpr Line kLines[] = {
     {"num_heads=7, head_dim=24", Axis::head_dim, 24},
     {"\"num_key_value_heads\": 3,", Axis::num_kv_heads, 3},
+    {"--num_attention_heads 11 --seq_length 50", Axis::num_heads, 11},
+    {"some model: 5130 hidden, 19 heads", Axis::hidden, 5130},
     {"7 query heads, 3 key and value heads", Axis::num_heads, 7},
     {"7 query heads, 3 key and value heads", Axis::num_kv_heads, 3},
     {"a model of 14 and 7 heads", Axis::num_heads, 14},

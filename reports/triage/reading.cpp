@@ -12,6 +12,9 @@ namespace attnfuzz::triage {
 namespace {
 
 constexpr double kLikely = .5, kRead = .05, kOther = .1;
+/// A reading is sure only where the text itself names more of its sizes than this share: what is
+/// only usual was too often wrong in texts that nobody had seen.
+constexpr double kNamed = .5;
 
 bool has_sizes(const std::vector<Mention>& mentions) {
   return std::any_of(mentions.begin(), mentions.end(), [](const Mention& each) {
@@ -132,11 +135,11 @@ void take(Reading& reading, const std::vector<Candidate>& candidates, const Ques
   const Candidate& best = candidates[0];
   const double chance = agreed(candidates);
   if (chance < kRead) return;
-  const double trust =
-      fitted_trust().of(chance, support(best), grounded(best, mentions, question.evidence));
-  reading.sureness = trust >= sure_from() && disagreements(best) < 2 ? Sureness::sure
-                     : chance >= kLikely                             ? Sureness::likely
-                                                                     : Sureness::open;
+  const double named = grounded(best, mentions, question.evidence);
+  const bool trusted = fitted_trust().of(chance, support(best), named) >= sure_from();
+  reading.sureness = trusted && named > kNamed && disagreements(best) < 2 ? Sureness::sure
+                     : chance >= kLikely                                  ? Sureness::likely
+                                                                          : Sureness::open;
   reading.numbers = numbers_of(best, mentions);
   reading.form = name_of(best.form);
   reading.a = name_of(best.a);
