@@ -72,7 +72,7 @@ def test_each_layout(layout):
     assert result and result.passed == 24, result
 
 
-@pytest.mark.parametrize("shape, means", zip(MASK_SHAPES, MASK_MEANS * 2))
+@pytest.mark.parametrize("shape, means", [*zip(MASK_SHAPES, MASK_MEANS * 2)])
 def test_each_mask(means, shape):
     fn = function_with("bhsd", means, shape)
     result = attnfuzz.check(fn, cases=24, mask_means=means, mask_shape=shape, isolate=False, dtype=["f32", "f16"])
@@ -254,3 +254,25 @@ class BuiltIn:
 def test_parameters_are_read_from_the_documentation():
     result = attnfuzz.check(BuiltIn(), cases=30, isolate=False)
     assert result and {"scale", "rule:causal"} <= set(result.covered), result
+
+
+def other_map(q, k, v):
+    """Head h uses KV head h mod num_kv_heads."""
+    group = q.shape[1] // k.shape[1]
+    return attention(q, np.tile(k, (1, group, 1, 1)), np.tile(v, (1, group, 1, 1)))
+
+
+def test_probe_finds_the_map_of_heads(monkeypatch):
+    import functools
+
+    from attnfuzz import _probe_targets
+    from attnfuzz._probe import Probe
+
+    module = types.ModuleType("made_up")
+    module.fn = functools.partial(other_map)  # without a name to import it by: it runs in this process
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    target = _probe_targets.function("made_up:fn", "numpy", None, 20)
+    probe = Probe(target.examine, target.can_reach, print, target.layouts, target.fixed, target.precision)
+    claims = target.claims(probe.run())
+    assert {"gqa", "head_map:interleaved"} <= set(claims["features"]), claims
+    assert "f16" in claims["dtype"] and "precision" not in claims, claims
