@@ -380,7 +380,7 @@ Generator::Generator(const Capabilities& capabilities)
 }
 Generator::~Generator() = default;
 
-Case Generator::operator()(Draw& draw, const Aim& aim) const {
+std::optional<Case> Generator::attempt(Draw& draw, const Aim& aim, std::string* why) const {
   std::string rejection_reason;
   int tries = 0;
   for (const Patience& stage : patience)
@@ -390,11 +390,19 @@ Case Generator::operator()(Draw& draw, const Aim& aim) const {
       if (rejection_reason.empty()) rejection_reason = why_invalid(c);
       if (rejection_reason.empty()) return c;
     }
-  if (aim.on()) return (*this)(draw);  // the claims let no case be so
+  if (aim.on()) return attempt(draw, {}, why);  // the claims let no case be so
+  if (why != nullptr) *why = std::move(rejection_reason);
+  return {};
+}
+
+Case Generator::operator()(Draw& draw, const Aim& aim) const {
+  std::string why;
+  std::optional<Case> found = attempt(draw, aim, &why);
+  if (found) return *std::move(found);
   throw InputError("capabilities", "",
                    "expected claims that some case can meet; of the simplest cases none is inside "
                    "them, the last one because " +
-                       rejection_reason);
+                       why);
 }
 
 Case generate(const Capabilities& capabilities, Draw& draw) {

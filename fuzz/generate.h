@@ -1,5 +1,7 @@
 #pragma once
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "fuzz/aim.h"
 #include "fuzz/draw.h"
@@ -22,6 +24,9 @@ class Generator {
   ~Generator();
   /// `aim`: what the case is to be like, as far as the capabilities and luck let it.
   Case operator()(Draw& draw, const Aim& aim = {}) const;
+  /// The same without an exception: none where no case was found, and in `why`, which claim stands
+  /// against it.
+  std::optional<Case> attempt(Draw& draw, const Aim& aim = {}, std::string* why = nullptr) const;
   const Claims& claims() const { return *claims_; }
 
  private:

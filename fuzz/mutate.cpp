@@ -207,10 +207,12 @@ Mutator::Mutator(const Capabilities& capabilities)
       generator_(capabilities),
       goals_(goals_of(generator_.claims())) {}
 
-Case Mutator::new_case(Draw& draw) const {
-  if (goals_.empty() || !draw.chance(percent_aimed)) return generator_(draw);
-  Case c = generator_(draw, aim_at(draw.pick(std::span<const Goal>(goals_)), most_work));
-  return work(c) <= most_work ? c : generator_(draw);
+/// None where the claims let none be found.
+std::optional<Case> Mutator::new_case(Draw& draw) const {
+  if (goals_.empty() || !draw.chance(percent_aimed)) return generator_.attempt(draw);
+  std::optional<Case> c =
+      generator_.attempt(draw, aim_at(draw.pick(std::span<const Goal>(goals_)), most_work));
+  return c && work(*c) <= most_work ? c : generator_.attempt(draw);
 }
 
 /// Asks in this order: the work and the claims are told of a valid case alone.
@@ -222,18 +224,21 @@ Case Mutator::mutate(const Case& c, Draw& draw) const {
   for (int k = 0; k < tries; ++k) {
     Case changed = c;
     const int64_t what = draw.between(0, 9);
+    const std::optional<Case> other = what > 3 ? new_case(draw) : std::nullopt;
     if (what == 0)
       reduce(changed, draw);
     else if (what <= 3)
       for (int64_t count = draw.between(1, 3); count > 0; --count) nudge(changed, draw);
+    else if (!other)
+      continue;
     else if (what <= 6)
-      take_parts(changed, new_case(draw), 8, draw);
+      take_parts(changed, *other, 8, draw);
     else
-      changed = new_case(draw);
+      changed = *other;
     refit(changed);
     if (!(changed == c) && inside(changed, most_work)) return changed;
   }
-  return generator_(draw);
+  return generator_.attempt(draw).value_or(c);
 }
 
 Case Mutator::cross(const Case& a, const Case& b, Draw& draw) const {

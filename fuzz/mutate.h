@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -37,7 +38,7 @@ class Mutator {
  private:
   /// Whether it is a case inside the claims, with no more than `most` multiplications.
   bool inside(const Case& c, double most = std::numeric_limits<double>::infinity()) const;
-  Case new_case(Draw& draw) const;
+  std::optional<Case> new_case(Draw& draw) const;
 
   Capabilities capabilities_;
   Generator generator_;

@@ -40,7 +40,7 @@ constexpr std::array<const char*, number_count> plain_names{
 constexpr int64_t absent = -(int64_t{1} << 40);
 using Numbers = std::array<int64_t, number_count>;
 
-/// Those that a mask and a cache have.
+/// Those that a mask and a cache have. A batch may have no row.
 Numbers limits_of(const Case& c, size_t row) {
   Numbers all;
   all.fill(absent);
@@ -49,8 +49,9 @@ Numbers limits_of(const Case& c, size_t row) {
     all[left] = window->integer(0);
     all[right] = window->integer(1);
   }
-  if (const RuleUse* rule = p.mask.find("chunk")) all[chunk] = rule->integer(0);
-  if (const RuleUse* rule = p.mask.find("prefix")) all[prefix] = rule->list(0)[row];
+  if (const RuleUse* chunks = p.mask.find("chunk")) all[chunk] = chunks->integer(0);
+  const RuleUse* rule = p.mask.find("prefix");
+  if (rule != nullptr && row < rule->list(0).size()) all[prefix] = rule->list(0)[row];
   if (p.memory_kv > 0) all[memory] = p.memory_kv;
   if (!c.cached()) return all;
   if (c.cache->capacity > 0) all[capacity] = c.cache->capacity;
