@@ -113,19 +113,29 @@ MAKERS = ("asarray", "from_dlpack", "array", "tensor", "to_tensor", "convert_to_
 """What the functions are called by which packages make an array of their own of one of NumPy's."""
 
 
+STANDARD = MAKERS[:2]
+"""Those of the array API standard: what they make is taken at its word."""
+
+
 def maker(module: ModuleType) -> Callable[[Any], Any] | None:
-    """The function of a module that makes an array, of a class of the same package, of one of NumPy's."""
+    """The function of a module that makes an array of one of NumPy's: of a class of the module's package, or by the standard."""
     given = np.arange(6, dtype=np.float32).reshape(2, 3)
+    package = module.__name__.partition(".")[0]
+    standard = None
     for name in MAKERS:
         make = getattr(module, name, None)
-        if callable(make):
-            try:
-                made = make(given)
-                if kind_of(made) == module.__name__.partition(".")[0] and np.array_equal(take(made)[1], given):
-                    return make  # type: ignore[no-any-return]
-            except Exception:  # it makes something else
-                continue
-    return None
+        if not callable(make):
+            continue
+        try:
+            made = make(given)
+            kind, same = kind_of(made), np.array_equal(take(made)[1], given)
+        except Exception:  # it makes something else
+            continue
+        if same and kind == package:
+            return make  # type: ignore[no-any-return]
+        if same and name in STANDARD:
+            standard = standard or make
+    return standard
 
 
 def _made(make: Callable[[Any], Any], module: ModuleType, raw: Array, dtype: str) -> Any:

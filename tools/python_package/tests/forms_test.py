@@ -230,7 +230,7 @@ def test_a_mask_of_none_may_be_causal():
         causal = np.tril(np.ones((q.shape[2], k.shape[2]), bool))
         return attention(q, k, v, causal if mask is None else mask)
 
-    assert not attnfuzz.check(fn, cases=20, isolate=False, max_shrink_tries=0, stop_after=1)
+    assert not attnfuzz.check(fn, cases=200, isolate=False, max_shrink_tries=0, stop_after=1)
     form = _trials.found(fn, How())
     assert form == {"layout": "bhsd", "mask_always": True, "mask_means": "visible"}
     assert attnfuzz.check(fn, cases=40, isolate=False, **form).passed == 40
