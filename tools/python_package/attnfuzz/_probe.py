@@ -350,7 +350,10 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         target = open_target(options.target, options.arrays, options.device, options.timeout)
-        say = lambda line: print(line, file=sys.stderr)  # noqa: E731
+
+        def say(line: str) -> None:
+            print(line, file=sys.stderr)
+
         if target.form:
             say(f"trial calls are right with {target.form}")
         found = Probe(target.examine, target.can_reach, say, target.layouts, target.fixed, target.precision).run()
