@@ -110,7 +110,7 @@ class WholeWay {
     const std::vector<Case> earlier(draw.chance(30) ? 2 : 0, finding.original);
     const int64_t most = target.runs() + few_runs;
     const bool followed = is_followed(finding.first.verdict, draw);
-    constexpr double seconds = 4;
+    constexpr double seconds = 1.5;  // for each of three ways to measure
     shrink_replayable(target, finding,
                       {followed ? few_runs : 0,
                        [&] { return target.runs() >= most; },
