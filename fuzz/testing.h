@@ -4,18 +4,11 @@
 #include <string>
 #include <utility>
 
+#include "oracle/each_nth.h"
 #include "oracle/error.h"
 #include "targets/target.h"
 
 namespace attnfuzz::testing {
-
-/// Sanitizers make a run ten times as long. Of a long list whose members take the same way through
-/// the code the sanitized tests take each third, the plain ones all.
-#ifdef __SANITIZE_ADDRESS__
-inline constexpr size_t each_nth = 3;
-#else
-inline constexpr size_t each_nth = 1;
-#endif
 
 /// A target made of a function, for tests.
 class FunctionTarget final : public Target {

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "oracle/lane.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -24,13 +26,6 @@ bool rounds_bias(const Mask& mask) {
   });
 }
 
-/// The numbers at first, first + step, first + 2 step …
-struct Scores {
-  const double* first;
-  int64_t count, step;
-  double operator[](int64_t k) const { return first[k * step]; }
-};
-
 /// The keys that a row sees, if they are neighbours: all of ScoreRow's arrays from `first` on.
 struct SeenRange {
   int64_t first = 0, count = 0;
@@ -45,70 +40,67 @@ SeenRange seen_range(const ScoreRow& row, int64_t seen) {
   return {first, count, count == seen};
 }
 
-/// A stack of falling scores: from the newest, what is greater than all that came after it. Written
-/// without branches that can't be foreseen, as those cost the most here.
-class Chain {
- public:
-  /// Places that `scratch` must have beside those for all scores.
-  static constexpr int64_t room = 6;
+/// A stack of falling scores: from the newest, what is greater than all that came after it.
+struct Chain {
+  /// Places that `scratch` must have beside those for all scores: infinities, which nothing drops.
+  static constexpr int64_t room = 8;
 
-  Chain(double* scratch, int64_t longest) : longest_(longest), stack_(scratch + room) {
+  int64_t longest, depth = 0;
+  double* stack;
+
+  Chain(double* scratch, int64_t at_least) : longest(at_least), stack(scratch + room) {
     std::fill_n(scratch, room, inf);
   }
-  int64_t depth() const { return depth_; }
-  int64_t longest() const { return longest_; }
-
-  void drop_up_to(double score) {
-    int64_t dropped = 0;
+  void add(double score) {
+    while (stack[depth - 1] <= score) --depth;
+    stack[depth++] = score;
+    longest = std::max(longest, depth);
+  }
+  /// Adds x[0], x[step] … all at once, without branches that can't be foreseen, as those cost the
+  /// most here: what is greater than all that follow stays. `longest` is left as it is.
+  template <int64_t size, int64_t step>
+  void add_all(const double* x) {
+    double most[size];  // of x[l step] and what follows
+    most[size - 1] = x[(size - 1) * step];
+    for (int64_t l = size - 1; l > 0; --l)
+      most[l - 1] = x[(l - 1) * step] > most[l] ? x[(l - 1) * step] : most[l];
+    int64_t top = depth, dropped = 0;
     do {
       dropped = 0;
-      for (int64_t k = 1; k <= room; ++k) dropped += stack_[depth_ - k] <= score ? 1 : 0;
-      depth_ -= dropped;
+      for (int64_t k = 1; k <= room; ++k) dropped += stack[top - k] <= most[0] ? 1 : 0;
+      top -= dropped;
     } while (dropped == room);
+    for (int64_t l = 0; l + 1 < size; ++l) {
+      stack[top] = x[l * step];
+      top += x[l * step] > most[l + 1] ? 1 : 0;
+    }
+    stack[top] = most[size - 1];
+    depth = top + 1;
   }
-  void add(double score) {
-    while (stack_[depth_ - 1] <= score) --depth_;
-    stack_[depth_++] = score;
-    longest_ = std::max(longest_, depth_);
-  }
-  /// On top of greater ones; keeps the place only if `falls`.
-  void add_if(double score, bool falls) {
-    stack_[depth_] = score;
-    depth_ += falls ? 1 : 0;
-  }
-
- private:
-  int64_t longest_, depth_ = 0;
-  double* stack_;
 };
 
 /// The most often that a running maximum can rise after some key, when the keys come in tiles of
-/// any sizes, in splits or not, in this order: the longest chain of "next greater score", or
-/// `longest` if that is longer. Four scores are gone through one by one only where they may
-/// lengthen the longest chain: a chain that begins in them has those that it meets there, and at
-/// most all that came before.
-int64_t longest_rise(const Scores& scores, double* scratch, int64_t longest) {
+/// any sizes, in splits or not, in this order (step 1 or −1): the longest chain of "next greater
+/// score", or `longest` if that is longer. Six scores are gone through one by one only where they
+/// may lengthen the longest chain: a chain that begins in them has at most one of them more than
+/// they have descents, and all that came before.
+template <int64_t step>
+int64_t longest_rise(const double* scores, int64_t count, double* scratch, int64_t longest) {
+  constexpr int64_t size = 6;
   Chain chain(scratch, longest);
-  const auto more = [](double x, double y) { return x > y ? x : y; };
   int64_t j = 0;
-  for (; j + 4 <= scores.count; j += 4) {
-    const double a = scores[j], b = scores[j + 1], c = scores[j + 2], d = scores[j + 3];
-    const double cd = more(c, d), bcd = more(b, cd), all = more(a, bcd);
-    const bool keeps_a = a > bcd, keeps_b = b > cd, keeps_c = c > d;
-    const int of_b = a > b ? 1 : 0, of_c = (b > c ? 1 : 0) + (a > more(b, c) ? 1 : 0);
-    const int of_d = (keeps_a ? 1 : 0) + (keeps_b ? 1 : 0) + (keeps_c ? 1 : 0);
-    if (chain.depth() + 1 + std::max({of_b, of_c, of_d}) > chain.longest()) {
-      for (const double score : {a, b, c, d}) chain.add(score);
-      continue;
+  for (; j + size <= count; j += size) {
+    const double* x = scores + j * step;
+    int64_t most = chain.depth + 1;
+    for (int64_t l = 1; l < size; ++l) most += x[(l - 1) * step] > x[l * step] ? 1 : 0;
+    if (most <= chain.longest) {
+      chain.add_all<size, step>(x);
+    } else {
+      for (int64_t l = 0; l < size; ++l) chain.add(x[l * step]);
     }
-    chain.drop_up_to(all);
-    chain.add_if(a, keeps_a);
-    chain.add_if(b, keeps_b);
-    chain.add_if(c, keeps_c);
-    chain.add_if(d, true);
   }
-  for (; j < scores.count; ++j) chain.add(scores[j]);
-  return chain.longest();
+  for (; j < count; ++j) chain.add(scores[j * step]);
+  return chain.longest;
 }
 
 /// Of the keys that a row sees, forwards or backwards. `scratch` has room for all scores
@@ -123,20 +115,21 @@ int64_t longest_rise(const ScoreRow& row, int64_t seen, double* scratch) {
     scores = scratch;
     scratch += row.size;
   }
-  const int64_t forwards = longest_rise({scores, seen, 1}, scratch, 0);
-  return longest_rise({scores + seen - 1, seen, -1}, scratch, forwards);
+  const int64_t forwards = longest_rise<1>(scores, seen, scratch, 0);
+  return longest_rise<-1>(scores + seen - 1, seen, scratch, forwards);
 }
 
 /// The largest finite number of `size` that are not negative.
 double largest_finite(const double* x, int64_t size) {
-  constexpr int64_t lanes = 8;
-  double most[lanes] = {};
+  Lane most = {};
   int64_t j = 0;
-  for (; j + lanes <= size; j += lanes)
-    for (int64_t l = 0; l < lanes; ++l)
-      most[l] = x[j + l] < inf && x[j + l] > most[l] ? x[j + l] : most[l];
-  for (; j < size; ++j) most[0] = x[j] < inf && x[j] > most[0] ? x[j] : most[0];
-  return *std::max_element(most, most + lanes);
+  for (; j + lane_size <= size; j += lane_size) {
+    const Lane some = load(x + j);
+    most = some < inf ? larger(some, most) : most;
+  }
+  double largest = largest_of(most);
+  for (; j < size; ++j) largest = x[j] < inf && x[j] > largest ? x[j] : largest;
+  return largest;
 }
 
 /// What the errors of a row's exponents follow from.
@@ -146,6 +139,10 @@ struct Exponents {
   double operator()(double abs_dot, double score) const {
     const double size = std::abs(score);
     return shared + dot * abs_dot + of_score * size + of_max * (size > max ? size : max);
+  }
+  [[gnu::always_inline]] Lane operator()(const Lane& abs_dot, const Lane& score) const {
+    const Lane size = score < 0 ? -score : score;
+    return shared + dot * abs_dot + of_score * size + of_max * larger(size, max + Lane{});
   }
 };
 
@@ -160,28 +157,43 @@ bool add_causes(const ErrorModel& model, const ScoreRow& row, double dot, double
   return true;
 }
 
+/// The largest error of exponents up to now, and the sum of the weights of these errors.
+struct Weights {
+  Lane widest = {}, total = {};
+
+  /// Those of the keys at the arrays' beginnings; `more` holds what adds to the errors, or nothing.
+  [[gnu::always_inline]] Lane add(const Exponents& of, double unit, const uint8_t* visible,
+                                  const double* abs_dot, const double* score, const double* p,
+                                  const double* more) {
+    const LaneMask seen = load_mask(visible);
+    Lane delta = of(load(abs_dot), load(score));
+    if (more != nullptr) delta += load(more);
+    delta = seen ? delta : Lane{};
+    widest = larger(delta, widest);
+    Lane weight = load(p) * (delta + delta * delta) + unit;
+    weight = seen ? weight : Lane{};
+    total += weight;
+    return weight;
+  }
+};
+
 /// Fills w for errors of exponents up to 1; gives the largest of those errors and the sum of w.
 template <bool with_more>
 std::pair<double, double> weigh(const ScoreRow& row, const Exponents& of, double unit, double* w) {
-  constexpr int64_t lanes = 8;
-  double widest[lanes] = {}, total[lanes] = {};
-  const auto at = [&](int64_t j, int64_t l) {
-    double delta = of(row.abs_dot[j], row.score[j]);
-    if constexpr (with_more) delta += w[j];
-    const bool seen = row.visible[j] != 0;
-    delta = seen ? delta : 0;
-    widest[l] = delta > widest[l] ? delta : widest[l];
-    const double weight = row.p[j] * (delta + delta * delta) + unit;
-    w[j] = seen ? weight : 0;
-    total[l] += w[j];
-  };
+  Weights weights;
   int64_t j = 0;
-  for (; j + lanes <= row.size; j += lanes)
-    for (int64_t l = 0; l < lanes; ++l) at(j + l, l);
-  for (; j < row.size; ++j) at(j, 0);
-  double sum = 0;
-  for (const double part : total) sum += part;
-  return {*std::max_element(widest, widest + lanes), sum};
+  for (; j + lane_size <= row.size; j += lane_size)
+    store(weights.add(of, unit, row.visible + j, row.abs_dot + j, row.score + j, row.p + j,
+                      with_more ? w + j : nullptr),
+          w + j);
+  if (const int64_t left = row.size - j; left > 0) {
+    const Lane some =
+        weights.add(of, unit, last(row.visible + j, left).data(),
+                    last(row.abs_dot + j, left).data(), last(row.score + j, left).data(),
+                    last(row.p + j, left).data(), with_more ? last(w + j, left).data() : nullptr);
+    for (int64_t l = 0; l < left; ++l) w[j + l] = some[l];
+  }
+  return {largest_of(weights.widest), sum_of(weights.total)};
 }
 
 /// The same whatever the errors are; gives the sum. `more`: w holds what add_causes() has filled.
