@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "fuzz/explain.h"
 #include "fuzz/known.h"
-#include "fuzz/measure/bug.h"
-#include "fuzz/measure/finding.h"
 #include "fuzz/signature.h"
-#include "fuzz/when/when.h"
 #include "targets/given_up.h"
 
 namespace attnfuzz {
@@ -171,13 +169,10 @@ void shrink_alone(Target& target, Finding& finding, const ReplayableOptions& opt
 void shrink_replayable(Target& target, Finding& finding, const ReplayableOptions& options) {
   shrink_alone(target, finding, options);
   if (options.max_diagnose <= 0 || (options.stop && options.stop())) return;
-  measure::measure_finding(target, finding, options.max_diagnose);
-  if (finding.learned.alone && finding.before.empty())
-    when::measure_condition(target, finding, options.max_diagnose);
-  if (options.known == nullptr) return;
-  const std::string same =
-      measure::same_rule(target, finding, options.known->bugs(), options.max_diagnose);
-  if (!same.empty()) finding.signature = same;
+  explain_finding(
+      target, finding,
+      options.known == nullptr ? std::span<const measure::Bug>() : options.known->bugs(),
+      options.max_diagnose);
 }
 
 void shrink_or_give_up(Target& target, Finding& finding, const ReplayableOptions& options,

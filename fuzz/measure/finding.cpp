@@ -1,19 +1,19 @@
 #include "fuzz/measure/finding.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "fuzz/measure/calls.h"
-#include "fuzz/measure/follow_ups.h"
 #include "fuzz/measure/measure.h"
 
 namespace attnfuzz::measure {
 namespace {
 
-constexpr int64_t most_runs = 4000, most_follow_ups = 24;
-constexpr size_t most_failing = 6;  ///< that are measured, that first found among them
+constexpr int64_t most_runs = 3000, most_follow_ups = 24;
+constexpr size_t most_failing = 8;  ///< that are measured, that first found among them
 constexpr size_t most_passing = 2;
 constexpr int64_t most_runs_each = 60;  ///< for a case beside the one first found
 
@@ -33,8 +33,9 @@ bool is_small(const Case& c) {
 }
 
 /// The sizes and options in which cases that are to tell a rule should differ.
-std::set<std::pair<std::string, int64_t>> marks_of(const Case& c) {
-  std::set<std::pair<std::string, int64_t>> all;
+using Marks = std::set<std::pair<std::string, int64_t>>;
+Marks marks_of(const Case& c) {
+  Marks all;
   for (const ProblemSize& size : problem_sizes()) all.emplace(size.name, c.problem.*size.member);
   for (const std::string& word : features(c)) all.emplace(word, 1);
   if (c.cached()) {
@@ -46,25 +47,25 @@ std::set<std::pair<std::string, int64_t>> marks_of(const Case& c) {
 
 /// Adds small cases, one after another that which differs most from those that are there.
 void add_different(const std::vector<Case>& from, size_t most, std::vector<Case>& to) {
-  std::set<std::pair<std::string, int64_t>> known;
+  struct Candidate {
+    const Case* c;
+    Marks fresh;  ///< marks that no case has that is there
+  };
+  Marks known;
   for (const Case& c : to) known.merge(marks_of(c));
-  std::vector<const Case*> left;
+  std::vector<Candidate> left;
   for (const Case& c : from)
-    if (is_small(c) && std::find(to.begin(), to.end(), c) == to.end()) left.push_back(&c);
+    if (is_small(c) && std::find(to.begin(), to.end(), c) == to.end())
+      left.push_back({&c, marks_of(c)});
   for (; most > 0 && !left.empty(); --most) {
-    size_t best = 0, gain = 0;
-    for (size_t n = 0; n < left.size(); ++n) {
-      const auto marks = marks_of(*left[n]);
-      const auto fresh = static_cast<size_t>(std::count_if(
-          marks.begin(), marks.end(), [&](const auto& mark) { return known.count(mark) == 0; }));
-      if (n == 0 || fresh > gain) {
-        best = n;
-        gain = fresh;
-      }
-    }
-    to.push_back(*left[best]);
-    known.merge(marks_of(*left[best]));
-    left.erase(left.begin() + static_cast<std::ptrdiff_t>(best));
+    for (Candidate& each : left)
+      std::erase_if(each.fresh, [&](const auto& mark) { return known.count(mark) != 0; });
+    const auto best = std::max_element(
+        left.begin(), left.end(),
+        [](const Candidate& a, const Candidate& b) { return a.fresh.size() < b.fresh.size(); });
+    to.push_back(*best->c);
+    known.merge(best->fresh);
+    left.erase(best);
   }
 }
 
@@ -78,20 +79,29 @@ std::vector<Case> cases_of(const Finding& finding, const FollowUps& near) {
 
 }  // namespace
 
-void measure_finding(Target& target, Finding& finding, double seconds) {
-  if (finding.last.verdict.failure == FailureKind::nondeterminism && finding.learned.alone)
-    finding.measured = repeated_calls(target, finding.shrunk.c);
-  if (!is_of_values(finding) || !finding.learned.alone || !finding.before.empty()) return;
-  const FollowUps near = follow_up(target, finding, most_follow_ups, seconds);
+bool can_be_measured(const Finding& finding) {
+  return is_of_values(finding) && finding.learned.alone && finding.before.empty();
+}
+
+FollowUps near_cases(Target& target, Finding& finding, double seconds) {
+  FollowUps near = follow_up(target, finding, most_follow_ups, seconds);
   finding.trials = near.trials;
-  finding.measured = changing_values(target, finding.original);
-  if (!finding.measured.empty()) return;
-  Budget budget(most_runs, seconds);
-  finding.measured = measure(target, cases_of(finding, near), budget).statements;
-  if (finding.measured.empty())
-    finding.measured = measure(target, std::array{finding.original}, budget).statements;
-  if (finding.measured.empty())
-    finding.measured = measure(target, std::array{finding.shrunk.c}, budget).statements;
+  return near;
+}
+
+void measure_finding(Target& target, Finding& finding, const FollowUps& near, double seconds) {
+  std::vector<Statement> seen;
+  if (finding.last.verdict.failure == FailureKind::nondeterminism && finding.learned.alone)
+    seen = repeated_calls(target, finding.shrunk.c);
+  if (can_be_measured(finding)) {
+    Budget budget(most_runs, seconds);
+    seen = changing_values(target, finding.original);
+    if (seen.empty()) seen = measure(target, cases_of(finding, near), budget).statements;
+    if (seen.empty()) seen = measure(target, std::array{finding.original}, budget).statements;
+    if (seen.empty()) seen = measure(target, std::array{finding.shrunk.c}, budget).statements;
+  }
+  finding.measured.insert(finding.measured.begin(), std::make_move_iterator(seen.begin()),
+                          std::make_move_iterator(seen.end()));
 }
 
 }  // namespace attnfuzz::measure

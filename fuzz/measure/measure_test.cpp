@@ -324,7 +324,7 @@ TEST(Measure, ShowsAFaultByCasesNearIt) {
   finding.original = finding.shrunk.c = windowed();
   finding.first = finding.last = examine(target, windowed());
   ASSERT_TRUE(finding.first.verdict.failed());
-  measure_finding(target, finding, 20);
+  near_cases(target, finding, 20);
   ASSERT_FALSE(finding.trials.empty());
   const auto shown = std::find_if(finding.trials.begin(), finding.trials.end(),
                                   [](const Trial& trial) { return trial.shown(); });

@@ -113,17 +113,19 @@ void try_faults(Target& target, Finding& finding, const std::vector<Case>& faili
 
 }  // namespace
 
-void measure_condition(Target& target, Finding& finding, double seconds) {
+std::vector<Case> measure_condition(Target& target, Finding& finding, double seconds) {
   const FailureKind kind = finding.last.verdict.failure;
   // Other failures cost a process, or seconds, for each case.
   if (kind != FailureKind::mismatch && kind != FailureKind::nan && kind != FailureKind::shape &&
       kind != FailureKind::error)
-    return;
+    return {};
   Learner learner(target, finding, seconds);
   std::optional<measure::Statement> statement = learner.statement();
-  if (!statement) return;
-  finding.measured.push_back(std::move(*statement));
-  try_faults(target, finding, learner.failing());
+  if (statement) {
+    finding.measured.push_back(std::move(*statement));
+    try_faults(target, finding, learner.failing());
+  }
+  return learner.failing();
 }
 
 }  // namespace attnfuzz::when
