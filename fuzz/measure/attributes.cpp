@@ -11,6 +11,17 @@ const Step& step_of(const Plan& plan, const Query& query) {
   return plan.c.steps[static_cast<size_t>(query.step)];
 }
 
+/// Operations that bring tokens.
+struct Brings {
+  StepOp op;
+  const char *before, *came;
+};
+constexpr Brings brings[] = {
+    {StepOp::prefill, "the step before is a prefill", "that came with a prefill"},
+    {StepOp::append, "the step before is an append", "that came with an append"},
+    {StepOp::decode, "the step before is a decode", "that came with a decode"},
+};
+
 /// The position of the row's first token (or query) of the query's step.
 int64_t first_of_step(const Plan& plan, const Query& query) {
   if (!plan.c.cached()) return query.position - query.i;
@@ -40,6 +51,8 @@ void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
   to.emplace_back("after a crop", came(StepOp::crop));
   to.emplace_back("after a reset", came(StepOp::reset));
   to.emplace_back("after an evict", came(StepOp::evict));
+  for (const Brings& each : brings)
+    to.emplace_back(each.before, c.cached() && step > 0 && c.steps[step - 1].op == each.op);
   to.emplace_back("in a row with padding in the step", !at.lens.empty() && at.lens[b] < at.keys());
   to.emplace_back("tokens in the row before the step", past, Kind::limit);
   to.emplace_back("the step's q_len", at.q_len, Kind::limit);
@@ -130,6 +143,9 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query, const Held
                         {"key mod 2", position % 2},
                         {"key mod 64", position % 64},
                         {"steps since it came", int64_t{query.step} - held.tokens[j].step}};
+  const auto came = static_cast<size_t>(held.tokens[j].step);
+  for (const Brings& each : brings)
+    all.emplace_back(each.came, plan.c.cached() && plan.c.steps[came].op == each.op);
   add_tiles(static_cast<int64_t>(j), count, page, all);
   for (const auto& attribute : attributes_of(plan, query)) all.push_back(attribute);
   return all;

@@ -12,7 +12,7 @@
 #include "fuzz/measure/scores.h"
 #include "fuzz/measure/states.h"
 #include "fuzz/measure/storage.h"
-#include "fuzz/measure/tokens.h"
+#include "fuzz/measure/tokens/tokens.h"
 #include "oracle/given.h"
 
 namespace attnfuzz::measure {
@@ -81,7 +81,8 @@ void measure_scores(Target& target, const Case& c, double spread, bool bias, Bud
 }
 
 void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
-  if (!measure_tokens(target, c, budget, pass)) return;
+  // Where the right tokens are taken with wrong weights, scores may tell why.
+  if (!measure_tokens(target, c, budget, pass) && pass.tokens.differs_in_tokens()) return;
   // A quantised cache rounds keys too far for scores to be told apart.
   if (c.cached() && c.cache->quant != Quant::none) return;
   for (const double spread : {1.0, 5.0})

@@ -14,7 +14,6 @@
 #include "fuzz/measure/places.h"
 #include "fuzz/measure/reading.h"
 #include "fuzz/measure/relate.h"
-#include "fuzz/measure/visible.h"
 #include "fuzz/measure/where.h"
 #include "fuzz/testing.h"
 #include "oracle/sample.h"
@@ -99,7 +98,9 @@ TEST(Measure, TellsAWindowOneKeyTooWide) {
   });
   const Measurement seen = measured(target, windowed());
   ASSERT_FALSE(seen.statements.empty());
-  EXPECT_NE(seen.statements[0].words.find("hides, exactly those with keys back from the query = 4"),
+  EXPECT_NE(seen.statements[0].words.find(
+                "hides by \"window\", exactly those with keys back from the query "
+                "= 4"),
             std::string::npos)
       << seen.statements[0].words;
 }
@@ -373,59 +374,6 @@ TEST(Places, OfALongCaseNothingIsSaid) {
   const std::optional<OwnRun> run = run_on_own_data(queries, c, budget);
   ASSERT_TRUE(run);
   EXPECT_TRUE(misplaced_rows(c, *run).empty());
-}
-
-/// A plan whose queries see what `sees` says, and the words for it.
-std::string visible_words(const Case& c, const std::function<bool(const Query&, int64_t)>& sees) {
-  const Plan plan = declared(c);
-  VisibleFacts facts;
-  for (const Query& query : plan.queries) {
-    const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
-    std::vector<uint8_t> seen;
-    for (const int64_t position : held.positions) seen.push_back(sees(query, position) ? 1 : 0);
-    facts.add(plan, query, seen);
-  }
-  return facts.words();
-}
-
-TEST(Visible, SaysNothingWhereAllIsRight) {
-  EXPECT_EQ(visible_words(windowed(),
-                          [](const Query& query, int64_t j) {
-                            return j <= query.position && j >= query.position - 3;
-                          }),
-            "");
-}
-
-TEST(Visible, TellsAWindowThatIsCountedFromTheStep) {
-  Case c = windowed();
-  c.problem.q_len = c.problem.kv_len = 0;
-  c.problem.mask.align = Align::top_left;
-  c.cache = Cache{};
-  c.steps.resize(2);
-  c.steps[0].op = StepOp::prefill;
-  c.steps[0].q_len = 6;
-  c.steps[1].op = StepOp::append;
-  c.steps[1].q_len = 5;
-  const std::string words = visible_words(
-      c, [](const Query& query, int64_t j) { return j <= query.position && j >= query.i - 3; });
-  EXPECT_EQ(
-      words,
-      "A query sees a key of its row exactly where the key is not after the query, and the key "
-      "is within the window's left limit, counted from the query's place in its step. (The "
-      "case says: where the key is not after the query, and the key is within the window's "
-      "left limit.)");
-}
-
-TEST(Visible, TellsWhatIsJoinedInAnotherOrder) {
-  Case c = windowed();
-  c.problem.q_len = c.problem.kv_len = 12;
-  c.problem.mask.rules = {attnfuzz::testing::use("window", {int64_t{3}, int64_t{0}}),
-                          attnfuzz::testing::use("prefix", {std::vector<int64_t>{5, 7}})};
-  const std::string words = visible_words(c, [](const Query& query, int64_t j) {
-    const int64_t prefix = query.b == 0 ? 5 : 7;
-    return (j <= query.position && j >= query.position - 3) || j < prefix;
-  });
-  EXPECT_NE(words.find("exactly where the key is in the prefix; or "), std::string::npos) << words;
 }
 
 TEST(Relation, TellsAConstantFromANumberOfTheCase) {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "fuzz/measure/statement.h"
-#include "fuzz/measure/tokens.h"
+#include "fuzz/measure/tokens/tokens.h"
 #include "fuzz/measure/where.h"
 
 namespace attnfuzz::measure {

@@ -28,6 +28,7 @@ class Search {
     }
     all_of();
     if (best_.empty()) any_of(terms);
+    if (best_.empty()) few_of();
   }
   const std::string& words() const { return best_; }
   /// What must all hold; empty where that is not all there is to it.
@@ -64,6 +65,34 @@ class Search {
         }
       }
     }
+  }
+
+  /// As few of all that must hold as say it, where three are too few: the costliest go first.
+  void few_of() {
+    constexpr size_t most = 5;
+    std::vector<const Term*> left = above_;
+    std::stable_sort(left.begin(), left.end(),
+                     [](const Term* a, const Term* b) { return a->cost < b->cost; });
+    const auto is_goal = [&](const std::vector<const Term*>& of) {
+      if (of.empty()) return false;
+      Bits bits = of.front()->bits;
+      for (const Term* term : of) bits = both(bits, term->bits);
+      return bits == goal_;
+    };
+    if (!is_goal(left)) return;
+    for (size_t n = left.size(); n-- > 0;) {
+      std::vector<const Term*> fewer = left;
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(n));
+      if (is_goal(fewer)) left = std::move(fewer);
+    }
+    if (left.size() > most) return;
+    int cost = 0;
+    std::vector<std::string> parts;
+    for (const Term* term : left) {
+      cost += term->cost;
+      parts.push_back(term->words);
+    }
+    take_all(cost, goal_, std::move(parts));
   }
 
   void any_of(const std::vector<Term>& terms) {
@@ -103,6 +132,40 @@ class Search {
   int cost_ = INT_MAX;
 };
 
+/// "the key is not in the prefix" for "the key is in the prefix", and the other way round; empty
+/// for what has more than one part.
+std::string negated(const std::string& words) {
+  if (words.find(", or ") != std::string::npos) return "";
+  for (const auto& [from, to] :
+       {std::pair{" is not ", " is "}, {" is no ", " is "}, {" is ", " is not "}})
+    if (const size_t at = words.find(from); at != std::string::npos)
+      return words.substr(0, at) + to + words.substr(at + std::string_view(from).size());
+  return "";
+}
+
+/// What a rule may be made of, the plainest first: the atoms, and their opposites. Of those that
+/// hold for the same keys the plainest is there alone.
+std::vector<Term> terms_of(const std::vector<VisibleAtom>& atoms) {
+  std::vector<Term> all;
+  for (const VisibleAtom& atom : atoms) {
+    all.push_back({atom.words, atom.cost, packed(atom.holds)});
+    std::string opposite = negated(atom.words);
+    if (opposite.empty()) continue;
+    std::vector<uint8_t> holds(atom.holds);
+    for (uint8_t& each : holds) each = each == 0 ? 1 : 0;
+    all.push_back({std::move(opposite), atom.cost + 1, packed(holds)});
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Term& a, const Term& b) { return a.cost < b.cost; });
+  std::vector<Term> terms;
+  for (Term& term : all)
+    if (!is_empty(term.bits) && count_of(term.bits) < atoms.front().holds.size() &&
+        std::none_of(terms.begin(), terms.end(),
+                     [&](const Term& other) { return other.bits == term.bits; }))
+      terms.push_back(std::move(term));
+  return terms;
+}
+
 /// Where nothing but a part of what must hold is missing: which.
 std::string not_applied(const std::vector<std::string>& measured,
                         const std::vector<std::string>& right) {
@@ -133,19 +196,7 @@ void VisibleFacts::add(const Plan& plan, const Query& query, const std::vector<u
 std::string VisibleFacts::words() const {
   const Bits seen = packed(seen_), declared = packed(declared_);
   if (seen == declared || is_empty(seen)) return "";
-  std::vector<Term> terms;
-  std::vector<const VisibleAtom*> order;
-  for (const VisibleAtom& atom : atoms_) order.push_back(&atom);
-  std::stable_sort(order.begin(), order.end(),
-                   [](const VisibleAtom* a, const VisibleAtom* b) { return a->cost < b->cost; });
-  for (const VisibleAtom* atom : order) {
-    Term term{atom->words, atom->cost, packed(atom->holds)};
-    if (std::all_of(atom->holds.begin(), atom->holds.end(), [](uint8_t x) { return x == 1; }))
-      continue;
-    if (std::none_of(terms.begin(), terms.end(),
-                     [&](const Term& other) { return other.bits == term.bits; }))
-      terms.push_back(std::move(term));
-  }
+  const std::vector<Term> terms = terms_of(atoms_);
   const Search right(terms, declared);
   const bool every = std::all_of(seen_.begin(), seen_.end(), [](uint8_t x) { return x != 0; });
   const Search measured(terms, seen);
@@ -154,7 +205,8 @@ std::string VisibleFacts::words() const {
       every ? "A query sees every key of its row."
             : fmt::format("A query sees a key of its row exactly where {}.", measured.words());
   if (!right.words().empty()) words += fmt::format(" (The case says: where {}.)", right.words());
-  return words + not_applied(every ? std::vector<std::string>{} : measured.parts(), right.parts());
+  const bool is_conjunction = every || !measured.parts().empty();
+  return is_conjunction ? words + not_applied(measured.parts(), right.parts()) : words;
 }
 
 }  // namespace attnfuzz::measure

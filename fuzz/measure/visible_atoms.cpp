@@ -17,10 +17,14 @@ struct Stand {
   int cost;
 };
 
+/// Whose multiples lengths may be rounded down to.
+constexpr int64_t tiles[] = {2, 4, 8, 16, 32, 64, 128};
+
 class Atoms {
  public:
   Atoms(const Plan& plan, const Query& query)
-      : c_(plan.c),
+      : plan_(plan),
+        c_(plan.c),
         query_(query),
         held_(plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)]) {
     const int64_t first =
@@ -42,14 +46,16 @@ class Atoms {
   std::vector<VisibleAtom> all() {
     add_causal();
     add_window();
+    add_tiles();
     add_prefix();
-    add_rule("documents", "the key is in the query's document");
+    add_documents();
     add_chunk();
     add_padding();
     add_boolean();
     add_others();
     add_cache();
     add_places();
+    add_options();
     return std::move(atoms_);
   }
 
@@ -67,19 +73,8 @@ class Atoms {
 
   /// A rule as it stands in the case; one that the case does not have hides nothing.
   std::vector<uint8_t> applied(const RuleUse* use, int64_t position, int64_t b) const {
-    std::vector<uint8_t> visible(held_.positions.size(), 1);
-    if (use == nullptr) return visible;
-    const RowContext context{c_.problem,
-                             c_.data,
-                             b,
-                             query_.h,
-                             query_.i,
-                             position,
-                             held_.positions,
-                             c_.cached() ? 0 : first_token(c_.problem, b),
-                             query_.step};
-    use->spec->apply(*use, context, {visible, {}});
-    return visible;
+    return use == nullptr ? std::vector<uint8_t>(held_.positions.size(), 1)
+                          : shown_by(plan_, query_, *use, position, b);
   }
   void add_use(const std::string& words, int cost, const RuleUse* use) {
     for (const Stand& stand : stands_)
@@ -93,10 +88,20 @@ class Atoms {
   }
 
   void add_causal() {
-    const int cost = c_.cached() || c_.problem.mask.find("causal") != nullptr ? 1 : 2;
+    const bool has = c_.cached() || c_.problem.mask.find("causal") != nullptr;
     for (const Stand& stand : stands_)
-      add(std::string("the key is not after the query") + stand.words, cost + stand.cost,
-          [&](int64_t j) { return j <= stand.position; });
+      add(std::string("the key is not after the query (causal)") + stand.words, 1 + stand.cost,
+          [&](int64_t j) { return !has || j <= stand.position; });
+    add("the key is not after the query, in causal cases and others", 2,
+        [this](int64_t j) { return j <= query_.position; });
+  }
+
+  /// Which rules the mask is made of may decide which of them are applied.
+  void add_options() {
+    for (const RuleSpec* spec : rule_table())
+      if (!spec->adds_bias)
+        add(fmt::format("\"{}\" is in the mask", spec->name), 2,
+            [=, this](int64_t) { return c_.problem.mask.find(spec->name) != nullptr; });
   }
 
   void add_window() {
@@ -117,8 +122,32 @@ class Atoms {
       limit(fmt::format("the key is within the window's right limit{}", words), 2, right + more,
             false);
     }
-    limit("the key is no farther back than the window's right", 3, right, true);
-    limit("the key is no farther on than the window's left", 3, left, false);
+    for (const auto& [words, more] : {std::pair{"", 0}, {" + 1", 1}, {" − 1", -1}}) {
+      limit(fmt::format("the key is no farther back than the window's right{}", words),
+            3 + std::abs(more), right + more, true);
+      limit(fmt::format("the key is no farther on than the window's left{}", words),
+            3 + std::abs(more), left + more, false);
+    }
+  }
+
+  /// Limits that are kept by whole tiles only: of those that a mask has, where the tile of the
+  /// limit's key ends.
+  void add_tiles() {
+    const RuleUse* window = c_.problem.mask.find("window");
+    const bool causal = c_.cached() || c_.problem.mask.find("causal") != nullptr;
+    const int64_t left = window == nullptr ? 0 : query_.position - window->integer(0),
+                  right = window == nullptr ? 0 : query_.position + window->integer(1);
+    const auto add_tile = [&](const std::string& of, int cost, int64_t tile) {
+      const auto first = [=](int64_t j) { return std::max<int64_t>(0, j) / tile * tile; };
+      add("the key is within the window's left limit or in its tile of " + of, cost,
+          [=](int64_t j) { return window == nullptr || j >= first(left); });
+      add("the key is within the window's right limit or in its tile of " + of, cost,
+          [=](int64_t j) { return window == nullptr || j < first(right) + tile; });
+      add("the key is not after the query's tile of " + of + " (causal)", cost,
+          [=, this](int64_t j) { return !causal || j < first(query_.position) + tile; });
+    };
+    for (const int64_t tile : tiles) add_tile(fmt::format("{} keys", tile), 3, tile);
+    add_tile("page_size keys", 2, c_.cached() ? std::max<int64_t>(1, c_.cache->page_size) : 1);
   }
 
   void add_prefix() {
@@ -132,6 +161,47 @@ class Atoms {
     };
     part("", static_cast<size_t>(query_.b), 1);
     part(" of batch row 0", 0, 3);
+  }
+
+  /// The same of the key and of the query.
+  void add_of_both(std::string_view words, int cost,
+                   const std::function<bool(int64_t position)>& holds) {
+    const bool of_query = holds(query_.position);
+    add(fmt::format("the key is {}", words), cost, holds);
+    add(fmt::format("the query is {}", words), cost, [=](int64_t) { return of_query; });
+  }
+
+  void add_documents() {
+    const RuleUse* use = c_.problem.mask.find("documents");
+    add_rule("documents", "the key is in the query's document");
+    std::vector<int64_t> lens, firsts;
+    if (use != nullptr) lens = use->list(0);
+    int64_t end = 0;
+    for (const int64_t len : lens) {
+      firsts.push_back(end);
+      end += len;
+    }
+    const auto document = [=](int64_t position) {
+      size_t n = 0;
+      while (n + 1 < firsts.size() && position >= firsts[n + 1]) ++n;
+      return n;
+    };
+    const bool has = use != nullptr && !lens.empty();
+    const auto of_place = [&](std::string_view words, int cost, const auto& holds) {
+      add_of_both(words, cost, [=](int64_t position) {
+        return !has || position >= end || holds(position, document(position));
+      });
+    };
+    of_place("in the first document", 1, [](int64_t, size_t n) { return n == 0; });
+    of_place("in the last document", 1, [=](int64_t, size_t n) { return n + 1 == lens.size(); });
+    of_place("the first token of its document", 2,
+             [=](int64_t position, size_t n) { return position == firsts[n]; });
+    of_place("the last token of its document", 2,
+             [=](int64_t position, size_t n) { return position == firsts[n] + lens[n] - 1; });
+    for (const int64_t tile : tiles)
+      of_place(
+          fmt::format("within the largest multiple of {} tokens of its document", tile), 2,
+          [=](int64_t position, size_t n) { return position - firsts[n] < lens[n] / tile * tile; });
   }
 
   void add_chunk() {
@@ -155,9 +225,10 @@ class Atoms {
 
   void add_padding() {
     const RuleUse* use = c_.problem.mask.find("padding");
-    add_rule("padding", "the key is a real token of its row");
-    for (const auto& [side, words] : {std::pair{0, "the key is one of the last lens of its row"},
-                                      {1, "the key is one of the first lens of its row"}}) {
+    add_rule("padding", "the key is a real token of its row (padding)");
+    for (const auto& [side, words] :
+         {std::pair{0, "the key is one of the last lens of its row (padding)"},
+          {1, "the key is one of the first lens of its row (padding)"}}) {
       RuleUse other = use == nullptr ? RuleUse{} : *use;
       if (use != nullptr) other.values[0] = int64_t{side};
       atoms_.push_back({words, 2, applied(use == nullptr ? nullptr : &other, 0, query_.b)});
@@ -207,8 +278,17 @@ class Atoms {
     add_by_place("the key is not the newest of its row", 2,
                  [=](size_t j) { return j + 1 < count; });
     add_by_place("the key is not the first of its row", 2, [](size_t j) { return j > 0; });
+    for (const int64_t tile : tiles)
+      add_by_place(
+          fmt::format("the key is within the largest multiple of {} keys of its row", tile), 3,
+          [=](size_t j) {
+            return j < count / static_cast<size_t>(tile) * static_cast<size_t>(tile);
+          });
+    const bool is_first = stands_[1].position == 0;
+    add("the query is the first query of its step", 2, [=](int64_t) { return is_first; });
   }
 
+  const Plan& plan_;
   const Case& c_;
   const Query& query_;
   const Held& held_;
@@ -217,6 +297,24 @@ class Atoms {
 };
 
 }  // namespace
+
+std::vector<uint8_t> shown_by(const Plan& plan, const Query& query, const RuleUse& rule,
+                              int64_t position, int64_t b) {
+  const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+  const Case& c = plan.c;
+  std::vector<uint8_t> visible(held.positions.size(), 1);
+  const RowContext context{c.problem,
+                           c.data,
+                           b,
+                           query.h,
+                           query.i,
+                           position,
+                           held.positions,
+                           c.cached() ? 0 : first_token(c.problem, b),
+                           query.step};
+  rule.spec->apply(rule, context, {visible, {}});
+  return visible;
+}
 
 std::vector<VisibleAtom> visible_atoms(const Plan& plan, const Query& query) {
   return Atoms(plan, query).all();

@@ -213,6 +213,12 @@ Where::Condition Where::condition() const {
   return nearly(SIZE_MAX);
 }
 
+std::string Where::words_after(std::string_view what) const {
+  const Condition condition = this->condition();
+  if (!condition.found || condition.words.empty()) return "";
+  return fmt::format("{} {}", what, condition.words);
+}
+
 Where::Condition Where::nearly(size_t one_in) const {
   if (marked_ == 0) return {};
   if (marked_ == size()) return {true, "", 0, 0};
