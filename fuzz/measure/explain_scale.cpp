@@ -90,9 +90,9 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
     return {};
   // Of two keys any weights have a factor: then several rows must agree on it.
   constexpr size_t agreeing = 4;
-  const bool telling =
-      std::any_of(wrong.begin(), wrong.end(), [](const Row& r) { return r.keys.size() > 2; });
-  if (!telling && wrong.size() < agreeing) return {};
+  const auto telling = static_cast<size_t>(
+      std::count_if(wrong.begin(), wrong.end(), [](const Row& r) { return r.keys.size() > 2; }));
+  if (telling == 0 && wrong.size() < agreeing) return {};
   const std::string name = name_of(wrong, factors);
   const auto [low, high] = std::minmax_element(factors.begin(), factors.end());
   const double scale = wrong.front().problem().scale_value();
@@ -105,7 +105,7 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
         "is {:.4g} in the "
         "place of {:.4g}.",
         factors.front(), factors.front() * scale, scale);
-  if (!telling) return {};
+  if (telling < agreeing || 2 * telling < wrong.size()) return {};
   return fmt::format(
       "Each query's scores are multiplied by a factor of its "
       "own, from {:.3g} to {:.3g}.",

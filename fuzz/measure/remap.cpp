@@ -19,6 +19,7 @@ struct Remap::Head {
 struct Remap::How {
   const char* words;  ///< {} is the number's name
   bool has_number;
+  bool is_shift;  ///< by a number that may be negative too
   int64_t (*of)(int64_t place, int64_t number);
 };
 
@@ -38,7 +39,11 @@ void Remap::add(const Plan& plan, const Query& query, std::span<const Place> lac
   if (lacks.empty() && takes.empty()) return;
   const Problem& p = plan.c.problem;
   const std::vector<Held>& held = plan.held[static_cast<size_t>(query.step)];
-  Seen seen{query.h, p.num_kv_heads, p.batch, {}, {}, {}};
+  Seen seen{query.h, p.num_kv_heads, p.batch, {}, {}, {}, {}, {}};
+  const bool is_known = !seen_.empty() && *seen_.back().problem == p;
+  seen.problem = is_known ? seen_.back().problem : std::make_shared<const Problem>(p);
+  has_addresses_ &= !plan.c.cached() && p.memory_kv == 0 &&
+                    (seen_.empty() || seen_.front().problem->layout == p.layout);
   for (const Held& each : held) seen.lengths.push_back(static_cast<int64_t>(each.tokens.size()));
   const auto at = [](const Place& place) {
     return At{place.row, place.head, static_cast<int64_t>(place.place)};
@@ -72,6 +77,12 @@ void Remap::add(const Plan& plan, const Query& query, std::span<const Place> lac
     }
     seen.lacks.push_back(std::move(lack));
   }
+  std::set<At> lacking;
+  for (const Lack& lack : seen.lacks) lacking.insert(lack.at);
+  for (const Key& key : query.keys)
+    if (const At right{query.b, p.kv_head(query.h), static_cast<int64_t>(key.place)};
+        lacking.count(right) == 0)
+      seen.kept.push_back(right);
   seen_.push_back(std::move(seen));
 }
 
@@ -83,7 +94,7 @@ bool Remap::fits(const Row& row, const Head& head, const How& how, size_t number
     for (const Lack& lack : seen.lacks) {
       const auto [b, g, j] = lack.at;
       const int64_t by = how.has_number ? lack.numbers[number] : 0;
-      if (how.has_number && by <= 0) return false;
+      if (how.has_number && (how.is_shift ? by == 0 : by <= 0)) return false;
       const int64_t other = row.of(seen, b);
       const At to{other, head.of(seen, g), how.of(j, by)};
       if (to == lack.at) return false;
@@ -97,6 +108,40 @@ bool Remap::fits(const Row& row, const Head& head, const How& how, size_t number
     if (!left.empty()) return false;
   }
   return true;
+}
+
+/// Whether every query takes exactly what lies at the address of each of its keys. What lies behind
+/// the tensor's end may be anything.
+bool Remap::fits(const RowAddress& address) const {
+  return std::all_of(seen_.begin(), seen_.end(), [&](const Seen& seen) {
+    std::multiset<At> left(seen.takes);
+    left.insert(seen.kept.begin(), seen.kept.end());
+    const auto takes = [&](const At& right) {
+      const auto [b, g, j] = right;
+      const Index to = address.of(*seen.problem, RowsOf::keys, {b, g, j});
+      if (to[0] < 0) return true;
+      const auto found = left.find(At{to[0], to[1], to[2]});
+      if (found == left.end()) return false;
+      left.erase(found);
+      return true;
+    };
+    return std::all_of(seen.kept.begin(), seen.kept.end(), takes) &&
+           std::all_of(seen.lacks.begin(), seen.lacks.end(),
+                       [&](const Lack& lack) { return takes(lack.at); }) &&
+           left.empty();
+  });
+}
+
+std::string Remap::address_words() const {
+  if (!has_addresses_) return "";
+  const std::string words =
+      RowAddress::find(seen_.front().problem->layout, RowsOf::keys,
+                       [this](const RowAddress& address) { return fits(address); });
+  return words.empty() ? ""
+                       : fmt::format(
+                             "that of the row of v at {} (for batch row b, KV head h and "
+                             "key i)",
+                             words);
 }
 
 std::string Remap::words() const {
@@ -118,19 +163,20 @@ std::string Remap::words() const {
       {" of the KV head behind", [](const Seen&, int64_t g) { return g + 1; }},
   };
   static constexpr How hows[] = {
-      {"key j", false, [](int64_t j, int64_t) { return j; }},
-      {"key 0", false, [](int64_t, int64_t) { return int64_t{0}; }},
-      {"key j − {}", true, [](int64_t j, int64_t n) { return j - n; }},
-      {"key j + {}", true, [](int64_t j, int64_t n) { return j + n; }},
-      {"key j mod ({})", true, [](int64_t j, int64_t n) { return j % n; }},
-      {"the first key of its tile of {}", true, [](int64_t j, int64_t n) { return j - j % n; }},
-      {"the last key of its tile of {}", true,
+      {"key j", false, false, [](int64_t j, int64_t) { return j; }},
+      {"key 0", false, false, [](int64_t, int64_t) { return int64_t{0}; }},
+      {"key j − {}", true, true, [](int64_t j, int64_t n) { return j - n; }},
+      {"key j + {}", true, true, [](int64_t j, int64_t n) { return j + n; }},
+      {"key j mod ({})", true, false, [](int64_t j, int64_t n) { return j % n; }},
+      {"the first key of its tile of {}", true, false,
+       [](int64_t j, int64_t n) { return j - j % n; }},
+      {"the last key of its tile of {}", true, false,
        [](int64_t j, int64_t n) { return j - j % n + n - 1; }},
-      {"key ({}) − 1 − j", true, [](int64_t j, int64_t n) { return n - 1 - j; }},
-      {"key {}", true, [](int64_t, int64_t n) { return n; }},
-      {"key ({}) − 1", true, [](int64_t, int64_t n) { return n - 1; }},
-      {"key j · {}", true, [](int64_t j, int64_t n) { return j * n; }},
-      {"key j / {}", true, [](int64_t j, int64_t n) { return j / n; }},
+      {"key ({}) − 1 − j", true, false, [](int64_t j, int64_t n) { return n - 1 - j; }},
+      {"key {}", true, false, [](int64_t, int64_t n) { return n; }},
+      {"key ({}) − 1", true, false, [](int64_t, int64_t n) { return n - 1; }},
+      {"key j · {}", true, false, [](int64_t j, int64_t n) { return j * n; }},
+      {"key j / {}", true, false, [](int64_t j, int64_t n) { return j / n; }},
   };
   for (const How& how : hows)
     for (size_t n = 0; n < (how.has_number ? names_.size() : 1); ++n)
@@ -140,7 +186,7 @@ std::string Remap::words() const {
             return "that of " +
                    fmt::format(fmt::runtime(how.words), names_.empty() ? "" : names_[n]) +
                    row.words + head.words;
-  return "";
+  return address_words();
 }
 
 }  // namespace attnfuzz::measure

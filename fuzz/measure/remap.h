@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "fuzz/measure/reading.h"
+#include "fuzz/measure/row_address.h"
 #include "fuzz/measure/terms.h"
 
 namespace attnfuzz::measure {
@@ -32,17 +34,22 @@ class Remap {
     std::vector<int64_t> lengths;   ///< tokens that each row holds
     std::vector<Lack> lacks;
     std::multiset<At> takes;
+    std::vector<At> kept;  ///< that it takes as it should
+    std::shared_ptr<const Problem> problem;
   };
   /// A part of a rule: what takes the place of a row, a KV head, or a place.
   struct Row;
   struct Head;
   struct How;
   bool fits(const Row& row, const Head& head, const How& how, size_t number) const;
+  bool fits(const RowAddress& address) const;
+  std::string address_words() const;
 
   std::vector<Seen> seen_;
   std::vector<std::string> names_;  ///< of the numbers
   size_t taken_ = 0;
-  bool is_known_ = true;  ///< all that is taken is held by some row
+  bool is_known_ = true;       ///< all that is taken is held by some row
+  bool has_addresses_ = true;  ///< no case has steps, and all have one layout
 };
 
 }  // namespace attnfuzz::measure

@@ -54,6 +54,7 @@ Terms terms_of(const Plan& plan, const Query& query, int32_t step) {
   const std::vector<RowCount> rows = counts_of(plan, query.step);
   const int64_t behind = behind_longest(rows, b);
   const bool has_step = step >= 0 && c.cached();
+  const int64_t past_of_row = rows[b].past();
   const std::vector<RowCount> then = has_step ? counts_of(plan, step) : rows;
   const int64_t behind_then = has_step ? behind_longest(then, b) : 0;
   int64_t before = 0, new_before = 0, unused_before = 0;
@@ -69,6 +70,9 @@ Terms terms_of(const Plan& plan, const Query& query, int32_t step) {
       {"its position", query.position},
       {"the padding before it", first},
       {"the tokens of the longest row before the step − those of its own row", behind},
+      {"the tokens of row 0 before the step − those of its own row", rows[0].past() - past_of_row},
+      {"the tokens of row 0 before the keys' step − those of its own row then",
+       then[0].past() - then[b].past()},
       {"how many more tokens than before the keys' step the longest row has before the step, than "
        "its own row",
        behind - behind_then},
