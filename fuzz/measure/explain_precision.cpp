@@ -1,18 +1,41 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "fuzz/measure/scores.h"
 
 namespace attnfuzz::measure {
+namespace {
+
+/// Whether neighbouring keys of a row are off by different amounts, as roundings are: a mistake in
+/// the maths moves many of them alike.
+bool is_scattered(const Row& row, double largest) {
+  size_t apart = 0;
+  for (size_t n = 1; n < row.keys.size(); ++n) {
+    const double step = (row.log_w[n] - row.want[n]) - (row.log_w[n - 1] - row.want[n - 1]);
+    apart += std::abs(step) > largest / 64 ? 1 : 0;
+  }
+  return 2 * apart >= row.keys.size() - 1;
+}
+
+}  // namespace
 
 /// Weights that are off by no more than a narrower type's rounding, and by no less than is typical
-/// of it.
+/// of it; several rows of some keys must show that they are off like roundings.
 std::optional<std::string> explain_precision(const std::vector<Row>& wrong,
                                              const std::vector<Row>&) {
+  constexpr size_t enough_rows = 3, enough_keys = 4;
   double largest = 0;
   for (const Row& row : wrong)
     largest = std::max(largest, row.spread(scores_as(row, row.problem())));
+  size_t telling = 0;
+  for (const Row& row : wrong) {
+    if (row.keys.size() < enough_keys) continue;
+    if (!is_scattered(row, largest)) return {};
+    ++telling;
+  }
+  if (telling < enough_rows) return {};
   for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::e4m3}) {
     const double u = unit_roundoff(type);
     if (largest > 6 * u || largest < u / 2) continue;

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <numbers>
 
+#include "fuzz/measure/hidden_scores.h"
 #include "fuzz/measure/weights.h"
 #include "oracle/given.h"
+#include "oracle/rows.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -56,14 +58,43 @@ double edge(Target& target, const Plan& plan, double right, double wrong, Budget
   return wrong;
 }
 
-/// The largest score that the case's own q and k may make.
-double reach_of(const Case& c) {
-  const double d = static_cast<double>(c.problem.head_dim),
-               scale = std::abs(c.problem.scale_value());
-  const double size = c.data.dist == Distribution::large  ? 64
-                      : c.data.dist == Distribution::huge ? 4096
-                                                          : 1;
-  return 3 * std::sqrt(d) * size * scale;
+/// About the largest score that the case's own q and k make, as far as some of their rows tell.
+double reach_of(const Plan& plan) {
+  const Case& c = plan.c;
+  const Inputs inputs = make_inputs(c);
+  const Problem& p = c.problem;
+  if (c.cached()) {
+    const double size = c.data.dist == Distribution::large  ? 64
+                        : c.data.dist == Distribution::huge ? 4096
+                                                            : 1;
+    return 3 * std::sqrt(static_cast<double>(p.head_dim)) * size * std::abs(p.scale_value());
+  }
+  const std::vector<double> q = inputs.at("q").to_doubles(), k = inputs.at("k").to_doubles();
+  const Rows of_q(p.layout, inputs.at("q").shape), of_k(p.layout, inputs.at("k").shape);
+  constexpr size_t most_queries = 64, most_keys = 256;
+  double largest = 0;
+  const size_t stride = 1 + plan.queries.size() / most_queries;
+  for (size_t n = 0; n < plan.queries.size(); n += stride) {
+    const Query& query = plan.queries[n];
+    const auto row = static_cast<size_t>(of_q.index(query.b, query.h, query.i));
+    for (size_t j = 0; j < query.keys.size(); j += 1 + query.keys.size() / most_keys) {
+      const Source& key = plan.sources[query.keys[j].source];
+      const auto other = static_cast<size_t>(of_k.index(key.row, key.head, key.i));
+      double score = 0;
+      for (size_t d = 0; d < static_cast<size_t>(p.head_dim); ++d)
+        score += q[row + d] * k[other + d];
+      largest = std::max(largest, std::abs(score * p.scale_value()));
+    }
+  }
+  return largest;
+}
+
+/// Levels to try: powers of 4, and the reach itself.
+std::vector<double> levels_up_to(double reach) {
+  std::vector<double> all;
+  for (double level = 4; level < reach; level *= 4) all.push_back(level);
+  if (!all.empty()) all.push_back(reach);
+  return all;
 }
 
 }  // namespace
@@ -73,7 +104,10 @@ std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budge
   if (p.rope != Rope::none || p.softcap > 0 || p.scale_value() == 0 || p.has_dropout() ||
       p.mask.find("alibi") != nullptr || p.memory_kv > 0)
     return {};
-  const double reach = reach_of(c);
+  if (p.head_dim == 0) return {};
+  Case own = c;
+  own.data.nonfinite = NonFinite::none;
+  const double reach = reach_of(declared(own));
   Case plain = c.data.given != nullptr ? with_generated_data(c) : c;
   plain.data.dist = Distribution::normal;
   plain.data.nonfinite = NonFinite::none;
@@ -83,7 +117,7 @@ std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budge
   for (const double sign : {-1.0, 1.0}) {
     double right = sign;
     if (sum_at(target, plan, right, budget) != Sum::right) return {};
-    for (double level = 4; level <= reach; level *= 4) {
+    for (const double level : levels_up_to(reach)) {
       const Sum sum = sum_at(target, plan, sign * level, budget);
       if (sum == Sum::unknown) break;
       if (sum == Sum::right) {
@@ -105,6 +139,7 @@ std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budge
       break;
     }
   }
+  if (all.empty()) all = hidden_scores(target, plain, reach, budget);
   return all;
 }
 

@@ -121,9 +121,9 @@ std::vector<Statement> ScoreFacts::statements() const {
     size_t most;  ///< rows that it is tried on
   };
   constexpr Try tries[] = {{"scores", explain_softcap, 64},      {"scores", explain_scale, 64},
-                           {"precision", explain_precision, 64}, {"queries", explain_queries, 24},
-                           {"rotation", explain_rotation, 16},   {"scores", explain_bias, 64},
-                           {"parts", explain_parts, 48},         {"keys", explain_keys, 16}};
+                           {"queries", explain_queries, 24},     {"rotation", explain_rotation, 16},
+                           {"scores", explain_bias, 64},         {"parts", explain_parts, 48},
+                           {"precision", explain_precision, 64}, {"keys", explain_keys, 16}};
   for (const Try& each : tries)
     if (const std::optional<std::string> words =
             each.explain(some(wrong_, each.most), some(right_, each.most)))
