@@ -9,13 +9,26 @@
 namespace attnfuzz::measure {
 namespace {
 
-/// The rule that a statement begins with, its numbers aside: what follows are counts and examples.
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/// The rule that a statement begins with, its numbers and their signs aside: what follows are
+/// counts and examples, and so is what stands in parentheses with numbers.
 std::string rule_of(const std::string& words) {
-  const size_t end = std::min(words.find(". "), words.find(" (Seen in"));
+  const std::string first = words.substr(0, std::min(words.find(". "), words.find(" (Seen in")));
   std::string rule;
-  for (const char c : words.substr(0, end)) {
-    const bool digit = c >= '0' && c <= '9';
-    if (!digit)
+  for (size_t n = 0; n < first.size(); ++n) {
+    const char c = first[n];
+    const size_t end = c == '(' ? first.find(')', n) : std::string::npos;
+    if (end != std::string::npos &&
+        std::any_of(first.begin() + static_cast<std::ptrdiff_t>(n),
+                    first.begin() + static_cast<std::ptrdiff_t>(end), is_digit)) {
+      n = end;
+      continue;
+    }
+    const bool is_sign = c == '-' && n + 1 < first.size() && is_digit(first[n + 1]);
+    if (!is_digit(c) && !is_sign)
       rule += c;
     else if (rule.empty() || rule.back() != '#')
       rule += '#';

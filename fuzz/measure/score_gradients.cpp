@@ -85,8 +85,25 @@ void ScoreGradientFacts::add(const Plan& plan, const std::vector<double>& got, c
       if (query.keys[j].position >= 0 && std::abs(want) > 2 * of.error)
         seen.left_out.add(attributes_of(plan, query, held, query.keys[j].place), none);
     }
+    add_pairs(plan, n, std::span(got).subspan(n * sources, sources), of.error, seen);
     seen.rows.push_back(std::move(of));
   }
+}
+
+/// Of a query that sees one key dS is 0 whatever it is made of.
+void ScoreGradientFacts::add_pairs(const Plan& plan, size_t n, std::span<const double> got,
+                                   double error, Seen& seen) {
+  const Query& query = plan.queries[n];
+  const Held& held = plan.held[0][static_cast<size_t>(query.b)];
+  std::vector<uint8_t> has(held.tokens.size(), 0);
+  size_t own = 0, all = 0;
+  for (const double x : got) all += std::abs(x) > error ? 1 : 0;
+  for (size_t j = 0; j < held.tokens.size(); ++j) {
+    has[j] = std::abs(got[plan.source(held.tokens[j], plan.c.problem.kv_head(query.h))]) > error;
+    own += has[j];
+  }
+  seen.elsewhere |= own < all;
+  if (query.keys.size() > 1 || own > 0) seen.visible.add(plan, query, has);
 }
 
 void ScoreGradientFacts::measure(Target& target, const Case& c, Budget& budget) {
@@ -233,6 +250,9 @@ std::vector<Statement> ScoreGradientFacts::statements() const {
                                 left.words.empty() ? ", all of them" : " that have ", left.words)
                   : "";
     }
+    if (words.empty() && foreign && !seen->elsewhere)
+      if (const std::string pairs = seen->visible.words(); !pairs.empty())
+        words = "pairs of a query and a key take part that the mask hides. " + pairs;
     const Where::Condition where = seen->where.condition();
     const std::string place =
         where.found && !where.words.empty() ? "; exactly: " + where.words : "";

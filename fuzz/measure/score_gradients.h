@@ -4,6 +4,7 @@
 
 #include "fuzz/measure/experiment.h"
 #include "fuzz/measure/statement.h"
+#include "fuzz/measure/visible.h"
 #include "fuzz/measure/where.h"
 
 namespace attnfuzz::measure {
@@ -33,14 +34,17 @@ class ScoreGradientFacts {
     Where where;
     bool other = false;  ///< some element is neither right nor 0
     size_t zeros = 0;
+    VisibleFacts visible;    ///< the pairs of a query and a key that have a part in dS
+    bool elsewhere = false;  ///< so have keys of other rows or KV heads
   };
+  void add_pairs(const Plan& plan, size_t n, std::span<const double> got, double error, Seen& seen);
   void add(const Plan& plan, const std::vector<double>& got, const Forge& forge,
            const std::vector<double>& v, const std::vector<double>& g, double error, Seen& seen);
   static bool is_right(const Row& row);
   static std::string formula(const std::vector<const Row*>& wrong);
   static std::string other_sum(const std::vector<const Row*>& wrong, const std::vector<Row>& all);
 
-  Seen dq_{"dq", {}, {}, {}}, dk_{"dk", {}, {}, {}};
+  Seen dq_{"dq", {}, {}, {}, false, 0, {}, false}, dk_{"dk", {}, {}, {}, false, 0, {}, false};
   size_t cases_ = 0;
 };
 

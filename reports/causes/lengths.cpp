@@ -187,7 +187,8 @@ std::vector<Cause> causes_from_changes(const Run& run) {
       if (reports_capacity(run)) return {{"length-capacity", at + ": the buffer's capacity."}};
       if (*wrong == held)
         return {{"length-unchanged", at + fmt::format(": the {} does not change its length.", op)}};
-      return {{"length", at + fmt::format(" of {}.", held)}};
+      return {{"length", at + fmt::format(" of {}: the {} leaves too {}.", held, op,
+                                          *wrong > *right ? "many" : "few")}};
     }
     before = got;
   }
