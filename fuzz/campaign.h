@@ -41,7 +41,7 @@ struct CampaignOptions {
   double seconds = 0;     ///< > 0: a time budget instead of `cases`
   uint64_t shard = 0, shards = 1;
   int64_t max_shrink_tries = 20000;
-  double max_diagnose = 4;  ///< seconds that experiments may take for each finding; 0: none
+  double max_diagnose = 20;  ///< seconds that experiments may take for each finding; 0: none
   std::vector<const Relation*> relations = {};  ///< each passing case is put to one of them
   double hang_seconds = 240;  ///< a case in attnfuzz's own process that takes longer is killed
   uint64_t stop_after = 0;    ///< stop at this many findings; 0: never

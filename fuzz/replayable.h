@@ -38,7 +38,7 @@ struct ReplayableOptions {
   std::function<std::vector<Case>()> runs = {};
   const KnownFailures* known = nullptr;  ///< of the campaign: what to count a case to that is not
                                          ///< worth a search of its own
-  double max_diagnose = 4;               ///< as CampaignOptions
+  double max_diagnose = 20;              ///< as CampaignOptions
 };
 
 /// shrink_finding() to a case that fails in a new process as well: what a process keeps from one
