@@ -66,6 +66,7 @@ constexpr Row kRows[] = {
     {Axis::qkv_hidden, 'Q', "qkv_hidden", Usual::hidden, .7, 1500, 1.6},
     {Axis::state_dim, 'S', "state_dim", Usual::head_dims, .6, 64, 1.2},
     {Axis::packed_head, 'P', "3*head_dim", Usual::packed, .85, 200, 1.0},
+    {Axis::latent, 'L', "latent_dim", Usual::head_dims, .6, 512, .5},
     {Axis::other, 'o', "other", Usual::nothing, 0, 20, 2.5},
     {Axis::elements, '#', "elements", Usual::nothing, 0, 100000, 4},
 };

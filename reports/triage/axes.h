@@ -41,6 +41,7 @@ enum class Axis : uint8_t {
   qkv_hidden,      ///< Q, of queries, keys and values side by side
   state_dim,       ///< S, of a recurrence
   packed_head,     ///< P, a head's query, key and value side by side
+  latent,          ///< L, keys and values compressed into one vector
   other,           ///< o, an axis that attention does not look at
   elements,        ///< of a whole tensor
   count

@@ -12,6 +12,7 @@
 
 #include "reports/text.h"
 #include "reports/text_file.h"
+#include "reports/triage/write.h"
 #include "targets/remote.h"
 
 namespace attnfuzz::python {
@@ -317,13 +318,13 @@ std::string triage_issue(const Reading& reading, const Called* found) {
   out += text::markdown_block(text::clean(error + reading.traceback.message, 2000), "text");
   out += fmt::format("\n## Reading ({})\n\n| number | axis | whose |\n|---|---|---|\n",
                      name_of(reading.sureness));
-  for (const NumberAxis& number : reading.numbers)
+  for (const NumberAxis& number : numbers_told(reading))
     out += fmt::format("| {} | {} | {} |\n", number.value,
                        number.axis.empty() ? "not told" : text::markdown(number.axis),
                        text::markdown(number.of));
-  out +=
-      fmt::format("\n## Likely mistake\n\n{}\n",
-                  reading.cause ? text::markdown(text::clean(reading.cause->words)) : "Not known.");
+  out += fmt::format(
+      "\n## Likely mistake\n\n{}\n",
+      reading.cause ? text::markdown(text::clean(mistake_text(reading))) : "Not known.");
   if (found != nullptr)
     out += fmt::format("\n## Reproduction ({} {})\n\n{}\nIt says:\n\n{}",
                        text::markdown(found->call.package), text::markdown(found->version),

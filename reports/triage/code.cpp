@@ -219,7 +219,8 @@ AxisGuess axis_of_node(const Node& node) {
     if (both(Axis::batch, Axis::num_heads)) return {Axis::batch_heads, std::max(.8, strength)};
     if (both(Axis::batch, Axis::num_kv_heads))
       return {Axis::batch_kv_heads, std::max(.8, strength)};
-    if (both(Axis::num_heads, Axis::head_dim)) return {Axis::q_hidden, std::max(.8, strength)};
+    if (both(Axis::num_heads, Axis::head_dim) || both(Axis::num_heads, Axis::head_dim_v))
+      return {Axis::q_hidden, std::max(.8, strength)};
     if (both(Axis::num_kv_heads, Axis::head_dim)) return {Axis::kv_hidden, std::max(.8, strength)};
     if (both(Axis::batch, Axis::q_len)) return {Axis::tokens, std::max(.7, strength)};
     if (both(Axis::batch, Axis::kv_len)) return {Axis::kv_tokens, std::max(.7, strength)};
@@ -232,7 +233,7 @@ AxisGuess axis_of_node(const Node& node) {
     const AxisGuess left = axis_of_node(node.parts[0]), right = axis_of_node(node.parts[1]);
     if (left.axis == Axis::hidden && is_heads(right.axis)) return {Axis::head_dim, .8};
     if (left.axis == Axis::num_heads && right.axis == Axis::num_kv_heads) return {Axis::group, .8};
-    if (left.axis == Axis::head_dim && is_heads(right.axis)) return {Axis::head_dim, .6};
+    if (left.axis != Axis::num_heads && is_heads(right.axis)) return {Axis::head_dim, .7};
     return {};
   }
   if (node.kind == K::call && node.text == "size") return {};

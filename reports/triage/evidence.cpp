@@ -113,6 +113,8 @@ constexpr Phrase kPhrases[] = {
     {"power of two", Form::divide, 4},
     {"must divide", Form::divide, 4},
     {" % ", Form::divide, 3},
+    {"indexed tensor", Form::index, 5},
+    {"boolean index", Form::index, 5},
     {"out of bounds", Form::index, 4},
     {"out of range", Form::index, 3},
     {"index_copy", Form::copy, 4},
@@ -309,9 +311,23 @@ std::array<double, static_cast<size_t>(Form::count)> forms_of(std::string_view m
   return forms;
 }
 
+/// Whether the text, in lower case, speaks of fewer heads with keys than heads.
+bool speaks_of_groups(std::string_view text) {
+  static constexpr std::string_view words[] = {
+      "gqa",      "grouped quer", "grouped-quer", "num_kv_heads", "key_value_heads",
+      "kv heads", "kv_heads",     "key heads",    "n_kv_head",    "repeat_kv",
+      "kv head",  "multi-query",  "multi_query",  "num_kv_head",  "key and value heads"};
+  return std::any_of(std::begin(words), std::end(words),
+                     [&](std::string_view word) { return text.find(word) != text.npos; });
+}
+
 Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known) {
   Evidence evidence;
   evidence.parameters = parameter_layouts(traceback.message);
+  if (evidence.parameters.empty()) {
+    evidence.parameters = projection_layouts(traceback.whole);
+    evidence.parameters_near = !evidence.parameters.empty();
+  }
   evidence.forms = forms_of(traceback.error + ": " + traceback.message);
   for (const KnownSize& size : known) {
     const Axis axis = axis_named(size.axis);
@@ -321,6 +337,10 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
   }
   for (const ModelSize& size : model_sizes(traceback.whole))
     evidence.facts.push_back({size.axis, size.value, Role::none, size.weight, false});
+  evidence.grouped = speaks_of_groups(lowered(traceback.whole));
+  for (const std::string& line : traceback.lines)
+    for (StatedLayout& layout : layouts_stated_in(line))
+      evidence.stated.push_back(std::move(layout));
   for (const std::string& line : traceback.lines)
     if (evidence.pattern.empty() && line.find("->") != line.npos) find_pattern(evidence, line);
   evidence.tiles = lowered(traceback.whole).find("triton") != std::string::npos ||
@@ -356,7 +376,8 @@ Evidence gather(const Traceback& traceback, const std::vector<KnownSize>& known)
       raise(evidence.roles[static_cast<size_t>(row.role)], row.strength);
     else if (whole.find(row.words) != whole.npos)
       raise(evidence.roles[static_cast<size_t>(row.role)], elsewhere * row.strength);
-  if (!evidence.parameters.empty()) raise(evidence.roles[static_cast<size_t>(Role::weight)], 1.5);
+  if (!evidence.parameters.empty() && !evidence.parameters_near)
+    raise(evidence.roles[static_cast<size_t>(Role::weight)], 1.5);
   each_name(traceback.message, [&](std::string_view name) {
     const RoleGuess guess = role_of(name);
     const bool common = guess.role == Role::out || guess.role == Role::hidden;  // "input", "output"

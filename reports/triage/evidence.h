@@ -6,6 +6,7 @@
 #include "reports/triage/code.h"
 #include "reports/triage/grammar.h"
 #include "reports/triage/layouts.h"
+#include "reports/triage/stated_layouts.h"
 #include "reports/triage/triage.h"
 
 /// What a report says besides the numbers themselves.
@@ -38,9 +39,12 @@ struct Evidence {
   std::vector<LabelledShape> shapes;
   /// What a pattern of einsum or einops says of its tensors, the inputs first.
   std::vector<std::vector<AxisGuess>> pattern;
-  std::vector<Layout> parameters;  ///< of a checkpoint's tensor that the message names
-  AxisGuess letter;                ///< of an einsum's index that the message names
-  bool tiles = false;              ///< a kernel's own tensors: tiles without rows and heads
+  std::vector<Layout> parameters;    ///< of a checkpoint's tensor that the message names
+  bool parameters_near = false;      ///< … or of a projection that the text around names
+  AxisGuess letter;                  ///< of an einsum's index that the message names
+  bool grouped = false;              ///< fewer heads with keys than heads are spoken of
+  std::vector<StatedLayout> stated;  ///< that words give tensors
+  bool tiles = false;                ///< a kernel's own tensors: tiles without rows and heads
 
   double form(Form form) const { return forms[static_cast<size_t>(form)]; }
   /// The layouts of a role; of a checkpoint's tensor those that its name tells.

@@ -69,5 +69,47 @@ TEST(Facts, NumbersAreWrittenInWords) {
   EXPECT_EQ(with_digits("one of often, tenth, two_x"), "one of often, tenth, two_x");
 }
 
+std::string axes_text(const StatedLayout& layout) {
+  std::string all = std::string(name_of(layout.role.role)) + ":";
+  for (const AxisGuess& each : layout.axes)
+    all += " " + (each.any_length           ? "len"
+                  : each.axis == Axis::none ? "-"
+                                            : std::string(name_of(each.axis)));
+  return all;
+}
+
+TEST(StatedLayouts, AreFoundInProse) {
+  struct Stated {
+    const char *line, *axes;
+  };
+  static constexpr Stated lines[] = {
+      {"the keys are [batch_size, num_kv_heads, kv_len, head_dim] there",
+       "keys: batch num_kv_heads kv_len head_dim"},
+      {"mask of shape (batch, 1, q_len, kv_len)", "mask: batch - q_len kv_len"},
+      {"query layout is BSHD", ": batch len num_heads head_dim"},
+      {"queries as (batch * num_heads, q_len, head_dim)",
+       "queries: batch*num_heads q_len head_dim"},
+  };
+  for (const Stated& each : lines) {
+    const std::vector<StatedLayout> found = layouts_stated_in(each.line);
+    ASSERT_EQ(found.size(), 1u) << each.line;
+    EXPECT_EQ(axes_text(found[0]), each.axes) << each.line;
+  }
+  for (const char* line : {"x.view(batch, heads, length, head_dim)", "torch.Size([2, 8, 4, 32])",
+                           "y = f(a, b)", "x = x[batch, heads]", "# (batch, q_len, head_dim)",
+                           "as is usual (see above, or ask)", "BSHD alone says nothing"})
+    EXPECT_TRUE(layouts_stated_in(line).empty()) << line;
+}
+
+TEST(StatedLayouts, SpeakForTheirTensorAlone) {
+  const std::vector<StatedLayout> stated =
+      layouts_stated_in("keys are (batch, num_heads, kv_len, head_dim)");
+  const Axis right[] = {Axis::batch, Axis::num_heads, Axis::kv_len, Axis::head_dim},
+             other[] = {Axis::batch, Axis::kv_len, Axis::num_heads, Axis::head_dim};
+  EXPECT_GT(by_stated(stated, Role::k, right), 3);
+  EXPECT_LT(by_stated(stated, Role::k, other), by_stated(stated, Role::k, right) - 3);
+  EXPECT_EQ(by_stated(stated, Role::q, right), 0);
+}
+
 }  // namespace
 }  // namespace attnfuzz::triage

@@ -1,10 +1,12 @@
 #include "reports/triage/grammar.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "fuzz/error_text.h"
 #include "reports/triage/shape_forms.h"
 #include "reports/triage/text_parts.h"
+#include "reports/triage/words.h"
 
 namespace attnfuzz::triage {
 namespace {
@@ -33,12 +35,22 @@ constexpr std::string_view kNoneAfter[] = {"GiB",   "MiB",  "KiB",   "GB",      
                                            "bytes", "ms",   "s",     "seconds", "%",
                                            "bit",   "bits", "times", "steps",   "layers"};
 
+/// Whether the word at the end names an axis, not a file.
+bool names_axis(std::string_view text) {
+  size_t from = text.size();
+  while (from > 0 && is_word(text[from - 1])) --from;
+  const bool is_suffix = from > 0 && (text[from - 1] == '.' || text[from - 1] == '/');
+  return !is_suffix && text.size() - from > 1 && axis_of(text.substr(from)).axis != Axis::none;
+}
+
 Kind kind_of(std::string_view text, size_t begin, size_t end) {
   const std::string_view before = last_words(text, begin, 60), after = text.substr(end, 40);
   const char left = begin > 0 ? text[begin - 1] : ' ', right = at(text, end);
   const bool path = left == '/' && (begin < 2 || !is_digit(text[begin - 2]));
-  if (left == '.' || (left == ':' && begin > 1 && is_word(text[begin - 2])) || path || left == '#')
-    return Kind::none;
+  // "file.py:12", but "len:2" is a size.
+  const bool is_line = left == ':' && begin > 1 && is_word(text[begin - 2]) &&
+                       !names_axis(text.substr(0, begin - 1));
+  if (left == '.' || is_line || path || left == '#') return Kind::none;
   if (right == ':' && is_digit(at(text, end + 1))) return Kind::none;
   if (before.ends_with(": ") && after.starts_with(" :")) return Kind::none;  // an error's code
   const size_t sign = left == '-' ? begin - 1 : begin;                       // of "-1"
@@ -64,7 +76,7 @@ Kind kind_of(std::string_view text, size_t begin, size_t end) {
     return Kind::elements;
   // "start (1022) + length (3)": tokens that are there already.
   static constexpr std::string_view start[] = {"start"};
-  if (ends_with_word(before, start) && after.find("length") != after.npos)
+  if (ends_with_word(before, start) && after.find("len") != after.npos)
     return text[begin] == '0' ? Kind::none : Kind::size;
   if ((is_small || !ends_with_word(before, kCounted)) && ends_with_word(before, kNoneBefore))
     return Kind::none;
@@ -132,6 +144,26 @@ bool is_reversed(std::string_view text, const Mention& shape) {
   return false;
 }
 
+/// A list of one size is a shape beside a longer one ("(5,) (3,4)"), and a number elsewhere
+/// ("B=[16]").
+void mark_numbers(std::vector<Mention>& all) {
+  const auto is_long = [](const Mention& each) {
+    return each.kind == Kind::shape && each.sizes.size() > 1;
+  };
+  const auto counts = [](const Mention& each) {
+    return each.kind == Kind::shape || each.kind == Kind::size;
+  };
+  for (size_t k = 0; k < all.size(); ++k) {
+    if (all[k].kind != Kind::shape || all[k].sizes.size() != 1) continue;
+    const auto here = all.begin() + static_cast<ptrdiff_t>(k);
+    const auto next = std::find_if(here + 1, all.end(), counts);
+    const auto last = std::find_if(std::make_reverse_iterator(here), all.rend(), counts);
+    const bool beside =
+        (next != all.end() && is_long(*next)) || (last != all.rend() && is_long(*last));
+    if (!beside || all[k].before.ends_with('=')) all[k].kind = Kind::size;
+  }
+}
+
 }  // namespace
 
 std::vector<Mention> mentions_in(std::string_view text) {
@@ -158,6 +190,7 @@ std::vector<Mention> mentions_in(std::string_view text) {
     all[k].after = text.substr(all[k].end, std::min(most, to - all[k].end));
     all[k].is_reversed = all[k].kind == Kind::shape && is_reversed(text, all[k]);
   }
+  mark_numbers(all);
   int lacks = -1;  // all slices lack the same axis: the first tells which
   for (size_t k = 0; k + 1 < all.size(); ++k) {
     static constexpr std::string_view slices[] = {"slice shape"};

@@ -29,6 +29,12 @@ TEST(Mentions, ShapesAreToldByTheWayTheyAreWritten) {
   EXPECT_EQ(mentioned("of 640, 160 and so on"), "640 160");
 }
 
+TEST(Mentions, AListOfOneSizeIsAShapeBesideALongerOne) {
+  EXPECT_EQ(mentioned("together with shapes (5,) (3,4)"), "[5] [3 4]");
+  EXPECT_EQ(mentioned("shape (581,) into shape (512,)"), "581 512");
+  EXPECT_EQ(mentioned("B=[7], mask [2, 3]"), "7 [2 3]");
+}
+
 TEST(Mentions, ACallsKeywordsAreNoShape) {
   EXPECT_EQ(mentioned("Attention(dim=96, heads=7)"), "96 7");
   EXPECT_EQ(mentioned("Shape(batch=2, len=9)"), "[2 9]");

@@ -12,7 +12,7 @@ constexpr Layout kLayouts[] = {
     {Role::q, "bhqd", 8},        {Role::q, "bqhd", 5},         {Role::q, "Bqd", 2.5},
     {Role::q, "bqm", 2},         {Role::q, "qbm", .7},         {Role::q, "thd", 3},
     {Role::q, "bgrqd", 1},       {Role::q, "bqgrd", .5},       {Role::q, "qBd", .4},
-    {Role::q, "tm", 1},          {Role::q, "hqd", 0.4},        {Role::q, "qhd", .7},
+    {Role::q, "tm", 1},          {Role::q, "hqd", 0.8},        {Role::q, "qhd", .7},
     {Role::q, "qd", 1},          {Role::q, "qbhd", .6},        {Role::q, "bqd", 1},
     {Role::q, "bhd", .4},        {Role::q, "hd", .4},          {Role::q, "bh", .3},
     {Role::q, "bqhD2", .3},      {Role::q, "bqhD1", .1},       {Role::q, "bhqD2", .2},
@@ -22,54 +22,58 @@ constexpr Layout kLayouts[] = {
     {Role::k, "Bkd", 2.5},       {Role::k, "Bdk", 1},          {Role::k, "Bd", .5},
     {Role::k, "bgdk", 2},        {Role::k, "bhdk", .7},        {Role::k, "bkn", 1},
     {Role::k, "bkm", 1},         {Role::k, "kbm", .5},         {Role::k, "ugd", 2},
-    {Role::k, "gkd", 0.4},       {Role::k, "kgd", 1},          {Role::k, "hkd", 0.2},
+    {Role::k, "gkd", 1},         {Role::k, "kgd", 1},          {Role::k, "hkd", 0.2},
     {Role::k, "kd", 1},          {Role::k, "dk", .7},          {Role::k, "kbgd", .5},
     {Role::k, "un", .6},         {Role::k, "bkd", 1},          {Role::k, "bdk", .5},
     {Role::k, "bg1kd", .6},      {Role::k, "gd", .4},          {Role::k, "bg", .3},
-    {Role::k, "bgd", .4},        {Role::k, "tgd", 1.5},        {Role::v, "bgke", 8},
+    {Role::k, "bgd", .4},        {Role::k, "kBd", .6},         {Role::k, "bmk", .3},
+    {Role::k, "bnk", .3},        {Role::k, "tgd", 1.5},        {Role::v, "bgke", 8},
     {Role::v, "bkge", 5},        {Role::v, "bhke", 2},         {Role::v, "bkhe", 1},
     {Role::v, "Bke", 2.5},       {Role::v, "bkn", 1},          {Role::v, "Bk", .5},
     {Role::v, "bkm", 1},         {Role::v, "uge", 2},          {Role::v, "gke", .8},
     {Role::v, "kge", 1},         {Role::v, "hke", .5},         {Role::v, "ke", 1},
     {Role::v, "bke", 1},         {Role::v, "bg1ke", .6},       {Role::v, "bg", .3},
-    {Role::v, "ge", .4},         {Role::v, "tge", 1.5},        {Role::out, "bhqe", 6},
-    {Role::out, "bqhe", 5},      {Role::out, "bqm", 4},        {Role::out, "Bqe", 2},
-    {Role::out, "the", 2},       {Role::out, "tm", 2},         {Role::out, "qbm", .5},
-    {Role::out, "bqH", 1},       {Role::out, "tH", 0.8},       {Role::scores, "bhqk", 14},
+    {Role::v, "ge", .4},         {Role::v, "tge", 1.5},        {Role::v, "kBe", .4},
+    {Role::v, "bgek", .5},       {Role::v, "bhek", .4},        {Role::v, "Bek", .4},
+    {Role::out, "bhqe", 6},      {Role::out, "bqhe", 5},       {Role::out, "bqm", 4},
+    {Role::out, "Bqe", 2},       {Role::out, "the", 2},        {Role::out, "tm", 2},
+    {Role::out, "qbm", .5},      {Role::out, "bqH", 1},        {Role::out, "tH", 0.8},
+    {Role::out, "bhqqhe", .1},   {Role::out, "qBe", .3},       {Role::scores, "bhqk", 14},
     {Role::scores, "Bqk", 4},    {Role::scores, "bgrqk", 2.5}, {Role::scores, "hqk", 0.8},
     {Role::scores, "bqk", 2},    {Role::scores, "bqhk", 0.9},  {Role::scores, "qk", 1},
     {Role::scores, "bohqk", .6}, {Role::scores, "bhk", .3},    {Role::scores, "qhk", .2},
-    {Role::scores, "bqgrk", .2}, {Role::scores, "Bhqk", .2},   {Role::mask, "bhqk", 10},
-    {Role::mask, "bqk", 2},      {Role::mask, "qk", 4},        {Role::mask, "bk", 4},
-    {Role::mask, "k", .6},       {Role::mask, "Bqk", 1.2},     {Role::mask, "hqk", .4},
-    {Role::mask, "bohqk", .5},   {Role::mask, "b1k", .5},      {Role::mask, "b11qk", .6},
-    {Role::mask, "bqhk", .3},    {Role::mask, "bq", .5},       {Role::mask, "q", .2},
-    {Role::mask, "bq1", .4},     {Role::mask, "bk1", .3},      {Role::mask, "b1q1", .3},
-    {Role::mask, "b1k1", .3},    {Role::mask, "h1qk", .1},     {Role::bias, "bhqk", 6},
-    {Role::bias, "hqk", 4},      {Role::bias, "Bqk", 3},       {Role::bias, "qk", 1},
-    {Role::bias, "bqk", .7},     {Role::bias, "h", .3},        {Role::bias, "bohqk", .5},
-    {Role::bias, "bgrqk", .3},   {Role::bias, "qkh", .3},      {Role::rotary, "qd", 3},
-    {Role::rotary, "xd", 1.5},   {Role::rotary, "bqd", 3},     {Role::rotary, "bhqd", 4},
-    {Role::rotary, "bqhd", 2.5}, {Role::rotary, "qbhd", 1},    {Role::rotary, "kd", .7},
-    {Role::rotary, "qD", 1},     {Role::rotary, "bqD", 1},     {Role::rotary, "bqhD", .5},
-    {Role::rotary, "xD", .5},    {Role::rotary, "D", .3},      {Role::rotary, "1qd", 1},
-    {Role::rotary, "qhd", .7},   {Role::rotary, "qhD", .4},    {Role::rotary, "3bqd", .5},
-    {Role::rotary, "bq1D2", .4}, {Role::cache, "bgcd", 6},     {Role::cache, "bcgd", 4},
-    {Role::cache, "bgkd", 5},    {Role::cache, "bgad", 0.5},   {Role::cache, "bkgd", 2},
-    {Role::cache, "Gcd", 1},     {Role::cache, "cbgd", .5},    {Role::cache, "cgd", 1.5},
-    {Role::cache, "gcd", .7},    {Role::cache, "2bgcd", 1},    {Role::cache, "o2bgcd", .4},
-    {Role::cache, "obgcd", .6},  {Role::cache, "2bcgd", .5},   {Role::cache, "b2gcd", .8},
-    {Role::cache, "b2gkd", .4},  {Role::cache, "o2bcgd", .3},  {Role::cache, "kgd", 1},
-    {Role::cache, "bgd", .5},    {Role::cache, "gd", .6},      {Role::cache, "ckd", .1},
-    {Role::cache, "cd", .4},     {Role::cache, "c1d", .4},     {Role::cache, "ugd", .8},
-    {Role::cache, "bcd", .7},    {Role::cache, "co2gd", .3},   {Role::pages, "psgd", 6},
-    {Role::pages, "2psgd", 3},   {Role::pages, "p2sgd", 3},    {Role::pages, "pgsd", 2},
-    {Role::pages, "p2gsd", 1},   {Role::pages, "2pgsd", .6},   {Role::pages, "psd", 2},
-    {Role::pages, "psn", .6},    {Role::pages, "po2gd", .4},   {Role::pages, "pgdso", .7},
-    {Role::pages, "pgds", .7},   {Role::pages, "pgd", .8},     {Role::pages, "2pn", .7},
-    {Role::pages, "2po", .3},    {Role::pages, "pn", .3},      {Role::pages, "gd", .3},
-    {Role::table, "bp", 5},      {Role::table, "p", 2},        {Role::table, "ob2p", .4},
-    {Role::table, "b2p", .3},    {Role::hidden, "bqm", 8},     {Role::hidden, "tm", 4},
+    {Role::scores, "bqgrk", .2}, {Role::scores, "Bhqk", .2},   {Role::scores, "bhqhk", .2},
+    {Role::mask, "bhqk", 10},    {Role::mask, "bqk", 2},       {Role::mask, "qk", 4},
+    {Role::mask, "bk", 4},       {Role::mask, "k", .6},        {Role::mask, "Bqk", 1.2},
+    {Role::mask, "hqk", .4},     {Role::mask, "bohqk", .5},    {Role::mask, "b1k", .5},
+    {Role::mask, "b11qk", .6},   {Role::mask, "bqhk", .3},     {Role::mask, "bq", .5},
+    {Role::mask, "q", .2},       {Role::mask, "bq1", .4},      {Role::mask, "bk1", .3},
+    {Role::mask, "b1q1", .3},    {Role::mask, "b1k1", .3},     {Role::mask, "h1qk", .1},
+    {Role::bias, "bhqk", 6},     {Role::bias, "hqk", 4},       {Role::bias, "Bqk", 3},
+    {Role::bias, "qk", 1},       {Role::bias, "bqk", .7},      {Role::bias, "h", .3},
+    {Role::bias, "bohqk", .5},   {Role::bias, "bgrqk", .3},    {Role::bias, "qkh", .3},
+    {Role::rotary, "qd", 3},     {Role::rotary, "xd", 1.5},    {Role::rotary, "bqd", 3},
+    {Role::rotary, "bhqd", 4},   {Role::rotary, "bqhd", 2.5},  {Role::rotary, "qbhd", 1},
+    {Role::rotary, "kd", .7},    {Role::rotary, "qD", 1},      {Role::rotary, "bqD", 1},
+    {Role::rotary, "bqhD", .5},  {Role::rotary, "xD", .5},     {Role::rotary, "D", .3},
+    {Role::rotary, "1qd", 1},    {Role::rotary, "qhd", .7},    {Role::rotary, "qhD", .4},
+    {Role::rotary, "3bqd", .5},  {Role::rotary, "bq1D2", .4},  {Role::cache, "bgcd", 6},
+    {Role::cache, "bcgd", 4},    {Role::cache, "bgkd", 5},     {Role::cache, "bgad", 0.5},
+    {Role::cache, "bkgd", 2},    {Role::cache, "Gcd", 1},      {Role::cache, "cbgd", .5},
+    {Role::cache, "cgd", 1.5},   {Role::cache, "gcd", .7},     {Role::cache, "2bgcd", 1},
+    {Role::cache, "o2bgcd", .4}, {Role::cache, "obgcd", .6},   {Role::cache, "2bcgd", .5},
+    {Role::cache, "b2gcd", .8},  {Role::cache, "b2gkd", .4},   {Role::cache, "o2bcgd", .3},
+    {Role::cache, "kgd", 1},     {Role::cache, "bgd", .5},     {Role::cache, "gd", .6},
+    {Role::cache, "ckd", .1},    {Role::cache, "cd", .4},      {Role::cache, "c1d", .4},
+    {Role::cache, "ugd", .8},    {Role::cache, "bcd", .7},     {Role::cache, "co2gd", .3},
+    {Role::pages, "psgd", 6},    {Role::pages, "2psgd", 3},    {Role::pages, "p2sgd", 3},
+    {Role::pages, "pgsd", 2},    {Role::pages, "p2gsd", 1},    {Role::pages, "2pgsd", .6},
+    {Role::pages, "psd", 2},     {Role::pages, "psn", .6},     {Role::pages, "po2gd", .4},
+    {Role::pages, "pgdso", .7},  {Role::pages, "pgds", .7},    {Role::pages, "pgd", .8},
+    {Role::pages, "2pn", .7},    {Role::pages, "2po", .3},     {Role::pages, "pn", .3},
+    {Role::pages, "gd", .3},     {Role::table, "bp", 5},       {Role::table, "p", 2},
+    {Role::table, "ob2p", .4},   {Role::table, "b2p", .3},     {Role::hidden, "boom", .5},
+    {Role::hidden, "bmoo", .4},  {Role::hidden, "bqm", 8},     {Role::hidden, "tm", 4},
     {Role::hidden, "qbm", 1.5},  {Role::hidden, "bqd", 2},     {Role::hidden, "bqhd", 2},
     {Role::hidden, "bhqd", 2},   {Role::hidden, "bq3hd", .6},  {Role::hidden, "bqhP", .5},
     {Role::hidden, "thP", .2},   {Role::hidden, "t3hd", .4},   {Role::hidden, "qm", 1},
@@ -203,6 +207,11 @@ constexpr Scene kScenes[] = {
     {Form::equal, Role::q, Role::cache, .6},
     {Form::equal, Role::q, Role::v, .5},
     {Form::equal, Role::k, Role::mask, .5},
+    {Form::expand, Role::table, Role::table, .4},
+    {Form::index, Role::hidden, Role::mask, 2},
+    {Form::index, Role::scores, Role::mask, .5},
+    {Form::index, Role::k, Role::mask, .3},
+    {Form::index, Role::ids, Role::mask, .3},
 };
 
 struct One {
@@ -245,15 +254,17 @@ std::span<const Scene> scenes() {
   return kScenes;
 }
 
-double log_beside(const Layout& layout, Role other) {
+double log_beside(const Layout& layout, Role other, Form form) {
   static constexpr Role whole[] = {Role::hidden, Role::weight, Role::out, Role::mask, Role::bias};
   constexpr double seldom = -1.5, never = -4;
   if (layout.role == Role::hidden && layout.axes.size() == 4 &&
       std::find(std::begin(whole), std::end(whole), other) != std::end(whole))
     return seldom;
-  // A table of positions is looked up, not multiplied.
+  // A table of positions is looked up or added, not multiplied.
+  constexpr double often = 2;
   const bool table = layout.role == Role::weight && layout.axes.starts_with('x');
-  return table && other != Role::weight ? never : 0;
+  if (!table || other == Role::weight) return 0;
+  return form == Form::elementwise || form == Form::expand ? often : never;
 }
 
 double chance_of_one(Role role, Axis axis) {

@@ -27,7 +27,7 @@ std::span<const Scene> scenes();
 
 /// How much a layout says less where the other tensor is of this role: a layer's input is split
 /// into heads before it meets a rotary table, not before it meets a weight.
-double log_beside(const Layout& layout, Role other);
+double log_beside(const Layout& layout, Role other, Form form);
 
 /// How likely a size of 1 is on this axis of such a tensor: masks have it where they broadcast.
 double chance_of_one(Role role, Axis axis);

@@ -138,8 +138,17 @@ void keep_each_once(std::vector<AxisGuess>& axes, std::span<const std::string> n
                          axes[k].axis == axes[other].axis &&
                          axes[k].strength < axes[other].strength;
       if (!twice) continue;
-      const bool count = names[k] == "N" || names[k] == "n";  // else of tokens
-      axes[k] = count ? AxisGuess{Axis::q_len, .4, true} : AxisGuess{};
+      // "N" counts heads where another name counts tokens, and tokens where one is of features.
+      const auto has = [&](auto&& is) { return std::any_of(axes.begin(), axes.end(), is); };
+      const bool tokens =
+          has([](const AxisGuess& each) { return each.any_length || is_length(each.axis); });
+      const bool features = has([](const AxisGuess& each) {
+        return is_features(each.axis) || each.axis == Axis::head_dim;
+      });
+      const bool count = names[k] == "N" || names[k] == "n";
+      axes[k] = !count                ? AxisGuess{}
+                : tokens || !features ? AxisGuess{Axis::num_heads, .6, false}
+                                      : AxisGuess{Axis::q_len, .4, true};
     }
 }
 
@@ -157,6 +166,16 @@ std::vector<AxisGuess> axes_of_names(std::span<const std::string> names) {
     break;
   }
   keep_each_once(axes, names);
+  // "dim" beside rows and a length without heads are a layer's features.
+  const auto has = [&](auto&& is) { return std::any_of(axes.begin(), axes.end(), is); };
+  const bool whole =
+      has([](const AxisGuess& each) { return each.axis == Axis::batch; }) &&
+      has([](const AxisGuess& each) { return each.any_length || is_length(each.axis); }) &&
+      !has([](const AxisGuess& each) { return is_heads(each.axis); });
+  constexpr double bare = .5;
+  for (AxisGuess& each : axes)
+    if (whole && each.axis == Axis::head_dim && each.strength < bare)
+      each = {Axis::hidden, .6, false};
   return axes;
 }
 

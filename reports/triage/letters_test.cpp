@@ -22,6 +22,19 @@ TEST(Letters, TellEachOther) {
   EXPECT_EQ(letters(axes_of_names(features)), "batch len hidden");
 }
 
+TEST(Letters, CountHeadsBesideALength) {
+  const std::vector<std::string> beside = {"B", "N", "Sq", "Skv"}, features = {"B", "N", "D"};
+  EXPECT_EQ(letters(axes_of_names(beside)), "batch num_heads q_len kv_len");
+  EXPECT_EQ(letters(axes_of_names(features)), "batch len head_dim");
+}
+
+TEST(Letters, ADimWithoutHeadsIsALayersFeatures) {
+  const std::vector<std::string> layer = {"batch", "length", "dim"},
+                                 head = {"batch", "length", "heads", "dim"};
+  EXPECT_EQ(letters(axes_of_names(layer)), "batch len hidden");
+  EXPECT_EQ(letters(axes_of_names(head)), "batch len num_heads head_dim");
+}
+
 TEST(Letters, OfAPatternByWhereTheyStand) {
   const auto scores = axes_of_pattern("b i d, b j d -> b i j");
   ASSERT_EQ(scores.size(), 3u);
@@ -51,6 +64,18 @@ TEST(Parameters, AreLaidOutAsTheirNamesTell) {
   EXPECT_TRUE(has("tensor 'blk.0.attn_k_norm.weight' has wrong shape", "n"));
   EXPECT_TRUE(has("size mismatch for block.0.relative_attention_bias.weight", "oh"));
   EXPECT_TRUE(parameter_layouts("KeyError: 'model.embed'").empty());
+}
+
+TEST(Parameters, ProjectionsAreNamedInRunningText) {
+  const auto has = [](std::string_view text, std::string_view axes) {
+    for (const Layout& layout : projection_layouts(text))
+      if (layout.axes == axes && layout.weight > 5) return true;
+    return false;
+  };
+  EXPECT_TRUE(has("the adapter's shard of k_proj is too small", "nm"));
+  EXPECT_TRUE(has("x = self.qkv_proj(x)", "mQ"));
+  EXPECT_TRUE(projection_layouts("q_proj and k_proj, both").empty());
+  EXPECT_TRUE(projection_layouts("the key, the value, the query").empty());
 }
 
 }  // namespace

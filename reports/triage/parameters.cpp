@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+
+#include "reports/triage/text_parts.h"
 
 namespace attnfuzz::triage {
 namespace {
@@ -26,6 +29,21 @@ constexpr Projection kProjections[] = {
     {"o_proj out_proj wo dense c_proj attn_output o to_out", 'm'},
 };
 
+char lower(char x) {
+  return x >= 'A' && x <= 'Z' ? static_cast<char>(x - 'A' + 'a') : x;
+}
+
+/// The letters of what comes out of a projection, as layouts.cpp writes them.
+char out_of(const Projection& row) {
+  return row.out == 'N' ? 'n' : row.out;
+}
+std::string_view letter_of(char out) {
+  return out == 'Q' ? "Q" : out == 'n' ? "n" : out == 'H' ? "H" : "m";
+}
+std::string_view rows_of(char out) {
+  return out == 'Q' ? "Qm" : out == 'n' ? "nm" : out == 'H' ? "Hm" : "mm";
+}
+
 std::vector<std::string_view> split(std::string_view text, char between) {
   std::vector<std::string_view> parts;
   while (!text.empty()) {
@@ -34,6 +52,18 @@ std::vector<std::string_view> split(std::string_view text, char between) {
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return parts;
+}
+
+/// What comes out of the second matrix of an adapter.
+std::string_view adapted(char out) {
+  return out == 'Q' ? "Qo" : out == 'n' ? "no" : out == 'H' ? "Ho" : "mo";
+}
+
+/// Whether a name in running text can only be that of a projection: "k_proj", "Wqkv".
+bool is_projection(std::string_view name) {
+  static constexpr std::string_view whole[] = {"wq", "wk", "wv", "wo", "wkv", "wqkv", "qkv"};
+  return name.find("proj") != name.npos || name.starts_with("to_") || name == "c_attn" ||
+         std::find(std::begin(whole), std::end(whole), name) != std::end(whole);
 }
 
 /// The first dotted name that ends as parameters do.
@@ -56,7 +86,6 @@ std::string parameter_in(std::string_view message) {
 }  // namespace
 
 std::vector<Layout> parameter_layouts(std::string_view message) {
-  static constexpr std::string_view letters[] = {"m", "n", "Q", "H"};
   const std::string name = parameter_in(message);
   if (name.empty()) return {};
   const std::vector<std::string_view> parts = split(name, '.');
@@ -76,14 +105,10 @@ std::vector<Layout> parameter_layouts(std::string_view message) {
         for (const std::string_view whole : split(row.whole, '|'))
           all.push_back({Role::weight, whole, 5});
         if (row.out == 0) return all;
-        const char out = row.out == 'N' ? 'n' : row.out;
-        for (const std::string_view letter : letters)
-          if (letter[0] == out) all.push_back({Role::weight, letter, 3});
+        const char out = out_of(row);
+        all.push_back({Role::weight, letter_of(out), 3});
         if (first) return {{Role::weight, "om", 5}};
-        const std::string_view rows = out == 'Q'   ? (second ? "Qo" : "Qm")
-                                      : out == 'n' ? (second ? "no" : "nm")
-                                      : out == 'H' ? (second ? "Ho" : "Hm")
-                                                   : (second ? "mo" : "mm");
+        const std::string_view rows = second ? adapted(out) : rows_of(out);
         all.push_back({Role::weight, rows, 5});
         if (rows == "mm") all.push_back({Role::weight, "mH", 5});
         return all;
@@ -92,6 +117,35 @@ std::vector<Layout> parameter_layouts(std::string_view message) {
   if (parts.size() > 1 && (has("attn") || has("attention")) && second)
     return {{Role::weight, "Qo", 5}};
   return {};
+}
+
+std::vector<Layout> projection_layouts(std::string_view text) {
+  const Projection* named = nullptr;
+  for (size_t k = 0; k < text.size();) {
+    const size_t from = k;
+    while (k < text.size() && is_word(text[k])) ++k;
+    std::string name(text.substr(from, k - from));
+    k += k == from;
+    std::transform(name.begin(), name.end(), name.begin(), lower);
+    if (!is_projection(name)) continue;
+    for (const Projection& row : kProjections) {
+      const std::vector<std::string_view> words = split(row.words, ' ');
+      if (row.out == 0 || std::find(words.begin(), words.end(), name) == words.end()) continue;
+      if (named != nullptr && named != &row) return {};
+      named = &row;
+    }
+  }
+  if (named == nullptr) return {};
+  constexpr double often = 8, seldom = 4;
+  const char out = out_of(*named);
+  const std::string_view turned = out == 'Q' ? "mQ" : out == 'n' ? "mn" : out == 'H' ? "mH" : "Hm";
+  const auto others = layouts_of(Role::weight);
+  std::vector<Layout> all(others.begin(), others.end());
+  for (const auto& [axes, weight] :
+       {std::pair{rows_of(out), often}, std::pair{turned, often}, std::pair{letter_of(out), seldom},
+        std::pair{adapted(out), seldom}})
+    all.push_back({Role::weight, axes, weight});
+  return all;
 }
 
 }  // namespace attnfuzz::triage

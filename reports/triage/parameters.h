@@ -10,4 +10,8 @@ namespace attnfuzz::triage {
 /// [out, in] features of the projection that the name tells. Empty for a message without one.
 std::vector<Layout> parameter_layouts(std::string_view message);
 
+/// The same for a projection that a text names without a checkpoint ("qkv_proj", "Wk"): a layer
+/// may have its weight either way round. Empty where it names none, or several.
+std::vector<Layout> projection_layouts(std::string_view text);
+
 }  // namespace attnfuzz::triage

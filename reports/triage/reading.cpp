@@ -92,7 +92,7 @@ std::optional<std::pair<size_t, size_t>> meeting(const Candidate& best,
   std::optional<std::pair<size_t, size_t>> found;
   size_t first = SIZE_MAX, second = SIZE_MAX;  // the two shapes
   for (const Slot& slot : best.slots) {
-    if (mentions[slot.mention].sizes.size() < 2) continue;
+    if (!is_shape(mentions[slot.mention])) continue;
     if (first == SIZE_MAX)
       first = slot.mention;
     else if (slot.mention != first && second == SIZE_MAX)
@@ -205,8 +205,8 @@ std::string Reading::named_core() const {
   std::string named;
   size_t from = 0;
   for (const NumberAxis& number : numbers) {
-    if (number.axis.empty() || number.offset == std::string::npos || number.offset < from ||
-        number.offset > core.size())
+    if (number.axis.empty() || number.value < 0 || number.offset == std::string::npos ||
+        number.offset < from || number.offset > core.size())
       continue;
     named += core.substr(from, number.offset - from);
     from = number.offset;

@@ -118,11 +118,19 @@ Score SceneScore::of(const Scene& scene) const {
   score.add(Term::words, if_unnamed(scene.a));
   if (scene.b != scene.a)
     score.add(Term::words, by_words * evidence_.role(scene.b) + if_unnamed(scene.b));
+  // Checks name the mask that they are about.
+  constexpr double unnamed = -1, seldom_named = .3;
+  const auto is_mask = [](Role role) { return role == Role::mask || role == Role::bias; };
+  if (scene.form == Form::equal && is_mask(scene.a) && is_mask(scene.b) &&
+      evidence_.role(Role::mask) < seldom_named && evidence_.role(Role::bias) < seldom_named)
+    score.add(Term::words, unnamed);
   // A checkpoint's tensor that is named is compared with the model's own.
   constexpr double both = 2.5;
   const bool checked = scene.form == Form::equal || scene.form == Form::copy;
-  if (!evidence_.parameters.empty() && checked)
+  if (!evidence_.parameters.empty() && !evidence_.parameters_near && checked)
     score.add(Term::label, scene.a == Role::weight && scene.b == Role::weight ? both : -both);
+  else if (!evidence_.parameters.empty() && !evidence_.parameters_near)
+    score.add(Term::label, -both / 2);
   return score;
 }
 
@@ -138,9 +146,11 @@ double SceneScore::if_unnamed(Role role) const {
   for (size_t k = 1; k < static_cast<size_t>(Role::count); ++k)
     if (const auto other = static_cast<Role>(k); likeness(role, other) >= .6)
       named = std::max(named, evidence_.role(other));
-  if (named >= .3) return 0;
+  // Of a tensor that few calls have a word says the more.
+  constexpr double seldom_named = .3, surely = .6, share = -.5;
   for (const Rare& row : rare)
-    if (row.role == role) return row.against;
+    if (row.role == role)
+      return named >= surely ? share * row.against : named >= seldom_named ? 0 : row.against;
   return 0;
 }
 

@@ -106,15 +106,17 @@ class Shapes {
           start.score.add(Term::layout, -in_tiles);
         for (const Layout& one : evidence_.layouts(first)) {
           std::vector<State> begun;
-          add_placed(start, 0, one,
-                     log_weight(one, evidence_.layouts(first)) + log_beside(one, second), nullptr,
-                     begun);
+          add_placed(
+              start, 0, one,
+              log_weight(one, evidence_.layouts(first)) + log_beside(one, second, scene.form),
+              nullptr, begun);
           for (const State& state : begun) {
             const size_t from = states.size();
             for (const Layout& two : evidence_.layouts(second))
-              add_placed(state, 1, two,
-                         log_weight_after(one, two, scene.form) + log_beside(two, first),
-                         scene.form == Form::view ? viewed(1) : nullptr, states);
+              add_placed(
+                  state, 1, two,
+                  log_weight_after(one, two, scene.form) + log_beside(two, first, scene.form),
+                  scene.form == Form::view ? viewed(1) : nullptr, states);
             for (size_t k = from; k < states.size(); ++k)
               states[k].score.add(Term::lie, fit(states[k], scene.form));
           }
@@ -212,6 +214,7 @@ class Shapes {
       if (!shape.sizes[n].name.empty()) next.score.add(Term::word, by_word(names[n], axes[n]));
       if (pattern != nullptr) next.score.add(Term::word, 1.2 * by_word((*pattern)[n], axes[n]));
     }
+    next.score.add(Term::word, by_stated(evidence_.stated, role, axes));
     for (size_t other = 0; other < next.axes.size(); ++other)
       if (head_order(next.axes[other], next.roles[other]) * head_order(axes, role) < 0)
         next.score.add(Term::order, -2);
@@ -244,18 +247,30 @@ class Shapes {
     return axes;
   }
 
+  static bool same_but_heads(std::string_view one, std::string_view two) {
+    return std::equal(one.begin(), one.end(), two.begin(), two.end(), [](char x, char y) {
+      return x == y || (is_heads(axis_of_letter(x)) && is_heads(axis_of_letter(y)));
+    });
+  }
+
   /// Two tensors of one kind have one layout, as a rule.
   double log_weight_after(const Layout& one, const Layout& two, Form form) const {
     if (one.role != two.role) return log_weight(two, evidence_.layouts(two.role));
     const bool same_rank = form == Form::equal || form == Form::concat;
     if (one.axes == two.axes) return std::log(.7);
+    // Keys are repeated for all heads.
+    constexpr double repeated = .2;
+    if (same_but_heads(one.axes, two.axes)) return std::log(repeated);
     return std::log(same_rank && one.axes.size() == two.axes.size() ? .1 : .3) +
            log_weight(two, evidence_.layouts(two.role));
   }
 
-  /// Targets come first in texts of expansions; elsewhere either may.
-  static double order_score(Form form, bool swapped) {
-    return form == Form::expand || form == Form::copy ? (swapped ? -1.2 : -.35) : -.69;
+  /// Targets come first in texts of expansions, and the left factor in those of products (but in
+  /// ggml's); elsewhere either may.
+  double order_score(Form form, bool swapped) const {
+    const bool product = form == Form::matmul && !shapes_[0]->is_reversed;
+    const bool ordered = product || form == Form::expand || form == Form::copy;
+    return ordered ? (swapped ? -1.2 : -.35) : -.69;
   }
 
   /// How well the two shapes go together: they lie on each other from the right (or from the left,
@@ -265,8 +280,9 @@ class Shapes {
     if (form == Form::view) return 0;
     if (form == Form::matmul || form == Form::einsum) return product_fit(one, two);
     double score = 0;
+    const bool from_left = form == Form::index;  // a boolean mask covers the first axes
     for (size_t k = 1; k <= std::min(one.size(), two.size()); ++k) {
-      const size_t x = one.size() - k, y = two.size() - k;
+      const size_t x = from_left ? k - 1 : one.size() - k, y = from_left ? k - 1 : two.size() - k;
       const int64_t a = shapes_[0]->sizes[x].value, b = shapes_[1]->sizes[y].value;
       if (one[x] == two[y] || a == 1 || b == 1 || one[x] == Axis::none || two[y] == Axis::none)
         continue;

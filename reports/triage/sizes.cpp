@@ -5,8 +5,8 @@
 #include <charconv>
 
 #include "oracle/error.h"
+#include "reports/triage/letters.h"
 #include "reports/triage/triage.h"
-#include "reports/triage/words.h"
 
 namespace attnfuzz::triage {
 namespace {
@@ -152,9 +152,11 @@ std::vector<KnownSize> sizes_in(std::string_view text) {
     const std::vector<std::string_view> words = words_before(text, at);
     const std::vector<int64_t> numbers = numbers_after(text, at + 1);
     if (words.size() < 2 || words.size() > numbers.size()) continue;
+    const std::vector<AxisGuess> axes =
+        axes_of_names(std::vector<std::string>(words.begin(), words.end()));
     for (size_t k = 0; k < words.size(); ++k)
-      if (const AxisGuess guess = axis_of(words[k]); guess.axis != Axis::none)
-        known.push_back({std::string(name_of(guess.axis)), "", numbers[k]});
+      if (axes[k].axis != Axis::none)
+        known.push_back({std::string(name_of(axes[k].axis)), "", numbers[k]});
   }
   return known;
 }

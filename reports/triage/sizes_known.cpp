@@ -258,7 +258,9 @@ void Sizes::place(Score& score, Role role, Axis axis, int64_t size, Axis& named)
       const Axis other = other_axis_of(size, axis);
       const bool mask = role == Role::mask || role == Role::bias;
       const double there = std::log(mask ? kMaskMisplaced : kMisplaced);
-      if (other != Axis::none && there > here.log) {
+      // hidden and num_heads * head_dim are two names, not two places.
+      const bool renamed = is_features(axis) && is_features(other);
+      if (other != Axis::none && !renamed && there > here.log) {
         // A mask that is square has queries' rows all the same.
         if (!(mask && is_length(axis) && is_length(other))) named = other;
         has_conflict_ = true;

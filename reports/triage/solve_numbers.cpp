@@ -3,6 +3,7 @@
 #include <map>
 
 #include "reports/triage/scenes.h"
+#include "reports/triage/shape_fit.h"
 #include "reports/triage/sizes_known.h"
 #include "reports/triage/solving.h"
 
@@ -121,7 +122,8 @@ class Numbers {
   void one() {
     for (size_t a = 1; a < static_cast<size_t>(Axis::elements); ++a) {
       const auto axis = static_cast<Axis>(a);
-      if (axis == Axis::other || axis == Axis::pair || axis == Axis::triple) continue;
+      const bool unnamed = axis == Axis::latent && labels_[0].axis.axis != axis;
+      if (axis == Axis::other || axis == Axis::pair || axis == Axis::triple || unnamed) continue;
       Score score(weights_);
       score.add(Term::scene, -1);
       score.add(Term::size, size_of(0, axis, Role::none));
@@ -229,7 +231,8 @@ class Numbers {
     const auto rank_a = static_cast<int64_t>(one.axes.size()),
                rank_b = static_cast<int64_t>(two.axes.size());
     const bool right = form == Form::elementwise || form == Form::expand || form == Form::copy;
-    if (!right && rank_a != rank_b) return;
+    const bool left = form == Form::index;  // a boolean mask covers the first axes
+    if (!right && !left && rank_a != rank_b) return;
     const int64_t rank = std::max(rank_a, rank_b);
     double all_one = 0, all_two = 0;
     for (const Layout& row : evidence_.layouts(one.role)) all_one += row.weight;
@@ -238,7 +241,10 @@ class Numbers {
         Term::layout,
         std::log(one.weight / all_one) +
             std::log(two.role == one.role && two.axes == one.axes ? .7 : two.weight / all_two));
-    score.add(Term::layout, log_beside(one, two.role) + log_beside(two, one.role));
+    score.add(Term::layout, log_beside(one, two.role, form) + log_beside(two, one.role, form));
+    if (!evidence_.stated.empty())
+      score.add(Term::word, by_stated(evidence_.stated, one.role, axes_of_letters(one.axes)) +
+                                by_stated(evidence_.stated, two.role, axes_of_letters(two.axes)));
     if (two.role == one.role && two.axes != one.axes)
       score.add(Term::layout, std::log(rank_a == rank_b ? .1 : .3));
     const bool joined = form == Form::concat && dimensions_ < 2;
@@ -248,7 +254,7 @@ class Numbers {
       if (dim != kNoDim && (dim < 0 || dim >= rank)) continue;
       const int64_t in_a = right ? at - (rank - rank_a) : at,
                     in_b = right ? at - (rank - rank_b) : at;
-      if (in_a < 0 || in_b < 0) continue;
+      if (in_a < 0 || in_b < 0 || in_a >= rank_a || in_b >= rank_b) continue;
       const Axis a = axis_of_letter(one.axes[static_cast<size_t>(in_a)]),
                  b = axis_of_letter(two.axes[static_cast<size_t>(in_b)]);
       if (a == Axis::none || b == Axis::none) continue;
@@ -260,7 +266,7 @@ class Numbers {
       Score here = score;
       here.add(Term::dim,
                std::log(share) + last_told(form, a, b, one.axes, static_cast<size_t>(in_a)));
-      here.add(Term::lie, same_else(one, two, in_a, in_b));
+      here.add(Term::lie, same_else(one, two, in_a, in_b) + same_here(a, b));
       meet(form, a, b, here, one.role, two.role);
     }
   }
@@ -280,6 +286,12 @@ class Numbers {
       score += std::log(1 - (1 - by_chance) * neither);
     }
     return score;
+  }
+
+  /// What meets is one axis in both, as a rule, as in shapes that are told whole.
+  static double same_here(Axis a, Axis b) {
+    constexpr double kind = -.4, other = -1.2;
+    return a == b ? 0 : is_same_kind(a, b) ? kind : other;
   }
 
   void meet(Form form, Axis a, Axis b, const Score& before, Role role_a, Role role_b) {
@@ -317,17 +329,32 @@ class Numbers {
     } else if (a == b) {
       score.add(Term::size, std::max(first, second));
       score.add(Term::conflict, sizes_.log_neither(a, value(0), value(1)));
+      constexpr double another = .6;
       const bool from_first = first > second;
-      score.add(Term::near,
-                log_near(a, from_first ? value(1) : value(0), from_first ? value(0) : value(1)));
+      // The other may be what other sizes give: hidden over heads where head_dim is told.
+      const double near =
+          log_near(a, from_first ? value(1) : value(0), from_first ? value(0) : value(1));
+      score.add(Term::near, std::max(near, std::min(first, second) + std::log(another)));
       // The other is no axis of size 1 either.
       score.add(Term::one, std::log(1 - chance_of_one(from_first ? role_b : role_a, a)));
     } else {
       score.add(Term::size, first + second);
     }
+    score.add(Term::near, grouped(a, b));
     constexpr double seldom = -3;
     const bool twice = labels_[1].instead && a != b;
     score.add(Term::number, by_label(0, a) + by_label(1, b) + (twice ? seldom : 0));
+  }
+
+  /// Where the report speaks of fewer heads with keys, two numbers of heads are those of queries
+  /// and of keys.
+  double grouped(Axis a, Axis b) const {
+    constexpr double agrees = 2.2, against = -1.2;
+    if (!evidence_.grouped || !is_heads(a) || !is_heads(b)) return 0;
+    if (a == b) return value(0) == value(1) ? 0 : against;
+    const int64_t all = a == Axis::num_heads ? value(0) : value(1),
+                  with_keys = a == Axis::num_heads ? value(1) : value(0);
+    return with_keys > 0 && all > with_keys && all % with_keys == 0 ? agrees : against;
   }
 
   double by_label(size_t k, Axis axis) const {

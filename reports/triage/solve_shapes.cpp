@@ -84,6 +84,14 @@ void link(std::vector<Slot>& slots, const std::vector<Slot>& shaped, size_t ment
   slots.push_back(slot);
 }
 
+/// "seq_lens" beside a cache alone counts what is in it, beside queries what comes.
+Axis named_axis(const AxisGuess& word, const State& state) {
+  const auto is_kept = [](Role role) { return role == Role::cache || role == Role::pages; };
+  const bool kept =
+      !state.roles.empty() && std::all_of(state.roles.begin(), state.roles.end(), is_kept);
+  return word.any_length && kept ? Axis::kv_len : word.axis;
+}
+
 }  // namespace
 
 void solve_shapes(const std::vector<Mention>& mentions, const Evidence& evidence,
@@ -109,7 +117,8 @@ void solve_shapes(const std::vector<Mention>& mentions, const Evidence& evidence
       if (!is_number(mentions[k])) continue;
       const NumberLabel label = label_of_number(mentions, k);
       if (label.axis.strength >= .6 && !label.inherited && label.axis.axis != Axis::none)
-        slots.push_back({k, 0, mentions[k].sizes[0].value, label.axis.axis, Role::none});
+        slots.push_back(
+            {k, 0, mentions[k].sizes[0].value, named_axis(label.axis, state), Role::none});
       else
         link(slots, shaped, k, mentions, index, dim);
       ++index;

@@ -14,11 +14,10 @@ struct Scored {
 };
 
 inline bool is_shape(const Mention& mention) {
-  return mention.kind == Mention::Kind::shape && mention.sizes.size() > 1;
+  return mention.kind == Mention::Kind::shape;
 }
 inline bool is_number(const Mention& mention) {
-  return mention.kind == Mention::Kind::size ||
-         (mention.kind == Mention::Kind::shape && mention.sizes.size() == 1);
+  return mention.kind == Mention::Kind::size;
 }
 
 /// What the words beside a number say that it counts.

@@ -92,6 +92,53 @@ TEST(Reading, NamesTheMistake) {
       << reading.named_core();
 }
 
+/// What words beside a number say of it.
+struct Worded {
+  const char *text, *axes;
+};
+constexpr Worded kWorded[] = {
+    {"unsupported sizes B=[3], N=[14], Sq=[90], Skv=[1100]",
+     "batch=3 num_heads=14 q_len=90 kv_len=1100"},
+    {"Expect (24 <= headDim) and (tokensPerPage <= 48)", "head_dim=24 page_size=48"},
+    {"ValueError: Total number of attention heads (14) must be divisible by tensor parallel size "
+     "(4).",
+     "num_heads=14 other=4"},
+};
+
+TEST(Reading, WordsBesideANumberNameIt) {
+  for (const Worded& each : kWorded) EXPECT_EQ(axes(read_error(each.text)), each.axes) << each.text;
+}
+
+TEST(Reading, FewerHeadsWithKeysAreTheSmallerNumber) {
+  EXPECT_EQ(
+      axes(read_error("num_key_value_heads is set, enable_gqa was lost\nRuntimeError: The size "
+                      "of tensor a (24) must match the size of tensor b (6) at non-singleton "
+                      "dimension 1")),
+      "num_heads=24 num_kv_heads=6");
+}
+
+TEST(Reading, AnOpenOneNamesItsMistakeOnACondition) {
+  Reading reading;
+  reading.cause = Cause{"mask-keys", "One side is longer."};
+  reading.sureness = Sureness::open;
+  EXPECT_EQ(mistake_text(reading), "If the reading is right: One side is longer.");
+  reading.sureness = Sureness::likely;
+  EXPECT_EQ(mistake_text(reading), "One side is longer.");
+}
+
+TEST(Reading, ANumberIsToldOnce) {
+  Reading reading;
+  reading.numbers = {{7, "hidden", "", std::string::npos},
+                     {3, "batch", "mask", 4},
+                     {-1, "q_len", "mask", 8},
+                     {3, "batch", "", 12},
+                     {3, "num_heads", "", 16}};
+  reading.context = 1;
+  const std::vector<NumberAxis> told = numbers_told(reading);
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[1].axis, "num_heads");
+}
+
 TEST(Reading, RelationsAreNoted) {
   const Reading twice = read_error(
       "ValueError: Attention mask should be of size (4, 1, 240, 480), but is torch.Size([4, 1, "

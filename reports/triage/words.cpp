@@ -70,9 +70,9 @@ constexpr std::string_view kSame[] = {
     "len length lengths lens seqlen seqlens seq sequence sequences timesteps",
     "tokens token toks",
     "q query queries tgt target",
-    "k key keys kv src source encoder total kvs",
-    "v value values",
-    "batch bsz bs batches",
+    "k key keys kv src source encoder kvs",
+    "v value values val vals",
+    "batch bsz bs batches rows row",
     "hidden embed embd embedding embeddings model emb",
     "max maximum most limit largest",
     "input inputs prompt prompts",
@@ -82,6 +82,8 @@ constexpr std::string_view kSame[] = {
     "past cached prefix previous prev history",
     "mem memory persistent",
     "cache buffer caches",
+    "chunk chunks segment segments",
+    "window windows",
 };
 std::string_view canonical(std::string_view word) {
   for (const std::string_view list : kSame)
@@ -135,7 +137,13 @@ constexpr Joined kJoined[] = {{"headdim", "head dim"},
                               {"hkv", "num head k"},
                               {"qo", "q"},
                               {"keyvalue", "k v"},
-                              {"kvcache", "k cache"}};
+                              {"kvcache", "k cache"},
+                              {"bh", "batch head"},
+                              {"hiddensize", "hidden dim"},
+                              {"embeddim", "hidden dim"},
+                              {"vdim", "head dim v"},
+                              {"ntokens", "num tokens"},
+                              {"numtokens", "num tokens"}};
 
 struct AxisRule {
   Axis axis;
@@ -147,6 +155,13 @@ struct AxisRule {
 };
 /// The first that fits. In canonical words.
 constexpr AxisRule kAxisRules[] = {
+    {Axis::other, "parallel", "dim num", "", .7},
+    {Axis::latent, "k lora"},
+    {Axis::latent, "latent"},
+    {Axis::page_size, "tokens per page"},
+    {Axis::tokens, "total q"},
+    {Axis::kv_tokens, "total k"},
+    {Axis::kv_len, "total len", "", "", .8},
     {Axis::group, "q per k"},
     {Axis::q_hidden, "all head dim"},
     {Axis::batch_kv_heads, "batch head k"},
@@ -346,10 +361,19 @@ AxisGuess axis_of(std::string_view text) {
   const bool all_dim =
       !words.empty() && std::all_of(words.begin(), words.end(),
                                     [](const std::string& word) { return word == "dim"; });
-  if (all_dim) return {Axis::head_dim, alone, false};
+  static constexpr std::string_view features[] = {"features", "channels"};
+  const bool of_layer = said.size() == 1 && std::find(std::begin(features), std::end(features),
+                                                      said[0]) != std::end(features);
+  if (all_dim) return {of_layer ? Axis::hidden : Axis::head_dim, alone, false};
+  if (said.size() == 1 && said[0] == "positions") return {Axis::q_len, alone, true};
   if (words.size() == 1 && words[0] == "k") return {Axis::kv_len, text == "kv" ? .6 : alone, false};
   for (const AxisRule& rule : kAxisRules)
     if (fits(rule, words)) return {rule.axis, rule.strength, rule.any_length};
+  // "n_l", "num_h": how many of what the letter stands for.
+  const bool counts = words.size() == 2 && words[0] == "num" && words[1].size() == 1;
+  if (counts && text.find(' ') == text.npos)
+    for (const Letter& row : kLetters)
+      if (row.letter == words[1][0]) return {row.axis, row.strength, row.any_length};
   return {};
 }
 

@@ -35,6 +35,14 @@ std::string sureness_text(const Reading& reading) {
   return "";
 }
 
+/// Sizes that other lines give, or the name of the model.
+std::string known_text(const Reading& reading) {
+  std::string out;
+  for (size_t k = 0; k < reading.context; ++k)
+    out += (out.empty() ? "" : ", ") + reading.numbers[k].words();
+  return out.empty() ? out : out + " (by other lines, or as the named model has them)";
+}
+
 /// What the second reading says of the numbers that it reads otherwise, each once.
 std::vector<std::string> differences(const Reading& reading) {
   std::vector<std::string> all;
@@ -74,6 +82,25 @@ Json search_json(const Search& search) {
 
 }  // namespace
 
+std::vector<NumberAxis> numbers_told(const Reading& reading) {
+  std::vector<NumberAxis> all;
+  for (size_t k = reading.context; k < reading.numbers.size(); ++k) {
+    const NumberAxis& number = reading.numbers[k];
+    const bool again = std::any_of(all.begin(), all.end(), [&](const NumberAxis& each) {
+      return each.value == number.value && each.axis == number.axis &&
+             (each.of == number.of || number.of.empty());
+    });
+    if (number.value >= 0 && !again) all.push_back(number);
+  }
+  return all;
+}
+
+std::string mistake_text(const Reading& reading) {
+  if (!reading.cause) return "";
+  return (reading.sureness == Sureness::open ? "If the reading is right: " : "") +
+         reading.cause->words;
+}
+
 std::string reading_text(const Reading& reading) {
   std::string out;
   std::string_view head = "reading";
@@ -81,19 +108,21 @@ std::string reading_text(const Reading& reading) {
     out += fmt::format("{:<10} {}\n", head, words);
     head = "";
   };
-  for (const NumberAxis& number : reading.numbers)
+  for (const NumberAxis& number : numbers_told(reading))
     line(fmt::format("{:<8} {}{}{}", number.value, number.axis.empty() ? "?" : number.axis,
                      number.of.empty() ? "" : " of the " + number.of,
                      number.offset == std::string::npos ? " (told by another line)" : ""));
-  if (reading.numbers.empty())
+  if (head == "reading")
     line(reading.cause ? "the text has no number that is an axis" : "not read");
   head = "how sure";
   line(sureness_text(reading));
   head = "or";
   for (const std::string& words : differences(reading)) line(words);
+  head = "known";
+  if (const std::string known = known_text(reading); !known.empty()) line(known);
   head = "mistake";
   if (reading.cause)
-    line(fmt::format("{} ({})", text::line(reading.cause->words, 2000), reading.cause->name));
+    line(fmt::format("{} ({})", text::line(mistake_text(reading), 2000), reading.cause->name));
   head = "note";
   for (const std::string& note : reading.notes)
     if (!reading.cause || note != reading.cause->words) line(note);

@@ -11,6 +11,12 @@ namespace attnfuzz::triage {
 /// told, the likely cause.
 std::string reading_text(const Reading& reading);
 
+/// The numbers of the message, each once; without those that stand for any size.
+std::vector<NumberAxis> numbers_told(const Reading& reading);
+
+/// The likely mistake, on the condition that the reading is right where it is an open one.
+std::string mistake_text(const Reading& reading);
+
 /// One line for each target that was asked, and what it gave.
 std::string search_text(const Search& search);
 

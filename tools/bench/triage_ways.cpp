@@ -1,11 +1,9 @@
 // All readings of error texts with the terms of their scores: what triage_fit.py fits the weights
-// to. Usage: triage_ways FILE… [--weights "1 1 …"]: texts.json's form in, one JSON object a text
-// out.
+// to. Usage: triage_ways FILE…: texts.json's form in, one JSON object a text out.
 #include <fmt/format.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "reports/triage/question.h"
 
@@ -42,42 +40,34 @@ Json weights_json(const Weights& weights) {
 /// The candidates within this distance of the best, in the logarithm of their chance.
 constexpr double kFarthest = 14;
 
-Json ways_of(const std::string& text, const Weights& weights) {
+Json ways_of(const std::string& text) {
   const Question question = take_apart(text, {});
-  const std::vector<Candidate> candidates = solve(question.mentions, question.evidence, weights);
+  const std::vector<Candidate> candidates = solve(question.mentions, question.evidence);
   // What is called sure is cut from this.
   const double chance = candidates.empty() ? 0 : agreed(candidates);
   Json ways = Json::array();
   for (size_t k = 0; k < candidates.size(); ++k) {
     const Candidate& each = candidates[k];
     if (each.chance < candidates[0].chance * std::exp(-kFarthest)) break;
+    Candidate alone = each;
+    alone.chance = 1;  // answer() leaves unlikely ones unread
     ways.push_back({{"chance", each.chance},
                     {"terms", each.terms},
-                    {"numbers", numbers_json(answer(question, {each}))}});
+                    {"numbers", numbers_json(answer(question, {alone}))}});
   }
-  const double said = candidates.empty() ? 0 : support(candidates[0], weights);
+  const double said = candidates.empty() ? 0 : support(candidates[0]);
   const double named =
       candidates.empty() ? 0 : grounded(candidates[0], question.mentions, question.evidence);
   return {{"reading", reading_json(answer(question, candidates), chance, said, named)},
           {"ways", ways}};
 }
 
-int run(const std::vector<std::string>& words) {
-  Weights weights = fitted_weights();
-  std::vector<std::string> files;
-  for (size_t k = 0; k < words.size(); ++k) {
-    if (words[k] == "--weights" && k + 1 < words.size()) {
-      std::istringstream in(words[++k]);
-      for (double& each : weights) in >> each;
-    } else {
-      files.push_back(words[k]);
-    }
-  }
+int run(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     std::ifstream in(file);
     for (const Json& record : Json::parse(in)) {
-      Json line = ways_of(record.at("text").get<std::string>(), weights);
-      line["weights"] = weights_json(weights);
+      Json line = ways_of(record.at("text").get<std::string>());
+      line["weights"] = weights_json(fitted_weights());
       line["source"] = record.at("source");
       fmt::print("{}\n", line.dump(-1, ' ', false, Json::error_handler_t::replace));
     }
