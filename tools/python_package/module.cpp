@@ -22,6 +22,7 @@
 #include "reports/report.h"
 #include "reports/show.h"
 #include "reports/story.h"
+#include "reports/triage/write.h"
 #include "targets/remote.h"
 #include "tools/python_package/python_target.h"
 
@@ -358,6 +359,14 @@ void bind_cases(nb::module_& m) {
       "case"_a);
   m.def("answer", answer_of, "case"_a, "capabilities"_a);
   m.def("judge", judge_outputs, "case"_a, "capabilities"_a, "outputs"_a);
+  m.def(
+      "read_error",
+      [](const std::string& text, const std::string& shapes, const std::string& layout) {
+        const triage::Reading reading =
+            triage::read_error(text, triage::parse_shapes(shapes, layout));
+        return std::pair{triage::reading_text(reading), triage::triage_json(reading, {}, {})};
+      },
+      "text"_a, "shapes"_a, "layout"_a);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ from attnfuzz._core import InputError, version
 from attnfuzz._decorator import attention_test
 from attnfuzz._function import Declined
 from attnfuzz._result import Finding, Result
+from attnfuzz._triage import NumberRead, Reading, read_error
 from attnfuzz_record import record
 
 __version__ = version()
@@ -25,10 +26,13 @@ __all__ = [
     "Finding",
     "InputError",
     "Interrupted",
+    "NumberRead",
+    "Reading",
     "Result",
     "attention_test",
     "check",
     "load",
+    "read_error",
     "record",
     "replay",
 ]
