@@ -3,7 +3,7 @@
 /* The C interface of attnfuzz plug-ins: a shared library that holds attention implementations to be
  * tested. Needs this header and DLPack's (https://dmlc.github.io/dlpack), nothing to link with.
  * A worked example to copy: targets/example/my_attention.cpp. Then:
- *     c++ -shared -fPIC -O2 my_attention.cpp -o my_attention.so
+ *     c++ -shared -fPIC -O2 -I "$(attnfuzz include)" my_attention.cpp -o my_attention.so
  *     attnfuzz run -t ./my_attention.so
  *
  * The host owns all memory. Tensors live on the CPU, 64-byte aligned, with guard zones and pages
@@ -29,23 +29,49 @@ typedef enum attnfuzz_status {
 } attnfuzz_status;
 
 /* What is asked for. Valid during the call only. New options come as new names, so this struct
- * stays. Names of options (integer, number, word, list):
- *   number  scale (never absent: 1/sqrt(head_dim) by default), softcap (0: off), rope_base,
- *           dropout_keep (the probability that a weight is kept; 1: no dropout)
- *   word    kind (softmax linear retnet ssd delta gated_delta: see oracle/linear/kinds.h),
- *           dtype (f64 f32 f16 bf16 e4m3 e5m2), layout (bhsd bshd), head_map (grouped interleaved),
- *           bias_order (after_softcap before_softcap), fully_masked (zero nan uniform any),
- *           rope (none half interleaved), rope_part (first last), mask.align (top_left
- * bottom_right), mask.RULE.PARAM of a choice, cache.kind (dynamic fixed paged ring chunked hybrid
- * sink_window cross), cache.positions (kept shifted: of the tokens behind an evicted one),
- * cache.quant (none int8 e4m3 e5m2), cache.scales (token head), op (prefill append decode reorder
- * crop reset fork evict), side (right left: the padding of a step with lens) integer rope_dim (the
- * elements that rope turns, head_dim unless it is a part); mask.RULE: 1 if the mask has the rule;
- * mask.RULE.PARAM (mask.window.left, mask.chunk.size …); cache.capacity, cache.page_size,
- * cache.keep; length (of a crop); from, to (of a fork); start, count (of an evict) list
- * mask.RULE.PARAM with several numbers (mask.padding.lens: one for each batch row); lens (a step's
- * real tokens in each row; absent: q_len for all); rows (of a reorder) What the kinds and
- * operations mean: CacheKind and StepOp in oracle/case.h.
+ * stays. What the kinds and operations mean: CacheKind and StepOp in oracle/case.h.
+ *
+ * Options by number():
+ *
+ * - scale: never absent; 1/sqrt(head_dim) by default
+ * - softcap: 0 is off
+ * - rope_base
+ * - dropout_keep: the probability that a weight is kept; 1 is no dropout
+ *
+ * Options by word():
+ *
+ * - kind: softmax, linear, retnet, ssd, delta, gated_delta (see oracle/linear/kinds.h)
+ * - dtype: f64, f32, f16, bf16, e4m3, e5m2
+ * - layout: bhsd, bshd
+ * - head_map: grouped, interleaved
+ * - bias_order: after_softcap, before_softcap
+ * - fully_masked: zero, nan, uniform, any
+ * - rope: none, half, interleaved
+ * - rope_part: first, last
+ * - mask.align: top_left, bottom_right
+ * - mask.RULE.PARAM: of a parameter that is a choice
+ * - cache.kind: dynamic, fixed, paged, ring, chunked, hybrid, sink_window, cross
+ * - cache.positions: kept, shifted; of the tokens behind an evicted one
+ * - cache.quant: none, int8, e4m3, e5m2
+ * - cache.scales: token, head
+ * - op: prefill, append, decode, reorder, crop, reset, fork, evict
+ * - side: right, left; of the padding of a step with lens
+ *
+ * Options by integer():
+ *
+ * - rope_dim: the elements that rope rotates, head_dim unless it is a part
+ * - mask.RULE: 1 if the mask has the rule
+ * - mask.RULE.PARAM: mask.window.left, mask.chunk.size, and so on
+ * - cache.capacity, cache.page_size, cache.keep
+ * - length: of a crop
+ * - from, to: of a fork
+ * - start, count: of an evict
+ *
+ * Options by list():
+ *
+ * - mask.RULE.PARAM with several numbers; mask.padding.lens has one for each batch row
+ * - lens: a step's real tokens in each row; absent: q_len for all
+ * - rows: of a reorder
  */
 typedef struct attnfuzz_call attnfuzz_call;
 struct attnfuzz_call {

@@ -1,6 +1,6 @@
 // A plug-in to copy: causal attention with grouped KV heads, in f32. Put your own kernel in
 // attention(), say in `capabilities` what it supports, and then
-//     c++ -shared -fPIC -O2 -I ATTNFUZZ my_attention.cpp -o my_attention.so
+//     c++ -shared -fPIC -O2 -I "$(attnfuzz include)" my_attention.cpp -o my_attention.so
 //     attnfuzz run -t ./my_attention.so
 #include <algorithm>
 #include <cmath>

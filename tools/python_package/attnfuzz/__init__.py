@@ -3,8 +3,9 @@
     import attnfuzz
     print(attnfuzz.check(my_attention))
 
-The pytest plug-in (attention_test), the Hypothesis strategies (attnfuzz.strategies) and all functions here take the same
-description of what a function claims: Claims. record() keeps the attention calls of a running program (docs/recording.md).
+The pytest plug-in (attention_test), the Hypothesis strategies (attnfuzz.strategies) and all functions here take the
+same description of what a function claims: Claims. record() keeps the attention calls of a running program
+(docs/recording.md).
 """
 
 from attnfuzz._case import Case, CaseLike

@@ -118,7 +118,10 @@ STANDARD = MAKERS[:2]
 
 
 def maker(module: ModuleType) -> Callable[[Any], Any] | None:
-    """The function of a module that makes an array of one of NumPy's: of a class of the module's package, or by the standard."""
+    """The function of a module that makes an array of one of NumPy's.
+
+    The array is of a class of the module's package, or the function is one of the standard.
+    """
     given = np.arange(6, dtype=np.float32).reshape(2, 3)
     package = module.__name__.partition(".")[0]
     standard = None

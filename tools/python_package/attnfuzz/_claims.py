@@ -50,7 +50,7 @@ class Claims(TypedDict, total=False):
     dtype: Any
     """Element types: f32 (the default), f16, bf16, f64, e4m3, e5m2; torch.float16 and numpy.float16 are understood."""
     layout: Words
-    """bhsd (the default): `[batch, heads, length, dim]`; bshd: `[batch, length, heads, dim]`; others: docs/python.md."""
+    """bhsd (the default): `[batch, heads, length, dim]`; bshd: `[batch, length, heads, dim]`; more: docs/python.md."""
     out_layout: str
     """The layout of the output, if it is not that of q."""
     mask_always: bool
@@ -82,7 +82,7 @@ class Claims(TypedDict, total=False):
     max_rules: int
     """How many mask rules a case may combine; 3 if it is not said."""
     compiled_for: Sequence[str]
-    """Sizes and features for each combination of which it is compiled anew: cases with one combination come together."""
+    """Sizes and features for each combination of which it is compiled anew. Cases of one combination come together."""
 
     capabilities: Union[str, os.PathLike[str], Mapping[str, Any]]
     """All of it at once, instead of the other keywords: the file that `attnfuzz probe` wrote, or its dict."""

@@ -1,4 +1,4 @@
-"""The command `attnfuzz`: starts the program that the wheel has, with this interpreter for Python packages under test."""
+"""The command `attnfuzz`: starts the wheel's program, with this interpreter for Python packages under test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def main() -> None:
     """Becomes the program; never returns."""
     program = FOLDER / "bin" / "attnfuzz"
     if not program.is_file():
-        sys.exit("attnfuzz: this build of the Python package has no command line (it was built with ATTNFUZZ_PROGRAM=OFF)")
+        sys.exit("attnfuzz: this build of the Python package has no command line "
+                 "(it was built with ATTNFUZZ_PROGRAM=OFF)")
     os.environ.setdefault("ATTNFUZZ_PYTHON", sys.executable)
     os.execv(program, [str(program), *sys.argv[1:]])
 

@@ -45,8 +45,9 @@ def attention_test(
         def test_my_attention(q, k, v, mask=None):
             return my_attention(q, k, v, mask)
 
-    pytest then runs a campaign on it. Each finding is a failed test of its own, `test_my_attention::error-71cc9c50bc41`;
-    it is remembered in pytest's cache, and its case runs first the next time. The function stays what it was.
+    pytest then runs a campaign on it. Each finding is a failed test of its own,
+    `test_my_attention::error-71cc9c50bc41`; it is remembered in pytest's cache, and its case runs first the next time.
+    The function stays what it was.
 
     Args:
         cases: how many cases to run; None: as pytest's option `--attnfuzz-cases` says (200).

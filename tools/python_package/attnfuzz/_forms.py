@@ -1,4 +1,4 @@
-"""How a function's arrays are arranged, and what its mask says, where that is not what attnfuzz hands over by itself."""
+"""How a function's arrays are arranged and what its mask says, if that is not what attnfuzz hands over by default."""
 
 from __future__ import annotations
 

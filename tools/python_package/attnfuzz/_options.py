@@ -228,7 +228,7 @@ def _signature(fn: Callable[..., Any]) -> list[inspect.Parameter] | None:
 
 
 def _documented(fn: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """The parameters by the first line of the documentation, where functions built in C (nanobind, pybind11) say them."""
+    """The parameters by the documentation's first line, where functions built in C (nanobind, pybind11) say them."""
     for line in (getattr(fn, "__doc__", None) or "").splitlines():
         if line.strip().startswith(f"{getattr(fn, '__name__', '')}("):
             try:

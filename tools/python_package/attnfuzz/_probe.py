@@ -266,7 +266,8 @@ def cases_with(capabilities: dict[str, Any], word: str | None, count: int) -> It
         text = _core.capabilities(json.dumps(capabilities), "probe")
         for index in range(SEARCH if word else count):
             case = _core.generate(text, 1, index)
-            if word is None or ((word in _core.features(case) or word.startswith("fully_masked:")) and tells(case, word)):
+            used = word is None or word in _core.features(case) or word.startswith("fully_masked:")
+            if used and (word is None or tells(case, word)):
                 yield case
                 count -= 1
             if count <= 0:

@@ -315,7 +315,8 @@ def test_reports_and_their_repro(tmp_path):
 
 
 def test_findings_of_an_earlier_run_are_moved_aside(tmp_path):
-    wrong = attnfuzz.check(lambda q, k, v: q * 0, isolate=False, head_dim_v=(1, 8), head_dim=(1, 8), cases=20, stop_after=1)
+    wrong = attnfuzz.check(lambda q, k, v: q * 0, isolate=False, head_dim_v=(1, 8), head_dim=(1, 8), cases=20,
+                           stop_after=1)
     assert wrong.findings
     wrong.write(tmp_path)
     names = {file.name for file in (tmp_path / "findings").iterdir()}

@@ -1,4 +1,4 @@
-"""Functions whose arrays or masks have a form of their own: check() with the claims that say it, and probe that finds it."""
+"""Functions whose arrays or masks have a form of their own: check() with claims that say it, and probe that finds it."""
 
 import json
 import sys
@@ -37,7 +37,8 @@ def back(array, wanted, batch, heads):
     for axis, group in enumerate(groups(wanted)):
         sizes.setdefault(group[-1], array.shape[axis] // (heads if group == "hd" else 1))
     array = array.reshape([sizes[letter] for letter in flat])
-    array = np.moveaxis(array, range(len(flat)), [[*"bhsd"].index(letter) for letter in flat]) if len(flat) == 4 else array
+    if len(flat) == 4:
+        array = np.moveaxis(array, range(4), [[*"bhsd"].index(letter) for letter in flat])
     if len(flat) < 4:
         array = array.transpose([flat.index(letter) for letter in "bhsd" if letter in flat])
         array = np.expand_dims(array, [k for k, letter in enumerate("bhsd") if letter not in flat])
@@ -51,11 +52,13 @@ def function_with(layout, means="visible", shape="bhqk"):
         if batch is None:
             at = next(axis for axis, group in enumerate(groups(layout)) if "b" in group)
             batch = q.shape[at] // (num_heads if "(bh)" in layout else 1)
-        q, k, v = back(q, layout, batch, num_heads), back(k, layout, batch, num_kv_heads), back(v, layout, batch, num_kv_heads)
+        q = back(q, layout, batch, num_heads)
+        k, v = (back(each, layout, batch, num_kv_heads) for each in (k, v))
         seen = None
         if mask is not None:
             assert mask.ndim == len(groups(shape)), mask.shape
-            seen = {"visible": lambda m: m, "hidden": lambda m: ~m, "additive": lambda m: m, "ones": lambda m: m == 1.0}[means](mask)
+            seen = {"visible": lambda m: m, "hidden": lambda m: ~m, "additive": lambda m: m,
+                    "ones": lambda m: m == 1.0}[means](mask)
             seen = seen.reshape([{"b": batch, "h": num_heads, "q": q.shape[2], "k": k.shape[2]}[a] if a in shape else 1
                                  for a in "bhqk"])
         out = attention(q, k, v, None, seen) if means == "additive" else attention(q, k, v, seen)
@@ -78,7 +81,8 @@ def test_each_mask(means, shape):
     result = attnfuzz.check(fn, cases=24, mask_means=means, mask_shape=shape, isolate=False, dtype=["f32", "f16"])
     assert result and result.passed == 24, result
     other = "hidden" if means != "hidden" else "visible"
-    assert not attnfuzz.check(fn, cases=12, stop_after=1, mask_means=other, mask_shape=shape, isolate=False, max_shrink_tries=0)
+    assert not attnfuzz.check(fn, cases=12, stop_after=1, mask_means=other, mask_shape=shape, isolate=False,
+                              max_shrink_tries=0)
 
 
 @pytest.mark.parametrize("means, shape, found", [
@@ -133,7 +137,8 @@ def values_first(values, keys, query, mask=None):
     return attention(query, keys, values, mask)
 
 
-def layer_first(layer, query_states, key_states, value_states, attention_mask: "np.ndarray | None", scaling, dropout=0.5):
+def layer_first(layer, query_states, key_states, value_states, attention_mask: "np.ndarray | None", scaling,
+                dropout=0.5):
     assert layer is None or not dropout
     return attention(query_states, key_states, value_states, None, attention_mask, scaling)
 
@@ -220,7 +225,8 @@ def test_an_output_may_lie_as_the_next_projection_wants_it():
 
     for fn, out_layout in ((swapped, "bshd"), (merged, "bs(hd)")):
         assert _trials.found(fn, How()) == {"layout": "bhsd", "out_layout": out_layout}
-        result = attnfuzz.check(fn, cases=30, isolate=False, layout="bhsd", out_layout=out_layout, features=["head_dim_v"])
+        result = attnfuzz.check(fn, cases=30, isolate=False, layout="bhsd", out_layout=out_layout,
+                                features=["head_dim_v"])
         assert result and result.passed == 30, result
     assert not attnfuzz.check(swapped, cases=4, isolate=False, max_shrink_tries=0, stop_after=1)
 

@@ -50,7 +50,8 @@ def answers(case):
     return _core.answer(json.dumps(case), _claims.for_judging("f32", None))[0][0]
 
 
-@pytest.mark.parametrize("word", ["rule:chunk", "rule:prefix", "rule:padding", "align:bottom_right", "fully_masked:nan"])
+@pytest.mark.parametrize("word", ["rule:chunk", "rule:prefix", "rule:padding", "align:bottom_right",
+                                  "fully_masked:nan"])
 def test_a_case_for_a_feature_can_tell_it(word):
     sizes = {"batch": [2, 2], "num_heads": [3, 3], "q_len": [1, 12], "kv_len": [1, 12], "head_dim": [8, 8]}
     words = ["dtype:f32", "layout:bhsd", word, *_probe.COMPANIONS.get(word, [])]

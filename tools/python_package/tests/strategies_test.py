@@ -14,7 +14,8 @@ from attnfuzz.strategies import cases, inputs
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import attention, double_scale
 
-LIMITS = settings(max_examples=60, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+LIMITS = settings(max_examples=60, deadline=None, database=None, derandomize=True,
+                  suppress_health_check=list(HealthCheck))
 CLAIMS = {"head_dim": (1, 16), "rules": ["causal", "boolean"], "features": ["gqa", "boolean.shape:bqk"]}
 seen = set()
 
