@@ -10,11 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from attnfuzz import _core, _forms, _isolate, _options, _trials
+from attnfuzz import _core, _forms, _isolate, _names, _options, _trials
 from attnfuzz._case import Case, CaseLike
 from attnfuzz._claims import DEFAULT_SIZES, Claims, describe
 from attnfuzz._core import InputError
-from attnfuzz._function import adapter_of
 from attnfuzz._progress import progress_for
 from attnfuzz._result import FORMATS, Finding, Result
 from attnfuzz._target import how_of, is_adapter, target_of
@@ -148,7 +147,7 @@ def check(
             bar.clear()
     result = Result(target, said)
     if result.verdict == "failed" and not is_adapter(fn) and not _forms.said(claims):
-        result.suggest(_trials.in_words(_trials.found_apart(adapter_of(fn, how, {}), timeout)))
+        result.suggest(_trials.in_words(_trials.found_apart(fn, how, timeout)))
     return result
 
 
@@ -217,10 +216,11 @@ def load(name: str) -> Callable[..., Any]:
     """Imports a function by its name. The working folder counts as a place of modules.
 
     Args:
-        name: `"module:function"`, as `attnfuzz check` takes it; dots behind the colon lead into classes.
+        name: `"module:function"`, as `attnfuzz check` takes it. Behind the colon stands a function, a method, a layer,
+            or a call that makes one: `"module:Class(window=64)"`, `"module:Class(8).method"`.
 
     Returns:
-        The function.
+        The function. A class is called without arguments, and PyTorch's layers come in evaluation mode.
 
     Raises:
         InputError: the name has another form, or there is no such module or function.
@@ -231,9 +231,8 @@ def load(name: str) -> Callable[..., Any]:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ModuleNotFoundError, AttributeError) as e:
+        found = _names.resolve(importlib.import_module(module_name), path)
+    except (ImportError, AttributeError) as e:
         raise InputError(f"{name}: expected MODULE:FUNCTION: {e}") from None
+    _names.remember(found, _names.Place(module_name, path, ""))
     return found  # type: ignore[no-any-return]

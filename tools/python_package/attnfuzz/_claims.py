@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Union
 
-from attnfuzz import _arrays, _core
+from attnfuzz import _arrays, _core, _names
 from attnfuzz._core import InputError
 from attnfuzz._forms import CORE_LAYOUTS, Form
 from attnfuzz._forms import KEYS as FORM_KEYS
@@ -53,6 +53,8 @@ class Claims(TypedDict, total=False):
     """bhsd (the default): `[batch, heads, length, dim]`; bshd: `[batch, length, heads, dim]`; more: docs/python.md."""
     out_layout: str
     """The layout of the output, if it is not that of q."""
+    k_layout: str
+    """The layout of k, if it is not that of q: bhds where k is transposed."""
     mask_always: bool
     """Whether it gets a mask in every case, because without one it is causal, or something else."""
     mask_means: str
@@ -63,6 +65,16 @@ class Claims(TypedDict, total=False):
     """Where its own `causal` and `window` put the diagonal if q_len ≠ kv_len: top_left or bottom_right."""
     fully_masked: Words
     """What it gives for a query that sees no key: zero, nan, uniform (the mean of the values), any (not checked)."""
+    parameters: Mapping[str, str]
+    """What its parameters are, by a name that attnfuzz knows: `{"keep": "mask", "temp": "scale", "flag": "false"}`."""
+    scaled_q: bool
+    """Whether it leaves the scale to its caller: q is then handed over multiplied by it."""
+    projections: str
+    """identity: the linear layers of a PyTorch layer are made to pass on what they get, so that attention remains."""
+    always: Words
+    """Mask rules that it applies in every case, without being told: causal."""
+    without: Words
+    """Features that its parameters promise, and that it does not have: `["rule:bias"]`."""
     rules: Words
     """Mask rules: causal, window, chunk, prefix, documents, padding, boolean, bias, alibi, block_sparse, …"""
 
@@ -206,6 +218,8 @@ def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: It
     """
     given: dict[str, Any] = dict(claims)
     demand_known(given, where)
+    if given.get("projections", "identity") != "identity":
+        raise InputError(f"{where}: projections: expected identity, not {given['projections']!r}")
     given = _without_form(given, form, where)
     if "capabilities" in given:
         return given_whole(given, where)
@@ -214,8 +228,11 @@ def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: It
         features.update(f"{group}:{word}" for word in words_of(key, given.get(key, ())))
     demand_carriers(features, options, where)
     features.update(sure)
+    always = always_of(given, form)
+    features.update(always)
     for option in options.values():
         features.update(word for word in option.words if option.names[:1] != ("mask",) or form.can_say(word))
+    features.difference_update(words(given.get("without", ())))
     for group, word in DEFAULT_WORDS.items():
         if not any(f.startswith(group + ":") for f in features):
             features.add(word)
@@ -229,9 +246,27 @@ def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: It
     capabilities: dict[str, Any] = {"sizes": sizes, "features": sorted(features)}
     capabilities["precision"] = precisions(claimed("dtype", claims), given.get("precision"))
     capabilities |= {key: given[key] for key in AS_THEY_ARE if key in given}
+    demanded = in_every_case(sorted(features), always, bool(claimed("align", claims))) if always else {}
+    for key, more in demanded.items():
+        capabilities[key] = [*capabilities.get(key, ()), *more]
     if "params" in given:
         capabilities["params"] = {k: size(v, f"{where}: params: {k}") for k, v in given["params"].items()}
     return _core.capabilities(json.dumps(capabilities), where)
+
+
+def always_of(given: Mapping[str, Any], form: Form) -> list[str]:
+    """The features that every case has: what the function does without being told."""
+    return [*(f"rule:{rule}" for rule in words(given.get("always", ()))), *(["scale"] if form.scaled_q else [])]
+
+
+def in_every_case(features: Iterable[str], always: Iterable[str], aligned: bool) -> dict[str, list[list[str]]]:
+    """The capabilities that demand some features of every case: each element type requires them.
+
+    `aligned`: it is said where a causal mask's diagonal lies; else queries and keys are as many.
+    """
+    dtypes = [word for word in features if word.startswith("dtype:")]
+    found = {"requires": [[dtype, word] for dtype in dtypes for word in always]}
+    return found if aligned or "rule:causal" not in always else found | {"equal": [["q_len", "kv_len"]]}
 
 
 def precisions(dtypes: Iterable[str], told: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Mapping[str, Any]]:
@@ -247,5 +282,7 @@ def for_judging(dtype: str, told: Mapping[str, Mapping[str, Any]] | None) -> str
 
 def describe(fn: Callable[..., Any]) -> str:
     """The name that a function goes by in reports: "python:module:function"."""
+    if (place := _names.remembered(fn)) is not None and not place.file:
+        return f"python:{place.module}:{place.path}"
     module = getattr(fn, "__module__", None) or type(fn).__module__
     return f"python:{module}:{getattr(fn, '__qualname__', type(fn).__name__)}"

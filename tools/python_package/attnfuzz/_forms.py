@@ -17,6 +17,8 @@ LAYOUTS = (*CORE_LAYOUTS, "sbhd", "bs(hd)", "sb(hd)", "(bh)sd", "hsd", "shd", "b
 
 A layout without b is that of a function of one batch row, one without h that of a function of one head.
 """
+KEY_LAYOUTS = (*LAYOUTS, "bhds", "(bh)ds", "hds", "bds", "ds")
+"""Those of k, which some functions take transposed, as the product q·k needs it."""
 MASK_MEANS = ("visible", "hidden", "additive", "ones")
 """What a mask says: True = visible, True = hidden, 0 or -inf to be added, 1.0 = visible and 0.0 = hidden."""
 MASK_SHAPES = ("bhqk", "b1qk", "bqk", "hqk", "(bh)qk", "qk", "bk", "b11k")
@@ -61,6 +63,8 @@ class Form:
     mask_shape: str = ""  # empty: as many of the axes bhqk as the layout has
     out_layout: str = ""  # empty: that of q
     mask_always: bool = False  # a mask is handed over where nothing is hidden too: None means something else
+    k_layout: str = ""  # empty: that of q
+    scaled_q: bool = False  # it does not scale: q is handed over multiplied by the case's scale
 
     @property
     def core(self) -> str:
@@ -70,7 +74,8 @@ class Form:
 
     def layout_of(self, name: str) -> str:
         """How a tensor or an output is arranged."""
-        return self.out_layout if self.out_layout and name in ("out", "grad_out") else self.layout
+        own = {"out": self.out_layout, "grad_out": self.out_layout, "k": self.k_layout, "dk": self.k_layout}
+        return own.get(name) or self.layout
 
     @property
     def ndim(self) -> int:
@@ -79,8 +84,11 @@ class Form:
 
     @property
     def mask(self) -> str:
-        if self.mask_shape:
-            return self.mask_shape
+        return self.mask_shape or self.axes
+
+    @property
+    def axes(self) -> str:
+        """Those of the axes bhqk that the layout has: a bias has them, and so has a mask of which nothing is said."""
         if "(bh)" in self.layout:
             return "(bh)qk"
         return "".join(letter for letter in "bh" if letter in self.layout) + "qk"
@@ -92,10 +100,10 @@ class Form:
         return {size: 1 for size, letter in absent.items() if letter not in self.layout}
 
     def can_say(self, word: str) -> bool:
-        """Whether the mask has the axes that a feature varies along."""
-        axes = self.mask
+        """Whether the mask, or the bias, has the axes that a feature varies along."""
+        axes = self.axes if word.startswith(("bias.", "rule:bias", "rule:alibi")) else self.mask
         if "q" not in axes and word.startswith(("rule:", "boolean.", "padding.", "chunk.")):
-            return word in _KEYS_ALONE or word in ("rule:bias", "rule:alibi")
+            return word in _KEYS_ALONE
         return not ("b" not in axes and word in _FOR_EACH_ROW or "h" not in axes and word in _FOR_EACH_HEAD)
 
     def arrange(self, name: str, array: Array) -> Array:
@@ -107,6 +115,8 @@ class Form:
 
     def restore(self, name: str, array: Array, problem: Mapping[str, Any]) -> Array:
         """An output of the function as cases have it; as it is where its shape is not the layout's."""
+        if name == "dq":
+            array = self.scaled(array, problem)
         layout = self.layout_of(name)
         if layout == self.core or name not in _LENGTHS:
             return array
@@ -122,14 +132,26 @@ class Form:
         apart += [letter for letter in letters if letter not in apart]
         return np.ascontiguousarray(array.transpose([apart.index(letter) for letter in letters]))
 
-    def narrowed(self, array: Array) -> Array:
-        """[batch, num_heads, q_len, kv_len] with the axes of the function's mask. Raises TooNarrow."""
-        axes = self.mask
+    def scaled(self, array: Array, problem: Mapping[str, Any]) -> Array:
+        """q as the function takes it, and dq as cases have it. Raises TooNarrow where it would have to be rounded."""
+        if not self.scaled_q:
+            return array
+        scale, dtype = float(problem["scale"] or 0), problem["dtype"]
+        wide = (array.astype(np.uint32) << 16).view(np.float32) if dtype == "bf16" else array
+        if np.frexp(scale)[0] != 0.5 or dtype not in _BITS:
+            raise TooNarrow(f"the product with the scale {scale} is not exact in {dtype}")
+        product = wide * wide.dtype.type(scale)
+        if not np.array_equal(product / wide.dtype.type(scale), wide, equal_nan=True):
+            raise TooNarrow(f"the product with the scale {scale} is not exact in {dtype}")
+        return (product.view(np.uint32) >> 16).astype(np.uint16) if dtype == "bf16" else product
+
+    def narrowed(self, array: Array, axes: str) -> Array:
+        """[batch, num_heads, q_len, kv_len] with the axes of the function's mask, or of its bias. Raises TooNarrow."""
         for axis, letter in enumerate("bhqk"):
             if letter not in axes:
                 first = array.take([0], axis)
                 if not np.array_equal(array, np.broadcast_to(first, array.shape), equal_nan=array.dtype.kind == "f"):
-                    raise TooNarrow(f"the mask differs along {letter}, and the function's mask has the axes {axes}")
+                    raise TooNarrow(f"the mask differs along {letter}, and the function has the axes {axes}")
                 array = first
         array = _grouped(array, "bhqk", groups(axes.replace("1", "")))
         for axis, letter in enumerate(axes if "1" in axes else ""):
@@ -147,7 +169,7 @@ class Form:
 
         `dtype`: the word of its elements where it has q's; raw bits where NumPy lacks the type. Raises TooNarrow.
         """
-        visible = self.narrowed(visible)
+        visible = self.narrowed(visible, self.mask)
         if not self.mask_is_float:
             return visible if self.mask_means == "visible" else ~visible
         if dtype not in _BITS:
@@ -167,15 +189,16 @@ def _grouped(array: Array, have: str, wanted: list[str]) -> Array:
     return np.ascontiguousarray(array).reshape([int(np.prod([sizes[each] for each in group])) for group in wanted])
 
 
-KEYS = ("layout", "mask_means", "mask_shape", "out_layout", "mask_always")
-"""The claims that say a form."""
+KEYS = ("layout", "mask_means", "mask_shape", "out_layout", "mask_always", "k_layout", "scaled_q", "parameters",
+        "projections")
+"""The claims that say a form, and how else the function is called."""
 
 
 def said(claims: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the claims that say a form and not the layout of cases."""
     core = all(word in CORE_LAYOUTS for word in words(claims.get("layout", ())))
     return {key: claims[key] for key in KEYS if key in claims and (
-        key != "layout" or not core or "out_layout" in claims)}
+        key != "layout" or not core or {"out_layout", "k_layout"} & set(claims))}
 
 
 def words(value: Any) -> list[str]:
@@ -184,11 +207,13 @@ def words(value: Any) -> list[str]:
 
 def form_of(claims: Mapping[str, Any], where: str) -> Form:
     """What the claims say of it. Raises InputError for words that are none."""
-    known = {"layout": LAYOUTS, "mask_means": MASK_MEANS, "mask_shape": MASK_SHAPES, "out_layout": LAYOUTS}
+    known = {"layout": LAYOUTS, "mask_means": MASK_MEANS, "mask_shape": MASK_SHAPES, "out_layout": LAYOUTS,
+             "k_layout": KEY_LAYOUTS}
     found: dict[str, Any] = {}
     for key, value in said(claims).items():
-        if key == "mask_always":
+        if key in ("mask_always", "scaled_q"):
             found[key] = bool(value)
+        if key not in known:
             continue
         several = words(value)
         for word in several:

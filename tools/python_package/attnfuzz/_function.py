@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from attnfuzz import _arrays, _claims, _core, _forms, _gradients, _kinds, _options
+from attnfuzz import _arrays, _claims, _core, _forms, _gradients, _kinds, _layers, _options
 from attnfuzz._claims import Claims
 from attnfuzz._core import InputError
 from attnfuzz._forms import Form
@@ -68,6 +68,7 @@ class FunctionAdapter:
         self._flags = frozenset(option.rule for option in self.bound.options.values() if option.rule)
         self.aligns = frozenset(_claims.claimed("align", self.claims))
         self.spent = False  # the process that has run it can do no more
+        self._called = _layers.identity(self.fn) if self.claims.get("projections") else self.fn
 
     @property
     def capabilities(self) -> dict[str, Any]:
@@ -85,14 +86,14 @@ class FunctionAdapter:
         else:
             self.kind = _kinds.choose(self.fn, self._trial if trial else None)
         self._give = _arrays.giver(self.kind.arrays, self.how.device)
-        self._run = _gradients.runner(self.fn, self.bound, self.how.gradients, self.kind.name, self.name)
+        self._run = _gradients.runner(self._called, self.bound, self.how.gradients, self.kind.name, self.name)
 
     def _trial(self, arrays: str) -> int:
         """One call with the simplest case that is claimed (see _kinds.choose)."""
         try:
             case = json.loads(_core.generate_from(self.capabilities_text, lambda: 0))
             call = self._call(case, _core.inputs(json.dumps(case)), _arrays.giver(arrays))
-            returned = self.bound.call(self.fn, call)
+            returned = self.bound.call(self._called, call)
             out = returned.get("out") if isinstance(returned, dict) else _arrays.first(returned)
             if _arrays.take(out)[1].ndim != self.form.ndim:
                 return 0
@@ -125,7 +126,11 @@ def adapter_of(fn: Callable[..., Any], how: How, claims: Claims) -> FunctionAdap
         raise InputError(f"expected a function of (q, k, v), not {type(fn).__name__}")
     name = _claims.describe(fn)
     form = _forms.form_of(claims, name)
-    bound = _options.bind(fn, name, how.keywords, any(key.startswith("mask_") for key in claims))
+    bound = _options.bind(fn, name, how.keywords, any(key.startswith("mask_") for key in claims),
+                          claims.get("parameters", {}))
     text = _claims.complete(claims, bound.options, name, how.words(bound), form)
+    if "projections" in claims and not _layers.projects(fn):
+        raise InputError(f"{name}: projections: expected a layer of PyTorch with linear layers, not "
+                         f"{type(fn).__name__}")
     package = (getattr(fn, "__module__", None) or "").partition(".")[0]
     return FunctionAdapter(fn, name, version_of(package) or "(no version)", bound, text, how, claims, form)

@@ -62,11 +62,25 @@ def autograd(fn: Callable[..., Any], bound: Bound) -> Run:
         with torch.enable_grad():
             leaves = [call.tensor(name).requires_grad_() for name in wanted.values()]
             outputs = named(bound.call(fn, call), [name for name in call.outputs if name not in wanted])
-            gradients = torch.autograd.grad(outputs["out"], leaves, call.tensor("grad_out"), allow_unused=True)
+            gradients = _backward(torch, fn, outputs["out"], call.tensor("grad_out"), leaves)
         zeros = (torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, gradients))
         return outputs | dict(zip(wanted, zeros))
 
     return run
+
+
+def _backward(torch: Any, fn: Any, out: Any, grad_out: Any, leaves: list[Any]) -> list[Any]:
+    """The leaves' gradients, by a whole backward pass: checkpoints refuse one for chosen inputs.
+
+    What a layer's own parameters have accumulated stays as it is.
+    """
+    held = [(p, p.grad) for p in fn.parameters()] if isinstance(fn, torch.nn.Module) else []
+    for parameter, _ in held:
+        parameter.grad = None
+    out.backward(grad_out)
+    for parameter, before in held:
+        parameter.grad = before
+    return [leaf.grad for leaf in leaves]
 
 
 def vjp(fn: Callable[..., Any], bound: Bound) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import operator
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,9 +18,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from attnfuzz import _command, _forms
+from attnfuzz import _command, _forms, _names
 from attnfuzz._core import InputError
 from attnfuzz._function import Declined, FunctionAdapter, How, adapter_of
+from attnfuzz._names import Place
 from attnfuzz._types import Array
 
 VARIABLE = "ATTNFUZZ_FUNCTION"
@@ -31,28 +33,14 @@ class Reached(BaseException):
     """In a worker, check() is reached while the function's script is run: what it needs is defined by now."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a function is imported from."""
-
-    module: str
-    path: str  # "function" or "Class.method"
-    file: str  # of a script; empty: `module` is imported by its name
-
-
 def in_worker() -> bool:
     return VARIABLE in os.environ
 
 
-def _resolve(module: ModuleType, path: str) -> Any:
-    found: Any = module
-    for part in path.split("."):
-        found = getattr(found, part)
-    return found
-
-
 def place_of(fn: Callable[..., Any]) -> Place | str:
     """Where a worker finds the function, or why it can't."""
+    if (known := _names.remembered(fn)) is not None:
+        return known
     module_name, path = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
     module = sys.modules.get(module_name or "")
     if module is None or path is None:
@@ -60,7 +48,7 @@ def place_of(fn: Callable[..., Any]) -> Place | str:
     if "<" in path:
         return "a lambda, or a function that is defined inside another, has no name to import it by"
     try:
-        if _resolve(module, path) is not fn:
+        if operator.attrgetter(path)(module) is not fn:
             return f"{module_name}.{path} is another object"
     except AttributeError:
         return f"{module_name} has no {path}"
@@ -74,25 +62,31 @@ def place_of(fn: Callable[..., Any]) -> Place | str:
 
 def command(adapter: FunctionAdapter, place: Place) -> tuple[list[str], dict[str, str]]:
     """The worker's command line, and its variables."""
-    arrays = adapter.how.arrays
-    how = replace(adapter.how, arrays=arrays if arrays is None or isinstance(arrays, str) else arrays.__name__)
-    spec = {"place": asdict(place), "name": adapter.name, "how": asdict(how) | {"keywords": list(how.keywords)},
-            "capabilities": adapter.capabilities_text, "align": sorted(adapter.aligns),
-            "form": _forms.said(adapter.claims),
-            "path": sys.path, "argv": sys.argv}
+    script = str(Path(_command.home()) / "targets" / "python" / "worker.py")
+    return [sys.executable, script, adapter.name], variables(
+        place, adapter.how, name=adapter.name, capabilities=adapter.capabilities_text, align=sorted(adapter.aligns),
+        form=_forms.said(adapter.claims))
+
+
+def variables(place: Place, how: How, **more: Any) -> dict[str, str]:
+    """The variables of a process that is to run the function: where it is, how it is called, and more."""
+    arrays = how.arrays
+    named = replace(how, arrays=arrays if arrays is None or isinstance(arrays, str) else arrays.__name__)
+    spec = {"place": asdict(place), "how": asdict(named) | {"keywords": list(how.keywords)},
+            "path": sys.path, "argv": sys.argv, **more}
     package = str(Path(__file__).resolve().parent.parent)
     if Path(__file__).is_symlink():  # in the build tree
         package = str(Path(__file__).parent.parent)
     python_path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))
-    script = str(Path(_command.home()) / "targets" / "python" / "worker.py")
-    return [sys.executable, script, adapter.name], {
-        VARIABLE: json.dumps(spec), "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {VARIABLE: json.dumps(spec), "PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def load(place: Place) -> Callable[..., Any]:
     """The function, imported in this process."""
     module = _script(place.file) if place.file else importlib.import_module(place.module)
-    return _resolve(module, place.path)  # type: ignore[no-any-return]
+    found = _names.resolve(module, place.path)
+    _names.remember(found, place)
+    return found  # type: ignore[no-any-return]
 
 
 def _script(file: str) -> ModuleType:

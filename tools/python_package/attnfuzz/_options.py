@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from attnfuzz import _core
 from attnfuzz._core import InputError
 from attnfuzz._forms import Form
+from attnfuzz._signature import ROLES, class_of, parameters_of, roles_of, takes_none
 from attnfuzz._types import Array
 
 RULES_AS_MASK = (
@@ -57,22 +60,46 @@ class Call:
 
     def rule(self, name: str) -> dict[str, Any] | None:
         """The parameters of a rule of the mask, where the options say the whole mask; None else."""
-        if not self.by_flags:
+        if not (self.by_flags or self.apart):
             return None
         return next((r for r in self.problem["mask"]["rules"] if r["rule"] == name), None)
 
     @property
     def by_flags(self) -> bool:
+        """Whether the function's own options say all rules."""
+        return self._told_by_flags(self._rules)
+
+    @property
+    def apart(self) -> bool:
+        """Whether a mask of keys alone says the padding, and the function's own options all other rules."""
+        return "q" not in self.form.mask and "padding" in self._rules and self._told_by_flags(self._rules - {"padding"})
+
+    @property
+    def _rules(self) -> set[str]:
+        return {r["rule"] for r in self.problem["mask"]["rules"]} - {"bias", "alibi", "relative_bias"}
+
+    def _told_by_flags(self, rules: set[str]) -> bool:
         problem = self.problem
-        rules = {r["rule"] for r in problem["mask"]["rules"]} - {"bias", "alibi", "relative_bias"}
         aligned = problem["mask"]["align"] in self.aligns or problem.get("q_len") == problem.get("kv_len")
         return rules <= self.flags and (aligned or not rules & {"causal", "window"})
+
+    @property
+    def visible(self) -> Array:
+        """The mask that the function is handed: of all rules, or of the padding where that is told apart."""
+        if not self.apart:
+            return self.tensors["mask"].astype(bool)
+        mask = self.problem["mask"]
+        padding = [r for r in mask["rules"] if r["rule"] == "padding"]
+        alone = self.case | {"problem": self.problem | {"mask": mask | {"rules": padding}, "outputs": ["out"]}}
+        return _core.inputs(json.dumps(alone))["mask"].astype(bool)
 
     def tensor(self, name: str) -> Any:
         """The function's own array for a tensor of the case, made once; None where the case has no such tensor."""
         if name not in self.given and name in self.tensors:
             array = self.tensors[name]
-            array = self.form.narrowed(array) if name == "bias" else self.form.arrange(name, array)
+            if name == "q":
+                array = self.form.scaled(array, self.problem)
+            array = self.form.narrowed(array, self.form.axes) if name == "bias" else self.form.arrange(name, array)
             self.given[name] = self.give(array, self.problem["dtype"])
         return self.given.get(name)
 
@@ -89,7 +116,7 @@ def _given_mask(call: Call, visible: Array) -> Any:
 def _mask(call: Call) -> Any:
     if call.by_flags or "mask" not in call.tensors:
         return _full_mask(call) if call.form.mask_always else None
-    return _given_mask(call, call.tensors["mask"].astype(bool))
+    return _given_mask(call, call.visible)
 
 
 def _full_mask(call: Call) -> Any:
@@ -98,7 +125,7 @@ def _full_mask(call: Call) -> Any:
 
 def _zero_bias(call: Call) -> Any:
     zeros = np.zeros(call.mask_shape(), call.tensors["q"].dtype)
-    return call.give(call.form.narrowed(zeros), call.problem["dtype"])
+    return call.give(call.form.narrowed(zeros, call.form.axes), call.problem["dtype"])
 
 
 def _window(call: Call) -> tuple[int, int] | None:
@@ -146,7 +173,8 @@ GRADIENTS = ("dq", "dk", "dv", "dbias", "dsinks", "dmem_k", "dmem_v")
 
 OPTIONS = (
     Option(("mask", "attn_mask", *MASKS_OF_A_FORM), RULES_AS_MASK, _mask, _full_mask),
-    Option(("causal", "is_causal"), ("rule:causal",), lambda call: call.rule("causal") is not None, rule="causal"),
+    Option(("causal", "is_causal", "use_causal", "use_causal_mask"), ("rule:causal",),
+           lambda call: call.rule("causal") is not None, rule="causal"),
     Option(("window", "window_size"), ("rule:window",), _window, _whole_window, rule="window"),
     Option(("lens", "kv_lens"), ("rule:padding", "padding.side:right"), _lens,
            lambda call: [call.problem["kv_len"]] * call.problem["batch"], rule="padding"),
@@ -174,6 +202,7 @@ OPTIONS = (
     Option(("case",), (), lambda call: call.case),
     Option(("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads"), (),
            lambda call: call.problem["num_heads"]),
+    Option(("head_dim", "dim_head", "head_size", "d_head", "d_k"), (), lambda call: call.problem["head_dim"]),
     Option(("num_kv_heads", "n_kv_heads", "kv_heads", "num_key_value_heads"), (),
            lambda call: call.problem["num_kv_heads"]),
     Option(("dropout", "dropout_p", "dropout_rate", "p_dropout", "attn_dropout", "attention_dropout"), (),
@@ -184,6 +213,9 @@ OPTIONS = (
 """The keywords, in the order in which they are told in docs/python.md."""
 NOTHING = Option((), (), lambda call: None)
 """For a parameter that must be given, that attnfuzz does not know, and whose annotation says that it may be None."""
+CONSTANTS = {"none": NOTHING, "true": Option((), (), lambda call: True), "false": Option((), (), lambda call: False),
+             "zero": Option((), (), lambda call: 0)}
+"""What a claim can say of a parameter beside the name of an option: that it always gets this."""
 _TABLE = {name: option for option in OPTIONS for name in option.names}
 
 
@@ -197,6 +229,7 @@ class Bound:
     hidden: bool  # it takes keywords that its signature does not name
     roles: tuple[str, ...] = ("q", "k", "v")  # which tensors its first parameters are
     by_name: dict[str, str] = field(default_factory=dict)  # parameter → tensor, where they do not come first
+    classes: dict[str, type] = field(default_factory=dict)  # parameter → the package's class that holds its array
 
     @property
     def names(self) -> set[str]:
@@ -212,70 +245,14 @@ class Bound:
 
     def _value(self, name: str, option: Option, call: Call) -> Any:
         value = option.value(call)
-        return option.unused(call) if value is None and name in self.demands_value and option.unused else value
+        if value is None and name in self.demands_value and option.unused:
+            value = option.unused(call)
+        holder = self.classes.get(name)
+        return value if holder is None or value is None or isinstance(value, holder) else holder(value)
 
 
 def _known() -> str:
     return ", ".join("/".join(option.names) for option in OPTIONS)
-
-
-def _signature(fn: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """The parameters (a torch module's: those of forward); None where a function hides them (some built in C do)."""
-    try:
-        return list(inspect.signature(getattr(fn, "forward", fn)).parameters.values())
-    except (TypeError, ValueError):
-        return _documented(fn)
-
-
-def _documented(fn: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """The parameters by the documentation's first line, where functions built in C (nanobind, pybind11) say them."""
-    for line in (getattr(fn, "__doc__", None) or "").splitlines():
-        if line.strip().startswith(f"{getattr(fn, '__name__', '')}("):
-            try:
-                (parsed,) = ast.parse(f"def {line.strip().rstrip(':')}: pass").body
-            except SyntaxError:
-                return None
-            return list(_parameters(parsed.args)) if isinstance(parsed, ast.FunctionDef) else None
-    return None
-
-
-def _parameters(arguments: ast.arguments) -> Iterator[inspect.Parameter]:
-    """The parameters of a parsed definition; defaults and annotations are texts, but for None and numbers."""
-    empty, p = inspect.Parameter.empty, inspect.Parameter
-
-    def made(each: ast.arg, kind: Any, default: ast.expr | None) -> inspect.Parameter:
-        value = empty if default is None else getattr(default, "value", ast.unparse(default))
-        return p(each.arg, kind, default=value, annotation=ast.unparse(each.annotation) if each.annotation else empty)
-
-    places = [*((each, p.POSITIONAL_ONLY) for each in arguments.posonlyargs),
-              *((each, p.POSITIONAL_OR_KEYWORD) for each in arguments.args)]
-    defaults = [None] * (len(places) - len(arguments.defaults)) + list(arguments.defaults)
-    for (each, kind), default in zip(places, defaults):
-        yield made(each, kind, default)
-    if arguments.vararg:
-        yield p(arguments.vararg.arg, p.VAR_POSITIONAL)
-    for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
-        yield made(each, p.KEYWORD_ONLY, default)
-    if arguments.kwarg:
-        yield p(arguments.kwarg.arg, p.VAR_KEYWORD)
-
-
-def _takes_none(parameter: inspect.Parameter) -> bool:
-    annotation = str(parameter.annotation)
-    return parameter.default is None or "None" in annotation or "Optional" in annotation
-
-
-ROLES = {
-    letter: frozenset((letter, word, plural, f"x{letter}", f"{word}_states", f"{word}_layer", f"{word}_heads"))
-    for letter, word, plural in (("q", "query", "queries"), ("k", "key", "keys"), ("v", "value", "values"))
-}
-"""What parameters for q, k and v are called, in lower case."""
-
-
-def _roles(parameters: list[inspect.Parameter]) -> dict[str, str]:
-    """Parameter → q, k or v, where the names say all three; nothing else."""
-    found = {p.name: role for p in parameters for role, names in ROLES.items() if p.name.lower().strip("_") in names}
-    return found if sorted(found.values()) == ["k", "q", "v"] else {}
 
 
 def _first_three(fn_name: str, parameters: list[inspect.Parameter]) -> None:
@@ -286,31 +263,57 @@ def _first_three(fn_name: str, parameters: list[inspect.Parameter]) -> None:
         raise InputError(f"{fn_name}: expected a function of (q, k, v, …), found the parameters ({shown})")
 
 
-def _chosen(named: list[inspect.Parameter], mask_said: bool) -> dict[str, Option]:
+def _chosen(named: list[inspect.Parameter], table: Mapping[str, Option], mask_said: bool) -> dict[str, Option]:
     """The option of each parameter that gets one: of several for the same, the first in the table's order."""
     found: dict[str, Option] = {}
     for option in OPTIONS:
-        of_it = [p for p in named if _TABLE[p.name] is option and option.wanted(p)
+        of_it = [p for p in named if table[p.name] is option and option.wanted(p)
                  and (mask_said or _required(p) or p.name not in MASKS_OF_A_FORM)]
         if of_it:
-            found[min(of_it, key=lambda p: option.names.index(p.name)).name] = option
+            found[min(of_it, key=lambda p: option.names.index(p.name) if p.name in option.names else -1).name] = option
     return found
 
 
-def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = (), mask_said: bool = False) -> Bound:
+class Unknown(InputError):
+    """A function must be given what attnfuzz does not know: `parameters` in order."""
+
+    def __init__(self, text: str, parameters: list[inspect.Parameter]) -> None:
+        super().__init__(text)
+        self.parameters = parameters
+
+
+def _said(said: Mapping[str, str], fn_name: str, parameters: list[inspect.Parameter]) -> dict[str, Option]:
+    """The options of the parameters that the claims name. Raises InputError for names that are none."""
+    found: dict[str, Option] = {}
+    for name, word in said.items():
+        if name not in {p.name for p in parameters}:
+            raise InputError(f"{fn_name}: parameters: the function has no parameter {name}")
+        if word in ROLES:
+            continue
+        if word not in _TABLE and word not in CONSTANTS:
+            known = ", ".join([*ROLES, *CONSTANTS, _known()])
+            raise InputError(f"{fn_name}: parameters: {name}: expected one of {known}, not {word!r}")
+        found[name] = CONSTANTS.get(word) or _TABLE[word]
+    return found
+
+
+def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = (), mask_said: bool = False,
+         said: Mapping[str, str] = MappingProxyType({})) -> Bound:
     """Which options a function gets. `extra`: keywords that it takes though its signature does not name them.
 
-    `mask_said`: the claims say what its mask means, so that a mask of any name can be handed over. Raises InputError
-    for a function that can't be called with what there is, before anything is run.
+    `mask_said`: the claims say what its mask means, so that a mask of any name can be handed over. `said`: what the
+    claims say that its parameters are. Raises InputError for a function that can't be called with what there is, before
+    anything is run.
     """
     for name in extra:
         if name not in _TABLE:
             raise InputError(f"{fn_name}: keywords: {name} is no option; expected some of {_known()}")
-    parameters = _signature(fn)
+    parameters = parameters_of(fn)
     if parameters is None:
         return Bound({name: _TABLE[name] for name in extra}, frozenset(), (), True)
+    table = {**_TABLE, **_said(said, fn_name, parameters)}
     plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    roles = _roles([p for p in parameters if p.kind in plain])
+    roles = roles_of([p for p in parameters if p.kind in plain], said)
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:3]
     places = tuple(roles[p.name] for p in by_place if p.name in roles)
     by_name = roles if roles and len(places) < 3 else {}
@@ -319,18 +322,21 @@ def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = (), mask_s
     else:
         _first_three(fn_name, parameters)
     rest = [p for p in parameters if p not in by_place]
-    nones = [p.name for p in rest if _required(p) and p.name not in _TABLE and p.kind in plain and _takes_none(p)]
-    needed = [p.name for p in rest if _required(p) and p.name not in (*_TABLE, *nones)
+    nones = [p.name for p in rest if _required(p) and p.name not in table and p.kind in plain and takes_none(p)]
+    needed = [p for p in rest if _required(p) and p.name not in (*table, *nones)
               and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if needed:
-        raise InputError(f"{fn_name}: attnfuzz has nothing to hand to the required parameter{'s' * (len(needed) > 1)} "
-                         f"{', '.join(needed)}; expected a default, functools.partial, or one of the names {_known()}")
-    named = {p.name: p for p in rest if p.name in _TABLE and p.kind in plain}
+        raise Unknown(f"{fn_name}: attnfuzz has nothing to hand to the required parameter{'s' * (len(needed) > 1)} "
+                      f"{', '.join(p.name for p in needed)}; expected a default, functools.partial, one of the names "
+                      f"{_known()}, or the claim parameters={{{needed[0].name!r}: one of these names}}, which "
+                      "`attnfuzz probe` looks for", needed)
+    named = {p.name: p for p in rest if p.name in table and p.kind in plain}
     hidden = any(p.kind == p.VAR_KEYWORD for p in rest)
     if extra and not hidden and (absent := [name for name in extra if name not in named]):
         raise InputError(f"{fn_name}: keywords: the function has no parameter {absent[0]}")
-    options = _chosen(list(named.values()), mask_said) | {name: _TABLE[name] for name in extra}
-    options |= dict.fromkeys(nones, NOTHING)
-    demands = frozenset(name for name, p in named.items() if not _takes_none(p))
+    options = _chosen(list(named.values()), table, mask_said) | {name: _TABLE[name] for name in extra}
+    options |= {name: table[name] for name in said if name in table} | dict.fromkeys(nones, NOTHING)
+    demands = frozenset(name for name, p in named.items() if not takes_none(p))
     unused = tuple(p.name for p in rest if p.kind in plain and p.name not in options)
-    return Bound(options, demands, unused, hidden, places if len(places) == 3 else ("q", "k", "v"), by_name)
+    classes = {name: held for name in options if (held := class_of(fn, name)) is not None}
+    return Bound(options, demands, unused, hidden, places if len(places) == 3 else ("q", "k", "v"), by_name, classes)

@@ -1,9 +1,9 @@
 """python -m attnfuzz probe TARGET runs a target to find out what it can do, and writes its claims.
 
-TARGET is MODULE:FUNCTION, a plug-in's path, or a target of `attnfuzz targets`. probe runs small cases of each size,
-dtype, layout, mask rule, option and convention, and checks each answer against the reference. It claims what is right,
-and lists what raised, what was wrong, and what was accepted but made no difference. Read the claims and correct them,
-because a campaign demands them.
+TARGET is MODULE:FUNCTION ('mine:Layer(window=64)' makes a layer), a plug-in's path, or a target of `attnfuzz targets`.
+probe runs small cases of each size, dtype, layout, mask rule, option and convention, and checks each answer against the
+reference. It claims what is right, and lists what raised, what was wrong, and what was accepted but made no difference.
+Read the claims and correct them, because a campaign demands them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ INTERLEAVED = "head_map:interleaved"
 """Head h uses KV head h mod num_kv_heads, not h // (num_heads / num_kv_heads)."""
 TRIES = 3
 """Cases for each feature."""
+HALF_TRIES = 40
+"""Cases for each way to compute in a half type."""
+TAKEN = ("pass", "skip", "mismatch", "nan")
+"""What a target gives that takes a case."""
 SEARCH = 400
 """Generated cases among which those that use a feature are looked for."""
 
@@ -74,12 +78,14 @@ class Found:
 class Probe:
     """Probes one target through `examine`; `can_reach` says which features can be told to it at all."""
 
+    name: str
     examine: Examine
     can_reach: Callable[[str], bool]
     say: Callable[[str], None]
     layouts: tuple[str, ...] = ("bhsd", "bshd")
     fixed: dict[str, int] = field(default_factory=dict)
     precision: dict[str, dict[str, str]] = field(default_factory=dict)  # of each dtype: how answers are judged
+    always: tuple[str, ...] = ()  # features that every case must have
     found: Found = field(default_factory=Found)
     base: dict[str, Any] = field(default_factory=dict)
 
@@ -87,9 +93,9 @@ class Probe:
         self.base = self._simplest()
         chosen = f"{self._sizes_of(self.base)}, {self.base['dtype']}, {self.base['layout']}"
         self.say(f"the simplest case is right: {chosen}")
-        for group in ("dtype", "layout"):
-            self._alternatives(group)
+        self._alternatives("layout")
         self._sizes()
+        self._alternatives("dtype")
         self._features()
         return self.found
 
@@ -100,13 +106,26 @@ class Probe:
         self.found.runs += 1
         return self.examine(case)
 
+    def _settled(self, capabilities: dict[str, Any]) -> tuple[str, str]:
+        """The outcome of the first case that the target does not decline."""
+        outcomes = (self._examined(case) for case in cases_with(capabilities, None, TRIES))
+        return next((each for each in outcomes if each[0] != "skip"), ("skip", "the target declined every case"))
+
     @staticmethod
     def _sizes_of(base: dict[str, Any]) -> str:
         return " ".join(f"{name} {size[1]}" for name, size in base["sizes"].items())
 
     def _capabilities(self, features: list[str], sizes: dict[str, list[int]]) -> dict[str, Any]:
         every = [f"dtype:{self.base['dtype']}", f"layout:{self.base['layout']}", *features]
-        return capabilities_of(self.base["sizes"] | sizes, every)
+        return self._demanding(self.base["sizes"] | sizes, every)
+
+    def _demanding(self, sizes: dict[str, list[int]], features: list[str]) -> dict[str, Any]:
+        """Capabilities of cases that all have what the function does without being told."""
+        every = [*features, *self.always, *(["cross"] if sizes["q_len"] != sizes["kv_len"] else [])]
+        aligned = any(word.startswith("align:") for word in every)
+        demanded = _claims.in_every_case(every, self.always, aligned) if self.always else {}
+        capabilities = capabilities_of(sizes, every)
+        return capabilities | {"max_rules": capabilities["max_rules"] + len(self.always)} | demanded
 
     def _simplest(self) -> dict[str, Any]:
         """The first plain case that is right; else InputError with what the target said to those that were tried."""
@@ -117,12 +136,12 @@ class Probe:
                     sizes = {"batch": [2, 2], "num_heads": [3, 3], "q_len": [length] * 2, "kv_len": [length] * 2,
                              "head_dim": [dim] * 2}
                     sizes |= {name: [n, n] for name, n in self.fixed.items() if name in sizes}
-                    capabilities = capabilities_of(sizes, [f"dtype:{dtype}", f"layout:{layout}"])
-                    (kind, words), = self._outcome(capabilities, None, 1)
+                    capabilities = self._demanding(sizes, [f"dtype:{dtype}", f"layout:{layout}"])
+                    kind, words = self._settled(capabilities)
                     if kind == "pass":
                         return {"sizes": sizes, "dtype": dtype, "layout": layout}
                     heard = heard or f"{kind}: {words}"
-        raise InputError("no plain case is right, in any element type, layout or size that was tried; "
+        raise InputError(f"{self.name}: no plain case is right, in any element type, layout or size that was tried; "
                          f"the first gave {heard}")
 
     def _alternatives(self, group: str) -> None:
@@ -133,33 +152,40 @@ class Probe:
                 continue
             base = self.base | {group: choice}
             features = [f"dtype:{base['dtype']}", f"layout:{base['layout']}"]
-            outcomes = self._outcome(capabilities_of(self.base["sizes"], features), None, TRIES)
-            if choice in HALF[:2] and self.precision:
-                outcomes = self._least_exact(choice, features, outcomes)
+            outcomes = self._outcome(self._demanding(self.base["sizes"], features), None, TRIES)
+            if choice in HALF[:2] and self.precision and all(kind in TAKEN for kind, _ in outcomes):
+                outcomes = self._least_exact(choice, features)
             self._note(word, outcomes)
 
-    def _least_exact(self, dtype: str, features: list[str], first: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The outcomes with the exactest way to compute that is right; the first ones where none is."""
-        outcomes = first
-        for held in PRECISIONS[1:]:
-            if not any(kind in ("mismatch", "nan") for kind, _ in outcomes):
-                return outcomes
+    def _least_exact(self, dtype: str, features: list[str]) -> list[tuple[str, str]]:
+        """The outcomes with the exactest way to compute that is right; those with the exactest of all where none is.
+
+        Few small cases tell these ways apart, so many are run, of all sizes.
+        """
+        sizes = {name: self._inside(name, [1, 64]) for name in ("q_len", "kv_len", "head_dim")}
+        sizes |= {name: [n, n] for name, n in self.fixed.items() if name in sizes}
+        capabilities = self._demanding(self.base["sizes"] | sizes, features)
+        first: list[tuple[str, str]] = []
+        for held in PRECISIONS:
             self.precision[dtype] = {"accumulate": "f32"} | dict.fromkeys(held, dtype)
-            outcomes = self._outcome(capabilities_of(self.base["sizes"], features), None, TRIES)
-        if any(kind != "pass" for kind, _ in outcomes):
-            self.precision[dtype] = {"accumulate": "f32", "p": dtype}
-            return first
-        return outcomes
+            outcomes = self._outcome(capabilities, None, HALF_TRIES)
+            if all(kind in ("pass", "skip") for kind, _ in outcomes):
+                return outcomes
+            first = first or outcomes
+        self.precision[dtype] = {"accumulate": "f32", "p": dtype}
+        return first
 
     def _sizes(self) -> None:
         """The range of each size; q_len and kv_len together."""
-        for name, values in ((name, values) for name, values in SIZES.items() if name not in self.fixed):
+        lengths = "kv_len" if "q_len" in self.fixed else "q_len"
+        tried = {lengths if name == "q_len" else name: values for name, values in SIZES.items()}
+        for name, values in ((name, values) for name, values in tried.items() if name not in self.fixed):
             good, texts = [], {}
             for value in values:
                 sizes = {name: [value, value]}
                 if name == "q_len":
                     sizes["kv_len"] = [value, value]
-                kind, words = self._outcome(self._capabilities([], sizes), None, 1)[0]
+                kind, words = self._settled(self._capabilities([], sizes))
                 if kind == "pass":
                     good.append(value)
                 else:
@@ -168,7 +194,7 @@ class Probe:
                 self.found.sizes[name] = range_of(good, list(values))
             if texts:
                 self.found.raised[f"{name} {', '.join(map(str, texts))}"] = next(iter(texts.values()))
-        self.found.sizes["kv_len"] = self.found.sizes.get("q_len", [1, 1])
+        self.found.sizes["kv_len"] = self.found.sizes.get(lengths, [1, 1])
 
     def _features(self) -> None:
         """Each feature by itself, with the companions that it needs."""
@@ -177,7 +203,10 @@ class Probe:
             group = next((prefix for prefix in CONVENTIONS if word.startswith(prefix)), "")
             if word.startswith(("dtype:", "layout:", *LEFT_OUT)) or group in settled or not self.can_reach(word):
                 continue
-            if any(each.startswith("rule:") and each not in self.found.right for each in COMPANIONS.get(word, [])):
+            if word in self.always:
+                continue
+            shown = (*self.found.right, *self.always)
+            if any(each.startswith("rule:") and each not in shown for each in COMPANIONS.get(word, [])):
                 continue
             sizes = {"q_len": [1, 12], "kv_len": [1, 12], "num_kv_heads": [1, 6], "num_heads": [1, 6],
                      "memory_kv": [0, 3], "head_dim_v": [1, 16]}
@@ -357,7 +386,8 @@ def main(argv: list[str] | None = None) -> int:
 
         if target.form:
             say(f"trial calls are right with {target.form}")
-        found = Probe(target.examine, target.can_reach, say, target.layouts, target.fixed, target.precision).run()
+        found = Probe(options.target, target.examine, target.can_reach, say, target.layouts, target.fixed,
+                      target.precision, target.always).run()
         claims = target.claims(found)
         print(tell(found), file=sys.stderr)
         text = json.dumps(claims, indent=2) + "\n"

@@ -37,6 +37,7 @@ class Probed:
     fixed: dict[str, int] = dataclasses.field(default_factory=dict)  # sizes that can have one value alone
     precision: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)  # how answers are judged; may be set
     form: str = ""  # how its arrays are arranged and what its mask says, in words, where that was found to be its own
+    always: tuple[str, ...] = ()  # the features that every case must have
 
 
 def has_adapter(name: str) -> bool:
@@ -59,9 +60,8 @@ def open_target(name: str, arrays: str | None, device: str | None, timeout: floa
 
 
 def examined(campaign: _core.Campaign, case: str) -> tuple[str, str]:
-    """Runs and judges one case: "pass" or the kind of failure, and words."""
-    item = campaign.replay(case, 0)
-    return ("pass", "") if item is None else (item.kind, item.error or item.detail)
+    """Runs and judges one case: "pass", "skip" where the target declines, or the kind of failure; and words."""
+    return campaign.examine(case)
 
 
 def program() -> str:
@@ -81,8 +81,9 @@ def remote(name: str, argv: list[str], timeout: float) -> Probed:
 
 def function(name: str, arrays: str | None, device: str | None, timeout: float) -> Probed:
     """A Python function: it is told what its parameters let it be told."""
-    adapter = adapter_of(load(name), How(arrays, device), {})
-    form = _trials.found_apart(adapter, timeout * TRIALS)
+    fn, how = load(name), How(arrays, device)
+    form = _trials.found_apart(fn, how, timeout * TRIALS)
+    adapter = adapter_of(fn, how, form)  # type: ignore[arg-type]
     precision = {dtype: {"accumulate": "f32", "p": dtype} for dtype in HALF}
     usual = dict(precision)
     differentiates = "grad_out" not in adapter.bound.names
@@ -118,11 +119,15 @@ def function(name: str, arrays: str | None, device: str | None, timeout: float) 
 
     def claims(found: Found) -> dict[str, Any]:
         own = {dtype: way for dtype, way in precision.items() if way != usual[dtype]}
-        return claims_from(found) | form | ({"precision": own} if own else {})
+        promised = {word for option in adapter.bound.options.values() for word in option.words}
+        without = sorted(promised & {*found.raised, *found.wrong, *found.without_effect})
+        return (claims_from(found) | form | ({"precision": own} if own else {})
+                | ({"without": without} if without else {}))
 
     layouts = (adapter.form.core,) if "layout" in form else Probed.layouts
+    fixed = adapter.form.fixed | {size: form[size] for size in _core.size_names() if size in form}
     return Probed(examine, can_reach, claims, lambda file: f"python -m attnfuzz {name} --claims {file}",
-                  layouts, adapter.form.fixed, precision, _trials.in_words(form))
+                  layouts, fixed, precision, _trials.in_words(form), tuple(_claims.always_of(form, adapter.form)))
 
 
 def _started(adapter: FunctionAdapter, gradients: bool, aligns: tuple[str, ...], timeout: float) -> _core.Campaign:

@@ -185,9 +185,9 @@ def notes(target: Target) -> list[tuple[str, str]]:
     capabilities = json.loads(target.campaign.capabilities)
     told.append(("sizes", sizes_in_words(capabilities["sizes"])))
     if target.unused:
-        told.append(("not handed", f"{', '.join(target.unused)}: they keep their defaults"))
+        told.append(("defaults", f"{', '.join(target.unused)}: they keep their defaults"))
     if target.hidden:
-        told.append(("not handed", "its signature does not name all of its keywords; keywords=[…] says which it takes"))
+        told.append(("keywords", "its signature does not name all of its keywords; keywords=[…] says which it takes"))
     if missing := not_asked(capabilities):
         told.append(("not asked", "; ".join(missing)))
     return told

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import json
 import os
 import subprocess
@@ -12,16 +14,20 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attnfuzz import _claims, _core, _forms, _isolate
+from attnfuzz import _claims, _core, _forms, _isolate, _layers, _options
 from attnfuzz._core import InputError
 from attnfuzz._forms import MASK_MEANS, MASK_SHAPES
-from attnfuzz._function import FunctionAdapter, How, adapter_of
+from attnfuzz._function import Declined, FunctionAdapter, How, adapter_of
+from attnfuzz._signature import parameters_of
 
 OTHERS = {"bhsd": ("bshd", "bs(hd)"), "bshd": ("bhsd", "bs(hd)")}
 """How an output may lie where q lies so: as the next projection wants it."""
+TRANSPOSED = {"bhsd": "bhds", "(bh)sd": "(bh)ds", "bsd": "bds", "sd": "ds"}
+"""How k may lie where q lies so: as the product q·k wants it."""
 FORMS: tuple[dict[str, Any], ...] = (
          *({"layout": layout} for layout in _forms.LAYOUTS),
-         *({"layout": layout, "out_layout": other} for layout in _forms.CORE_LAYOUTS for other in OTHERS[layout]))
+         *({"layout": layout, "out_layout": other} for layout in _forms.CORE_LAYOUTS for other in OTHERS[layout]),
+         *({"layout": layout, "k_layout": other} for layout, other in TRANSPOSED.items()))
 """The arrangements that are tried, the usual ones first."""
 CASES = 3
 """Right answers that show a form."""
@@ -30,41 +36,130 @@ LENGTHS = ((4, 8), (16, 16), (64, 64), (128, 128))
 """(q_len and kv_len, head_dim) of the trial cases: the first that any form is right with."""
 DTYPES = ("f32", "f16", "bf16", "f64")
 _SIZES = {"batch": 2, "num_heads": 3, "num_kv_heads": 3}
+WAYS: tuple[dict[str, Any], ...] = (
+    {"always": ["causal"]}, {"scaled_q": True}, {"always": ["causal"], "scaled_q": True}, {"q_len": 1})
+"""What a function may do by itself that is right with no arrangement: it is causal, it does not scale, it decodes."""
+MEANINGS = {"Tensor": ("mask", "bias"), "Array": ("mask", "bias"), "ndarray": ("mask", "bias"),
+            "float": ("scale", "zero"), "bool": ("causal", "false", "true"), "int": ("head_dim", "num_heads", "zero")}
+"""What a required parameter of an unknown name is tried as, by a word in its annotation."""
+ANY_MEANING = ("mask", "scale", "causal", "head_dim", "num_heads", "none")
+SHOWN_BY = {"scale": ["scale"], "causal": ["rule:causal"], "bias": ["rule:bias", "bias.shape:bhqk"]}
+"""The features whose cases show that a parameter is what it was tried as."""
+GUESSES = 12
+"""How many combinations of meanings are tried."""
 
 
 def found(fn: Callable[..., Any], how: How) -> dict[str, Any]:
-    """The claims layout, mask_means and mask_shape that are right in trial calls, as far as they are not the defaults.
+    """The claims about its form that are right in trial calls, as far as they are not the defaults.
 
     {} where the defaults are right, and where nothing is. Raises InputError for a function that can't be called.
     """
+    try:
+        adapter_of(fn, how, {})
+    except _options.Unknown as e:
+        known = {p.name for p in parameters_of(fn) or ()}
+        taken = {option.names[0] for option in _options.OPTIONS if known & set(option.names)}
+        for parameters in _guesses(e.parameters, taken):
+            said = {"parameters": parameters}
+            form = _found(fn, how, said)
+            if form is not None and _shown(fn, how, said | form):
+                return form | said
+        return {}
+    return _projecting(fn, how) or _found(fn, how, {}) or {}
+
+
+def _projecting(fn: Callable[..., Any], how: How) -> dict[str, Any] | None:
+    """The claims for a layer that projects its inputs, and that is attention apart from that."""
+    for heads, dim in _layers.widths(fn) if _layers.projects(fn) else ():
+        for layout in ("bs(hd)", "sb(hd)"):
+            sizes = {"num_heads": heads, "num_kv_heads": heads, "head_dim": dim}
+            said = {"projections": "identity", "layout": layout, **sizes}
+            base = {"dtype": DTYPES[0], "q_len": LENGTHS[0][0], "kv_len": LENGTHS[0][0], **said}
+            if right(fn, how, base, []):
+                return said | (_mask(fn, how, base) or {})
+    return None
+
+
+def _guesses(parameters: list[inspect.Parameter], taken: set[str]) -> Iterator[dict[str, str]]:
+    """What parameters of unknown names may be, the likeliest first; no two are the same, nor what others are."""
+    def meanings(parameter: inspect.Parameter) -> tuple[str, ...]:
+        annotation = str(parameter.annotation) if parameter.annotation is not parameter.empty else ""
+        every = next((words for word, words in MEANINGS.items() if word in annotation), ANY_MEANING)
+        return tuple(word for word in every if word not in taken)
+
+    combinations = (each for each in itertools.product(*map(meanings, parameters))
+                    if len(set(each) - set(_options.CONSTANTS)) == sum(word not in _options.CONSTANTS for word in each))
+    for words in itertools.islice(combinations, GUESSES):
+        yield dict(zip((p.name for p in parameters), words))
+
+
+def _shown(fn: Callable[..., Any], how: How, claims: dict[str, Any]) -> bool:
+    """Whether cases that need a guessed parameter are right too, where there are such cases."""
+    for length, dim in LENGTHS:
+        base = {"dtype": "f32", "layout": "bhsd"} | _base(length, dim) | claims
+        shape = _forms.form_of(claims, "").mask
+        by = SHOWN_BY | {"mask": ["rule:boolean"] if "q" in shape else ["rule:padding"]}
+        if all(right(fn, how, base, by[word]) for word in claims["parameters"].values() if word in by):
+            return True
+    return False
+
+
+def _base(length: int, dim: int) -> dict[str, Any]:
+    return {"q_len": length, "kv_len": length, "head_dim": dim}
+
+
+def _found(fn: Callable[..., Any], how: How, said: dict[str, Any]) -> dict[str, Any] | None:
+    """The same for a function whose parameters are said; None where nothing is right."""
+    bound = adapter_of(fn, how, said).bound  # type: ignore[arg-type]
+    demanded = any(option.names[:1] == ("mask",) and name in bound.demands_value
+                   for name, option in bound.options.items())
     for dtype in DTYPES:
         for length, dim in LENGTHS:
-            base = {"dtype": dtype, "q_len": length, "kv_len": length, "head_dim": dim}
-            outcomes = set()
-            for form in FORMS:
-                outcomes.add(outcome(fn, how, base | form, []))
-                if "right" in outcomes:
-                    return (form if form != FORMS[0] else {}) | _mask(fn, how, base | form)
-            if "wrong" in outcomes:  # it takes these sizes, and other ones will make it no righter
-                return _mask_always(fn, how, base)
-    return {}
+            base = {"dtype": dtype} | _base(length, dim) | said
+            found, seen = _form(fn, how, base, demanded and dtype == DTYPES[0])
+            if found is not None:
+                return found
+            if "wrong" in seen:  # it takes these sizes, and other ones will make it no righter
+                return (None if demanded else _mask_always(fn, how, base)) or _way(fn, how, base, demanded)
+    return _way(fn, how, {"dtype": DTYPES[0]} | _base(*LENGTHS[0]) | said, demanded)
 
 
-def _mask_always(fn: Callable[..., Any], how: How, base: dict[str, Any]) -> dict[str, Any]:
+def _form(fn: Callable[..., Any], how: How, base: dict[str, Any], demanded: bool,
+          forms: tuple[dict[str, Any], ...] = FORMS) -> tuple[dict[str, Any] | None, set[str]]:
+    """The first form that is right, and what the forms before it gave. `demanded`: it must be given a mask."""
+    seen = set()
+    for form in forms:
+        seen.add(outcome(fn, how, base | form, []))
+        mask = _mask(fn, how, base | form) if "right" in seen or demanded else None
+        if "right" in seen or mask and right(fn, how, base | form | mask, []):
+            return (form if form != FORMS[0] else {}) | (mask or {}), seen
+    return None, seen
+
+
+def _way(fn: Callable[..., Any], how: How, base: dict[str, Any], demanded: bool) -> dict[str, Any] | None:
+    """The form of a function that is right if it does by itself what one of WAYS says."""
+    for way in WAYS:
+        form, _ = _form(fn, how, base | way, demanded, FORMS[:len(_forms.CORE_LAYOUTS)] if demanded else FORMS)
+        if form is not None:
+            return form | way
+    return None
+
+
+def _mask_always(fn: Callable[..., Any], how: How, base: dict[str, Any]) -> dict[str, Any] | None:
     """The form with which a function is right that hides something where its mask is None (many are causal then)."""
     for form in FORMS:
         for means in MASK_MEANS:
             said = {**form, "mask_always": True, "mask_means": means}
             if right(fn, how, base | said, ["rule:boolean"]) and right(fn, how, base | said, []):
                 return said
-    return {}
+    return None
 
 
-def _mask(fn: Callable[..., Any], how: How, base: dict[str, Any]) -> dict[str, Any]:
-    """The same for the mask, if the function takes one."""
+def _mask(fn: Callable[..., Any], how: How, base: dict[str, Any]) -> dict[str, Any] | None:
+    """The same for the mask, if the function takes one: {} for the default, None where none is right."""
     said = {"mask_means": "visible"}
-    if "mask" not in adapter_of(fn, how, {**base, **said}).bound.names:  # type: ignore[typeddict-item]
-        return {}
+    if "mask" not in adapter_of(fn, how, _called(base | said)).bound.names:
+        return None
     if right(fn, how, base, ["rule:boolean"]):
         return {}
     own = _forms.Form(base["layout"]).mask
@@ -75,7 +170,12 @@ def _mask(fn: Callable[..., Any], how: How, base: dict[str, Any]) -> dict[str, A
             form = {"mask_means": means, "mask_shape": shape}
             if right(fn, how, base | form, ["rule:boolean"] if "q" in shape else ["rule:padding"]):
                 return form if shape != own else {"mask_means": means}
-    return {}
+    return None
+
+
+def _called(claims: dict[str, Any]) -> Any:
+    """Those of the claims that say how the function is called."""
+    return {key: claims[key] for key in _forms.KEYS if key in claims}
 
 
 def _shape_word(form: _forms.Form) -> str:
@@ -93,22 +193,27 @@ def outcome(fn: Callable[..., Any], how: How, claims: dict[str, Any], features: 
 
     With a mask among the features, each case hides something from a query.
     """
-    adapter = adapter_of(fn, how, {key: claims[key] for key in _forms.KEYS if key in claims})  # type: ignore[arg-type]
-    if features and "mask" not in adapter.bound.names:
+    adapter = adapter_of(fn, how, _called(claims))
+    masked = bool({"rule:boolean", "rule:padding"} & set(features))
+    if masked and "mask" not in adapter.bound.names:
         return "none"
     adapter.settle()
     sizes = {name: [n, n] for name, n in (_SIZES | adapter.form.fixed).items()}
-    sizes |= {name: [claims[name]] * 2 for name in ("q_len", "kv_len", "head_dim")}
+    sizes |= {name: [claims[name]] * 2 for name in _core.size_names() if name in claims}
     companions = {"rule:boolean": [_shape_word(adapter.form)], "rule:padding": ["padding.side:right"]}
     layout = adapter.form.core if claims["layout"] not in _forms.CORE_LAYOUTS else claims["layout"]
-    every = [f"dtype:{claims['dtype']}", f"layout:{layout}", *features]
-    every += [each for feature in features for each in companions[feature]]
-    precision = _claims.precisions([claims["dtype"]], None)
-    capabilities = json.dumps({"sizes": sizes, "features": every, "max_rules": 1, "precision": precision})
+    always = _claims.always_of(claims, adapter.form)
+    every = [f"dtype:{claims['dtype']}", f"layout:{layout}", *features, *always]
+    every += ["cross"] if claims["q_len"] != claims["kv_len"] else []
+    every += [each for feature in features for each in companions.get(feature, ())]
+    demanded = _claims.in_every_case(every, [*always, *(each for each in features if not masked)], False)
+    capabilities = json.dumps({"sizes": sizes, "features": every, "max_rules": 1 + len(always),
+                               "precision": _claims.precisions([claims["dtype"]], None), **demanded})
     found = "none"
-    for case in _cases(_core.capabilities(capabilities, "trial"), bool(features)):
-        found = _answer(adapter, case, capabilities)
-        if found != "right":
+    for case in _cases(_core.capabilities(capabilities, "trial"), masked):
+        answer = _answer(adapter, case, capabilities)
+        found = found if answer == "declined" else answer
+        if found not in ("right", "none"):
             break
     return found
 
@@ -132,17 +237,19 @@ def _answer(adapter: FunctionAdapter, case: str, capabilities: str) -> str:
 
     try:
         words = _core.judge(case, capabilities, list(steps_of(adapter, case, _core.inputs(case))))
+    except Declined:
+        return "declined"
     except Exception:
         return "raised"
     return "wrong" if words else "right"
 
 
-def found_apart(adapter: FunctionAdapter, seconds: float) -> dict[str, Any]:
+def found_apart(fn: Callable[..., Any], how: How, seconds: float) -> dict[str, Any]:
     """found() in a process of its own, where the function has a name to import it by; {} if that process ends badly."""
-    place = _isolate.place_of(adapter.fn)
+    place = _isolate.place_of(fn)
     if not isinstance(place, _isolate.Place):
-        return found(adapter.fn, adapter.how)
-    _, variables = _isolate.command(adapter, place)
+        return found(fn, how)
+    variables = _isolate.variables(place, how)
     try:
         done = subprocess.run([sys.executable, "-m", "attnfuzz._trials"], env=os.environ | variables, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds)

@@ -1,4 +1,4 @@
-"""Functions whose arrays or masks have a form of their own: check() with claims that say it, and probe that finds it."""
+"""Functions whose arrays or masks have a form of their own: check() with claims that say it, probe that finds it."""
 
 import json
 import sys
@@ -278,7 +278,7 @@ def test_probe_finds_the_map_of_heads(monkeypatch):
     module.fn = functools.partial(other_map)  # without a name to import it by: it runs in this process
     monkeypatch.setitem(sys.modules, "made_up", module)
     target = _probe_targets.function("made_up:fn", "numpy", None, 20)
-    probe = Probe(target.examine, target.can_reach, print, target.layouts, target.fixed, target.precision)
+    probe = Probe("made_up", target.examine, target.can_reach, print, target.layouts, target.fixed, target.precision)
     claims = target.claims(probe.run())
     assert {"gqa", "head_map:interleaved"} <= set(claims["features"]), claims
     assert "f16" in claims["dtype"] and "precision" not in claims, claims

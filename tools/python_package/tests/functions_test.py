@@ -130,7 +130,7 @@ def test_parameters_that_are_never_used_are_told():
     def fn(q, k, v, mask=None, block=64, dropout_p=0.0):
         return attention(q, k, v, mask)
 
-    assert dict(attnfuzz.check(fn, cases=5).notes)["not handed"].startswith("block, dropout_p: ")
+    assert dict(attnfuzz.check(fn, cases=5).notes)["defaults"].startswith("block, dropout_p: ")
 
 
 def test_hidden_keywords():
@@ -138,7 +138,7 @@ def test_hidden_keywords():
         return attention(*args, **kwargs)
 
     result = attnfuzz.check(hides, cases=20)
-    assert result and "rule:causal" not in result.covered and "keywords=" in dict(result.notes)["not handed"]
+    assert result and "rule:causal" not in result.covered and "keywords=" in dict(result.notes)["keywords"]
     assert "softcap" in attnfuzz.check(hides, cases=60, keywords=["mask", "softcap"]).covered
     with pytest.raises(attnfuzz.InputError, match="keywords: sofcap is no option; expected some of mask/attn_mask"):
         attnfuzz.check(hides, keywords=["sofcap"])

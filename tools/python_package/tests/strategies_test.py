@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("hypothesis")
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, find, given, settings
 
 import attnfuzz
 from attnfuzz.strategies import cases, inputs
