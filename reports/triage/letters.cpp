@@ -145,10 +145,12 @@ void keep_each_once(std::vector<AxisGuess>& axes, std::span<const std::string> n
       const bool features = has([](const AxisGuess& each) {
         return is_features(each.axis) || each.axis == Axis::head_dim;
       });
+      const bool heads = has([](const AxisGuess& each) { return is_heads(each.axis); });
       const bool count = names[k] == "N" || names[k] == "n";
-      axes[k] = !count                ? AxisGuess{}
-                : tokens || !features ? AxisGuess{Axis::num_heads, .6, false}
-                                      : AxisGuess{Axis::q_len, .4, true};
+      const bool is_heads_count = !heads && (tokens || !features);
+      axes[k] = !count           ? AxisGuess{}
+                : is_heads_count ? AxisGuess{Axis::num_heads, .6, false}
+                                 : AxisGuess{Axis::q_len, .4, true};
     }
 }
 

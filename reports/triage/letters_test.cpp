@@ -26,6 +26,8 @@ TEST(Letters, CountHeadsBesideALength) {
   const std::vector<std::string> beside = {"B", "N", "Sq", "Skv"}, features = {"B", "N", "D"};
   EXPECT_EQ(letters(axes_of_names(beside)), "batch num_heads q_len kv_len");
   EXPECT_EQ(letters(axes_of_names(features)), "batch len head_dim");
+  const std::vector<std::string> told = {"B", "num_heads", "N", "P"};
+  EXPECT_EQ(letters(axes_of_names(told)), "batch num_heads len ");
 }
 
 TEST(Letters, ADimWithoutHeadsIsALayersFeatures) {

@@ -258,6 +258,8 @@ class Numbers {
       const Axis a = axis_of_letter(one.axes[static_cast<size_t>(in_a)]),
                  b = axis_of_letter(two.axes[static_cast<size_t>(in_b)]);
       if (a == Axis::none || b == Axis::none) continue;
+      // Keys and values side by side are two everywhere.
+      if (a == b && (a == Axis::pair || a == Axis::triple)) continue;
       // Where no dimension is told, it is mostly the last.
       const double share = dim != kNoDim ? (joined ? 1 / static_cast<double>(rank) : 1)
                            : at == rank - 1
