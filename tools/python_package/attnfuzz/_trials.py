@@ -24,11 +24,14 @@ OTHERS = {"bhsd": ("bshd", "bs(hd)"), "bshd": ("bhsd", "bs(hd)")}
 """How an output may lie where q lies so: as the next projection wants it."""
 TRANSPOSED = {"bhsd": "bhds", "(bh)sd": "(bh)ds", "bsd": "bds", "sd": "ds"}
 """How k may lie where q lies so: as the product q·k wants it."""
-FORMS: tuple[dict[str, Any], ...] = (
+Forms = tuple[dict[str, Any], ...]
+FORMS: Forms = (
          *({"layout": layout} for layout in _forms.LAYOUTS),
          *({"layout": layout, "out_layout": other} for layout in _forms.CORE_LAYOUTS for other in OTHERS[layout]),
          *({"layout": layout, "k_layout": other} for layout, other in TRANSPOSED.items()))
 """The arrangements that are tried, the usual ones first."""
+USUAL = 4
+"""How many of them are tried where the meaning of a parameter is unknown too."""
 CASES = 3
 """Right answers that show a form."""
 SEARCH = 60
@@ -65,7 +68,22 @@ def found(fn: Callable[..., Any], how: How) -> dict[str, Any]:
             if form is not None and _shown(fn, how, said | form):
                 return form | said
         return {}
-    return _projecting(fn, how) or _found(fn, how, {}) or {}
+    form = _projecting(fn, how) or _found(fn, how, {})
+    return {} if form is None else form | _left_off(fn, how, form)
+
+
+def _left_off(fn: Callable[..., Any], how: How, form: dict[str, Any]) -> dict[str, Any]:
+    """The claim that leaves a causal flag off which raises without a mask: it is a hint, and the mask says the same."""
+    options = adapter_of(fn, how, _called(form)).bound.options
+    flags = [name for name, option in options.items() if option.rule == "causal"]
+    if not flags or not any(option.names[:1] == ("mask",) for option in options.values()):
+        return {}
+    for length, dim in LENGTHS:
+        base = {"dtype": DTYPES[0], "layout": "bhsd"} | _base(length, dim) | form
+        if right(fn, how, base, []):
+            hint = outcome(fn, how, base, ["rule:causal"]) == "raised"
+            return {"parameters": dict.fromkeys(flags, "false")} if hint else {}
+    return {}
 
 
 def _projecting(fn: Callable[..., Any], how: How) -> dict[str, Any] | None:
@@ -113,19 +131,21 @@ def _found(fn: Callable[..., Any], how: How, said: dict[str, Any]) -> dict[str, 
     bound = adapter_of(fn, how, said).bound  # type: ignore[arg-type]
     demanded = any(option.names[:1] == ("mask",) and name in bound.demands_value
                    for name, option in bound.options.items())
+    forms = FORMS[:USUAL] if said else FORMS
     for dtype in DTYPES:
         for length, dim in LENGTHS:
             base = {"dtype": dtype} | _base(length, dim) | said
-            found, seen = _form(fn, how, base, demanded and dtype == DTYPES[0])
+            found, seen = _form(fn, how, base, demanded and dtype == DTYPES[0], forms)
             if found is not None:
                 return found
             if "wrong" in seen:  # it takes these sizes, and other ones will make it no righter
-                return (None if demanded else _mask_always(fn, how, base)) or _way(fn, how, base, demanded)
-    return _way(fn, how, {"dtype": DTYPES[0]} | _base(*LENGTHS[0]) | said, demanded)
+                always = None if demanded else _mask_always(fn, how, base, forms)
+                return always or _way(fn, how, base, demanded, forms)
+    return _way(fn, how, {"dtype": DTYPES[0]} | _base(*LENGTHS[0]) | said, demanded, forms)
 
 
 def _form(fn: Callable[..., Any], how: How, base: dict[str, Any], demanded: bool,
-          forms: tuple[dict[str, Any], ...] = FORMS) -> tuple[dict[str, Any] | None, set[str]]:
+          forms: Forms) -> tuple[dict[str, Any] | None, set[str]]:
     """The first form that is right, and what the forms before it gave. `demanded`: it must be given a mask."""
     seen = set()
     for form in forms:
@@ -136,18 +156,19 @@ def _form(fn: Callable[..., Any], how: How, base: dict[str, Any], demanded: bool
     return None, seen
 
 
-def _way(fn: Callable[..., Any], how: How, base: dict[str, Any], demanded: bool) -> dict[str, Any] | None:
+def _way(fn: Callable[..., Any], how: How, base: dict[str, Any], demanded: bool,
+         forms: Forms) -> dict[str, Any] | None:
     """The form of a function that is right if it does by itself what one of WAYS says."""
     for way in WAYS:
-        form, _ = _form(fn, how, base | way, demanded, FORMS[:len(_forms.CORE_LAYOUTS)] if demanded else FORMS)
+        form, _ = _form(fn, how, base | way, demanded, forms[:len(_forms.CORE_LAYOUTS)] if demanded else forms)
         if form is not None:
             return form | way
     return None
 
 
-def _mask_always(fn: Callable[..., Any], how: How, base: dict[str, Any]) -> dict[str, Any] | None:
+def _mask_always(fn: Callable[..., Any], how: How, base: dict[str, Any], forms: Forms) -> dict[str, Any] | None:
     """The form with which a function is right that hides something where its mask is None (many are causal then)."""
-    for form in FORMS:
+    for form in forms:
         for means in MASK_MEANS:
             said = {**form, "mask_always": True, "mask_means": means}
             if right(fn, how, base | said, ["rule:boolean"]) and right(fn, how, base | said, []):

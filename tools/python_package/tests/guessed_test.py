@@ -167,10 +167,10 @@ def test_a_layer_with_projections():
         before = layer.in_proj_weight.clone()
         claims = _trials.found(layer, How())
         assert claims == {"projections": "identity", "layout": layout, "num_heads": 3, "num_kv_heads": 3, "head_dim": 8,
-                          "mask_means": "hidden", "mask_shape": "(bh)qk"}
+                          "mask_means": "hidden", "mask_shape": "(bh)qk", "parameters": {"is_causal": "false"}}
         assert attnfuzz.check(layer, cases=60, **claims)
         assert torch.equal(layer.in_proj_weight, before)
-        plain = {name: claim for name, claim in claims.items() if not name.startswith("mask_")}
+        plain = {name: claim for name, claim in claims.items() if not name.startswith(("mask_", "parameters"))}
         assert not attnfuzz.check(Sharper(24, 3, **options), cases=20, stop_after=1, max_shrink_tries=0, **plain)
     with pytest.raises(attnfuzz.InputError, match="expected a layer of PyTorch with linear layers"):
         attnfuzz.check(attention, projections="identity")
