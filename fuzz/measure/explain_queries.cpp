@@ -97,8 +97,7 @@ std::string address_words(const std::vector<Row>& wrong, const std::vector<Row>&
           return b >= 0 && has_q_of(*row, static_cast<size_t>((b * p.num_heads + h) * p.q_len + i));
         });
       });
-  return words.empty() ? ""
-                       : "The q of query i of head h in batch row b is read at row " + words + ".";
+  return words.empty() ? "" : "The q of query i of head h in batch row b is read at row " + words;
 }
 
 }  // namespace
@@ -124,11 +123,10 @@ std::optional<std::string> explain_queries(const std::vector<Row>& wrong,
     }
     if (!holds) continue;
     const bool is_vague = &rule >= std::end(rules) - 2;
-    std::string words = fmt::format("The weights are those of another q: that {} ({}).", rule.words,
-                                    fmt::join(pairs, "; "));
+    const std::string found = fmt::format("{}", fmt::join(pairs, "; "));
     if (const std::string address = is_vague ? address_words(wrong, right) : ""; !address.empty())
-      words += " " + address;
-    return words;
+      return fmt::format("{} ({}).", address, found);
+    return fmt::format("The weights are those of another q: that {} ({}).", rule.words, found);
   }
   return {};
 }

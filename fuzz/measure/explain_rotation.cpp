@@ -7,6 +7,7 @@
 
 #include "fuzz/measure/relate.h"
 #include "fuzz/measure/scores.h"
+#include "fuzz/measure/untold.h"
 #include "oracle/stored.h"
 
 namespace attnfuzz::measure {
@@ -152,6 +153,11 @@ std::optional<int64_t> shift_of(const Row& row, const Group& group, const Group*
   return {};
 }
 
+/// Numbers that nothing is known to be made of are no rule.
+std::string unless_known(const Relation& relation) {
+  return relation.is_known() ? "" : " " + std::string(untold_number);
+}
+
 /// One shift for all keys of a query.
 std::optional<std::string> query_shift(const std::vector<Row>& wrong,
                                        const std::vector<Row>& right) {
@@ -167,8 +173,8 @@ std::optional<std::string> query_shift(const std::vector<Row>& wrong,
   }
   return fmt::format(
       "Rope rotates the query as if it stood {} farther from "
-      "its keys than it does.",
-      relation.words("place"));
+      "its keys than it does.{}",
+      relation.words("place"), unless_known(relation));
 }
 
 /// Keys that came with earlier steps are shifted against those of the query's
@@ -183,7 +189,13 @@ std::optional<std::string> step_shifts(const std::vector<Row>& wrong,
     if (steps.erase(row.at().step) > 0)
       for (const int32_t step : steps) relation.add_guess(*row.of->plan, row.at(), 0, step);
   }
-  bool shifted = false;
+  struct Shift {
+    const Row* row;
+    int64_t places;
+    int32_t step;
+    bool sure;  ///< several keys tell it
+  };
+  std::vector<Shift> shifts;
   for (const Row& row : wrong) {
     std::map<int32_t, Group> groups;
     for (size_t n = 0; n < row.keys.size(); ++n)
@@ -198,16 +210,22 @@ std::optional<std::string> step_shifts(const std::vector<Row>& wrong,
       if (group.keys.size() < 2 && row.tolerance() > well) continue;
       const std::optional<int64_t> shift = shift_of(row, group, &own->second);
       if (!shift) return {};
-      shifted = true;
-      relation.add(*row.of->plan, row.at(), *shift, step);
+      shifts.push_back({&row, *shift, step, group.keys.size() > 1});
     }
   }
-  if (!shifted) return {};
+  if (shifts.empty()) return {};
+  const bool any_sure =
+      std::any_of(shifts.begin(), shifts.end(), [](const Shift& each) { return each.sure; });
+  for (const Shift& each : shifts)
+    if (each.sure || !any_sure)
+      relation.add(*each.row->of->plan, each.row->at(), each.places, each.step);
+    else
+      relation.add_guess(*each.row->of->plan, each.row->at(), each.places, each.step);
   return fmt::format(
       "Against the keys of the query's own step, rope places "
       "keys of earlier steps {} "
-      "farther back than they stand.",
-      relation.words("place"));
+      "farther back than they stand.{}",
+      relation.words("place"), unless_known(relation));
 }
 
 }  // namespace

@@ -145,13 +145,14 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   say(factors.statements(), "", all);
   say(addresses.statements(), "", all);
   say(storage.statements(), "", all);
-  say(angles.statements(), "", all);
   const bool of_grad_out = gradients.differs();
   say(gradients.statements(), "", all);
   for (const Pass* pass : {&forward, &backward}) {
     if (pass == &backward && of_grad_out) continue;
     say(pass->tokens.statements(), pass->words, all);
     say(pass->scores.statements(), pass->words, all);
+    // One rule says more than the angle of each pair.
+    if (pass == &forward) say(angles.statements(), "", all);
   }
   // What dv shows of P, and of grad_out, dq and dk have from it.
   const bool of_weights = backward.tokens.differs() || backward.scores.differs();

@@ -23,6 +23,8 @@ constexpr CauseEntry names[] = {
     {"measured-calls", "whether a second call gives other bits by chance"},
     {"seen-tokens", "that other tokens are taken than the case says, without a rule for it"},
     {"seen-scores", "that tokens get other weights than the case says, without a rule for it"},
+    {"seen-queries", "that weights come from the q of other queries, without a rule for it"},
+    {"seen-rotation", "that rope rotates by other positions, without a rule for them"},
     {"seen-state", "that a state keeps other tokens than the case says, without a rule for it"},
     {"seen-gradients", "that dq or dk come from another dS, without a rule for it"},
     {"when", "in which queries, steps or cases the failure happens"},

@@ -51,7 +51,12 @@ std::string SwapFacts::row_words(bool same_place) const {
   if (of(Place::Of::later)) return " that comes in a later step";
   if (all([](const Swap& s) { return s.to.row == 0; })) return " of row 0";
   if (all([](const Swap& s) { return s.to.row == s.row - 1; })) return " of the row before";
-  return of(Place::Of::other_row) ? " of another row" : "";
+  if (of(Place::Of::other_row)) return " of another row";
+  return all([](const Swap& s) {
+    return s.to.of == Place::Of::other_row || s.to.of == Place::Of::gone;
+  })
+             ? " of other rows, or that no row holds any more"
+             : "";
 }
 
 std::string SwapFacts::head_words() const {
