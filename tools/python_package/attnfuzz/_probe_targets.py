@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnfuzz import _claims, _core, _isolate, _trials
+from attnfuzz import _claims, _core, _isolate, _names, _trials
 from attnfuzz._check import load
 from attnfuzz._core import InputError
 from attnfuzz._function import FunctionAdapter, How, adapter_of
@@ -135,7 +135,7 @@ def _started(adapter: FunctionAdapter, gradients: bool, aligns: tuple[str, ...],
     variant = dataclasses.replace(adapter, how=dataclasses.replace(adapter.how, gradients=gradients))
     variant.aligns = frozenset(aligns)
     place = _isolate.place_of(variant.fn)
-    if isinstance(place, _isolate.Place):
+    if isinstance(place, _names.Place):
         return _core.isolated_campaign(variant.name, *_isolate.command(variant, place), timeout, MEMORY)
     variant.settle()
     return in_process(variant, variant.name, json.dumps(variant.capabilities))

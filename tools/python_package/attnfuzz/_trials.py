@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attnfuzz import _claims, _core, _forms, _isolate, _layers, _options
+from attnfuzz import _claims, _core, _forms, _isolate, _layers, _names, _options
 from attnfuzz._core import InputError
 from attnfuzz._forms import MASK_MEANS, MASK_SHAPES
 from attnfuzz._function import Declined, FunctionAdapter, How, adapter_of
@@ -268,7 +268,7 @@ def _answer(adapter: FunctionAdapter, case: str, capabilities: str) -> str:
 def found_apart(fn: Callable[..., Any], how: How, seconds: float) -> dict[str, Any]:
     """found() in a process of its own, where the function has a name to import it by; {} if that process ends badly."""
     place = _isolate.place_of(fn)
-    if not isinstance(place, _isolate.Place):
+    if not isinstance(place, _names.Place):
         return found(fn, how)
     variables = _isolate.variables(place, how)
     try:
@@ -289,7 +289,7 @@ def main() -> None:
     sys.path.extend(each for each in spec["path"] if each not in sys.path)
     sys.argv = spec["argv"]
     try:
-        form = found(_isolate.load(_isolate.Place(**spec["place"])), How(**spec["how"]))
+        form = found(_isolate.load(_names.Place(**spec["place"])), How(**spec["how"]))
     except InputError:
         form = {}
     print("\n" + json.dumps(form))

@@ -271,12 +271,13 @@ def other_map(q, k, v):
 def test_probe_finds_the_map_of_heads(monkeypatch):
     import functools
 
-    from attnfuzz import _probe_targets
+    from attnfuzz import _isolate, _probe_targets
     from attnfuzz._probe import Probe
 
     module = types.ModuleType("made_up")
-    module.fn = functools.partial(other_map)  # without a name to import it by: it runs in this process
+    module.fn = functools.partial(other_map)
     monkeypatch.setitem(sys.modules, "made_up", module)
+    monkeypatch.setattr(_isolate, "place_of", lambda fn: "no worker can import a module that has no file")
     target = _probe_targets.function("made_up:fn", "numpy", None, 20)
     probe = Probe("made_up", target.examine, target.can_reach, print, target.layouts, target.fixed, target.precision)
     claims = target.claims(probe.run())
