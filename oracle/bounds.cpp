@@ -136,13 +136,11 @@ double largest_finite(const double* x, int64_t size) {
 struct Exponents {
   double shared, dot, of_score, of_max, max;
 
-  double operator()(double abs_dot, double score) const {
-    const double size = std::abs(score);
-    return shared + dot * abs_dot + of_score * size + of_max * (size > max ? size : max);
-  }
-  [[gnu::always_inline]] Lane operator()(const Lane& abs_dot, const Lane& score) const {
-    const Lane size = score < 0 ? -score : score;
-    return shared + dot * abs_dot + of_score * size + of_max * larger(size, max + Lane{});
+  /// Of one key, or of the keys of a Lane.
+  template <class T>
+  [[gnu::always_inline]] T operator()(const T& abs_dot, const T& score) const {
+    const T size = score < 0 ? -score : score;
+    return shared + dot * abs_dot + of_score * size + of_max * (size > max ? size : max + T{});
   }
 };
 

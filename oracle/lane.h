@@ -18,12 +18,12 @@ using Lane = double __attribute__((vector_size(lane_size * sizeof(double))));
 using LaneMask = int64_t __attribute__((vector_size(lane_size * sizeof(int64_t))));
 
 [[gnu::always_inline]] inline Lane load(const double* x) {
-  Lane lane;
-  std::memcpy(&lane, x, sizeof lane);
-  return lane;
+  Lane some;
+  std::memcpy(&some, x, sizeof some);
+  return some;
 }
-[[gnu::always_inline]] inline void store(const Lane& lane, double* x) {
-  std::memcpy(x, &lane, sizeof lane);
+[[gnu::always_inline]] inline void store(const Lane& some, double* x) {
+  std::memcpy(x, &some, sizeof some);
 }
 /// Where the bytes at x are not 0.
 [[gnu::always_inline]] inline LaneMask load_mask(const uint8_t* x) {

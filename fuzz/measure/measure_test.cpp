@@ -10,6 +10,7 @@
 
 #include "fuzz/generate.h"
 #include "fuzz/measure/bug.h"
+#include "fuzz/measure/cases_for_tests.h"
 #include "fuzz/measure/finding.h"
 #include "fuzz/measure/places.h"
 #include "fuzz/measure/reading.h"
@@ -22,6 +23,8 @@
 
 namespace attnfuzz::measure {
 namespace {
+
+using testing::windowed;
 
 using attnfuzz::testing::FunctionTarget;
 
@@ -52,21 +55,6 @@ FunctionTarget misled(std::function<Case(Case)> change) {
 Measurement measured(Target& target, const Case& c) {
   Budget budget(2000, 60);
   return measure(target, std::array{c}, budget);
-}
-
-Case windowed() {
-  Case c;
-  c.problem.batch = 2;
-  c.problem.num_heads = 4;
-  c.problem.num_kv_heads = 2;
-  c.problem.q_len = 7;
-  c.problem.kv_len = 9;
-  c.problem.head_dim = 8;
-  c.problem.head_dim_v = 5;
-  c.problem.mask.align = Align::bottom_right;
-  c.problem.mask.rules = {attnfuzz::testing::use("causal"),
-                          attnfuzz::testing::use("window", {int64_t{3}, int64_t{0}})};
-  return c;
 }
 
 TEST(Ranges, JoinsNeighbours) {

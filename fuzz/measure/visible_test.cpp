@@ -4,26 +4,14 @@
 
 #include <functional>
 
+#include "fuzz/measure/cases_for_tests.h"
 #include "fuzz/testing.h"
 #include "oracle/test_cases.h"
 
 namespace attnfuzz::measure {
 namespace {
 
-Case windowed() {
-  Case c;
-  c.problem.batch = 2;
-  c.problem.num_heads = 4;
-  c.problem.num_kv_heads = 2;
-  c.problem.q_len = 7;
-  c.problem.kv_len = 9;
-  c.problem.head_dim = 8;
-  c.problem.head_dim_v = 5;
-  c.problem.mask.align = Align::bottom_right;
-  c.problem.mask.rules = {attnfuzz::testing::use("causal"),
-                          attnfuzz::testing::use("window", {int64_t{3}, int64_t{0}})};
-  return c;
-}
+using testing::windowed;
 
 /// A plan whose queries see what `sees` says, and the words for it.
 std::string visible_words(const Case& c, const std::function<bool(const Query&, int64_t)>& sees) {

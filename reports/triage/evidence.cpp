@@ -151,20 +151,6 @@ void raise(double& to, double value) {
   to = std::max(to, value);
 }
 
-/// The names in a line: identifiers, whole.
-template <class Visit>
-void each_name(std::string_view line, const Visit& visit) {
-  for (size_t k = 0; k < line.size();) {
-    if (!is_word(line[k])) {
-      ++k;
-      continue;
-    }
-    const size_t from = k;
-    while (k < line.size() && is_word(line[k])) ++k;
-    visit(line.substr(from, k - from));
-  }
-}
-
 void add_size(Evidence& evidence, const AxisGuess& guess, int64_t value, double weight) {
   evidence.facts.push_back(
       {guess.axis, value, Role::none, weight * guess.strength, guess.any_length});

@@ -67,25 +67,21 @@ constexpr std::string_view kNamed[][2] = {
 /// "layout BSHD", "qkv_format=thd": a name that stands right behind a word that says what it is.
 void add_named(std::string_view line, std::vector<StatedLayout>& all) {
   static constexpr std::string_view words[] = {"layout", "format", "layouts"};
-  for (size_t k = 0; k < line.size();) {
-    if (!is_word(line[k])) {
-      ++k;
-      continue;
-    }
-    const size_t from = k;
-    while (k < line.size() && is_word(line[k])) ++k;
-    std::string name(line.substr(from, k - from));
+  each_name(line, [&](std::string_view found) {
+    const auto from = static_cast<size_t>(found.data() - line.data());
+    std::string name(found);
     std::transform(name.begin(), name.end(), name.begin(),
                    [](char x) { return static_cast<char>(x | 32); });
-    const std::string_view before = last_words(line, from, 24), after = line.substr(k, 12);
+    const std::string_view before = last_words(line, from, 24),
+                           after = line.substr(from + found.size(), 12);
     std::string_view said = before;
     while (!said.empty() && !is_letter(said.back())) said.remove_suffix(1);
     const bool is_told =
         std::any_of(std::begin(words), std::end(words), [&](std::string_view word) {
-          return said.ends_with(word) || (said.ends_with(" is") && said.ends_with("layout is")) ||
+          return said.ends_with(word) || said.ends_with("layout is") ||
                  after.starts_with(" " + std::string(word));
         });
-    if (!is_told) continue;
+    if (!is_told) return;
     for (const auto& [letters, axes] : kNamed) {
       if (letters != name) continue;
       StatedLayout layout;
@@ -94,7 +90,7 @@ void add_named(std::string_view line, std::vector<StatedLayout>& all) {
                                             : AxisGuess{axis_of_letter(letter), .8, false});
       all.push_back(std::move(layout));
     }
-  }
+  });
 }
 
 bool is_input(Role role) {
