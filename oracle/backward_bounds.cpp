@@ -28,15 +28,15 @@ double summed(const ErrorModel& m, double roundings) {
 }  // namespace
 
 /// What a sum of products with the scale costs, relative to the sum of its terms' sizes.
-double HeadBackwardBase::summing(double terms) const {
+double HeadBackward::summing(double terms) const {
   return (1 + growth(model_->u, terms + 12)) * (1 + growth(model_->u_scores, 3)) *
              (1 + growth(model_->u_factor, 2)) -
          1;
 }
 
 /// From the forward pass's w: ep, ea, the sink's, and of the softcap's slope.
-void HeadBackwardBase::bound_weights(const BackwardBlock& block, Eigen::Index r, const Row& s,
-                                     const Row& p, double max, double sum) {
+void HeadBackward::bound_weights(const BackwardBlock& block, Eigen::Index r, const Row& s,
+                                 const Row& p, double max, double sum) {
   const ErrorModel& m = *model_;
   const Eigen::Index count = s.size();
   const std::vector<uint8_t> visible = visible_or_shown(block, r, count);
@@ -82,8 +82,8 @@ void HeadBackwardBase::bound_weights(const BackwardBlock& block, Eigen::Index r,
 }
 
 /// D may be Σ P dP, or grad_out · out from the rounded output: the worse of the two.
-double HeadBackwardBase::dot_error(const BackwardBlock& block, Eigen::Index r, const Row& edp,
-                                   double dot) const {
+double HeadBackward::dot_error(const BackwardBlock& block, Eigen::Index r, const Row& edp,
+                               double dot) const {
   const ErrorModel& m = *model_;
   const RowError& error = errors_[static_cast<size_t>(r)];
   const Row p = p_.row(r), ep = ep_.row(r), dp = dp_.row(r).array().abs();
@@ -102,7 +102,7 @@ double HeadBackwardBase::dot_error(const BackwardBlock& block, Eigen::Index r, c
   return worse + m.u_scores * (std::abs(dot) + worse);
 }
 
-void HeadBackwardBase::bound_differences(const BackwardBlock& block, Eigen::Index r, double dot) {
+void HeadBackward::bound_differences(const BackwardBlock& block, Eigen::Index r, double dot) {
   const ErrorModel& m = *model_;
   const Eigen::Index count = s_.cols();
   const double dims = static_cast<double>(block.grad_out.cols());
@@ -133,7 +133,7 @@ void HeadBackwardBase::bound_differences(const BackwardBlock& block, Eigen::Inde
 
   const double of_sink = sink_ep_[r] * (std::abs(dot) + edot) + sink_p_[r] * edot;
   const double dsink = std::abs(sink_p_[r] * dot) + of_sink;
-  share_.dsink_error += of_sink + (3 * m.u + m.u_scores + m.u_p + growth(m.u, terms_ + 4)) * dsink +
+  share_.dsink_error += of_sink + (3 * m.u + m.u_scores + m.u_p + growth(m.u, sums_ + 4)) * dsink +
                         (sink_p_[r] > 0 ? 2 * m.tiny + m.tiny_p : 0);
 
   const double largest_dp = count > 0 ? abs_dp_.row(r).maxCoeff() * m.dropout : 0;
@@ -144,7 +144,7 @@ void HeadBackwardBase::bound_differences(const BackwardBlock& block, Eigen::Inde
   leave_out(r);
 }
 
-void HeadBackwardBase::bound_queries() {
+void HeadBackward::bound_queries() {
   const ErrorModel& m = *model_;
   const Matrix sizes = dz_.cwiseAbs() + edz_;
   Matrix costs = edz_;
@@ -158,11 +158,11 @@ void HeadBackwardBase::bound_queries() {
   }
 }
 
-void HeadBackwardBase::bound_keys(const Matrix& dz, const Matrix& edz, const Matrix& a,
-                                  const Matrix& ea) {
+void HeadBackward::bound_keys(const Matrix& dz, const Matrix& edz, const Matrix& a,
+                              const Matrix& ea) {
   const ErrorModel& m = *model_;
   const Matrix sizes = dz.cwiseAbs() + edz, weights = a + ea;
-  const double of_sum = summing(terms_), of_terms = static_cast<double>(sizes.rows() + 2) * m.tiny;
+  const double of_sum = summing(sums_), of_terms = static_cast<double>(sizes.rows() + 2) * m.tiny;
   Matrix costs = edz + of_sum * sizes;
   share_.dk.error.noalias() = std::abs(problem_.scale_value()) * (costs.transpose() * abs_q_);
   costs = ea + of_sum * weights;

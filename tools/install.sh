@@ -15,7 +15,7 @@ torch=0
 for option in "$@"; do
   case "$option" in
     --test)
-      packages+=(clang clang-tidy clang-format libclang-rt-14-dev libbenchmark-dev postgresql)
+      packages+=(clang clang-tidy clang-format lld libclang-rt-14-dev libbenchmark-dev postgresql)
       requirements+=(targets/python/requirements-test.txt)
       optional+=(tools/fleet/requirements.txt tools/requirements-html.txt)
       optional_packages+=(chromium zsh) ;;

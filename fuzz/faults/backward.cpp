@@ -206,17 +206,19 @@ int64_t by_share(const Problem& p, int64_t h) {
 template <class Terms>
 Answer by_terms(const Case& c, const Inputs& inputs, const Precision& precision) {
   Answer all = answer(c, inputs, precision);
-  add_gradients_by(c, inputs, &precision, all.steps.front(), Terms());
+  add_gradients_by(Terms(), c, inputs, &precision, all.steps.front());
   return all;
 }
 
 struct NoRowDot : BackwardTerms {
-  void row_dot(const BackwardRow&, const BackwardRow&, const BackwardRow&, double& dot) const {
+  void row_dot(const BackwardRow&, const BackwardRow&, const BackwardRow&,
+               double& dot) const override {
     dot = 0;
   }
 };
 struct RowDotNotDropped : BackwardTerms {
-  void row_dot(const BackwardRow& p, const BackwardRow& dp, const BackwardRow&, double& dot) const {
+  void row_dot(const BackwardRow& p, const BackwardRow& dp, const BackwardRow&,
+               double& dot) const override {
     dot = (p * dp).sum();
   }
 };
@@ -225,7 +227,7 @@ struct RowDotNotDropped : BackwardTerms {
 template <class Keys>
 struct OtherMask : BackwardTerms {
   void mask(const RowContext& row, int64_t memory, int64_t keys, Eigen::Index r,
-            std::vector<uint8_t>& shown) const {
+            std::vector<uint8_t>& shown) const override {
     shown.resize(std::max(shown.size(), static_cast<size_t>((r + 1) * keys)), 1);
     const auto visible =
         std::span(shown).subspan(static_cast<size_t>(r * keys), static_cast<size_t>(keys));
@@ -253,10 +255,10 @@ struct OneMore {
 };
 
 struct NotNormalised : BackwardTerms {
-  void weights(const Problem&, UnscaledWeights w) const { w.sum = 1; }
+  void weights(const Problem&, UnscaledWeights w) const override { w.sum = 1; }
 };
 struct Base2 : BackwardTerms {
-  void weights(const Problem&, UnscaledWeights w) const {
+  void weights(const Problem&, UnscaledWeights w) const override {
     const double lse = w.max + std::log(w.sum);
     w.p = ((w.s - lse) * std::numbers::ln2).exp();
     w.sink_p = std::exp2(w.sink - lse);
@@ -264,30 +266,30 @@ struct Base2 : BackwardTerms {
   }
 };
 struct NoSoftcapSlope : BackwardTerms {
-  void softcap_slope(const Problem&, BackwardRow& slope) const { slope.setOnes(); }
+  void softcap_slope(const Problem&, BackwardRow& slope) const override { slope.setOnes(); }
 };
 /// 1 − (cap · t)² for 1 − t².
 struct SlopeNotDivided : BackwardTerms {
-  void softcap_slope(const Problem& p, BackwardRow& slope) const {
+  void softcap_slope(const Problem& p, BackwardRow& slope) const override {
     slope = 1 - p.softcap * p.softcap * (1 - slope);
   }
 };
 /// dS = A ∘ dP − A Σ P dP, with A, P after dropout, for P.
 struct OfDropped : BackwardTerms {
-  void ds(const BackwardRow& p, const BackwardRow& a, double dot, BackwardRow& ds) const {
+  void ds(const BackwardRow& p, const BackwardRow& a, double dot, BackwardRow& ds) const override {
     ds -= (a - p) * dot;
   }
 };
 struct BiasOtherSide : BackwardTerms {
   void dbias(const Problem& p, const BackwardRow& ds, const BackwardRow& dz,
-             BackwardRow& dbias) const {
+             BackwardRow& dbias) const override {
     dbias = p.bias_order == BiasOrder::after_softcap ? dz : ds;
   }
 };
 /// dP for dq from the first head_dim elements of v and grad_out.
 struct DqOfHeadDim : BackwardTerms {
   void dq(const BackwardKeys& keys, const BackwardBlock& block, const Matrix& a,
-          const Matrix& slope, double scale, Matrix& dq) const {
+          const Matrix& slope, double scale, Matrix& dq) const override {
     const Eigen::Index rest = keys.v.cols() - keys.k.cols();
     const Matrix dp = block.grad_out.rightCols(rest) * keys.v.rightCols(rest).transpose();
     dq -= scale * (dp.cwiseProduct(a).cwiseProduct(slope) * keys.k);

@@ -208,15 +208,11 @@ class Atoms {
     const RuleUse* use = c_.problem.mask.find("chunk");
     add_rule("chunk", "the key is in the query's chunk");
     for (const int64_t more : {1, -1}) {
-      if (use == nullptr) {
-        add_use("", 3, nullptr);
-        continue;
-      }
-      RuleUse other = *use;
-      other.values[0] = std::max<int64_t>(1, use->integer(0) + more);
+      RuleUse other = use == nullptr ? RuleUse{} : *use;
+      if (use != nullptr) other.values[0] = std::max<int64_t>(1, use->integer(0) + more);
       add_use(fmt::format("the key is in the query's chunk of one token {}",
                           more > 0 ? "more" : "less"),
-              2, &other);
+              2, use == nullptr ? nullptr : &other);
     }
     const int64_t size = use == nullptr ? 0 : use->integer(0);
     add("the key is fewer places back than the chunk has", 2,
@@ -253,9 +249,10 @@ class Atoms {
   void add_others() {
     static constexpr std::string_view known[] = {"causal", "window",  "prefix", "documents",
                                                  "chunk",  "padding", "boolean"};
-    for (const RuleUse& use : c_.problem.mask.rules)
-      if (!use.spec->adds_bias && std::ranges::find(known, use.spec->name) == std::end(known))
-        add_use(fmt::format("\"{}\" holds ({})", use.spec->name, use.spec->words), 1, &use);
+    for (const RuleSpec* spec : rule_table())
+      if (!spec->adds_bias && std::ranges::find(known, spec->name) == std::end(known))
+        add_use(fmt::format("\"{}\" holds ({})", spec->name, spec->words), 1,
+                c_.problem.mask.find(spec->name));
   }
 
   void add_cache() {

@@ -128,6 +128,24 @@ TEST(Visible, TellsARuleThatReplacesAnother) {
   EXPECT_NE(facts.words().find("\"padding\" is in the mask"), std::string::npos) << facts.words();
 }
 
+TEST(Visible, AllCasesHaveTheSameAtomsWhateverTheirRules) {
+  const auto words_of = [](std::vector<RuleUse> rules) {
+    const Plan plan = declared(square(std::move(rules)));
+    std::vector<std::string> words;
+    for (const VisibleAtom& atom : visible_atoms(plan, plan.queries.front())) {
+      words.push_back(atom.words);
+      EXPECT_EQ(atom.holds.size(), 12) << atom.words;
+    }
+    return words;
+  };
+  const std::vector<std::string> plain = words_of({});
+  for (const RuleUse& use : {attnfuzz::testing::use("dilated", {int64_t{2}}),
+                             attnfuzz::testing::use("chunk", {int64_t{4}, int64_t{0}}),
+                             attnfuzz::testing::use("spans", {std::vector<int64_t>{3, 4}}),
+                             attnfuzz::testing::use("window", {int64_t{3}, int64_t{0}})})
+    EXPECT_EQ(words_of({use}), plain) << use.spec->name;
+}
+
 TEST(Visible, SaysNotOfAnAlternativeThatSomethingIsNotApplied) {
   const Case c =
       square({attnfuzz::testing::use("prefix", {std::vector<int64_t>{5, 7}}),
