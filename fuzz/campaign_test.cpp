@@ -7,6 +7,7 @@
 #include "fuzz/jobs.h"
 #include "fuzz/testing.h"
 #include "oracle/case_io.h"
+#include "oracle/each_nth.h"
 #include "targets/given_up.h"
 
 namespace attnfuzz {
@@ -83,7 +84,7 @@ TEST(Campaign, SameSeedSameCampaign) {
 TEST(Campaign, ShardsAreTheWhole) {
   const auto target = open_target("cpu:naive");
   CampaignOptions options;
-  options.cases = 200;
+  options.cases = 200 / testing::each_nth;
   options.seed = 3;
   const Result whole = run(*target, options);
   CampaignStats sum;
@@ -178,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(All, Specimens, ::testing::ValuesIn(specimen_names()),
 TEST(Jobs, GiveTheSameFindings) {
   const OpenTarget open = [] { return open_target("specimen:gla-cache-offset"); };
   CampaignOptions options;
-  options.cases = 300;
+  options.cases = 300 / testing::each_nth;
   options.seed = 1;
   const Result alone = run(*open(), options);
   for (const int jobs : {1, 3}) {

@@ -9,6 +9,7 @@
 #include "fuzz/generate.h"
 #include "fuzz/signature.h"
 #include "fuzz/testing.h"
+#include "oracle/each_nth.h"
 
 namespace attnfuzz {
 namespace {
@@ -347,7 +348,7 @@ TEST(Examine, SeesThatTwoRunsDiffer) {
 TEST(Examine, NoFalseAlarmOnTheNaiveTarget) {
   const auto target = open_target("cpu:naive");
   const Generator generator(target->info().capabilities);
-  for (uint64_t index = 0; index < 3000; ++index) {
+  for (uint64_t index = 0; index < 3000 / testing::each_nth; ++index) {
     const Case c = generator(*seeded_draw(20, index));
     const Examination examined = examine(*target, c);
     EXPECT_EQ(examined.verdict.kind, VerdictKind::pass)

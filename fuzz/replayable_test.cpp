@@ -6,6 +6,7 @@
 
 #include "fuzz/jobs.h"
 #include "fuzz/reach/sequence.h"
+#include "oracle/each_nth.h"
 
 namespace attnfuzz {
 namespace {
@@ -177,9 +178,10 @@ TEST(Replayable, TheSameFromSeveralProcesses) {
 
 /// A state that one case leaves, and that one some hundreds of cases later meets.
 TEST(Replayable, ACaseIsTracedHoweverFarBackItIs) {
+  constexpr int cases = 320 / testing::each_nth;
   Sequence sequence(open_target("cpu:dense-cache")->info().capabilities, 3);
   const auto seed_of = [&](uint64_t index) { return sequence(index).data.seed; };
-  const uint64_t leaves = seed_of(10), meets = seed_of(310);
+  const uint64_t leaves = seed_of(10), meets = seed_of(cases - 10);
   const auto open = [&] {
     return std::make_unique<Keeping>([=](const std::vector<Case>& before, const Case& c) {
       return c.data.seed == meets && std::any_of(before.begin(), before.end(), [&](const Case& b) {
@@ -194,10 +196,10 @@ TEST(Replayable, ACaseIsTracedHoweverFarBackItIs) {
     EXPECT_EQ(findings[0].shrunk.c.data.seed, meets);
     EXPECT_FALSE(findings[0].learned.alone);
   };
-  expect_traced(run(*open(), 320));
+  expect_traced(run(*open(), cases));
   CampaignOptions options;
   options.seed = 3;
-  options.cases = 320;
+  options.cases = cases;
   for (const int jobs : {1, 3}) {
     std::vector<Finding> findings;
     run_campaign_jobs(open, options, jobs, {{}, [&](const Finding& f) { findings.push_back(f); }});
@@ -208,14 +210,15 @@ TEST(Replayable, ACaseIsTracedHoweverFarBackItIs) {
 /// A limit on how many runs a process takes, whichever they are (a compiler's cache): those that
 /// repeat a case for its properties are among them.
 TEST(Replayable, AHundredCasesThatAreNeededTogetherAreFound) {
+  constexpr size_t needed = 100 / testing::each_nth;
   int64_t runs = 0;
   Keeping target([&](const std::vector<Case>& before, const Case&) {
     ++runs;
-    return before.size() >= 100;
+    return before.size() >= needed;
   });
-  const std::vector<Finding> findings = run(target, 110);
+  const std::vector<Finding> findings = run(target, needed + 10);
   ASSERT_EQ(findings.size(), 1U);
-  EXPECT_NEAR(static_cast<double>(findings[0].before.size()), 99, 1);  // repetitions count
+  EXPECT_NEAR(static_cast<double>(findings[0].before.size()), needed - 1, 1);  // repetitions count
   EXPECT_LT(runs, 40000);
 }
 
