@@ -97,7 +97,9 @@ class RuleTensor {
   }
 
  private:
-  double keep() const { return static_cast<double>(c_.problem.mask.find("boolean")->integer(1)); }
+  double keep() const {
+    return static_cast<double>(c_.problem.mask.find("boolean")->integer("keep"));
+  }
 
   const Case& c_;
   Role role_;
@@ -113,7 +115,7 @@ void add_mask_specs(std::vector<GivenSpec>& specs, const Problem& p) {
   for (const auto& [rule, name, role, boolean] : table) {
     const RuleUse* use = p.mask.find(rule);
     if (use == nullptr) continue;
-    const auto axes = static_cast<uint64_t>(use->integer(0));
+    const auto axes = static_cast<uint64_t>(use->integer("shape"));
     specs.push_back(
         {name,
          role,

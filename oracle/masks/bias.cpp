@@ -7,7 +7,7 @@ constexpr RuleParam params[] = {
     {.name = "shape", .kind = RuleParam::Kind::choice, .choices = shape_choices}};
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
-  const auto [b, h] = coordinates(context, use.integer(0));
+  const auto [b, h] = coordinates(context, use.integer("shape"));
   each_element(context, Role::bias, b, h, row.bias.size(), [&](size_t j, double value) {
     row.bias[j] += round_to(context.problem.dtype, value);
   });

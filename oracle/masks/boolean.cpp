@@ -8,8 +8,8 @@ constexpr RuleParam params[] = {
     {.name = "keep", .kind = RuleParam::Kind::integer, .max = 100}};
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
-  const auto [b, h] = coordinates(context, use.integer(0));
-  const auto keep = static_cast<double>(use.integer(1));
+  const auto [b, h] = coordinates(context, use.integer("shape"));
+  const auto keep = static_cast<double>(use.integer("keep"));
   each_element(context, Role::mask, b, h, row.visible.size(), [&](size_t j, double percent) {
     row.visible[j] &= static_cast<uint8_t>(percent < keep);
   });

@@ -14,8 +14,8 @@ int64_t floor_to_multiple(int64_t x, int64_t size) {
 }
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
-  const int64_t size = distance(use.integer(0));
-  const int64_t origin = use.integer(1) == 0 ? 0 : context.first_token;
+  const int64_t size = distance(use.integer("size"));
+  const int64_t origin = use.choice("origin") == "slot" ? 0 : context.first_token;
   const int64_t first = origin + floor_to_multiple(context.q_pos - origin, size);
   keep_between(context, row, first, first + size - 1);
 }

@@ -8,7 +8,7 @@ constexpr RuleParam params[] = {{.name = "lens", .kind = RuleParam::Kind::length
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
   int64_t first = 0, last = -1;  // a query before or after all documents sees nothing
   int64_t begin = 0;
-  for (const int64_t len : use.list(0)) {
+  for (const int64_t len : use.list("lens")) {
     if (context.q_pos >= begin && context.q_pos < begin + len) {
       first = begin;
       last = begin + len - 1;

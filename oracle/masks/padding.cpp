@@ -8,8 +8,8 @@ constexpr RuleParam params[] = {{.name = "side", .kind = RuleParam::Kind::choice
                                 {.name = "lens", .kind = RuleParam::Kind::per_batch, .min = 0}};
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
-  const int64_t len = use.list(1)[static_cast<size_t>(context.b)];
-  if (use.integer(0) == 0) {
+  const int64_t len = use.list("lens")[static_cast<size_t>(context.b)];
+  if (use.choice("side") == "left") {
     keep_between(context, row, context.problem.kv_len - len, unbounded);
   } else {
     keep_between(context, row, -unbounded, len - 1);

@@ -6,7 +6,7 @@ namespace {
 constexpr RuleParam params[] = {{.name = "lens", .kind = RuleParam::Kind::per_batch, .min = 0}};
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
-  const int64_t prefix = use.list(0)[static_cast<size_t>(context.b)];
+  const int64_t prefix = use.list("lens")[static_cast<size_t>(context.b)];
   keep_between(context, row, -unbounded, std::max(context.q_pos, prefix - 1));
 }
 

@@ -7,8 +7,8 @@ constexpr RuleParam params[] = {{.name = "left", .kind = RuleParam::Kind::intege
                                 {.name = "right", .kind = RuleParam::Kind::integer, .min = 0}};
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
-  keep_between(context, row, context.q_pos - distance(use.integer(0)),
-               context.q_pos + distance(use.integer(1)));
+  keep_between(context, row, context.q_pos - distance(use.integer("left")),
+               context.q_pos + distance(use.integer("right")));
 }
 
 }  // namespace
