@@ -50,9 +50,15 @@ enum class Quantity : uint8_t {
   kv_block,      ///< of the rule block_sparse
   dilation,      ///< the step of the rule dilated
   max_distance,  ///< of the rule relative_bias
+  sequences,     ///< how many the rule packed has,
+  empty_q,       ///< of them without queries,
+  empty_kv,      ///< and without keys, but with queries
+  packed_begin,  ///< the first key of one of them
+  selected,      ///< the rule indices' count
+  select_block,  ///< and its q_block
 };
 template <>
-inline constexpr std::array<std::string_view, 24> names_of<Quantity>{"batch",
+inline constexpr std::array<std::string_view, 30> names_of<Quantity>{"batch",
                                                                      "num_heads",
                                                                      "num_kv_heads",
                                                                      "q_len",
@@ -75,7 +81,13 @@ inline constexpr std::array<std::string_view, 24> names_of<Quantity>{"batch",
                                                                      "block_sparse.q_block",
                                                                      "block_sparse.kv_block",
                                                                      "dilated.step",
-                                                                     "relative_bias.max_distance"};
+                                                                     "relative_bias.max_distance",
+                                                                     "packed sequences",
+                                                                     "packed without queries",
+                                                                     "packed without keys",
+                                                                     "packed begin",
+                                                                     "indices.count",
+                                                                     "indices.q_block"};
 
 /// Steps that bring tokens behind others, and what a row holds before such a step.
 struct PastOf {

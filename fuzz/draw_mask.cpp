@@ -45,11 +45,12 @@ struct Context {
   bool may_be_fully_masked = claims.may_be_fully_masked(words);
 };
 
-/// A parameter to be drawn.
+/// A parameter to be drawn, and what was drawn of the rule before it.
 struct Wanted {
   const RuleSpec& rule;
   const RuleParam& param;
   const std::vector<size_t>& choices;
+  const std::vector<ParamValue>& before;
 };
 
 SizeRange limits(const Context& context, const Wanted& wanted) {
@@ -138,12 +139,68 @@ ParamValue draw_parents(const Context& context, const Wanted&) {
   return parents;
 }
 
+/// Adds what is left of `total` to the lengths, at random: to some more than to others, to some
+/// nothing.
+void share_out(int64_t left, int64_t most, Draw& draw, std::vector<int64_t>& lens) {
+  for (int tries = 0; left > 0 && tries < 64; ++tries) {
+    int64_t& len = lens[static_cast<size_t>(draw.between(0, std::ssize(lens) - 1))];
+    const int64_t more = std::min({left, most - len, draw.between(1, std::max<int64_t>(1, left))});
+    len += more;
+    left -= more;
+  }
+  lens.back() += left;
+}
+
+/// Few sequences and many, with some that have no query.
+ParamValue draw_q_lens(const Context& context, const Wanted& wanted) {
+  constexpr int64_t most_sequences = 9;
+  constexpr int percent_empty = 15;
+  const SizeRange range = limits(context, wanted);
+  const Interval aimed = context.sizes.aim().of(Quantity::sequences).meet({1, most_sequences});
+  const int64_t total = context.c.problem.q_len;
+  const int64_t fitting = range.min > 0 ? std::max<int64_t>(1, total / range.min) : most_sequences;
+  const int64_t most = std::min({most_sequences, fitting, std::max(total + 2, aimed.min)});
+  const int64_t count = context.sizes.between_ends(
+      std::min(aimed.min, most), std::min({most, aimed.max, std::max<int64_t>(4, aimed.min)}));
+  std::vector<int64_t> lens(static_cast<size_t>(count), range.min);
+  const bool empty = range.min == 0 && context.sizes.aim().of(Quantity::empty_q).min > 0;
+  std::vector<int64_t> filled;
+  for (int64_t n = 0; n < count; ++n)
+    if (range.min > 0 || !context.draw.chance(percent_empty)) filled.push_back(n);
+  if (empty && count > 1 && std::ssize(filled) == count) filled.erase(filled.begin());
+  if (filled.empty()) filled.push_back(count - 1);
+  std::vector<int64_t> shares(filled.size(), range.min);
+  share_out(total - range.min * count, range.max, context.draw, shares);
+  for (size_t k = 0; k < filled.size(); ++k) lens[static_cast<size_t>(filled[k])] = shares[k];
+  return lens;
+}
+
+/// As many keys as queries in each sequence, at least as many, or any number: as the features say.
+ParamValue draw_kv_lens(const Context& context, const Wanted& wanted) {
+  static const size_t cross = word_index("cross"), longer = word_index("longer_q");
+  const std::vector<int64_t>& q_lens = std::get<std::vector<int64_t>>(wanted.before.back());
+  const Problem& p = context.c.problem;
+  if ((!context.words[cross] && p.q_len == p.kv_len) || q_lens.empty()) return q_lens;
+  const SizeRange range = limits(context, wanted);
+  std::vector<int64_t> lens = q_lens;
+  if (context.words[longer])
+    for (int64_t& len : lens)
+      len = std::max<int64_t>(range.min, len > 0 && !context.may_be_fully_masked ? 1 : 0);
+  int64_t left = p.kv_len;
+  for (int64_t& len : lens) {
+    len = std::min(len, left);
+    left -= len;
+  }
+  share_out(left, range.max, context.draw, lens);
+  return lens;
+}
+
 }  // namespace
 
 void draw_mask(const Claims& claims, const FeatureSet& words, int64_t tokens, SizeDrawer& sizes,
                Draw& draw, Case& c) {
   static constexpr ParamValue (*by_kind[])(const Context&, const Wanted&) = {
-      draw_integer, draw_choice, draw_rows, draw_lengths, draw_parents};
+      draw_integer, draw_choice, draw_rows, draw_lengths, draw_parents, draw_q_lens, draw_kv_lens};
   const Context context{claims, words, tokens, sizes, draw, c};
   for (size_t k = 0; k < rule_words().size(); ++k) {
     if (!words[rule_words()[k].rule]) continue;
@@ -152,7 +209,7 @@ void draw_mask(const Claims& claims, const FeatureSet& words, int64_t tokens, Si
     for (size_t n = 0; n < rule->params.size(); ++n) {
       const RuleParam& param = rule->params[n];
       use.values.push_back(by_kind[static_cast<size_t>(param.kind)](
-          context, {*rule, param, rule_words()[k].choices[n]}));
+          context, {*rule, param, rule_words()[k].choices[n], use.values}));
     }
     c.problem.mask.rules.push_back(std::move(use));
   }

@@ -7,6 +7,7 @@
 
 #include "fuzz/claims.h"
 #include "fuzz/draw_mask.h"
+#include "fuzz/draw_rope.h"
 #include "fuzz/draw_sizes.h"
 #include "fuzz/draw_steps.h"
 
@@ -34,12 +35,14 @@ constexpr EnumOption enum_options[] = {
     ATTNFUZZ_ENUM("kind", ProblemKind, problem.kind),
     ATTNFUZZ_ENUM("dtype", DType, problem.dtype),
     ATTNFUZZ_ENUM("layout", Layout, problem.layout),
+    ATTNFUZZ_ENUM("strides", Strides, problem.strides),
     ATTNFUZZ_ENUM("align", Align, problem.mask.align),
     ATTNFUZZ_ENUM("head_map", HeadMap, problem.head_map),
     ATTNFUZZ_ENUM("bias_order", BiasOrder, problem.bias_order),
     ATTNFUZZ_ENUM("fully_masked", FullyMasked, problem.fully_masked),
     ATTNFUZZ_ENUM("rope", Rope, problem.rope),
     ATTNFUZZ_ENUM("rope_part", RopePart, problem.rope_part),
+    ATTNFUZZ_ENUM("rope_scaling", RopeLaw, problem.rope_scaling.law),
     ATTNFUZZ_ENUM("data", Distribution, data.dist),
     ATTNFUZZ_ENUM("nonfinite", NonFinite, data.nonfinite),
 };
@@ -82,20 +85,27 @@ constexpr Toggle toggles[] = {
 
 constexpr size_t none = static_cast<size_t>(-1);  // no word: what a case is anyhow
 
+/// Whether the value is one that a case has without a word for it.
+bool is_default(std::string_view prefix, std::string_view name) {
+  return (prefix.starts_with("rope") && name == "none") || name == "dense";
+}
+
 /// The tables' words by their places, made once.
 struct Places {
   std::vector<std::vector<size_t>> enums;
   std::vector<size_t> toggles;
   size_t gqa = word_index("gqa"), mqa = word_index("mqa"), cross = word_index("cross"),
          longer_q = word_index("longer_q"), head_dim_v = word_index("head_dim_v"),
-         memory_kv = word_index("memory_kv"), empty = word_index("empty");
+         memory_kv = word_index("memory_kv"), empty = word_index("empty"),
+         rope_magnitude = word_index("rope_magnitude"),
+         rope_positions = word_index("rope_positions");
   FeatureSet caches, rope_parts = words_like("rope_part:");
 
   Places() {
     for (const EnumOption& option : enum_options) {
       std::vector<size_t>& words = enums.emplace_back();
       for (const std::string_view name : option.names)
-        words.push_back(option.prefix == "rope" && name == "none"
+        words.push_back(is_default(option.prefix, name)
                             ? none
                             : word_index(fmt::format("{}:{}", option.prefix, name)));
     }
@@ -146,16 +156,6 @@ void even_dims(SizeDrawer& sizes, Draw& draw, Case& c) {
   p.rope_base = draw.pick(std::span<const double>(rope_bases));
   p.head_dim = sizes.fixed(Axis::head_dim, p.head_dim + p.head_dim % 2);
   if (!differ) p.head_dim_v = sizes.fixed(Axis::head_dim_v, p.head_dim);
-}
-
-/// Half and a quarter of the head are what models have.
-void draw_rope_dim(Draw& draw, Problem& p) {
-  const int64_t pairs = (p.head_dim - 1) / 2;
-  if (pairs < 1) return;
-  const int64_t usual[] = {p.head_dim / 4, p.head_dim / 8};
-  const int64_t drawn =
-      draw.chance(60) ? draw.pick(std::span<const int64_t>(usual)) : draw.between(1, pairs);
-  p.rope_dim = 2 * std::clamp<int64_t>(drawn, 1, pairs);
 }
 
 bool holds(const SizeRange& range, int64_t value) {
@@ -338,11 +338,14 @@ Case draw_case(const Claims& claims, const FeatureSet& words, Draw& draw, const 
     tokens = draw_cached_tokens(claims, sizes);
   else
     draw_lengths(claims, words, sizes, c);
+  if (p.rope_scaling.law != RopeLaw::none)
+    draw_rope_scaling(words[places().rope_magnitude], cached ? tokens : p.kv_len, sizes, draw, p);
   draw_heads(claims, words, sizes, draw, c);
   p.batch = sizes.axis(Axis::batch, 1, sizes.left(Factor::batch));
   sizes.spend(Factor::batch, p.batch);
   if (words[places().memory_kv]) p.memory_kv = sizes.axis(Axis::memory_kv, 1, 64);
   if (words[places().empty] && !cached) empty_a_size(claims, draw, c);
+  if (words[places().rope_positions]) p.rope_positions = draw_rope_positions(p.kv_len, draw);
   if (cached) p.q_len = p.kv_len = 0;
   const int64_t kv_len = cached ? draw_steps(claims, words, tokens, sizes, draw, c) : p.kv_len;
   draw_mask(claims, words, kv_len, sizes, draw, c);

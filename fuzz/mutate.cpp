@@ -29,6 +29,7 @@ constexpr Part parts[] = {
     ATTNFUZZ_PART(problem.memory_kv),
     ATTNFUZZ_PART(problem.dtype),
     ATTNFUZZ_PART(problem.layout),
+    ATTNFUZZ_PART(problem.strides),
     ATTNFUZZ_PART(problem.scale),
     ATTNFUZZ_PART(problem.softcap),
     ATTNFUZZ_PART(problem.sinks),
@@ -52,6 +53,8 @@ constexpr Part parts[] = {
       to.problem.rope_base = from.problem.rope_base;
       to.problem.rope_dim = from.problem.rope_dim;
       to.problem.rope_part = from.problem.rope_part;
+      to.problem.rope_scaling = from.problem.rope_scaling;
+      to.problem.rope_positions = from.problem.rope_positions;
     },
     [](Case& to, const Case& from) {
       to.problem.q_len = from.problem.q_len;
@@ -102,6 +105,16 @@ void fit_sum(std::vector<int64_t>& list, int64_t sum) {
   std::erase(list, 0);
 }
 
+/// `count` numbers of at least 0 that sum to `sum`.
+void fit_lens(std::vector<int64_t>& list, size_t count, int64_t sum) {
+  list.resize(std::max<size_t>(count, sum > 0 ? 1 : 0), 0);
+  for (int64_t& value : list) {
+    value = std::clamp<int64_t>(value, 0, sum);
+    sum -= value;
+  }
+  if (!list.empty()) list.back() += sum;
+}
+
 /// At most `most` nodes, each below an earlier one or below none.
 void fit_parents(std::vector<int64_t>& list, int64_t most) {
   list.resize(std::min(list.size(), static_cast<size_t>(std::max<int64_t>(most, 0))));
@@ -120,7 +133,13 @@ void refit(Case& c) {
         if (kind == RuleParam::Kind::lengths) fit_sum(*list, p.kv_len);
         if (kind == RuleParam::Kind::parents) fit_parents(*list, p.kv_len);
         if (kind == RuleParam::Kind::per_batch) fit(*list, p.batch, most);
+        if (kind == RuleParam::Kind::q_lens) fit_lens(*list, list->size(), p.q_len);
+        if (kind == RuleParam::Kind::kv_lens) fit_lens(*list, use.list(k - 1).size(), p.kv_len);
       }
+  constexpr int64_t most_positions = 1 << 16;
+  if (!p.rope_positions.empty())
+    c.problem.rope_positions.resize(
+        static_cast<size_t>(std::clamp<int64_t>(p.kv_len, 0, most_positions)), 0);
   for (Step& step : c.steps) {
     fit(step.lens, p.batch, step.keys());
     fit(step.rows, p.batch, p.batch - 1);
@@ -133,6 +152,9 @@ void refit(Case& c) {
 std::vector<int64_t*> numbers(Case& c) {
   std::vector<int64_t*> all;
   for (const ProblemSize& size : problem_sizes()) all.push_back(&(c.problem.*size.member));
+  if (c.problem.rope_scaling.has_original_len())
+    all.push_back(&c.problem.rope_scaling.original_len);
+  for (int64_t& position : c.problem.rope_positions) all.push_back(&position);
   if (c.problem.has_dropout()) all.push_back(&c.problem.dropout_keep);
   for (RuleUse& use : c.problem.mask.rules)
     for (ParamValue& value : use.values) {

@@ -32,8 +32,26 @@ constexpr PlainOption table[] = {
        c.problem.rope_base = Problem().rope_base;
        c.problem.rope_dim = 0;
        c.problem.rope_part = RopePart::first;
+       c.problem.rope_scaling = {};
+       c.problem.rope_positions = {};
      },
      of_option},
+    ATTNFUZZ_PLAIN("rope by places", problem.rope_positions, std::vector<int64_t>(), of_option),
+    ATTNFUZZ_PLAIN("rope not scaled", problem.rope_scaling, RopeScaling(), of_option),
+    {"rope scaled linearly",
+     [](const Case& c) { return c.problem.rope_scaling.law <= RopeLaw::linear; },
+     [](Case& c) {
+       c.problem.rope_scaling = {RopeLaw::linear, c.problem.rope_scaling.factor};
+     },
+     of_option},
+    {"rope's factor 2",
+     [](const Case& c) {
+       const RopeScaling& scaling = c.problem.rope_scaling;
+       return scaling.law == RopeLaw::none || scaling.factor == 2;
+     },
+     [](Case& c) { c.problem.rope_scaling.factor = 2; }, of_value},
+    ATTNFUZZ_PLAIN("rope's magnitude 1", problem.rope_scaling.magnitude, 1, of_value),
+    ATTNFUZZ_PLAIN("rope's ramp truncated", problem.rope_scaling.truncate, true, of_value),
     {"rope on the whole head", [](const Case& c) { return c.problem.rope_dim == 0; },
      [](Case& c) {
        c.problem.rope_dim = 0;
@@ -44,6 +62,9 @@ constexpr PlainOption table[] = {
     {"rope half", [](const Case& c) { return c.problem.rope != Rope::interleaved; },
      [](Case& c) { c.problem.rope = Rope::half; }, of_value},
     ATTNFUZZ_PLAIN("rope_base default", problem.rope_base, Problem().rope_base, of_value),
+    ATTNFUZZ_PLAIN("contiguous tensors", problem.strides, Strides::dense, of_option),
+    {"tensors with gaps", [](const Case& c) { return c.problem.strides <= Strides::gaps; },
+     [](Case& c) { c.problem.strides = Strides::gaps; }, of_value},
     ATTNFUZZ_PLAIN("layout bhsd", problem.layout, Layout::bhsd, of_option),
     ATTNFUZZ_PLAIN("dtype f32", problem.dtype, DType::f32, of_option),
     ATTNFUZZ_PLAIN("normal data", data.dist, Distribution::normal, of_option),

@@ -21,17 +21,31 @@ void add_rows(Case& c, int64_t count) {
   }
 }
 
-void add_keys(Case& c, int64_t count) {
-  c.problem.kv_len += count;
+/// More tokens at the end of the last of the lengths of this kind.
+void extend_lengths(Case& c, RuleParam::Kind kind, int64_t count) {
   for (RuleUse& use : c.problem.mask.rules)
     for (size_t k = 0; k < use.values.size(); ++k)
-      if (use.spec->params[k].kind == RuleParam::Kind::lengths) {
+      if (use.spec->params[k].kind == kind) {
         auto& lengths = std::get<std::vector<int64_t>>(use.values[k]);
         if (lengths.empty())
           lengths.push_back(count);
         else
           lengths.back() += count;
       }
+}
+
+void add_keys(Case& c, int64_t count) {
+  c.problem.kv_len += count;
+  extend_lengths(c, RuleParam::Kind::lengths, count);
+  extend_lengths(c, RuleParam::Kind::kv_lens, count);
+  std::vector<int64_t>& positions = c.problem.rope_positions;
+  for (int64_t n = 0; n < count && !positions.empty(); ++n)
+    positions.push_back(positions.back() + 1);
+}
+
+void add_queries(Case& c, int64_t count) {
+  c.problem.q_len += count;
+  extend_lengths(c, RuleParam::Kind::q_lens, count);
 }
 
 void add_key_heads(Case& c, int64_t count) {
@@ -47,14 +61,14 @@ constexpr Raise table[] = {
     add_key_heads,
     [](Case& c, int64_t count) { c.problem.num_heads += count * c.problem.num_kv_heads; },
     [](Case& c, int64_t count) {
-      if (!c.cached()) c.problem.q_len += count;
+      if (!c.cached()) add_queries(c, count);
     },
     [](Case& c, int64_t count) {
       if (!c.cached()) add_keys(c, count);
     },
     [](Case& c, int64_t count) {
       if (c.cached()) return;
-      c.problem.q_len += count;
+      add_queries(c, count);
       add_keys(c, count);
     },
     [](Case& c, int64_t count) { c.problem.head_dim += count; },
@@ -88,7 +102,7 @@ void add_long_probes(std::vector<Case>& probes, const Case& c) {
     Case more_keys = c;
     add_keys(more_keys, count);
     Case longer = more_keys;
-    longer.problem.q_len += count;
+    add_queries(longer, count);
     keep_valid(probes, c, std::move(more_keys));
     keep_valid(probes, c, std::move(longer));
   }

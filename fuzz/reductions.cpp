@@ -32,12 +32,31 @@ void for_each_list(Case& c, const Do& act) {
         act(use.spec->params[k], *list);
 }
 
+/// The same with lengths of 0 kept.
+void cut_lens(std::vector<int64_t>& lens, int64_t sum) {
+  for (int64_t& len : lens) {
+    len = std::min(len, sum);
+    sum -= len;
+  }
+}
+
+void set_q_len(Case& c, int64_t q_len) {
+  c.problem.q_len = q_len;
+  for_each_list(c, [&](const RuleParam& param, std::vector<int64_t>& list) {
+    if (param.kind == Kind::q_lens) cut_lens(list, q_len);
+  });
+}
+
 void set_kv_len(Case& c, int64_t kv_len) {
   c.problem.kv_len = kv_len;
+  if (!c.problem.rope_positions.empty())
+    c.problem.rope_positions.resize(static_cast<size_t>(kv_len));
   for_each_list(c, [&](const RuleParam& param, std::vector<int64_t>& list) {
-    if (param.kind == Kind::lengths) return cut_lengths(list, kv_len);
+    if (param.kind == Kind::lengths) cut_lengths(list, kv_len);
+    if (param.kind == Kind::kv_lens) cut_lens(list, kv_len);
     if (param.kind == Kind::parents)
-      return list.resize(std::min(list.size(), static_cast<size_t>(kv_len)));
+      list.resize(std::min(list.size(), static_cast<size_t>(kv_len)));
+    if (param.kind != Kind::per_batch) return;
     for (int64_t& value : list) value = std::min(value, kv_len);
   });
 }
@@ -177,20 +196,19 @@ void lower_lengths(const Case& c, Candidates& candidates) {
   const int64_t shorter = std::min(p.q_len, p.kv_len);
   if (shorter < std::max(p.q_len, p.kv_len)) {
     Case equal = c;
-    equal.problem.q_len = shorter;
+    set_q_len(equal, shorter);
     set_kv_len(equal, shorter);
     candidates.add(fmt::format("q_len = kv_len = {}", shorter), std::move(equal));
   }
   candidates.lower("the shorter of q_len and kv_len", c, shorter, 1, [&](Case& to, int64_t value) {
-    to.problem.q_len = p.q_len - (shorter - value);
+    set_q_len(to, p.q_len - (shorter - value));
     set_kv_len(to, p.kv_len - (shorter - value));
   });
-  candidates.lower("q_len", c, p.q_len, 1,
-                   [](Case& to, int64_t value) { to.problem.q_len = value; });
+  candidates.lower("q_len", c, p.q_len, 1, set_q_len);
   candidates.lower("kv_len", c, p.kv_len, 1, set_kv_len);
   if (!is_padded(c)) return;
   candidates.lower("q_len and kv_len, padding kept,", c, shorter, 1, [&](Case& to, int64_t value) {
-    to.problem.q_len = p.q_len - (shorter - value);
+    set_q_len(to, p.q_len - (shorter - value));
     set_kv_len_with_padding(to, p.kv_len - (shorter - value));
   });
   candidates.lower("kv_len, padding kept,", c, p.kv_len, 1, set_kv_len_with_padding);
@@ -215,9 +233,12 @@ void lower_dims(const Case& c, Candidates& candidates) {
                    [](Case& to, int64_t value) { to.problem.head_dim_v = value; });
 }
 
-void lower_rope_dim(const Case& c, Candidates& candidates) {
+void lower_rope(const Case& c, Candidates& candidates) {
   candidates.lower("half of rope_dim", c, c.problem.rope_dim / 2, 1,
                    [](Case& to, int64_t value) { to.problem.rope_dim = 2 * value; });
+  if (!c.problem.rope_scaling.has_original_len()) return;
+  candidates.lower("rope's original_len", c, c.problem.rope_scaling.original_len, 1,
+                   [](Case& to, int64_t value) { to.problem.rope_scaling.original_len = value; });
 }
 
 void lower_memory(const Case& c, Candidates& candidates) {
@@ -286,10 +307,66 @@ void simpler_tree(const Case& c, size_t rule, size_t k, Candidates& candidates) 
   }
 }
 
+/// The lists of the rule that holds a case's sequences.
+std::vector<int64_t>& lens_of(Case& c, size_t rule, size_t k) {
+  return std::get<std::vector<int64_t>>(c.problem.mask.rules[rule].values[k]);
+}
+
+/// Tells what the entries change: the tokens of the axes follow the lists.
+void add_packed(Case c, size_t rule, std::string words, Candidates& candidates) {
+  const auto sum = [&](size_t k) {
+    const std::vector<int64_t>& lens = lens_of(c, rule, k);
+    return std::accumulate(lens.begin(), lens.end(), int64_t{0});
+  };
+  c.problem.q_len = sum(0);
+  set_kv_len(c, sum(1));
+  candidates.add("packed: " + std::move(words), std::move(c));
+}
+
+/// A sequence less, alone, two in one, or shorter.
+void simpler_sequences(const Case& c, size_t rule, Candidates& candidates) {
+  const size_t count = c.problem.mask.rules[rule].list(0).size();
+  const auto edited = [&](std::string words, const auto& edit) {
+    Case simpler = c;
+    for (const size_t k : {size_t{0}, size_t{1}}) edit(lens_of(simpler, rule, k));
+    add_packed(std::move(simpler), rule, std::move(words), candidates);
+  };
+  using Lens = std::vector<int64_t>;
+  const auto at = [](Lens& lens, size_t n) { return lens.begin() + static_cast<ptrdiff_t>(n); };
+  for (size_t n = 0; n < count && count > 1; ++n)
+    edited(fmt::format("sequence {} alone", n), [&](Lens& lens) { lens = {lens[n]}; });
+  for (size_t n = 0; n < count && count > 1; ++n)
+    edited(fmt::format("no sequence {}", n), [&](Lens& lens) { lens.erase(at(lens, n)); });
+  for (size_t n = 0; n + 1 < count; ++n)
+    edited(fmt::format("{} and {} in one", n, n + 1), [&](Lens& lens) {
+      lens[n] += lens[n + 1];
+      lens.erase(at(lens, n + 1));
+    });
+}
+
+/// Fewer queries or keys in one sequence.
+void shorter_sequences(const Case& c, size_t rule, size_t k, Candidates& candidates) {
+  const std::vector<int64_t>& lens = c.problem.mask.rules[rule].list(k);
+  for (size_t n = 0; n < lens.size(); ++n)
+    for (const int64_t len : {int64_t{0}, int64_t{1}, lens[n] / 2, lens[n] - 1}) {
+      if (len < 0 || len >= lens[n]) continue;
+      Case shorter = c;
+      lens_of(shorter, rule, k)[n] = len;
+      add_packed(std::move(shorter), rule,
+                 fmt::format("{}[{}] {} → {}", k == 0 ? "q_lens" : "kv_lens", n, lens[n], len),
+                 candidates);
+    }
+}
+
+void simpler_q_lens(const Case& c, size_t rule, size_t k, Candidates& candidates) {
+  simpler_sequences(c, rule, candidates);
+  shorter_sequences(c, rule, k, candidates);
+}
+
 void simpler_rules(const Case& c, Candidates& candidates) {
   using Entry = void (*)(const Case&, size_t, size_t, Candidates&);
-  static constexpr Entry by_kind[] = {lower_number, lower_number, plainer_rows, merge_lengths,
-                                      simpler_tree};
+  static constexpr Entry by_kind[] = {lower_number, lower_number,   plainer_rows,     merge_lengths,
+                                      simpler_tree, simpler_q_lens, shorter_sequences};
   const std::vector<RuleUse>& rules = c.problem.mask.rules;
   for (size_t rule = 0; rule < rules.size(); ++rule)
     for (size_t k = 0; k < rules[rule].values.size(); ++k)
@@ -298,10 +375,10 @@ void simpler_rules(const Case& c, Candidates& candidates) {
 
 /// One line each, biggest steps first.
 constexpr void (*const table[])(const Case&, Candidates&) = {
-    generated_data,   drop_cache,    drop_steps,     merge_steps,  drop_rules,
-    plain_options_of, simpler_kind,  drop_outputs,   drop_rows,    lower_heads,
-    lower_lengths,    lower_dims,    lower_rope_dim, lower_memory, fewer_given,
-    simpler_cache,    simpler_steps, simpler_rules,  plainer_given};
+    generated_data,   drop_cache,    drop_steps,    merge_steps,  drop_rules,
+    plain_options_of, simpler_kind,  drop_outputs,  drop_rows,    lower_heads,
+    lower_lengths,    lower_dims,    lower_rope,    lower_memory, fewer_given,
+    simpler_cache,    simpler_steps, simpler_rules, plainer_given};
 
 }  // namespace
 

@@ -21,7 +21,8 @@ uint64_t weight_of(const Case& c, const RuleParam& param, const ParamValue& valu
   if (const auto* number = std::get_if<int64_t>(&value))
     return static_cast<uint64_t>(*number - (param.kind == Kind::choice ? 0 : param.min));
   const auto& list = std::get<std::vector<int64_t>>(value);
-  if (param.kind == Kind::lengths) return of_entry * list.size();
+  if (param.kind == Kind::lengths || param.kind == Kind::q_lens || param.kind == Kind::kv_lens)
+    return of_entry * list.size();
   if (param.kind == Kind::parents) {  // a branch weighs less than a node
     uint64_t branches = 0;
     for (size_t n = 0; n < list.size(); ++n)
@@ -58,7 +59,8 @@ uint64_t weight_of_given(const Case& c) {
 }  // namespace
 
 uint64_t weight(const Case& c) {
-  auto total = static_cast<uint64_t>(c.problem.kind) + static_cast<uint64_t>(c.problem.rope_dim);
+  auto total = static_cast<uint64_t>(c.problem.kind) + static_cast<uint64_t>(c.problem.rope_dim) +
+               static_cast<uint64_t>(c.problem.rope_scaling.original_len);
   for (const ProblemSize& size : problem_sizes())
     total += static_cast<uint64_t>(c.problem.*size.member);
   for (const PlainOption& option : plain_options())

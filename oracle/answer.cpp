@@ -143,7 +143,11 @@ class Answerer {
     const RowPlan& row = plan_.steps[step].rows[static_cast<size_t>(b)];
     entries_ = row.entries();
     key_pos_.resize(entries_.size());
-    for (size_t j = 0; j < entries_.size(); ++j) key_pos_[j] = entries_[j].position;
+    farthest_ = 0;
+    for (size_t j = 0; j < entries_.size(); ++j) {
+      key_pos_[j] = entries_[j].position;
+      farthest_ = std::max({farthest_, std::abs(key_pos_[j]), std::abs(entries_[j].angle)});
+    }
     for (int64_t g = 0; g < p_.num_kv_heads; ++g) {
       if (!share_.has(p_, b, g)) continue;
       bool gathered = false;
@@ -268,7 +272,6 @@ class Answerer {
     const bool biased = p_.mask.adds_bias();
     StepAnswer& to = answer_.steps.back();
     const Rows rows(p_.layout, to.shape);
-    const int64_t farthest = key_pos_.empty() ? 0 : std::abs(key_pos_.back());
     q_.resize(count * dim);
     abs_q_.resize(q_.size());
     visible_.assign(count * stride, 0);
@@ -294,7 +297,8 @@ class Answerer {
       if (kept != nullptr) std::copy_n(dropout_row(b, h, query.nth), keys_.size, kept);
       const auto [lse, lse_bound] = lse_at(b, h, query.i, nth);
       queries_.push_back({q.data(), abs_q.data(),
-                          static_cast<double>(std::max(std::abs(query.position), farthest)),
+                          static_cast<double>(std::max(
+                              {std::abs(query.position), std::abs(query.angle), farthest_})),
                           to.out.data() + at, model_ == nullptr ? nullptr : to.bound.data() + at,
                           visible, bias, kept, lse, lse_bound});
     }
@@ -335,6 +339,7 @@ class Answerer {
   std::vector<uint8_t> visible_;
   std::vector<KeyEntry> entries_;  ///< of the row at hand
   std::vector<int64_t> key_pos_;
+  int64_t farthest_ = 0;  ///< of the positions by which masks and rope go
   std::vector<Wanted> wanted_;
   std::vector<Query> queries_;
 };

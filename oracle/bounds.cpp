@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "oracle/lane.h"
+#include "oracle/rope.h"
 
 namespace attnfuzz {
 namespace {
@@ -205,6 +206,33 @@ double weigh_wide(const ScoreRow& row, const Exponents& of, double unit, bool mo
   return total;
 }
 
+/// By how many roundings an angle may be off, for each position: see bounds.md, (turn).
+double rope_roundings(const Problem& problem) {
+  const RopeScaling& scaling = problem.rope_scaling;
+  Problem unscaled = problem;
+  unscaled.rope_scaling = {};
+  const double second = rope_frequency(unscaled, 1);
+  const double plain = 1.2 + 8 * second;
+  if (scaling.law == RopeLaw::none) return plain;
+  if (scaling.has_ramp()) {
+    if (scaling.law == RopeLaw::llama3)
+      return (1 + scaling.high / (scaling.high - scaling.low)) * (plain + 12);
+    const auto [begin, end] = rope_ramp(problem);
+    const double far =
+        std::max(std::abs(whole_rope_ramp(problem).begin), std::abs(whole_rope_ramp(problem).end));
+    const double slope = scaling.truncate ? 1 : 1 + 8 * far / (end - begin);
+    return (1 + slope) * (plain + 12);
+  }
+  const auto dim = static_cast<double>(problem.turned_dim());
+  const double power = dim > 2 ? dim / (dim - 2) : 0;
+  const double raised = std::log(scaled_rope_base(problem) / problem.rope_base);
+  const double longer = scaling.original_len > 0 ? static_cast<double>(problem.kv_len) /
+                                                       static_cast<double>(scaling.original_len)
+                                                 : 0;
+  const double of_base = 8 + 3 * raised + 4 * power * scaling.factor * longer;
+  return plain + 4 + 2 * second * of_base;
+}
+
 }  // namespace
 
 double growth(double u, double k) {
@@ -246,11 +274,9 @@ ErrorModel::ErrorModel(const Problem& problem, const Precision& precision)
   roundings += growth(u_factor, 2) * (1 + roundings);
   dot = std::abs(problem.scale_value()) * (roundings + growth(u_scores, 3) * (1 + roundings));
   if (problem.rope != Rope::none) {
-    const double second =
-        std::pow(problem.rope_base, -2 / static_cast<double>(problem.turned_dim()));
     const DType type = precision.rope.value_or(precision.accumulate);
     rope = 8 * u + 5 * unit_roundoff(type);
-    per_position = u * (1.2 + 8 * second);
+    per_position = u * rope_roundings(problem);
     tiny_inputs = 4 * std::max(tiny_inputs, underflow(type, precision.flush_subnormals));
   }
   if (precision.scores) max_score = std::min(max_score, info(*precision.scores).max_finite);

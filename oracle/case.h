@@ -20,6 +20,15 @@ enum class Layout : uint8_t { bhsd, bshd };
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<Layout>{"bhsd", "bshd"};
 
+/// How q, k and v lie within their memory (targets/strided.h): as `layout` says; so, with gaps
+/// behind each axis and an odd start; with the elements of a head apart and its tokens side by
+/// side; as parts of one buffer [batch, len, num_heads + 2 num_kv_heads, head_dim]; or as `layout`
+/// says, with the keys and values of batch row 0 for all rows (stride 0).
+enum class Strides : uint8_t { dense, gaps, transposed, fused, shared };
+template <>
+inline constexpr std::array<std::string_view, 5> names_of<Strides>{"dense", "gaps", "transposed",
+                                                                   "fused", "shared"};
+
 /// Which KV head serves query head h: h / (num_heads / num_kv_heads), or h % num_kv_heads.
 enum class HeadMap : uint8_t { grouped, interleaved };
 template <>
@@ -75,6 +84,34 @@ enum class RopePart : uint8_t { first, last };
 template <>
 inline constexpr std::array<std::string_view, 2> names_of<RopePart>{"first", "last"};
 
+/// How rope's frequencies are changed for contexts longer than those of a model's training, by
+/// `factor` s. D elements are turned, θ_n = rope_base^(−2n / D), L is the number of keys:
+///   linear       θ_n / s (position interpolation, Chen et al. 2023)
+///   ntk          of the base rope_base · s^(D / (D − 2))
+///   dynamic_ntk  of the base rope_base · (s L / original_len − s + 1)^(D / (D − 2)) where
+///                L > original_len
+///   yarn         from θ_n / s to θ_n along a ramp over the pairs (Peng et al. 2023): those that
+///                rotate fewer than `low` times over original_len are slowed by s, those that
+///                rotate more than `high` times are not
+///   llama3       the same with a ramp over the number of rotations
+enum class RopeLaw : uint8_t { none, linear, ntk, dynamic_ntk, yarn, llama3 };
+template <>
+inline constexpr std::array<std::string_view, 6> names_of<RopeLaw>{
+    "none", "linear", "ntk", "dynamic_ntk", "yarn", "llama3"};
+
+struct RopeScaling {
+  RopeLaw law = RopeLaw::none;
+  double factor = 1;
+  int64_t original_len = 0;  ///< dynamic_ntk, yarn, llama3
+  double low = 0, high = 0;  ///< yarn ("beta_slow", "beta_fast"), llama3 ("low_freq_factor" …)
+  double magnitude = 1;      ///< times which turned q and k are taken ("mscale")
+  bool truncate = true;      ///< yarn: the ramp's ends are whole pairs, rounded outwards
+
+  bool has_original_len() const { return law >= RopeLaw::dynamic_ntk; }
+  bool has_ramp() const { return law >= RopeLaw::yarn; }
+  bool operator==(const RopeScaling&) const = default;
+};
+
 /// What is to be computed. Shapes: q [batch, num_heads, q_len, head_dim], k [batch, num_kv_heads,
 /// kv_len, head_dim], v [batch, num_kv_heads, kv_len, head_dim_v], out [batch, num_heads, q_len,
 /// head_dim_v] (in the order of `layout`).
@@ -90,6 +127,7 @@ struct Problem {
   int64_t head_dim = 1, head_dim_v = 1;
   DType dtype = DType::f32;
   Layout layout = Layout::bhsd;
+  Strides strides = Strides::dense;
   std::optional<double> scale;  ///< none: 1/sqrt(head_dim)
   double softcap = 0;           ///< 0: off
   bool sinks = false;           ///< a logit for each query head, added to the denominator (gpt-oss)
@@ -103,6 +141,10 @@ struct Problem {
   double rope_base = 10000;
   int64_t rope_dim = 0;  ///< elements that rope turns; 0: all
   RopePart rope_part = RopePart::first;
+  RopeScaling rope_scaling = {};
+  /// The positions by which rope turns the keys, for all rows ("position_ids"); a query turns by
+  /// that of the key at which it stands. Empty: 0, 1, 2 … Masks go by places all the same.
+  std::vector<int64_t> rope_positions = {};
   Mask mask;
 
   /// Whether a state is carried from token to token in place of keys and values.
@@ -112,6 +154,12 @@ struct Problem {
   bool asks(Output output) const;
   bool asks_gradients() const;
   bool has_dropout() const { return dropout_keep < 100; }
+  /// By which position rope turns what stands at key `place`. A place that has no given position is
+  /// its own.
+  int64_t rope_position(int64_t place) const {
+    const bool given = place >= 0 && place < static_cast<int64_t>(rope_positions.size());
+    return given ? rope_positions[static_cast<size_t>(place)] : place;
+  }
   /// How many elements of a head rope turns, and the first of them.
   int64_t turned_dim() const { return rope_dim == 0 ? head_dim : rope_dim; }
   int64_t turned_begin() const { return rope_part == RopePart::last ? head_dim - turned_dim() : 0; }

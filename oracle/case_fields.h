@@ -87,6 +87,22 @@ struct Fields<Mask> {
 };
 
 template <>
+struct Fields<RopeScaling> {
+  static void visit(auto& visitor, auto& scaling) {
+    visitor.kind("law", scaling.law);
+    if (scaling.law == RopeLaw::none) return;
+    visitor("factor", scaling.factor);
+    if (scaling.has_original_len()) visitor("original_len", scaling.original_len, Limits{1});
+    if (scaling.has_ramp()) {
+      visitor("low", scaling.low);
+      visitor("high", scaling.high);
+    }
+    visitor.option("magnitude", scaling.magnitude, 1.0);
+    if (scaling.law == RopeLaw::yarn) visitor.option("truncate", scaling.truncate, true);
+  }
+};
+
+template <>
 struct Fields<Problem> {
   static void visit(auto& visitor, auto& p) {
     visitor.option("kind", p.kind, ProblemKind::softmax);
@@ -97,6 +113,7 @@ struct Fields<Problem> {
     }
     visitor("dtype", p.dtype);
     visitor("layout", p.layout);
+    visitor.option("strides", p.strides, Strides::dense);
     visitor("scale", p.scale, scale_range);
     visitor("softcap", p.softcap, softcap_range);
     visitor("sinks", p.sinks);
@@ -110,6 +127,8 @@ struct Fields<Problem> {
     visitor.option("rope_base", p.rope_base, Problem().rope_base);
     visitor.option("rope_dim", p.rope_dim, int64_t{0});
     visitor.option("rope_part", p.rope_part, RopePart::first);
+    visitor.option("rope_scaling", p.rope_scaling, RopeScaling());
+    visitor.optional("rope_positions", p.rope_positions);
     visitor("mask", p.mask);
   }
 };

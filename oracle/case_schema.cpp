@@ -64,6 +64,7 @@ requires std::is_enum_v<E> OrderedJson schema_of(E) {
 OrderedJson schema_of(const std::vector<Output>& example) {
   return {{"type", "array"}, {"items", schema_of(example.front())}, {"uniqueItems", true}};
 }
+OrderedJson schema_of(const RopeScaling&);
 OrderedJson schema_of(const Mask&) {
   return {{"$ref", "#/$defs/mask"}};
 }
@@ -142,6 +143,10 @@ std::vector<T> examples_by(E T::*kind) {
 
 OrderedJson schema_of(const Cache&) {
   return one_of(examples_by(&Cache::kind));
+}
+
+OrderedJson schema_of(const RopeScaling&) {
+  return one_of(examples_by(&RopeScaling::law));
 }
 
 OrderedJson schema_of(const Data& example) {

@@ -25,6 +25,12 @@ Case plain() {
   return c;
 }
 
+Case roped() {
+  Case c = plain();
+  c.problem.rope = Rope::half;
+  return c;
+}
+
 Case cached(CacheKind kind = CacheKind::dynamic) {
   Case c = plain();
   c.problem.q_len = c.problem.kv_len = 0;
@@ -198,6 +204,40 @@ const Wrong wrongs[] = {
     {"/problem/mask/rules/0/lens/0: expected an integer from 1 to 5, found 0", plain(),
      [](Case& c) {
        use(c, "documents", {Lens{0, 5}});
+     }},
+    {"/problem/mask/rules/0/q_lens: expected lengths that sum to q_len 4, found 3", plain(),
+     [](Case& c) {
+       use(c, "packed", {Lens{1, 2}, Lens{2, 3}});
+     }},
+    {"/problem/mask/rules/0/kv_lens: expected as many lengths as \"q_lens\" has, 2, found 1",
+     plain(),
+     [](Case& c) {
+       use(c, "packed", {Lens{1, 3}, Lens{5}});
+     }},
+    {"/problem/mask/rules: expected no \"rule:padding\" with \"rule:packed\"", plain(),
+     [](Case& c) {
+       use(c, "packed", {Lens{4}, Lens{5}});
+       use(c, "padding", {int64_t{0}, Lens{1, 1}});
+     }},
+    {"/problem/rope_scaling/factor: expected a number from 1", roped(),
+     [](Case& c) {
+       c.problem.rope_scaling = {RopeLaw::linear, 0.5};
+     }},
+    {"/problem/rope_scaling/original_len: expected an integer from 1", roped(),
+     [](Case& c) {
+       c.problem.rope_scaling = {RopeLaw::dynamic_ntk, 2};
+     }},
+    {"/problem/rope_scaling: expected no ramp for ntk", roped(),
+     [](Case& c) {
+       c.problem.rope_scaling = {RopeLaw::ntk, 2, 0, 1, 4};
+     }},
+    {"/problem/rope_scaling: expected a ramp that begins before the last pair", roped(),
+     [](Case& c) {
+       c.problem.rope_scaling = {RopeLaw::yarn, 2, 5, 1, 4};
+     }},
+    {"/problem/rope_scaling: expected none without rope", plain(),
+     [](Case& c) {
+       c.problem.rope_scaling = {RopeLaw::linear, 2};
      }},
     {"/steps: expected no steps without a cache", plain(), [](Case& c) { c.steps.resize(1); }},
     {"/problem/q_len: expected none with a cache", cached(), [](Case& c) { c.problem.q_len = 1; }},

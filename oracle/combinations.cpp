@@ -48,7 +48,28 @@ const Row fixed_rows[] = {
     {"rule:", excludes, {"cache:cross"}, "/problem/mask/rules"},
     {"rope:", excludes, {"cache:cross"}, "/problem/rope"},
     {"rope_part:", needs, {"rope:half", "rope:interleaved"}},
+    {"rope_scaling:", needs, {"rope:half", "rope:interleaved"}, "/problem/rope_scaling"},
+    {"rope_magnitude",
+     needs,
+     {"rope_scaling:linear", "rope_scaling:ntk", "rope_scaling:dynamic_ntk", "rope_scaling:yarn",
+      "rope_scaling:llama3"}},
+    {"strides:", excludes, {"cache:"}, "/problem/strides"},
+    {"strides:fused", excludes, {"cross", "head_dim_v"}, "/problem/strides"},
+    {"strides:shared",
+     excludes,
+     {"nonfinite:"},
+     "/problem/strides"},  // rows differ in what is hidden
+    {"rope_positions", needs, {"rope:half", "rope:interleaved"}, "/problem/rope_positions"},
+    {"rope_positions", excludes, {"cache:", "longer_q"}, "/problem/rope_positions"},
+    // The number of keys, by which it goes, is another in each step and in each sequence.
+    {"rope_scaling:dynamic_ntk", excludes, {"cache:", "rule:packed"}, "/problem/rope_scaling"},
     {"dropout", excludes, {"cache:"}, "/problem/dropout_keep"},
+    // They count from the first key of the axis, or are lengths that all of it is made of.
+    {"rule:packed",
+     excludes,
+     {"rule:chunk", "rule:prefix", "rule:documents", "rule:padding", "rule:block_sparse",
+      "rule:spans", "rule:tree", "rule:indices"},
+     "/problem/mask/rules"},
 };
 
 /// Rows of the mask rules, by what the rules say of themselves.

@@ -36,9 +36,13 @@ const std::vector<std::string>& feature_words() {
     add_words<Positions>(known, "positions");
     add_words<Scales>(known, "scales");
     add_words<RopePart>(known, "rope_part");
-    for (const std::string_view word :
-         {"rope:half", "rope:interleaved", "quant:int8", "quant:e4m3", "quant:e5m2"})
+    for (const std::string_view word : {"rope:half", "rope:interleaved", "rope_magnitude",
+                                        "rope_positions", "quant:int8", "quant:e4m3", "quant:e5m2"})
       known.emplace_back(word);
+    for (const std::string_view strides : names_of<Strides>)
+      if (strides != name(Strides::dense)) known.push_back(fmt::format("strides:{}", strides));
+    for (const std::string_view law : names_of<RopeLaw>)
+      if (law != name(RopeLaw::none)) known.push_back(fmt::format("rope_scaling:{}", law));
     for (const RuleSpec* rule : rule_table()) {
       known.push_back(fmt::format("rule:{}", rule->name));
       for (const RuleParam& param : rule->params)

@@ -120,14 +120,15 @@ FeatureSet chosen_features(const Case& c) {
   const auto add = [&found](bool holds, std::string_view word, std::string_view value = "") {
     if (holds) found.set(word_index(fmt::format("{}{}", word, value)));
   };
-  const bool lengths_differ = !c.cached() && p.q_len != p.kv_len;
+  const bool differ = !c.cached() && lengths_differ(p);
   add(p.recurrent(), "kind:", name(p.kind));
   add(true, "dtype:", name(p.dtype));
   add(true, "layout:", name(p.layout));
+  add(p.strides != Strides::dense, "strides:", name(p.strides));
   add(is_gqa(p), "gqa");
   add(p.num_kv_heads == 1 && p.num_heads > 1, "mqa");
-  add(lengths_differ, "cross");
-  add(!c.cached() && p.q_len > p.kv_len, "longer_q");
+  add(differ, "cross");
+  add(!c.cached() && has_longer_q(p), "longer_q");
   add(p.head_dim_v != p.head_dim, "head_dim_v");
   add(p.scale.has_value(), "scale");
   add(p.softcap > 0, "softcap");
@@ -141,8 +142,11 @@ FeatureSet chosen_features(const Case& c) {
       "bias_order:", name(p.bias_order));
   add(p.rope != Rope::none, "rope:", name(p.rope));
   add(p.rope_dim > 0, "rope_part:", name(p.rope_part));
+  add(p.rope_scaling.law != RopeLaw::none, "rope_scaling:", name(p.rope_scaling.law));
+  add(p.rope_scaling.magnitude != 1, "rope_magnitude");
+  add(!p.rope_positions.empty(), "rope_positions");
   add(is_empty(c), "empty");
-  add(lengths_differ && uses_positions(p.mask), "align:", name(p.mask.align));
+  add(differ && uses_positions(p.mask), "align:", name(p.mask.align));
   for (const RuleUse& use : p.mask.rules) {
     add(true, "rule:", use.spec->name);
     for (size_t n = 0; n < use.values.size(); ++n) {
@@ -189,6 +193,7 @@ std::string one_line(const Case& c) {
                                        : fmt::format("d{}/{}", p.head_dim, p.head_dim_v));
   add(true, std::string(name(p.dtype)));
   add(p.layout != plain.layout, std::string(name(p.layout)));
+  add(p.strides != Strides::dense, fmt::format("strides={}", name(p.strides)));
   add(p.scale.has_value(), fmt::format("scale={}", p.scale.value_or(0)));
   add(p.softcap > 0, fmt::format("softcap={}", p.softcap));
   add(p.sinks, "sinks");
@@ -200,6 +205,15 @@ std::string one_line(const Case& c) {
   add(p.fully_masked != plain.fully_masked, fmt::format("fully_masked={}", name(p.fully_masked)));
   add(p.rope != plain.rope, fmt::format("rope={}({})", name(p.rope), p.rope_base));
   add(p.rope_dim > 0, fmt::format("rope_{}={}", name(p.rope_part), p.rope_dim));
+  if (const RopeScaling& s = p.rope_scaling; s.law != RopeLaw::none) {
+    std::string text = fmt::format("{}({}", name(s.law), s.factor);
+    if (s.has_original_len()) text += fmt::format(",{}", s.original_len);
+    if (s.has_ramp()) text += fmt::format(",{}..{}{}", s.low, s.high, s.truncate ? "" : " exact");
+    text += s.magnitude != 1 ? fmt::format(",×{})", s.magnitude) : ")";
+    add(true, std::move(text));
+  }
+  add(!p.rope_positions.empty(),
+      fmt::format("rope_positions=[{}]", fmt::join(p.rope_positions, ",")));
   add(p.mask.align != plain.mask.align, std::string(name(p.mask.align)));
   for (const RuleUse& use : p.mask.rules) add(true, words(use));
   add(c.data.given != nullptr, "given");

@@ -244,18 +244,20 @@ class Maker {
     const Rows rows(p_.layout, tensor.shape);
     const int64_t bytes = info(p_.dtype).bytes;
     std::vector<double> row(static_cast<size_t>(dim));
+    const bool shared = p_.strides == Strides::shared && (role == Role::k || role == Role::v);
     for (int64_t b = 0; b < p_.batch; ++b) {
+      const int64_t of = shared ? 0 : b;  // the row that holds it
       for (int64_t h = 0; h < heads; ++h) {
         for (int64_t s = 0; s < len; ++s) {
           const bool real = filler.empty() || !unreal.at(b, h, s, len);
           if (real) {
-            recipe.fill(b, h, s, row);
+            recipe.fill(of, h, s, row);
             if (unit)
               for (double& x : row) x /= length;
           } else {
             std::fill(row.begin(), row.end(), filler[0]);
           }
-          take_given(data_, role, step, {b, h, s, 0}, row);
+          take_given(data_, role, step, {of, h, s, 0}, row);
           encode(p_.dtype, row, tensor.bytes.data() + rows.index(b, h, s) * bytes);
         }
       }
@@ -383,7 +385,7 @@ Tensor mask_tensor(const Problem& p, const Data& data, bool adds_bias) {
       for (int64_t i = 0; i < p.q_len; ++i, to += row_bytes) {
         std::fill(visible.begin(), visible.end(), uint8_t{1});
         if (adds_bias) std::fill(values.begin(), values.end(), 0.0);
-        mask_row({part, data, b, h, i, query_position(part, i), key_pos, first_token(part, b), 0},
+        mask_row({part, data, b, h, i, query_position(p, i), key_pos, first_token(part, b), 0},
                  {visible, adds_bias ? std::span(values) : std::span<double>()});
         for (size_t j = 0; j < kv_len; ++j) {
           if (!adds_bias) values[j] = visible[j];

@@ -26,7 +26,9 @@ namespace attnfuzz {
   RULE(dilated)                   \
   RULE(spans)                     \
   RULE(tree)                      \
-  RULE(relative_bias)
+  RULE(relative_bias)             \
+  RULE(packed)                    \
+  RULE(indices)
 
 #define ATTNFUZZ_DECLARE(rule) extern const RuleSpec rule;
 #define ATTNFUZZ_ADDRESS(rule) &masks::rule,
@@ -70,14 +72,68 @@ bool Mask::adds_bias() const {
                      [](const RuleUse& use) { return use.spec->adds_bias; });
 }
 
+namespace {
+
+/// Calls act(sequence) for one after the other until it returns true.
+template <class Act>
+void for_each_sequence(const RuleUse& packed, const Act& act) {
+  const std::vector<int64_t>&q_lens = packed.list(0), &kv_lens = packed.list(1);
+  Sequence sequence;
+  for (size_t n = 0; n < q_lens.size(); ++n) {
+    sequence = {sequence.q_begin + sequence.q_len, q_lens[n], sequence.kv_begin + sequence.kv_len,
+                kv_lens[n]};
+    if (act(sequence)) return;
+  }
+}
+
+}  // namespace
+
+std::vector<Sequence> sequences(const Problem& problem) {
+  const RuleUse* packed = problem.mask.find("packed");
+  if (packed == nullptr) return {{0, problem.q_len, 0, problem.kv_len}};
+  std::vector<Sequence> all;
+  for_each_sequence(*packed, [&](const Sequence& sequence) {
+    all.push_back(sequence);
+    return false;
+  });
+  return all;
+}
+
+Sequence sequence_of(const RuleUse& packed, int64_t i) {
+  Sequence found;
+  for_each_sequence(packed, [&](const Sequence& sequence) {
+    const bool own = i >= sequence.q_begin && i < sequence.q_begin + sequence.q_len;
+    if (own) found = sequence;
+    return own;
+  });
+  return found;
+}
+
+bool lengths_differ(const Problem& problem) {
+  const std::vector<Sequence> all = sequences(problem);
+  return problem.q_len != problem.kv_len ||
+         std::any_of(all.begin(), all.end(),
+                     [](const Sequence& each) { return each.q_len != each.kv_len; });
+}
+
+bool has_longer_q(const Problem& problem) {
+  const std::vector<Sequence> all = sequences(problem);
+  return problem.q_len > problem.kv_len ||
+         std::any_of(all.begin(), all.end(),
+                     [](const Sequence& each) { return each.q_len > each.kv_len; });
+}
+
 int64_t query_position(const Problem& problem, int64_t i) {
-  return problem.mask.align == Align::top_left ? i : i + problem.kv_len - problem.q_len;
+  const RuleUse* packed = problem.mask.find("packed");
+  const Sequence own =
+      packed == nullptr ? Sequence{0, problem.q_len, 0, problem.kv_len} : sequence_of(*packed, i);
+  return own.first_position(problem.mask.align) + i - own.q_begin;
 }
 
 int64_t first_token(const Problem& problem, int64_t b) {
   const RuleUse* padding = problem.mask.find("padding");
-  const bool left = padding != nullptr && padding->integer(0) == 0;
-  return left ? problem.kv_len - padding->list(1)[static_cast<size_t>(b)] : 0;
+  const bool left = padding != nullptr && padding->choice("side") == "left";
+  return left ? problem.kv_len - padding->list("lens")[static_cast<size_t>(b)] : 0;
 }
 
 void mask_row(const RowContext& context, const MaskRow& row) {

@@ -28,6 +28,8 @@ struct RuleParam {
     per_batch,  ///< one int64_t in [min, kv_len] for each batch row (cached: [min, max])
     lengths,    ///< positive integers that sum to kv_len (shared by the batch)
     parents,  ///< of each node of a tree an earlier one's number, −1: none; at most kv_len nodes
+    q_lens,   ///< numbers of at least 0 that sum to q_len,
+    kv_lens,  ///< and as many that sum to kv_len
   };
   std::string_view name;
   Kind kind;
@@ -99,6 +101,23 @@ struct Mask {
 
 std::span<const RuleSpec* const> rule_table();
 const RuleSpec* find_rule(std::string_view name);
+
+/// Queries and keys that have to do with each other alone: all of a problem, or one of the
+/// sequences that the rule "packed" puts behind one another.
+struct Sequence {
+  int64_t q_begin = 0, q_len = 0, kv_begin = 0, kv_len = 0;
+
+  /// Position of its first query on the keys' axis.
+  int64_t first_position(Align align) const {
+    return kv_begin + (align == Align::top_left ? 0 : kv_len - q_len);
+  }
+};
+std::vector<Sequence> sequences(const Problem& problem);
+/// That of query i by the rule's lengths; an empty one where the query is in none.
+Sequence sequence_of(const RuleUse& packed, int64_t i);
+/// Whether some sequence has more queries than keys or fewer (without a cache), and more.
+bool lengths_differ(const Problem& problem);
+bool has_longer_q(const Problem& problem);
 
 /// Position of query i on the keys' axis, by the mask's Align (without a cache).
 int64_t query_position(const Problem& problem, int64_t i);

@@ -88,6 +88,15 @@ TEST(Mask, DocumentsOutsideWhichAQuerySeesNothing) {
             (Rows{"#..", ".##", ".##", "..."}));
 }
 
+TEST(Mask, PackedSequencesAreAlignedEachByItself) {
+  const std::vector<RuleUse> lens{use("packed", {list({2, 0, 1}), list({1, 1, 2})})};
+  EXPECT_EQ(picture(square(3, 4, lens)), (Rows{"#...", "#...", "..##"}));
+  std::vector<RuleUse> causal = lens;
+  causal.push_back(use("causal"));
+  EXPECT_EQ(picture(square(3, 4, causal)), (Rows{"#...", "#...", "..#."}));
+  EXPECT_EQ(picture(square(3, 4, causal, Align::bottom_right)), (Rows{"....", "#...", "..##"}));
+}
+
 TEST(Mask, PaddingSides) {
   Problem problem = square(1, 4, {use("padding", {int64_t{0}, list({1, 4})})});
   problem.batch = 2;

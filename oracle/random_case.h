@@ -32,6 +32,12 @@ inline std::vector<int64_t> parts_of(int64_t total) {
   return parts;
 }
 
+/// Three numbers of at least 0 that sum to `total`.
+inline std::vector<int64_t> three_parts_of(int64_t total) {
+  const int64_t first = between(0, total), second = between(0, total - first);
+  return {first, second, total - first - second};
+}
+
 inline ParamValue random_value(const RuleParam& param, const Problem& p, bool cached) {
   const int64_t most = cached ? 9 : p.kv_len;
   switch (param.kind) {
@@ -47,6 +53,10 @@ inline ParamValue random_value(const RuleParam& param, const Problem& p, bool ca
         parents[n] = between(-1, static_cast<int64_t>(n) - 1);
       return parents;
     }
+    case RuleParam::Kind::q_lens:
+      return three_parts_of(p.q_len);
+    case RuleParam::Kind::kv_lens:
+      return three_parts_of(p.kv_len);
     case RuleParam::Kind::lengths:
       break;
   }
@@ -64,6 +74,12 @@ inline Mask random_mask(const Problem& p, bool cached) {
     }
     mask.rules.push_back(std::move(use));
   }
+  if (mask.find("packed") != nullptr)
+    std::erase_if(mask.rules, [](const RuleUse& use) {
+      static constexpr std::string_view with_packed[] = {
+          "packed", "causal", "window", "boolean", "bias", "dilated", "alibi", "relative_bias"};
+      return std::ranges::find(with_packed, use.spec->name) == std::end(with_packed);
+    });
   return mask;
 }
 
@@ -133,6 +149,9 @@ inline void make_recurrent(Case& c) {
   p.rope_base = plain.rope_base;
   p.rope_dim = plain.rope_dim;
   p.rope_part = plain.rope_part;
+  p.strides = plain.strides;
+  p.rope_scaling = plain.rope_scaling;
+  p.rope_positions = plain.rope_positions;
   p.mask.rules = {{find_rule("causal"), {}}};
   if (!c.cached() && between(0, 1) == 1)
     p.mask.rules.push_back({find_rule("documents"), {parts_of(p.kv_len)}});
@@ -148,6 +167,23 @@ inline void make_recurrent(Case& c) {
       step.kv_len.reset();
       step.lens.clear();
     }
+}
+
+inline RopeScaling random_scaling(const Problem& p, bool cached) {
+  RopeScaling scaling;
+  scaling.law = any_of<RopeLaw>();
+  const bool dynamic = scaling.law == RopeLaw::dynamic_ntk;
+  if (scaling.law == RopeLaw::none || (dynamic && (cached || p.mask.find("packed") != nullptr)))
+    return {};
+  scaling.factor = static_cast<double>(between(2, 17)) / 2;
+  if (scaling.has_original_len()) scaling.original_len = between(1, 60);
+  if (scaling.has_ramp()) {  // of which yarn's begins below the first pair and ends behind it
+    scaling.low = static_cast<double>(scaling.original_len) / 16;
+    scaling.high = static_cast<double>(between(2, 16)) * scaling.low;
+  }
+  scaling.magnitude = static_cast<double>(between(2, 6)) / 4;
+  scaling.truncate = scaling.law != RopeLaw::yarn;
+  return scaling;
 }
 
 inline Case random_case(bool cached = between(0, 2) == 0) {
@@ -176,12 +212,19 @@ inline Case random_case(bool cached = between(0, 2) == 0) {
   if (cached) add_steps(c);
   const bool cross = cached && c.cache->kind == CacheKind::cross;
   if (cross) p.mask.rules.clear();
+  if (!cached && between(0, 3) == 0) p.strides = any_of<Strides>();
+  const bool rows_differ = p.strides == Strides::shared && c.data.nonfinite != NonFinite::none;
+  const bool parts_differ = lengths_differ(p) || p.head_dim != p.head_dim_v;
+  if (rows_differ || (p.strides == Strides::fused && parts_differ)) p.strides = Strides::gaps;
   if (p.head_dim % 2 == 0 && !cross && !p.asks_gradients()) p.rope = any_of<Rope>();
   if (p.rope != Rope::none) p.rope_base = static_cast<double>(between(2, 20000));
   if (p.rope != Rope::none && p.head_dim > 2 && between(0, 1) == 1) {
     p.rope_dim = 2 * between(1, (p.head_dim - 1) / 2);
     p.rope_part = any_of<RopePart>();
   }
+  if (p.rope != Rope::none && between(0, 2) == 0) p.rope_scaling = random_scaling(p, cached);
+  if (p.rope != Rope::none && !cached && !has_longer_q(p) && between(0, 3) == 0)
+    p.rope_positions = list_between(p.kv_len, 0, 50);
   if (p.rope != Rope::none && cached && c.cache->quant != Quant::none)
     c.cache->positions = Positions::kept;
   if (cached && c.data.nonfinite > NonFinite::inf_bias) c.data.nonfinite = NonFinite::none;

@@ -62,7 +62,9 @@ std::vector<int64_t> told_tiles(const Case& c) {
     for (size_t k = 0; k < use.values.size(); ++k) {
       if (use.spec->params[k].kind == RuleParam::Kind::integer && use.integer(k) > 1)
         tiles.push_back(use.integer(k));
-      if (use.spec->params[k].kind != RuleParam::Kind::lengths) continue;
+      using Kind = RuleParam::Kind;
+      const Kind kind = use.spec->params[k].kind;
+      if (kind != Kind::lengths && kind != Kind::q_lens && kind != Kind::kv_lens) continue;
       int64_t end = 0;
       for (const int64_t length : use.list(k)) tiles.push_back(end += length);
     }

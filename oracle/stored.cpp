@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "oracle/rope.h"
+
 namespace attnfuzz {
 namespace {
 
@@ -35,9 +37,10 @@ void turn(const Problem& problem, int64_t position, std::span<double> all) {
   if (problem.rope == Rope::none) return;
   const std::span<double> x = turned(problem, all);
   for (size_t n = 0; 2 * n < x.size(); ++n) {
-    const double exponent = -2 * static_cast<double>(n) / static_cast<double>(x.size());
-    const double angle = static_cast<double>(position) * std::pow(problem.rope_base, exponent);
-    const double cos = std::cos(angle), sin = std::sin(angle);
+    const double angle =
+        static_cast<double>(position) * rope_frequency(problem, static_cast<int64_t>(n));
+    const double size = problem.rope_scaling.magnitude;
+    const double cos = size * std::cos(angle), sin = size * std::sin(angle);
     const auto [a, b] = pair(problem.rope, n, x.size());
     const double first = x[a], second = x[b];
     x[a] = first * cos - second * sin;

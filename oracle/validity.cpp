@@ -9,6 +9,7 @@
 #include "oracle/case.h"
 #include "oracle/combinations.h"
 #include "oracle/linear/kinds.h"
+#include "oracle/rope.h"
 
 // Whether a Case can be run: its sizes and numbers, then what goes together (combinations.h), then
 // its steps one by one.
@@ -91,20 +92,8 @@ class Validity {
   }
 
   bool rope() {
-    const bool on = p_.rope != Rope::none;
-    if (on && p_.rope_dim == 0 && p_.head_dim % 2 != 0)
-      return fail("/problem/head_dim",
-                  fmt::format("an even number with rope, found {}", p_.head_dim));
-    if (p_.rope_dim != 0 &&
-        (!on || p_.rope_dim % 2 != 0 || p_.rope_dim < 0 || p_.rope_dim >= p_.head_dim))
-      return fail("/problem/rope_dim",
-                  fmt::format("0, or with rope an even number below head_dim {}, found {}",
-                              p_.head_dim, p_.rope_dim));
-    if (p_.rope_dim == 0 && p_.rope_part != RopePart::first)
-      return fail("/problem/rope_part", "none without rope_dim");
-    const bool usable =
-        on ? std::isfinite(p_.rope_base) && p_.rope_base > 1 : p_.rope_base == Problem().rope_base;
-    return usable || fail("/problem/rope_base", "a finite number above 1 with rope, none without");
+    found_ = rope_rejection(p_);
+    return !found_;
   }
 
   bool rules() {
@@ -124,7 +113,7 @@ class Validity {
     if (use.values.size() != spec.params.size())
       return fail(path(), fmt::format("{} parameters for \"{}\"", spec.params.size(), spec.name));
     for (size_t n = 0; n < spec.params.size(); ++n)
-      if (!parameter(spec.params[n], use.values[n], path)) return false;
+      if (!parameter(spec.params[n], use.values[n], path) || !as_many(use, n, path)) return false;
     return !spec.by_place || p_.kv_len <= most("head_dim") ||
            fail("/problem/kv_len",
                 fmt::format("at most {} with the rule \"{}\"", most("head_dim"), spec.name));
@@ -149,16 +138,28 @@ class Validity {
     const auto* list = std::get_if<std::vector<int64_t>>(&value);
     if (list == nullptr) return fail(path(), "a list of integers");
     if (param.kind == Kind::parents) return parents(*list, path);
-    const bool per_batch = param.kind == Kind::per_batch;
-    const int64_t max = c_.cached() ? param.max : p_.kv_len;
+    const bool per_batch = param.kind == Kind::per_batch, of_queries = param.kind == Kind::q_lens;
+    const int64_t total = of_queries ? p_.q_len : p_.kv_len;
+    const int64_t max = c_.cached() ? param.max : total;
     if (per_batch && !one_per_row(*list, path)) return false;
     for (size_t n = 0; n < list->size(); ++n)
       if (!in_limits((*list)[n], std::max(param.min, max),
                      [&] { return fmt::format("{}/{}", path(), n); }))
         return false;
     const int64_t sum = std::accumulate(list->begin(), list->end(), int64_t{0});
-    return per_batch || sum == p_.kv_len ||
-           fail(path(), fmt::format("lengths that sum to kv_len {}, found {}", p_.kv_len, sum));
+    return per_batch || sum == total ||
+           fail(path(), fmt::format("lengths that sum to {} {}, found {}",
+                                    of_queries ? "q_len" : "kv_len", total, sum));
+  }
+
+  /// Each sequence has a length of queries and one of keys.
+  bool as_many(const RuleUse& use, size_t n, const std::function<std::string()>& rule) {
+    if (use.spec->params[n].kind != RuleParam::Kind::kv_lens) return true;
+    const size_t count = use.list("q_lens").size();
+    return use.list(n).size() == count ||
+           fail(fmt::format("{}/{}", rule(), use.spec->params[n].name),
+                fmt::format("as many lengths as \"q_lens\" has, {}, found {}", count,
+                            use.list(n).size()));
   }
 
   bool parents(const std::vector<int64_t>& list, const auto& path) {

@@ -31,6 +31,7 @@ bool needs_attnfuzz(std::string_view file_name) {
 Repro make_repro(const Case& c, const TargetInfo& target, const Relation* relation) {
   if (target.name.starts_with(recorded_prefix)) return {};  // the call can not be made again
   if (relation != nullptr) return replay_repro(c, target, relation, {});
+  if (c.problem.strides != Strides::dense) return replay_repro(c, target);
   for (const Family& family : kFamilies)
     if (target.name.rfind(family.prefix, 0) == 0)
       if (Repro repro = family.make(c, target); !repro.text.empty()) return repro;

@@ -49,8 +49,14 @@ std::string mask_words(const Case& c) {
   std::string words = "A query sees a key if all of these hold:\n";
   for (const RuleUse& use : p.mask.rules)
     words += fmt::format("  - {}: {}\n", rule_text(use), use.spec->words);
-  if (positional(p.mask) && !c.cached() && p.q_len != p.kv_len)
-    words += p.mask.align == Align::top_left
+  if (positional(p.mask) && !c.cached() && lengths_differ(p))
+    words += p.mask.find("packed") != nullptr
+                 ? fmt::format("In each sequence {} ({}).\n",
+                               p.mask.align == Align::top_left
+                                   ? "the first query stands at the first key"
+                                   : "the last query stands at the last key",
+                               name(p.mask.align))
+             : p.mask.align == Align::top_left
                  ? "Query 0 stands at key 0 (top_left).\n"
                  : fmt::format(
                        "The last query stands at the last key, query 0 at key {} "
@@ -99,7 +105,17 @@ std::string outputs_text(const Problem& p) {
 }
 
 std::string rope_text(const Problem& p) {
-  const std::string text = fmt::format("{}, base {}", name(p.rope), text::number(p.rope_base));
+  std::string text = fmt::format("{}, base {}", name(p.rope), text::number(p.rope_base));
+  if (const RopeScaling& s = p.rope_scaling; s.law != RopeLaw::none) {
+    text += fmt::format(", scaled: {} by {}", name(s.law), text::number(s.factor));
+    if (s.has_original_len()) text += fmt::format(", original_len {}", s.original_len);
+    if (s.has_ramp())
+      text += fmt::format(", ramp from {} to {} rotations{}", text::number(s.low),
+                          text::number(s.high), s.truncate ? "" : ", not truncated");
+    if (s.magnitude != 1) text += fmt::format(", magnitude {}", text::number(s.magnitude));
+  }
+  if (!p.rope_positions.empty())
+    text += fmt::format(", by the positions {}", fmt::join(p.rope_positions, ", "));
   if (p.rope_dim == 0) return text;
   return fmt::format("{}, the {} {} of {} elements", text, name(p.rope_part), p.rope_dim,
                      p.head_dim);
@@ -175,8 +191,9 @@ std::vector<std::pair<std::string, std::string>> axes_table(const Case& c) {
   if (p.recurrent()) rows.emplace_back("kind", name(p.kind));
   rows.emplace_back("dtype", name(p.dtype));
   rows.emplace_back("layout", name(p.layout));
+  if (p.strides != Strides::dense) rows.emplace_back("strides", name(p.strides));
   for (const RuleUse& use : p.mask.rules) rows.emplace_back("mask", rule_text(use));
-  if (positional(p.mask) && !c.cached() && p.q_len != p.kv_len)
+  if (positional(p.mask) && !c.cached() && lengths_differ(p))
     rows.emplace_back("align", name(p.mask.align));
   if (p.scale) rows.emplace_back("scale", text::number(*p.scale));
   if (p.softcap > 0) rows.emplace_back("softcap", text::number(p.softcap));

@@ -6,7 +6,8 @@
  *     c++ -shared -fPIC -O2 -I "$(attnfuzz include)" my_attention.cpp -o my_attention.so
  *     attnfuzz run -t ./my_attention.so
  *
- * The host owns all memory. Tensors live on the CPU, 64-byte aligned, with guard zones and pages
+ * The host owns all memory. Tensors live on the CPU, 64-byte aligned (but for those whose strides a
+ * target claims: "strides:gaps", "strides:transposed" …), with guard zones and pages
  * around them: a write outside `out`, or to an input, is reported as an error or crashes at once.
  * The end of an input, or its start, is at a page that can't be read, so that a read beyond it
  * crashes too, whether or not its value is used. `out` starts filled with NaN.
@@ -36,6 +37,7 @@ typedef enum attnfuzz_status {
  * - scale: never absent; 1/sqrt(head_dim) by default
  * - softcap: 0 is off
  * - rope_base
+ * - rope_scaling.factor, .low, .high, .magnitude: see RopeScaling in oracle/case.h
  * - dropout_keep: the probability that a weight is kept; 1 is no dropout
  *
  * Options by word():
@@ -48,6 +50,7 @@ typedef enum attnfuzz_status {
  * - fully_masked: zero, nan, uniform, any
  * - rope: none, half, interleaved
  * - rope_part: first, last
+ * - rope_scaling.law: none, linear, ntk, dynamic_ntk, yarn, llama3
  * - mask.align: top_left, bottom_right
  * - mask.RULE.PARAM: of a parameter that is a choice
  * - cache.kind: dynamic, fixed, paged, ring, chunked, hybrid, sink_window, cross
@@ -60,6 +63,7 @@ typedef enum attnfuzz_status {
  * Options by integer():
  *
  * - rope_dim: the elements that rope rotates, head_dim unless it is a part
+ * - rope_scaling.original_len, rope_scaling.truncate
  * - mask.RULE: 1 if the mask has the rule
  * - mask.RULE.PARAM: mask.window.left, mask.chunk.size, and so on
  * - cache.capacity, cache.page_size, cache.keep
@@ -70,6 +74,8 @@ typedef enum attnfuzz_status {
  * Options by list():
  *
  * - mask.RULE.PARAM with several numbers; mask.padding.lens has one for each batch row
+ * - mask.indices.keys: [batch, num_heads, blocks of q_block queries, count], -1 where there is no key
+ * - rope_positions: the position by which rope rotates each key, and the query that stands there
  * - lens: a step's real tokens in each row; absent: q_len for all
  * - rows: of a reorder
  */

@@ -6,6 +6,8 @@
 #include <cstring>
 
 #include "oracle/fnv.h"
+#include "oracle/masks/indices.h"
+#include "targets/strided.h"
 
 namespace attnfuzz {
 namespace {
@@ -36,12 +38,13 @@ void swap_heads_and_len(Shape& shape_or_strides) {
 }  // namespace
 
 GuardedTensor::GuardedTensor(std::string name, DLDataType dtype, Shape logical, Shape strides,
-                             const void* source, GuardedMemory::Placement placement)
+                             const void* source, GuardedMemory::Placement placement, size_t bytes,
+                             size_t offset)
     : name_(std::move(name)),
       placement_(placement),
       shape_(std::move(logical)),
       strides_(std::move(strides)),
-      bytes_(static_cast<size_t>(element_count(shape_)) * dtype.bits / 8),
+      bytes_(bytes > 0 ? bytes : static_cast<size_t>(element_count(shape_)) * dtype.bits / 8),
       source_(source),
       memory_(bytes_, placement),
       watch_(name_.c_str(), memory_) {
@@ -49,7 +52,7 @@ GuardedTensor::GuardedTensor(std::string name, DLDataType dtype, Shape logical, 
     std::fill_n(memory_.data(), bytes_, unwritten);
   else if (bytes_ > 0)
     std::memcpy(memory_.data(), source_, bytes_);
-  description_.data = memory_.data();
+  description_.data = memory_.data() + offset;
   description_.device = {kDLCPU, 0};
   description_.ndim = static_cast<int>(shape_.size());
   description_.dtype = dtype;
@@ -88,7 +91,15 @@ PluginCall::PluginCall(const Case& c) : case_(c) {
               {"rope", name(p.rope)},
               {"rope_base", p.rope_base},
               {"rope_part", name(p.rope_part)},
-              {"rope_dim", p.turned_dim()}};
+              {"rope_dim", p.turned_dim()},
+              {"rope_scaling.law", name(p.rope_scaling.law)},
+              {"rope_scaling.factor", p.rope_scaling.factor},
+              {"rope_scaling.original_len", p.rope_scaling.original_len},
+              {"rope_scaling.low", p.rope_scaling.low},
+              {"rope_scaling.high", p.rope_scaling.high},
+              {"rope_scaling.magnitude", p.rope_scaling.magnitude},
+              {"rope_scaling.truncate", int64_t{p.rope_scaling.truncate ? 1 : 0}}};
+  if (!p.rope_positions.empty()) options_["rope_positions"] = p.rope_positions;
   if (c.cached()) {
     options_["cache.kind"] = name(c.cache->kind);
     options_["cache.capacity"] = c.cache->capacity;
@@ -99,6 +110,7 @@ PluginCall::PluginCall(const Case& c) : case_(c) {
     options_["cache.scales"] = name(c.cache->scales);
   }
   set_mask(p.mask);
+  set_indices();
 
   call_.tensor = [](const attnfuzz_call* call, const char* key) -> const DLTensor* {
     const auto& tensors = self(call).tensors_;
@@ -154,6 +166,23 @@ void PluginCall::set_mask(const Mask& mask) {
   }
 }
 
+/// The rule indices' lists: [batch, num_heads, blocks of queries, count], −1 where there is no key.
+void PluginCall::set_indices() {
+  const Problem& p = case_.problem;
+  const RuleUse* use = p.mask.find("indices");
+  if (use == nullptr) return;
+  std::vector<int64_t> all;
+  const auto count = static_cast<size_t>(use->integer("count"));
+  for (int64_t b = 0; b < p.batch; ++b)
+    for (int64_t h = 0; h < p.num_heads; ++h)
+      for (int64_t i = 0; i < p.q_len; i += use->integer("q_block")) {
+        std::vector<int64_t> keys = selected_keys(*use, {p, case_.data, b, h, i, i, {}, 0, 0});
+        keys.resize(count, -1);
+        all.insert(all.end(), keys.begin(), keys.end());
+      }
+  options_["mask.indices.keys"] = std::move(all);
+}
+
 void PluginCall::add(const std::string& name, const Tensor& input) {
   add(name, input.dtype, input.shape, input.bytes.data());
 }
@@ -181,6 +210,19 @@ GuardedMemory::Placement PluginCall::placement(std::string_view name, const void
   return (fnv1a(name) + case_.data.seed + step_) % 2 == 0 ? at_end : at_start;
 }
 
+/// As the case's strides say.
+void PluginCall::add_strided(const std::string& name, const Inputs& inputs) {
+  const StridedShape shape = strided_shape(case_.problem, name);
+  const DType dtype = inputs.at(name).dtype;
+  const std::vector<std::byte>& memory = laid_out_[name] = lay_out(case_.problem, name, inputs);
+  const auto offset = static_cast<size_t>(shape.base * info(dtype).bytes);
+  tensors_.emplace(
+      std::piecewise_construct, std::forward_as_tuple(name),
+      std::forward_as_tuple(name, dl_dtype(dtype), shape.sizes,
+                            Shape(shape.strides.begin(), shape.strides.end()), memory.data(),
+                            placement(name, memory.data()), memory.size(), offset));
+}
+
 void PluginCall::add_outputs() {
   for (const Output output : case_.problem.outputs) {
     const OutputSpec spec = output_spec(case_.problem, output, call_.q_len);
@@ -203,6 +245,8 @@ void PluginCall::set_inputs(const Inputs& inputs) {
   for (const auto& [name, tensor] : inputs.all()) {
     if (name == "mask")
       add_seen(tensor);
+    else if (has_strides(name) && case_.problem.strides != Strides::dense)
+      add_strided(name, inputs);
     else
       add(name, tensor);
   }

@@ -18,9 +18,11 @@ namespace attnfuzz {
 class GuardedTensor {
  public:
   /// `logical` is the shape, `strides` its strides in elements; `source` are the bytes of an input,
-  /// null for an output.
+  /// null for an output. `bytes` of memory, the first element `offset` bytes behind its start; 0:
+  /// as many as the elements have.
   GuardedTensor(std::string name, DLDataType dtype, Shape logical, Shape strides,
-                const void* source, GuardedMemory::Placement placement);
+                const void* source, GuardedMemory::Placement placement, size_t bytes = 0,
+                size_t offset = 0);
 
   const DLTensor* description() const { return &description_; }
   const std::byte* data() const { return memory_.data(); }
@@ -72,9 +74,11 @@ class PluginCall {
   template <class T>
   const T* option(const char* name) const;
   void set_mask(const Mask& mask);
+  void set_indices();
   void add(const std::string& name, const Tensor& input);
   void add(std::string_view name, DType dtype, Shape shape, const void* source);
   GuardedMemory::Placement placement(std::string_view name, const void* source) const;
+  void add_strided(const std::string& name, const Inputs& inputs);
   void add_seen(const Tensor& mask);
   void add_outputs();
 
@@ -83,6 +87,7 @@ class PluginCall {
   Options options_;
   std::map<std::string, GuardedTensor, std::less<>> tensors_;
   size_t step_ = 0;
+  std::map<std::string, std::vector<std::byte>, std::less<>> laid_out_;  ///< of strided inputs
   std::vector<uint8_t> seen_;  ///< the mask, one byte for each element
   std::string text_;
 };

@@ -21,6 +21,8 @@ constexpr BuiltinTarget cpu_targets[] = {
     {"cpu:tiled", open_cpu_tiled},
     {"cpu:split-kv", open_cpu_split_kv},
     {"cpu:sparse", open_cpu_sparse},
+    {"cpu:varlen", open_cpu_varlen},
+    {"cpu:strided", open_cpu_strided},
     {"cpu:fp8", open_cpu_fp8},
     {"cpu:dense-cache", open_cpu_dense_cache},
     {"cpu:paged-cache", open_cpu_paged_cache},

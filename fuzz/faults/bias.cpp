@@ -86,8 +86,8 @@ void at_top_left(RowContext& context) {
   context.q_pos = context.i;
 }
 Rewritten alibi_top_left(const Case& c) {
-  const bool moved = !c.cached() && c.problem.mask.align == Align::bottom_right &&
-                     c.problem.q_len != c.problem.kv_len;
+  const bool moved =
+      !c.cached() && c.problem.mask.align == Align::bottom_right && lengths_differ(c.problem);
   return moved ? changed<at_top_left>(c, "alibi") : std::nullopt;
 }
 

@@ -12,8 +12,8 @@ std::span<const Fault> faults() {
     std::vector<Fault> all;
     for (const auto group :
          {fault::cached_reads(), fault::cache(), fault::position(), fault::mask(), fault::bias(),
-          fault::sparse(), fault::score(), fault::layout(), fault::tensors(), fault::keys(),
-          fault::state(), fault::backward()}) {
+          fault::sparse(), fault::packed(), fault::rope_scaling(), fault::strides(), fault::score(),
+          fault::layout(), fault::tensors(), fault::keys(), fault::state(), fault::backward()}) {
       all.insert(all.end(), group.begin(), group.end());
     }
     return all;

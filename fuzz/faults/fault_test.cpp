@@ -58,12 +58,20 @@ std::vector<Case> examples() {
       sized({use("bias", {int64_t{3}})}),
       sized({use("block_sparse", {int64_t{3}, int64_t{2}, int64_t{3}, int64_t{60}})}),
       sized({use("dilated", {int64_t{2}})}),
+      sized({use("indices", {int64_t{3}, int64_t{2}, int64_t{5}, int64_t{60}})}),
       sized({use("spans", {list({2, 3, 2})})}),
       sized({use("relative_bias", {int64_t{6}, int64_t{4}, int64_t{0}, int64_t{0}})}),
   };
   Case blocks = sized({use("block_sparse", {int64_t{3}, int64_t{2}, int64_t{3}, int64_t{60}})});
   blocks.problem.fully_masked = FullyMasked::zero;
   all.push_back(blocks);
+  for (const Align align : {Align::top_left, Align::bottom_right}) {
+    Case packed = sized({use("packed", {list({1, 0, 3, 1}), list({2, 1, 1, 3})}), use("causal"),
+                         use("window", {int64_t{2}, int64_t{0}})});
+    packed.problem.fully_masked = FullyMasked::zero;
+    packed.problem.mask.align = align;
+    all.push_back(packed);
+  }
   Case tree = sized({use("tree", {list({-1, 0, 1, 0, 3})})});
   tree.problem.mask.align = Align::bottom_right;
   all.push_back(tree);
@@ -143,6 +151,38 @@ std::vector<Case> examples() {
   in_part.problem.rope = Rope::interleaved;
   in_part.problem.rope_dim = 2;
   all.push_back(in_part);
+  for (const auto& [law, truncate] : {std::pair{RopeLaw::linear, true},
+                                      {RopeLaw::ntk, true},
+                                      {RopeLaw::dynamic_ntk, true},
+                                      {RopeLaw::yarn, true},
+                                      {RopeLaw::yarn, false},
+                                      {RopeLaw::llama3, true}}) {
+    Case scaled = sized({use("causal")});
+    scaled.problem.head_dim = 8;
+    scaled.problem.rope = Rope::half;
+    scaled.problem.rope_base = 20;
+    RopeScaling& scaling = scaled.problem.rope_scaling;
+    scaling = {law, 4};
+    if (scaling.has_original_len()) scaling.original_len = 5;
+    if (scaling.has_ramp()) scaling.low = 0.25;
+    if (scaling.has_ramp()) scaling.high = 0.9;
+    scaling.magnitude = 1.2;
+    scaling.truncate = truncate;
+    all.push_back(scaled);
+  }
+  for (const Strides strides : {Strides::gaps, Strides::transposed, Strides::fused}) {
+    Case views = sized({use("causal")});
+    views.problem.strides = strides;
+    if (strides == Strides::fused) {
+      views.problem.kv_len = views.problem.q_len;
+      views.problem.head_dim_v = views.problem.head_dim;
+    }
+    all.push_back(views);
+  }
+  Case positioned = sized({use("causal")});
+  positioned.problem.rope = Rope::half;
+  positioned.problem.rope_positions = {3, 0, 1, 9, 2, 2, 5};
+  all.push_back(positioned);
   Case quantised = on_cache({CacheKind::dynamic, 0, 0}, {use("causal")}, {prefill, append});
   quantised.cache->quant = Quant::int8;
   quantised.cache->scales = Scales::head;

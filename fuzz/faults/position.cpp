@@ -7,12 +7,13 @@
 namespace attnfuzz::fault {
 namespace {
 
-/// Alignment matters where a positional rule meets q_len ≠ kv_len, without a cache.
+/// Alignment matters where a positional rule meets q_len ≠ kv_len, of the whole or of a sequence
+/// (without a cache).
 Rewritten aligned(const Case& c, Align align) {
   const Problem& p = c.problem;
   bool positional = false;
   for (const RuleUse& use : p.mask.rules) positional |= use.spec->positional;
-  if (c.cached() || !positional || p.q_len == p.kv_len || p.mask.align == align) return {};
+  if (c.cached() || !positional || !lengths_differ(p) || p.mask.align == align) return {};
   Case other = c;
   other.problem.mask.align = align;
   return other;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "fuzz/faults/rewrite.h"
+#include "oracle/masks/indices.h"
 #include "oracle/masks/random_rule.h"
 #include "oracle/rows.h"
 
@@ -93,6 +94,29 @@ Inputs read_tail_of_zeros(const Case& c, Inputs inputs) {
   return inputs;
 }
 
+// Lists of keys -----------------------------------------------------------------------------------
+
+/// A place of −1 taken for the last key, as an index from the end would be, or for the first.
+template <bool last>
+void apply_none_as_key(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  std::vector<uint8_t> set(row.visible.size(), 0);
+  for (const int64_t key : selected_keys(unwrap(use), context)) {
+    const int64_t read = key >= 0 ? key : last ? context.problem.kv_len - 1 : 0;
+    if (read < std::ssize(set)) set[static_cast<size_t>(read)] = 1;
+  }
+  for (size_t j = 0; j < set.size(); ++j) row.visible[j] &= set[j];
+}
+
+/// The last place of each list left out.
+void apply_list_one_less(const RuleUse& use, const RowContext& context, const MaskRow& row) {
+  std::vector<uint8_t> set(row.visible.size(), 0);
+  std::vector<int64_t> keys = selected_keys(unwrap(use), context);
+  if (!keys.empty()) keys.pop_back();
+  for (const int64_t key : keys)
+    if (key >= 0 && key < std::ssize(set)) set[static_cast<size_t>(key)] = 1;
+  for (size_t j = 0; j < set.size(); ++j) row.visible[j] &= set[j];
+}
+
 // Dilation ----------------------------------------------------------------------------------------
 
 void apply_steps_from_first_key(const RuleUse& use, const RowContext& context, const MaskRow& row) {
@@ -178,8 +202,8 @@ void at_top_left(RowContext& context) {
   context.q_pos = context.i;
 }
 Rewritten relative_top_left(const Case& c) {
-  const bool moved = !c.cached() && c.problem.mask.align == Align::bottom_right &&
-                     c.problem.q_len != c.problem.kv_len;
+  const bool moved =
+      !c.cached() && c.problem.mask.align == Align::bottom_right && lengths_differ(c.problem);
   return moved ? changed<at_top_left>(c, "relative_bias") : std::nullopt;
 }
 
@@ -197,6 +221,18 @@ constexpr Fault table[] = {
      [](const Case& c) { return changed<first_head>(c, "block_sparse"); }},
     {"block-sparse-first-row", "the pattern of blocks of the first batch row is used for all rows",
      [](const Case& c) { return changed<first_row>(c, "block_sparse"); }},
+    {"indices-none-as-last", "a place of -1 in the list of keys is taken for the last key",
+     [](const Case& c) { return replaced<apply_none_as_key<true>, Kind::hiding>(c, "indices"); }},
+    {"indices-none-as-first", "a place of -1 in the list of keys is taken for the first key",
+     [](const Case& c) { return replaced<apply_none_as_key<false>, Kind::hiding>(c, "indices"); }},
+    {"indices-one-less", "the last place of each list of keys is not read",
+     [](const Case& c) { return replaced<apply_list_one_less, Kind::hiding>(c, "indices"); }},
+    {"indices-first-head", "the lists of keys of the first head are used for all heads",
+     [](const Case& c) { return changed<first_head>(c, "indices"); }},
+    {"indices-first-row", "the lists of keys of the first batch row are used for all rows",
+     [](const Case& c) { return changed<first_row>(c, "indices"); }},
+    {"indices-first-query", "the first list of keys is used for all queries",
+     [](const Case& c) { return changed<first_query>(c, "indices"); }},
     {"dilated-from-first-key", "the steps of the dilation are counted from key 0, not the query",
      [](const Case& c) { return replaced<apply_steps_from_first_key>(c, "dilated"); }},
     {"dilated-step-plus-one", "the dilation's step is one more",
@@ -235,6 +271,8 @@ constexpr Fault table[] = {
      relative_top_left},
     {"block-sparse-ignored", "the pattern of blocks is not applied",
      [](const Case& c) { return without(c, "block_sparse"); }},
+    {"indices-ignored", "keys that are in no list are seen",
+     [](const Case& c) { return without(c, "indices"); }},
     {"dilated-ignored", "the dilation is not applied",
      [](const Case& c) { return without(c, "dilated"); }},
     {"spans-ignored", "nothing is hidden after the query or its span",

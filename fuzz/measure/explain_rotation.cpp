@@ -8,6 +8,7 @@
 #include "fuzz/measure/relate.h"
 #include "fuzz/measure/scores.h"
 #include "fuzz/measure/untold.h"
+#include "oracle/rope.h"
 #include "oracle/stored.h"
 
 namespace attnfuzz::measure {
@@ -30,6 +31,15 @@ std::optional<std::string> other_rope(const std::vector<Row>& wrong, const std::
     return "Rope rotates the other pairs: elements 2n and 2n + 1 in the place "
            "of n and n + "
            "head_dim/2, or the other way round.";
+  const Problem& own = wrong.front().problem();
+  const RopeLaw law = own.rope_scaling.law;
+  if (law != RopeLaw::none && all_fit(wrong, [](Problem& p) { p.rope_scaling = {}; }))
+    return fmt::format("Rope is not scaled: neither by {} nor by a magnitude.", name(law));
+  if (!own.rope_positions.empty() && all_fit(wrong, [](Problem& p) { p.rope_positions.clear(); }))
+    return "Rope goes by the places of the tokens, not by the given positions.";
+  if (own.rope_scaling.magnitude != 1 &&
+      all_fit(wrong, [](Problem& p) { p.rope_scaling.magnitude = 1; }))
+    return "Rotated q and k are not multiplied by rope's magnitude.";
   for (const double base : {1e4, 5e5, 1e6, 1e3, 1e5, 2.0, 100.0})
     if (all_fit(wrong, [=](Problem& p) { p.rope_base = base; }))
       return fmt::format("Rope's base is {:g}.", base);
@@ -45,21 +55,22 @@ double partial_score(const Row& row, size_t j, bool turns_q, bool turns_k, int64
   const std::span<const double> q = row.of->vectors->q(row.query),
                                 k = row.of->vectors->k(key.source);
   const int64_t dim = p.turned_dim(), begin = p.turned_begin();
+  const auto at = [&](int64_t place) { return static_cast<double>(p.rope_position(place)); };
   double sum = 0;
   for (int64_t d = 0; d < static_cast<int64_t>(q.size()); ++d)
     if (d < begin || d >= begin + dim) sum += q[static_cast<size_t>(d)] * k[static_cast<size_t>(d)];
   for (int64_t n = 0; n < dim / 2; ++n) {
     const auto a = static_cast<size_t>(begin + (p.rope == Rope::half ? n : 2 * n));
     const auto b = static_cast<size_t>(begin + (p.rope == Rope::half ? n + dim / 2 : 2 * n + 1));
-    const double frequency =
-        std::pow(p.rope_base, -2.0 * static_cast<double>(n) / static_cast<double>(dim));
+    const double frequency = rope_frequency(p, n);
     const bool within = n >= first && n < last;
-    const double at_q = turns_q && within ? static_cast<double>(row.at().position) * frequency : 0;
-    const double at_k =
-        turns_k && within && key.position >= 0 ? static_cast<double>(key.position) * frequency : 0;
+    const double at_q = turns_q && within ? at(row.at().position) * frequency : 0;
+    const double at_k = turns_k && within && key.position >= 0 ? at(key.position) * frequency : 0;
     const double angle = at_q - at_k;
-    sum += std::cos(angle) * (q[a] * k[a] + q[b] * k[b]) +
-           std::sin(angle) * (q[a] * k[b] - q[b] * k[a]);
+    const int turned = within ? static_cast<int>(turns_q) + static_cast<int>(turns_k) : 0;
+    sum += std::pow(p.rope_scaling.magnitude, turned) *
+           (std::cos(angle) * (q[a] * k[a] + q[b] * k[b]) +
+            std::sin(angle) * (q[a] * k[b] - q[b] * k[a]));
   }
   return p.scale_value() * sum;
 }

@@ -76,7 +76,12 @@ void add_plain(Plan& plan) {
       for (int64_t g = 0; g < p.num_kv_heads; ++g)
         plan.born[plan.source(held.tokens.back(), g)] = j;
     }
-    add_queries(plan, {0, b, query_position(p, 0), 0, p.q_len, held});
+    for (int64_t h = 0; h < p.num_heads; ++h)
+      for (const Sequence& each : sequences(p)) {
+        const int64_t of_query_0 = each.first_position(p.mask.align) - each.q_begin;
+        for (int64_t i = each.q_begin; i < each.q_begin + each.q_len; ++i)
+          add_query(plan, {0, b, of_query_0, 0, p.q_len, held}, h, i);
+      }
   }
 }
 

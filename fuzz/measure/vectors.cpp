@@ -54,8 +54,8 @@ double Vectors::score(const Problem& as, size_t query, int64_t position, size_t 
                       int64_t key_position) const {
   std::vector<double> a(q(query).begin(), q(query).end());
   std::vector<double> b(k(source).begin(), k(source).end());
-  turn(as, position, a);
-  if (plan_.sources[source].step >= 0) turn(as, key_position, b);
+  turn(as, as.rope_position(position), a);
+  if (plan_.sources[source].step >= 0) turn(as, as.rope_position(key_position), b);
   double sum = 0;
   for (size_t d = 0; d < dim_; ++d) sum += a[d] * b[d];
   return as.scale_value() * sum;

@@ -45,6 +45,9 @@ Aim aim_at(const Goal& goal, double work);
 /// is claimed, those that kernels usually have. A name tells a goal from all others.
 std::vector<Goal> goals_of(const Claims& claims);
 
+/// Of them, those of the rule "packed", for these tiles of keys.
+std::vector<Goal> packed_goals(const Claims& claims, const std::vector<int64_t>& tiles);
+
 /// Words that features() never gives: they stand for what every case is.
 bool is_silent(std::string_view word);
 

@@ -49,6 +49,7 @@ class Goals {
     add_rings();
     add_limits();
     add_heads();
+    for (Goal& goal : packed_goals(claims_, tiles_of(Quantity::kv_len))) add(std::move(goal));
     add_pairs();
     return std::move(goals_);
   }
@@ -160,7 +161,8 @@ class Goals {
       Quantity param;
     } table[] = {{"window", Quantity::window_left},   {"chunk", Quantity::chunk_size},
                  {"block_sparse", Quantity::q_block}, {"block_sparse", Quantity::kv_block},
-                 {"dilated", Quantity::dilation},     {"relative_bias", Quantity::max_distance}};
+                 {"dilated", Quantity::dilation},     {"relative_bias", Quantity::max_distance},
+                 {"indices", Quantity::selected},     {"indices", Quantity::select_block}};
     for (const auto& [rule, param] : table) {
       const size_t word = word_index(fmt::format("rule:{}", rule));
       if (!claims_.declared(word)) continue;

@@ -51,6 +51,17 @@ class Collector {
   void add_lengths() {
     add(Quantity::q_len, c_.problem.q_len);
     add(Quantity::kv_len, c_.problem.kv_len);
+    if (c_.problem.mask.find("packed") == nullptr) return;
+    int64_t empty_q = 0, empty_kv = 0;
+    const std::vector<Sequence> all = sequences(c_.problem);
+    for (const Sequence& each : all) {
+      empty_q += each.q_len == 0 ? 1 : 0;
+      empty_kv += each.kv_len == 0 && each.q_len > 0 ? 1 : 0;
+      if (each.q_len > 0 && each.kv_len > 0) add(Quantity::packed_begin, each.kv_begin);
+    }
+    add(Quantity::sequences, std::ssize(all));
+    add(Quantity::empty_q, empty_q);
+    add(Quantity::empty_kv, empty_kv);
   }
 
   void add_steps() {

@@ -8,6 +8,8 @@ const RuleUse* movable_padding(const Case& c) {
   static constexpr std::string_view movable[] = {"causal", "window", "alibi", "padding"};
   const Problem& p = c.problem;
   if (c.cached() || p.q_len != p.kv_len) return nullptr;
+  // These go by the number of keys and by their places.
+  if (p.rope_scaling.law == RopeLaw::dynamic_ntk || !p.rope_positions.empty()) return nullptr;
   if (p.memory_kv > 0 && uses(c, "rope")) return nullptr;  // memory has no position to move with
   for (const RuleUse& use : p.mask.rules)
     if (std::find(std::begin(movable), std::end(movable), use.spec->name) == std::end(movable))

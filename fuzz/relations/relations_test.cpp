@@ -34,9 +34,10 @@ TEST(Relations, HaveNamesWordsAndCauses) {
 /// Targets that are right, together with what they claim between them.
 TEST(Relations, HoldOnRightTargets) {
   std::map<std::string_view, int> held;
-  for (const char* name : {"cpu:naive", "cpu:tiled", "cpu:split-kv", "cpu:dense-cache",
-                           "cpu:paged-cache", "cpu:ring-cache", "cpu:chunked-cache",
-                           "cpu:linear-recurrent", "cpu:linear-chunked", "cpu:fp8"}) {
+  for (const char* name :
+       {"cpu:naive", "cpu:tiled", "cpu:split-kv", "cpu:varlen", "cpu:dense-cache",
+        "cpu:paged-cache", "cpu:ring-cache", "cpu:chunked-cache", "cpu:linear-recurrent",
+        "cpu:linear-chunked", "cpu:fp8"}) {
     const std::unique_ptr<Target> target = open_target(name);
     const Generator generator(target->info().capabilities);
     for (uint64_t index = 0; index < 600; ++index) {  // the rare ones take more cases
@@ -164,6 +165,8 @@ TEST(Relations, CatchWhatNoSpecimenDoes) {
   EXPECT_TRUE(first_finding(*flushed, *find_relation("lifted-values")));
   const auto unscaled = open_target("mutant:scale-ignored");
   EXPECT_TRUE(first_finding(*unscaled, *find_relation("scaled-queries")));
+  const auto mixed = open_target("mutant:packed-one-more");
+  EXPECT_TRUE(first_finding(*mixed, *find_relation("sequence-alone")));
 }
 
 TEST(Relations, ScaleOnlyQueriesThatStayExact) {

@@ -79,11 +79,12 @@ def turned(problem: dict, x, position: int):
             return np.concatenate([x[:-dim], turned(whole, x[-dim:], position)])
         return np.concatenate([turned(whole, x[:dim], position), x[dim:]])
     half = len(x) // 2
-    angle = REAL(position) * REAL(problem.get("rope_base", 10000)) ** (-np.arange(half, dtype=REAL) / half)
+    angle = REAL(position) * philox.rope_frequencies(problem, half, REAL)
+    by = (np.cos(angle) + 1j * np.sin(angle)) * REAL(problem.get("rope_scaling", {}).get("magnitude", 1))
     if problem["rope"] == "half":
-        z = (x[:half] + 1j * x[half:]) * (np.cos(angle) + 1j * np.sin(angle))
+        z = (x[:half] + 1j * x[half:]) * by
         return np.concatenate([z.real, z.imag])
-    z = (x[0::2] + 1j * x[1::2]) * (np.cos(angle) + 1j * np.sin(angle))
+    z = (x[0::2] + 1j * x[1::2]) * by
     return np.stack([z.real, z.imag], axis=1).reshape(-1)
 
 
@@ -106,12 +107,15 @@ def held(cache: dict, x, scale):
 def plain(case: dict):
     problem, tensors = case["problem"], Tensors(case)
     q, k, v, sinks = tensors["q"], tensors["k"], tensors["v"], tensors.get("sinks")
-    first = 0 if problem["mask"]["align"] == "top_left" else problem["kv_len"] - problem["q_len"]
-    for b, h, i in np.ndindex(*q.shape[:3]):
-        q[b, h, i] = turned(problem, q[b, h, i], first + i)
-    for b, g, j in np.ndindex(*k.shape[:3]):
-        k[b, g, j] = turned(problem, k[b, g, j], j)
     seen, bias = philox.dense_mask(problem, case["data"])
+    stands = philox.query_positions(problem)
+    keys = np.arange(problem["kv_len"])
+    if given := problem.get("rope_positions"):
+        stands, keys = np.array(given)[stands], np.array(given)
+    for b, h, i in np.ndindex(*q.shape[:3]):
+        q[b, h, i] = turned(problem, q[b, h, i], int(stands[i]))
+    for b, g, j in np.ndindex(*k.shape[:3]):
+        k[b, g, j] = turned(problem, k[b, g, j], int(keys[j]))
     bias = np.zeros(seen.shape, REAL) if bias is None else bias.astype(REAL)
     out = np.zeros(q.shape[:3] + v.shape[3:], REAL)
     largest = 0.0

@@ -44,9 +44,25 @@ def rules_without_cache(draw, p):
         {"rule": "tree", "parents": [draw.randint(-1, n - 1) for n in range(draw.randint(0, p["kv_len"]))]},
         {"rule": "block_sparse", "shape": shape(), "q_block": draw.randint(1, 5), "kv_block": draw.randint(1, 5),
          "keep": draw.randint(20, 100)},
+        {"rule": "indices", "shape": shape(), "q_block": draw.randint(1, 3), "count": draw.randint(1, 16),
+         "keep": draw.randint(20, 100)},
         {"rule": "boolean", "shape": shape(), "keep": draw.randint(20, 100)},
         {"rule": "bias", "shape": shape()},
     ]
+
+
+def packed_rules(draw, p):
+    """Sequences of different lengths, some of 0, with rules that may stand beside them."""
+
+    def lens(total, count):
+        cuts = sorted(draw.randint(0, total) for _ in range(count - 1))
+        return [end - begin for begin, end in zip([0, *cuts], [*cuts, total])]
+
+    count = draw.randint(1, 5)
+    beside = [rule for rule in rules_without_cache(draw, p) if rule["rule"] in
+              ("causal", "window", "alibi", "dilated", "relative_bias", "boolean", "bias")]
+    return [*draw.sample(beside, draw.randint(0, 2)),
+            {"rule": "packed", "q_lens": lens(p["q_len"], count), "kv_lens": lens(p["kv_len"], count)}]
 
 
 def longest(batch, steps):
@@ -107,6 +123,21 @@ def random_cache(draw, case):
     return cache
 
 
+def random_scaling(draw):
+    law = draw.choice(["linear", "ntk", "dynamic_ntk", "yarn", "llama3"])
+    scaling = {"law": law, "factor": draw.choice([1.5, 2, 4, 8])}
+    if law in ("dynamic_ntk", "yarn", "llama3"):
+        scaling["original_len"] = draw.choice([3, 5, 10, 31, 100])
+    if law in ("yarn", "llama3"):
+        low = scaling["original_len"] / draw.choice([9, 20, 70])  # yarn's ramp ends behind the first pair
+        scaling |= {"low": low, "high": low * draw.choice([2.5, 4, 32])}
+    if draw.random() < 0.4:
+        scaling["magnitude"] = draw.choice([0.75, 1.1, 1.2])
+    if law == "yarn" and draw.random() < 0.3:
+        scaling["truncate"] = False
+    return scaling
+
+
 def random_case(draw):
     p = random_problem(draw)
     case = {"attnfuzz": 1, "problem": p,
@@ -118,25 +149,37 @@ def random_case(draw):
     if p["head_dim"] > 2 and draw.random() < 0.2:
         p |= {"rope": draw.choice(["half", "interleaved"]), "rope_dim": 2 * draw.randint(1, (p["head_dim"] - 1) // 2),
               "rope_part": draw.choice(["first", "last"])}
+    if "rope" in p and draw.random() < 0.5:
+        p["rope_scaling"] = random_scaling(draw)
     if draw.random() < 0.5:
         rules = rules_without_cache(draw, p)
         if not p["kv_len"]:
             rules = [rule for rule in rules if rule["rule"] not in ("documents", "spans")]
-        p["mask"]["rules"] = draw.sample(rules, draw.randint(0, 3))
+        dynamic = p.get("rope_scaling", {}).get("law") == "dynamic_ntk"
+        packed = draw.random() < 0.25 and not dynamic
+        p["mask"]["rules"] = packed_rules(draw, p) if packed else draw.sample(rules, draw.randint(0, 3))
+        longer = any(q > kv for rule in p["mask"]["rules"] if rule["rule"] == "packed"
+                     for q, kv in zip(rule["q_lens"], rule["kv_lens"]))
+        if "rope" in p and p["q_len"] <= p["kv_len"] and not longer and draw.random() < 0.4:
+            p["rope_positions"] = [draw.randint(0, 60) for _ in range(p["kv_len"])]
         above = p["softcap"] and p["bias_order"] == "before_softcap"
         if draw.random() < 0.2:
             case["data"]["nonfinite"] = draw.choice(["nan_hidden", "inf_hidden"])
         used = {r["rule"] for r in p["mask"]["rules"]}
         if "bias" in used and "relative_bias" not in used and p["dtype"] != "e4m3" and not above:
             case["data"]["nonfinite"] = draw.choice(["none", "inf_bias", "inf_bias"])
+        if case["data"]["nonfinite"] == "none" and draw.random() < 0.2:
+            p["strides"] = "shared"
         return case
     del p["q_len"], p["kv_len"]
+    if p.get("rope_scaling", {}).get("law") == "dynamic_ntk":
+        del p["rope_scaling"]
     case["cache"] = random_cache(draw, case)
     case["steps"] = random_steps(draw, p["batch"], case["cache"])
     p["mask"]["rules"] = draw.sample(rules_for_caches(draw), draw.randint(0, 3))
     if case["cache"]["kind"] == "cross":
         p["mask"]["rules"] = []
-        for key in ("rope", "rope_base", "rope_dim", "rope_part"):
+        for key in ("rope", "rope_base", "rope_dim", "rope_part", "rope_scaling"):
             p.pop(key, None)
     return case
 

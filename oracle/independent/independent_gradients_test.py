@@ -6,7 +6,7 @@ import numpy as np
 
 import independent_gradients
 from dump_reader import dumped_cases
-from independent_answer_test import random_problem, rules_without_cache
+from independent_answer_test import packed_rules, random_problem, rules_without_cache
 
 BY_LAYOUT = ("out", "dq", "dk", "dv")
 
@@ -15,7 +15,7 @@ def random_case(draw):
     p = random_problem(draw) | {"q_len": draw.randint(0, 5), "kv_len": draw.randint(0, 6), "fully_masked": "zero"}
     p |= {"head_dim": draw.randint(1, 5), "head_dim_v": draw.randint(1, 5), "dtype": draw.choice(["f64", "f32", "bf16"])}
     rules = [rule for rule in rules_without_cache(draw, p) if p["kv_len"] or rule["rule"] != "documents"]
-    p["mask"]["rules"] = draw.sample(rules, draw.randint(0, 3))
+    p["mask"]["rules"] = packed_rules(draw, p) if draw.random() < 0.2 else draw.sample(rules, draw.randint(0, 3))
     if draw.random() < 0.4:
         p["dropout_keep"] = draw.choice([30, 50, 90])
     biased = any(rule["rule"] in ("bias", "alibi", "relative_bias") for rule in p["mask"]["rules"])

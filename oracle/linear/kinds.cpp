@@ -21,11 +21,38 @@ static_assert(std::size(table) == names_of<ProblemKind>.size());
 constexpr std::string_view allowed[] = {"rule:causal",           "rule:documents",
                                         "cache:dynamic",         "nonfinite:none",
                                         "nonfinite:nan_padding", "nonfinite:inf_padding"};
-constexpr std::string_view refused[] = {
-    "cross",   "longer_q", "softcap", "sinks",      "memory_kv",  "bias_order:", "fully_masked:",
-    "align:",  "rule:",    "cache:",  "nonfinite:", "positions:", "step:crop",   "step:evict",
-    "dropout", "lse",      "dq",      "dk",         "dv",         "dbias",       "dsinks",
-    "dmem_k",  "dmem_v",   "rope:",   "rope_part:", "quant:",     "scales:",     "data:huge"};
+constexpr std::string_view refused[] = {"cross",
+                                        "longer_q",
+                                        "softcap",
+                                        "sinks",
+                                        "memory_kv",
+                                        "bias_order:",
+                                        "fully_masked:",
+                                        "align:",
+                                        "rule:",
+                                        "cache:",
+                                        "nonfinite:",
+                                        "positions:",
+                                        "step:crop",
+                                        "step:evict",
+                                        "dropout",
+                                        "lse",
+                                        "dq",
+                                        "dk",
+                                        "dv",
+                                        "dbias",
+                                        "dsinks",
+                                        "dmem_k",
+                                        "dmem_v",
+                                        "rope:",
+                                        "rope_part:",
+                                        "quant:",
+                                        "scales:",
+                                        "data:huge",
+                                        "rope_scaling:",
+                                        "rope_magnitude",
+                                        "rope_positions",
+                                        "strides:"};
 
 }  // namespace
 

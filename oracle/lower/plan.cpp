@@ -25,23 +25,39 @@ std::vector<int64_t> document_starts(const Problem& p) {
   const RuleUse* documents = p.mask.find("documents");
   if (documents == nullptr) return starts;
   int64_t start = 0;
-  for (const int64_t len : documents->list(0)) {
+  for (const int64_t len : documents->list("lens")) {
     starts.push_back(start);
     start += len;
   }
   return starts;
 }
 
+/// The queries of a sequence; each by itself where their angles are given.
+void add_queries(const Problem& p, const Sequence& sequence, RowPlan& row) {
+  const int64_t position = sequence.first_position(p.mask.align), count = sequence.q_len;
+  if (p.rope_positions.empty() && count > 0)
+    row.queries.push_back({sequence.q_begin, position, position, count});
+  for (int64_t i = 0; i < count && !p.rope_positions.empty(); ++i)
+    row.add(QueryRun{sequence.q_begin + i, position + i, p.rope_position(position + i), 1});
+}
+
+void add_keys(const Problem& p, int64_t b, RowPlan& row) {
+  const auto token = [&](int64_t j) { return Token{0, static_cast<int32_t>(b), j}; };
+  if (p.rope_positions.empty() && p.kv_len > 0)
+    row.keys.push_back({{token(0), token(0), 0, 0}, p.kv_len});
+  for (int64_t j = 0; j < p.kv_len && !p.rope_positions.empty(); ++j)
+    row.add(KeyEntry{token(j), token(j), j, p.rope_position(j)});
+}
+
 /// Without a cache all keys of a row are there at once.
 StepPlan lower_at_once(const Case& c) {
   const Problem& p = c.problem;
   StepPlan step;
-  const int64_t position = query_position(p, 0);
+  const std::vector<Sequence> all = sequences(p);
   for (int64_t b = 0; b < p.batch; ++b) {
     RowPlan& row = step.rows.emplace_back();
-    const Token first{0, static_cast<int32_t>(b), 0};
-    if (p.kv_len > 0) row.keys.push_back({{first, first, 0, 0}, p.kv_len});
-    if (p.q_len > 0) row.queries.push_back({0, position, position, p.q_len});
+    add_keys(p, b, row);
+    for (const Sequence& each : all) add_queries(p, each, row);
     if (p.recurrent()) row.starts = document_starts(p);
   }
   return step;

@@ -17,6 +17,12 @@ std::unique_ptr<Target> open_cpu_split_kv();
 /// The blocks of keys that a mask lists for each block of queries, and no others.
 std::unique_ptr<Target> open_cpu_sparse();
 
+/// Sequences of different lengths packed on one axis of tokens, found by cu_seqlens.
+std::unique_ptr<Target> open_cpu_varlen();
+
+/// Inputs that lie as views: with gaps, transposed, as parts of one buffer, or shared by all rows.
+std::unique_ptr<Target> open_cpu_strided();
+
 /// Inputs, weights and output in e4m3 or e5m2.
 std::unique_ptr<Target> open_cpu_fp8();
 

@@ -44,7 +44,7 @@ class RandomCases {
   int64_t size() { return once_in(4) ? upto(150) : upto(20); }
 
   void fill_problem(Problem& p, const Capabilities& can) {
-    p.batch = 1 + upto(2);
+    p.batch = std::min(1 + upto(2), can.sizes.at("batch").max);
     p.num_kv_heads = 1 + upto(2);
     p.num_heads = p.num_kv_heads * (1 + upto(2));
     p.head_dim = 1 + upto(20);
@@ -52,6 +52,7 @@ class RandomCases {
     do p.dtype = any_of<DType>();
     while (!can.has(fmt::format("dtype:{}", name(p.dtype))));
     p.layout = any_of<Layout>();
+    if (can.has("strides:gaps") && !once_in(3)) p.strides = any_of<Strides>();
     if (once_in(4)) p.scale = 0.25 * static_cast<double>(upto(4));
     if (once_in(4)) p.softcap = 1 + static_cast<double>(upto(20));
     p.sinks = once_in(4);
@@ -66,6 +67,21 @@ class RandomCases {
       p.rope_dim = 2 + 2 * upto((p.head_dim - 3) / 2);
       p.rope_part = any_of<RopePart>();
     }
+    if (p.rope != Rope::none && can.has("rope_scaling:yarn") && once_in(2)) fill_scaling(p);
+  }
+
+  void fill_scaling(Problem& p) {
+    RopeScaling& scaling = p.rope_scaling;
+    scaling.law = any_of<RopeLaw>();
+    if (scaling.law == RopeLaw::none) return;
+    scaling.factor = 1 + static_cast<double>(upto(20)) / 4;
+    if (scaling.has_original_len()) scaling.original_len = 1 + upto(200);
+    if (scaling.has_ramp()) {
+      scaling.low = static_cast<double>(scaling.original_len) / static_cast<double>(8 + upto(60));
+      scaling.high = scaling.low * static_cast<double>(2 + upto(30));
+    }
+    if (once_in(2)) scaling.magnitude = 0.5 + 0.25 * static_cast<double>(upto(4));
+    if (scaling.law == RopeLaw::yarn) scaling.truncate = once_in(2);
   }
 
   /// Everything beside out that there is, half of the time.
@@ -93,6 +109,11 @@ class RandomCases {
       for (int64_t n = upto(p.kv_len); n > 0; --n)
         list.push_back(upto(static_cast<int64_t>(list.size())) - 1);
       return list;
+    }
+    if (param.kind == Kind::q_lens || param.kind == Kind::kv_lens) {  // of three sequences
+      const int64_t sum = param.kind == Kind::q_lens ? p.q_len : p.kv_len;
+      const int64_t first = upto(sum), second = upto(sum - first);
+      return std::vector<int64_t>{first, second, sum - first - second};
     }
     if (param.kind == Kind::per_batch)
       for (int64_t b = 0; b < p.batch; ++b) list.push_back(upto(most));
@@ -126,6 +147,8 @@ class RandomCases {
     c.problem.q_len = once_in(2) ? c.problem.kv_len : size();
     c.problem.mask.align = any_of<Align>();
     add_rules(c.problem);
+    if (c.problem.rope != Rope::none && can.has("rope_positions") && once_in(3))
+      for (int64_t j = 0; j < c.problem.kv_len; ++j) c.problem.rope_positions.push_back(upto(400));
     ask(c.problem, can);
     fill_data(c.data);
     return c;

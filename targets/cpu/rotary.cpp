@@ -1,13 +1,16 @@
 #include "targets/cpu/rotary.h"
 
 #include <cmath>
+#include <span>
 
+#include "oracle/rope.h"
 #include "targets/cpu/query_rows.h"
 
 namespace attnfuzz {
 namespace {
 
-Tensor turned(const Problem& p, const Tensor& from, int64_t first_position) {
+/// `positions`: of each token.
+Tensor turned(const Problem& p, const Tensor& from, std::span<const int64_t> positions) {
   Tensor to = from;
   Rotary rotary(p);
   with_element_type(p.dtype, [&]<class T>(std::type_identity<T>) {
@@ -17,7 +20,7 @@ Tensor turned(const Problem& p, const Tensor& from, int64_t first_position) {
     for (int64_t b = 0; b < p.batch; ++b)
       for (int64_t h = 0; h < heads; ++h)
         for (int64_t s = 0; s < len; ++s)
-          rotary.turn(view.at(b, h, s), first_position + s, view.at(b, h, s));
+          rotary.turn(view.at(b, h, s), positions[static_cast<size_t>(s)], view.at(b, h, s));
   });
   return to;
 }
@@ -26,21 +29,24 @@ Tensor turned(const Problem& p, const Tensor& from, int64_t first_position) {
 
 Rotary::Rotary(const Problem& problem)
     : rope_(problem.rope),
-      base_(problem.rope_base),
+      magnitude_(problem.rope_scaling.magnitude),
       dim_(static_cast<size_t>(problem.head_dim)),
       begin_(static_cast<size_t>(problem.turned_begin())),
-      half_(static_cast<size_t>(problem.turned_dim()) / 2) {}
+      half_(static_cast<size_t>(problem.turned_dim()) / 2) {
+  for (size_t n = 0; n < half_; ++n)
+    frequencies_.push_back(rope_frequency(problem, static_cast<int64_t>(n)));
+}
 
 auto Rotary::turns_at(int64_t position) -> const Turn* {
   const auto turn = [&](int64_t at, size_t n) {
-    const double exponent = static_cast<double>(n) / static_cast<double>(half_);
-    const double angle = static_cast<double>(at) * std::pow(base_, -exponent);
-    return Turn{std::cos(angle), std::sin(angle)};
+    const double angle = static_cast<double>(at) * frequencies_[n];
+    return Turn{magnitude_ * std::cos(angle), magnitude_ * std::sin(angle)};
   };
-  if (position < 0) {
-    negative_.clear();
-    for (size_t n = 0; n < half_; ++n) negative_.push_back(turn(position, n));
-    return negative_.data();
+  constexpr int64_t most_in_table = int64_t{1} << 16;
+  if (position < 0 || position >= most_in_table) {
+    other_.clear();
+    for (size_t n = 0; n < half_; ++n) other_.push_back(turn(position, n));
+    return other_.data();
   }
   const size_t at = static_cast<size_t>(position) * half_;
   while (table_.size() <= at)
@@ -50,12 +56,18 @@ auto Rotary::turns_at(int64_t position) -> const Turn* {
 }
 
 Inputs turned_inputs(const Case& c, const Inputs& inputs) {
+  const Problem& p = c.problem;
+  std::vector<int64_t> of_queries(static_cast<size_t>(p.q_len)),
+      of_keys(static_cast<size_t>(p.kv_len));
+  for (size_t i = 0; i < of_queries.size(); ++i)
+    of_queries[i] = p.rope_position(query_position(p, static_cast<int64_t>(i)));
+  for (size_t j = 0; j < of_keys.size(); ++j) of_keys[j] = p.rope_position(static_cast<int64_t>(j));
   Inputs all;
   for (const auto& [name, tensor] : inputs.all()) {
     if (name == "q")
-      all.add(name, turned(c.problem, tensor, query_position(c.problem, 0)));
+      all.add(name, turned(p, tensor, of_queries));
     else if (name == "k")
-      all.add(name, turned(c.problem, tensor, 0));
+      all.add(name, turned(p, tensor, of_keys));
     else
       all.add(name, tensor);
   }

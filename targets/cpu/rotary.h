@@ -39,11 +39,12 @@ class Rotary {
   const Turn* turns_at(int64_t position);
 
   Rope rope_;
-  double base_;
-  size_t dim_, begin_;          ///< elements, and the first that is turned
-  size_t half_;                 ///< pairs that are turned
-  std::vector<Turn> table_;     ///< [positions, half_] from position 0 on
-  std::vector<Turn> negative_;  ///< [half_] of the last position before 0 asked for
+  std::vector<double> frequencies_;  ///< [half_]
+  double magnitude_;
+  size_t dim_, begin_;       ///< elements, and the first that is turned
+  size_t half_;              ///< pairs that are turned
+  std::vector<Turn> table_;  ///< [positions, half_] from position 0 on
+  std::vector<Turn> other_;  ///< [half_] of the last position asked for that the table lacks
 };
 
 /// The inputs of a case without a cache, with q and k turned.

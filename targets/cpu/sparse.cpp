@@ -1,11 +1,10 @@
-#include <algorithm>
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <vector>
 
+#include "oracle/masks/indices.h"
 #include "targets/cpu/cpu.h"
 #include "targets/cpu/cpu_target.h"
+#include "targets/cpu/online_row.h"
 
 namespace attnfuzz {
 namespace {
@@ -15,10 +14,12 @@ constexpr std::string_view capabilities = R"({
             "kv_len": [0, 2048], "head_dim": [1, 256], "head_dim_v": [1, 256]},
   "features": ["dtype:f32", "dtype:f64", "layout:bhsd", "layout:bshd", "gqa", "mqa", "cross",
     "longer_q", "head_dim_v", "scale", "softcap", "rope:half", "rope:interleaved", "rope_part:first",
-    "rope_part:last", "sinks", "rule:causal", "rule:window",
-    "rule:padding", "padding.side:left", "padding.side:right", "rule:block_sparse",
+    "rope_part:last", "rope_scaling:linear", "rope_scaling:ntk", "rope_scaling:dynamic_ntk",
+    "rope_scaling:yarn", "rope_scaling:llama3", "rope_magnitude", "rope_positions", "sinks",
+    "rule:causal", "rule:window", "rule:padding", "padding.side:left", "padding.side:right", "rule:block_sparse",
     "block_sparse.shape:qk", "block_sparse.shape:bqk", "block_sparse.shape:hqk",
-    "block_sparse.shape:bhqk", "rule:dilated", "rule:spans", "rule:tree", "rule:relative_bias",
+    "block_sparse.shape:bhqk", "rule:dilated", "rule:indices", "indices.shape:qk",
+    "indices.shape:bqk", "indices.shape:hqk", "indices.shape:bhqk", "rule:spans", "rule:tree", "rule:relative_bias",
     "relative_bias.direction:both", "relative_bias.direction:past", "relative_bias.spacing:linear",
     "relative_bias.spacing:log", "align:top_left", "align:bottom_right",
     "bias_order:after_softcap", "bias_order:before_softcap", "fully_masked:zero",
@@ -70,47 +71,13 @@ std::vector<KeyBlock> blocks_of(const Problem& p, HeadMask<T> mask, int64_t firs
   return blocks;
 }
 
-/// One query's online softmax.
-template <class T>
-class Row {
- public:
-  Row(const Problem& p, const T* sink, T* out) : p_(p), out_(out) {
-    std::fill_n(out, p.head_dim_v, T{0});
-    if (sink == nullptr) return;
-    max_ = *sink;
-    sum_ = 1;
-  }
-
-  void add(T score, const T* v) {
-    if (score > max_) {
-      const T factor = std::exp(max_ - score);
-      sum_ *= factor;
-      for (int64_t d = 0; d < p_.head_dim_v; ++d) out_[d] *= factor;
-      max_ = score;
-    }
-    const T weight = std::exp(score - max_);
-    sum_ += weight;
-    for (int64_t d = 0; d < p_.head_dim_v; ++d) out_[d] += weight * v[d];
-  }
-
-  void finish(T* lse) {
-    const bool empty = sum_ == 0;
-    const T none = p_.fully_masked == FullyMasked::nan ? std::numeric_limits<T>::quiet_NaN() : T{0};
-    for (int64_t d = 0; d < p_.head_dim_v; ++d) out_[d] = empty ? none : out_[d] / sum_;
-    if (lse != nullptr) *lse = max_ + std::log(sum_);
-  }
-
- private:
-  const Problem& p_;
-  T* out_;
-  T max_ = -std::numeric_limits<T>::infinity(), sum_ = 0;
-};
-
 template <class T>
 class Kernel {
  public:
-  Kernel(const Problem& p, const Inputs& inputs, StepOutput& step)
+  Kernel(const Problem& p, const Data& data, const Inputs& inputs, StepOutput& step)
       : p_(p),
+        data_(data),
+        indices_(p.mask.find("indices")),
         q_(view_in<T>(p.layout, inputs.at("q"))),
         k_(view_in<T>(p.layout, inputs.at("k"))),
         v_(view_in<T>(p.layout, inputs.at("v"))),
@@ -128,7 +95,11 @@ class Kernel {
           const int64_t last = size.queries >= p_.q_len - first ? p_.q_len : first + size.queries;
           const HeadMask<T> mask = mask_ == nullptr ? nullptr : mask_ + row(b, h, 0) * p_.kv_len;
           const std::vector<KeyBlock> blocks = blocks_of<T>(p_, mask, first, last, size.keys);
-          for (int64_t i = first; i < last; ++i) attend(b, h, i, blocks);
+          for (int64_t i = first; i < last; ++i)
+            if (indices_ == nullptr)
+              attend(b, h, i, blocks);
+            else
+              attend_selected(b, h, i);
           first = last;
         }
   }
@@ -138,29 +109,33 @@ class Kernel {
     return (b * p_.num_heads + h) * p_.q_len + i;
   }
 
-  void attend(int64_t b, int64_t h, int64_t i, const std::vector<KeyBlock>& blocks) {
-    const int64_t g = p_.kv_head(h), at = row(b, h, i) * p_.kv_len;
-    Row<T> softmax(p_, sinks_ == nullptr ? nullptr : sinks_ + h, out_.at(b, h, i));
-    for (const KeyBlock& block : blocks)
-      for (int64_t j = block.begin; j < block.end; ++j)
-        if (block.whole || mask_[at + j] != 0)
-          softmax.add(
-              score(q_.at(b, h, i), k_.at(b, g, j), bias_ == nullptr ? T{0} : bias_[at + j]),
-              v_.at(b, g, j));
+  void add(OnlineRow<T>& softmax, int64_t b, int64_t h, int64_t i, int64_t j) const {
+    const int64_t g = p_.kv_head(h);
+    const T bias = bias_ == nullptr ? T{0} : bias_[row(b, h, i) * p_.kv_len + j];
+    softmax.add(score_of(p_, q_.at(b, h, i), k_.at(b, g, j), bias), v_.at(b, g, j));
+  }
+
+  /// Only the keys of the query's list are looked at.
+  void attend_selected(int64_t b, int64_t h, int64_t i) {
+    const int64_t at = row(b, h, i) * p_.kv_len;
+    OnlineRow<T> softmax(p_, sinks_ == nullptr ? nullptr : sinks_ + h, out_.at(b, h, i));
+    for (const int64_t j : selected_keys(*indices_, {p_, data_, b, h, i, i, {}, 0, 0}))
+      if (j >= 0 && mask_[at + j] != 0) add(softmax, b, h, i, j);
     softmax.finish(lse_ == nullptr ? nullptr : lse_ + row(b, h, i));
   }
 
-  T score(const T* q, const T* k, T bias) const {
-    T s = 0;
-    for (int64_t d = 0; d < p_.head_dim; ++d) s += q[d] * k[d];
-    s *= static_cast<T>(p_.scale_value());
-    const auto cap = static_cast<T>(p_.softcap);
-    if (p_.bias_order == BiasOrder::before_softcap) s += bias;
-    if (cap > 0) s = cap * std::tanh(s / cap);
-    return p_.bias_order == BiasOrder::after_softcap ? s + bias : s;
+  void attend(int64_t b, int64_t h, int64_t i, const std::vector<KeyBlock>& blocks) {
+    const int64_t at = row(b, h, i) * p_.kv_len;
+    OnlineRow<T> softmax(p_, sinks_ == nullptr ? nullptr : sinks_ + h, out_.at(b, h, i));
+    for (const KeyBlock& block : blocks)
+      for (int64_t j = block.begin; j < block.end; ++j)
+        if (block.whole || mask_[at + j] != 0) add(softmax, b, h, i, j);
+    softmax.finish(lse_ == nullptr ? nullptr : lse_ + row(b, h, i));
   }
 
   const Problem& p_;
+  const Data& data_;
+  const RuleUse* indices_;
   View<const T> q_, k_, v_;
   View<T> out_;
   const T *mask_, *bias_, *sinks_;
@@ -177,9 +152,9 @@ class Sparse : public CpuTarget {
     Outcome outcome;
     StepOutput& step = outcome.steps.emplace_back(empty_output(c.problem));
     if (c.problem.dtype == DType::f64)
-      Kernel<double>(c.problem, inputs, step).run();
+      Kernel<double>(c.problem, c.data, inputs, step).run();
     else
-      Kernel<float>(c.problem, inputs, step).run();
+      Kernel<float>(c.problem, c.data, inputs, step).run();
     return outcome;
   }
 };

@@ -97,7 +97,7 @@ def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None
     batch, heads, q_len, kv_len = shape = [problem[size] for size in ("batch", "num_heads", "q_len", "kv_len")]
     b, h, i, j = np.ogrid[:batch, :heads, :q_len, :kv_len]
     rules = problem["mask"]["rules"]
-    pos = i if problem["mask"]["align"] == "top_left" else i + kv_len - q_len
+    pos = query_positions(problem)[None, None, :, None]
     left = [r["lens"] for r in rules if r["rule"] == "padding" and r["side"] == "left"]
     first = kv_len - rows(left[0]) if left else 0
     seen, bias = np.ones(shape, bool), None
@@ -117,6 +117,9 @@ def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None
         elif name == "documents":
             document = lambda at: np.searchsorted(np.cumsum(rule["lens"]), at, side="right") - (at < 0)
             seen &= document(pos) == document(j)
+        elif name == "packed":
+            sequence = lambda lens: np.repeat(np.arange(len(lens)), lens)
+            seen &= sequence(rule["q_lens"])[:, None] == sequence(rule["kv_lens"])
         elif name == "padding":
             seen &= j >= kv_len - rows(rule["lens"]) if rule["side"] == "left" else j < rows(rule["lens"])
         elif name == "spans":
@@ -132,6 +135,10 @@ def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None
         elif name == "block_sparse":
             block = (*at[:2], i // rule["q_block"], j // rule["kv_block"])
             seen &= (random_bits(data["seed"], "mask", 0, *block) >> 32) * 100 >> 32 < rule["keep"]
+        elif name == "indices":
+            lists = random_bits(data["seed"], "mask", 0, *at[:2], i // rule["q_block"], j)
+            rank = lists.argsort(axis=-1, kind="stable").argsort(axis=-1)
+            seen &= (rank < rule["count"]) & ((lists & 0xFFFFFFFF) * 100 >> 32 < rule["keep"])
         elif name == "relative_bias":
             bias = (np.zeros(shape) if bias is None else bias) + relative_bias(problem, data, rule, j - pos)
         elif name == "boolean":
@@ -146,6 +153,50 @@ def dense_mask(problem: dict, data: dict) -> tuple[np.ndarray, np.ndarray | None
             slope = np.array([exp2(-8.0 * (n + 1) / heads) for n in range(heads)])[None, :, None, None]
             bias = (np.zeros(shape) if bias is None else bias) - slope * np.abs(pos - j)
     return seen, bias
+
+
+def query_positions(problem: dict) -> np.ndarray:
+    """Where each query stands on the keys' axis, [q_len]."""
+    lens = [(problem["q_len"], problem["kv_len"])]
+    for rule in problem["mask"]["rules"]:
+        if rule["rule"] == "packed":
+            lens = list(zip(rule["q_lens"], rule["kv_lens"]))
+    found, first_key = [], 0
+    for q_len, kv_len in lens:
+        offset = 0 if problem["mask"]["align"] == "top_left" else kv_len - q_len
+        found.append(first_key + offset + np.arange(q_len))
+        first_key += kv_len
+    return np.concatenate([np.arange(0), *found])
+
+
+def rope_frequencies(problem: dict, half: int, real=np.float64) -> np.ndarray:
+    """The angle of each of `half` pairs from one position to the next, with the law of rope_scaling, in numbers of type `real`."""
+    base, scaling = real(problem.get("rope_base", 10000)), problem.get("rope_scaling", {"law": "none"})
+    law, s, trained, pair = scaling["law"], real(scaling.get("factor", 1)), scaling.get("original_len"), np.arange(half, dtype=real)
+    if law == "dynamic_ntk" and problem["kv_len"] <= trained:
+        law = "none"
+    if law == "dynamic_ntk":
+        s = s * problem["kv_len"] / trained - (s - 1)
+    if law in ("ntk", "dynamic_ntk") and half > 1:
+        base = base * s ** (real(half) / (half - 1))
+    theta = base ** (-pair / half)
+    if law == "linear":
+        return theta / s
+    if law == "yarn":
+        end = lambda turns: half * np.log(trained / (2 * real(np.pi) * real(turns))) / np.log(base)
+        low, high = end(scaling["high"]), end(scaling["low"])
+        if scaling.get("truncate", True):
+            low, high = np.floor(low), np.ceil(high)
+        low, high = max(low, 0), min(high, 2 * half - 1)
+        slowed = np.clip((pair - low) / (high - low if high != low else real(0.001)), 0, 1)
+        return theta / s * slowed + theta * (1 - slowed)
+    if law == "llama3":
+        wavelength = 2 * real(np.pi) / theta
+        smooth = (trained / wavelength - scaling["low"]) / (scaling["high"] - scaling["low"])
+        mean = (1 - smooth) * theta / s + smooth * theta
+        slow, quick = wavelength > trained / scaling["low"], wavelength < trained / scaling["high"]
+        return np.where(slow, theta / s, np.where(quick, theta, mean))
+    return theta
 
 
 def tree_mask(parents: list[int], kv_len: int, pos, j) -> np.ndarray:
@@ -208,12 +259,13 @@ def hidden(problem: dict, data: dict) -> np.ndarray:
 def inputs(case: dict) -> dict[str, np.ndarray]:
     """All inputs of a case by name, in its dtype and layout, as make_inputs() in oracle/inputs.h gives them."""
     p, data = case["problem"], case["data"]
-    dtype, heads_first = p["dtype"], p["layout"] == "bhsd"
+    dtype, heads_first, shared = p["dtype"], p["layout"] == "bhsd", p.get("strides") == "shared"
     unreal_value = {"nan_padding": np.nan, "nan_hidden": np.nan, "inf_padding": np.inf,
                     "inf_hidden": np.inf}.get(data["nonfinite"])
 
     def tokens(role, step, heads, length, dim, unreal=None):
-        x = elements(data, dtype, role, step, *np.ogrid[: p["batch"], :heads, :length, :dim], dim)
+        b, *at = np.ogrid[: p["batch"], :heads, :length, :dim]
+        x = elements(data, dtype, role, step, b * 0 if shared and role in "kv" else b, *at, dim)
         if role == "k" and "beta" in extras:
             x = x / math.sqrt(dim)
         if unreal is not None and unreal_value is not None and role in "kv":

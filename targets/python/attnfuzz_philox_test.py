@@ -40,6 +40,7 @@ def random_rules(draw, p):
         {"rule": "alibi"},
         {"rule": "block_sparse", "shape": shape(), "q_block": draw.randint(1, 5), "kv_block": draw.randint(1, 5),
          "keep": draw.randint(0, 100)},
+        {"rule": "indices", "shape": shape(), "q_block": draw.randint(1, 3), "count": draw.randint(1, 14), "keep": draw.randint(0, 100)},
         {"rule": "dilated", "step": draw.randint(1, 4)},
         {"rule": "spans", "lens": [n for n in (cut, p["kv_len"] - cut) if n]},
         {"rule": "tree", "parents": [draw.randint(-1, n - 1) for n in range(draw.randint(0, p["kv_len"]))]},
@@ -47,6 +48,13 @@ def random_rules(draw, p):
          "direction": draw.choice(["both", "past"]), "spacing": draw.choice(["linear", "log"])},
     ]
     return draw.sample(known, draw.randint(0, 4))
+
+
+def packed_rules(draw, p):
+    """Two sequences, with rules of positions beside them."""
+    q_len, kv_len = draw.randint(0, p["q_len"]), draw.randint(0, p["kv_len"])
+    return [{"rule": "causal"}, {"rule": "alibi"}, {"rule": "bias", "shape": "qk"},
+            {"rule": "packed", "q_lens": [q_len, p["q_len"] - q_len], "kv_lens": [kv_len, p["kv_len"] - kv_len]}]
 
 
 def random_case(draw):
@@ -62,12 +70,14 @@ def random_case(draw):
                      "dist": draw.choice(["normal", "large", "constant", "one_hot", "tiny", "huge", "far_below", "cancelling"]),
                      "nonfinite": draw.choice(["none", "nan_padding", "inf_padding", "inf_value"])}}
     if draw.random() < 0.7:
-        p["mask"]["rules"] = random_rules(draw, p)
+        p["mask"]["rules"] = packed_rules(draw, p) if draw.random() < 0.2 else random_rules(draw, p)
         if draw.random() < 0.2:
             case["data"]["nonfinite"] = draw.choice(["nan_hidden", "inf_hidden"])
         used = {r["rule"] for r in p["mask"]["rules"]}
         if "bias" in used and "relative_bias" not in used and p["dtype"] != "e4m3" and draw.random() < 0.5:
             case["data"]["nonfinite"] = "inf_bias"
+        if draw.random() < 0.2 and case["data"]["nonfinite"] == "none":
+            p["strides"] = "shared"
         if draw.random() < 0.4:
             p["dropout_keep"] = draw.randint(1, 99)
         if draw.random() < 0.4:
@@ -86,7 +96,7 @@ def with_a_state(draw, case):
     p = case["problem"]
     p.update(kind=draw.choice(["linear", "retnet", "ssd", "delta", "gated_delta"]), sinks=False, memory_kv=0)
     p["mask"] = {"align": "top_left", "rules": [{"rule": "causal"}]}
-    for option in ("dropout_keep", "outputs", "rope", "rope_base"):
+    for option in ("dropout_keep", "outputs", "rope", "rope_base", "strides"):
         p.pop(option, None)
     for option in ("quant", "scales"):
         case.get("cache", {}).pop(option, None)

@@ -11,7 +11,8 @@ NUMPY_TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16, "bf16": 
 """The array type that holds a case's dtype. NumPy has no bfloat16 and no 8-bit floats: their raw bits are handed over."""
 
 PATTERNS = ["rule:block_sparse", *(f"block_sparse.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk")), "rule:dilated",
-            "rule:spans", "rule:tree"]
+            "rule:spans", "rule:tree", "rule:packed", "rule:indices",
+            *(f"indices.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk"))]
 """The features of mask rules that most packages have no option for, but that a mask of booleans can say."""
 RELATIVE_BIAS = ["rule:relative_bias", "relative_bias.direction:both", "relative_bias.direction:past",
                  "relative_bias.spacing:linear", "relative_bias.spacing:log"]

@@ -151,8 +151,10 @@ class Server:
         import numpy
 
         from attnfuzz_guard import make_guard
+        from attnfuzz_strides import lay_out
         from attnfuzz_worker import NUMPY_TYPES
 
+        self.lay_out = lay_out
         self.guard = make_guard()
         self.np, self.target, self.memory = numpy, target, memory
         self.types = {name: numpy.dtype(t) for name, t in NUMPY_TYPES.items()}
@@ -168,9 +170,13 @@ class Server:
             if not count:
                 tensors[name] = self.np.zeros(shape, kind)
                 continue
-            sent = self.np.frombuffer(buffer, kind, count, offset).reshape(shape)
-            tensors[name] = self.guard.guarded(name, sent, request["case"]["data"].get("seed", 0)) if self.guard else sent
-        return tensors
+            tensors[name] = self.np.frombuffer(buffer, kind, count, offset).reshape(shape)
+        if not self.guard:
+            return self.lay_out(request["case"], tensors)
+        seed = request["case"]["data"].get("seed", 0)
+        laid = self.lay_out(request["case"], tensors, lambda name, memory: self.guard.guarded(name, memory, seed))
+        return {name: self.guard.guarded(name, array, seed) if array is tensors[name] and array.size else array
+                for name, array in laid.items()}
 
     def output(self, array, case_dtype: str, free: int) -> tuple[list, int]:
         """[dtype, shape, offset] of an array copied into the shared memory, and where the next one goes."""

@@ -1,6 +1,7 @@
 // Which keys a query sees, with the mutants of masks.
 #include <algorithm>
 
+#include "targets/zoo/packed.h"
 #include "targets/zoo/sparse.h"
 
 namespace attnfuzz::zoo {
@@ -189,6 +190,7 @@ int64_t query_position(const Context& x, int64_t i) {
   bool at_end = p.mask.align == Align::bottom_right;
   if (m.is("align-top-left"_line)) at_end = false;
   if (m.is("align-bottom-right"_line)) at_end = true;
+  if (const RuleUse* packed = p.mask.find("packed")) return packed_position(x, *packed, i, at_end);
   if (!at_end) return i;
   return i + p.kv_len - p.q_len - m.one("align-offset-minus-one"_line) +
          m.one("align-offset-plus-one"_line);
@@ -198,7 +200,7 @@ bool sees(const Context& x, const Pair& pair) {
   for (const RuleUse& use : x.problem.mask.rules) {
     for (const Rule& rule : rules)
       if (rule.name == use.spec->name && !rule.sees(x, use, pair)) return false;
-    if (!sees_sparse(x, use, pair)) return false;
+    if (!sees_sparse(x, use, pair) || !sees_packed(x, use, pair)) return false;
   }
   return true;
 }

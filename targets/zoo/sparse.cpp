@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "oracle/masks/indices.h"
+
 namespace attnfuzz::zoo {
 namespace {
 
@@ -32,6 +34,22 @@ bool dilated(const Context& x, const RuleUse& use, const Pair& at) {
   const int64_t step = use.integer("step") + m.one("dilated-step-plus-one"_line);
   const int64_t from = m.either<int64_t>("dilated-from-first-key"_line, 0, at.q_pos);
   return (at.key_pos - from) % step == 0;
+}
+
+bool indices(const Context& x, const RuleUse& use, const Pair& at) {
+  const Mutation& m = x.m;
+  if (m.is("indices-ignored"_line)) return true;
+  const int64_t b = m.either<int64_t>("indices-first-row"_line, 0, at.b),
+                h = m.either<int64_t>("indices-first-head"_line, 0, at.h),
+                i = m.either<int64_t>("indices-first-query"_line, 0, at.i);
+  std::vector<int64_t> keys = selected_keys(use, {x.problem, x.data, b, h, i, i, {}, 0, 0});
+  if (m.is("indices-one-less"_line) && !keys.empty()) keys.pop_back();
+  const int64_t last = x.problem.kv_len - 1;
+  return std::any_of(keys.begin(), keys.end(), [&](int64_t key) {
+    if (key >= 0) return key == at.j;
+    return (m.is("indices-none-as-last"_line) && at.j == last) ||
+           (m.is("indices-none-as-first"_line) && at.j == 0);
+  });
 }
 
 bool spans(const Context& x, const RuleUse& use, const Pair& at) {
@@ -92,8 +110,11 @@ struct Rule {
   std::string_view name;
   bool (*sees)(const Context&, const RuleUse&, const Pair&);
 };
-constexpr Rule rules[] = {
-    {"block_sparse", block_sparse}, {"dilated", dilated}, {"spans", spans}, {"tree", tree}};
+constexpr Rule rules[] = {{"block_sparse", block_sparse},
+                          {"dilated", dilated},
+                          {"spans", spans},
+                          {"tree", tree},
+                          {"indices", indices}};
 
 constexpr Mutant table[] = {
     {"block-sparse-ignored", "the list of blocks is not passed on", Kernel::sparse,
@@ -113,6 +134,14 @@ constexpr Mutant table[] = {
      "dilated-step-plus-one"},
     {"dilated-from-first-key", "k % step for (q - k) % step", Kernel::sparse,
      "dilated-from-first-key"},
+    {"indices-ignored", "the lists of keys are not passed on", Kernel::sparse, "indices-ignored"},
+    {"indices-none-as-last", "indices of -1 are not checked for: k[-1] is read", Kernel::sparse,
+     "indices-none-as-last"},
+    {"indices-none-as-first", "indices are clamped to 0", Kernel::sparse, "indices-none-as-first"},
+    {"indices-one-less", "n < count - 1 for n < count", Kernel::sparse, "indices-one-less"},
+    {"indices-first-head", "the lists' head stride is 0", Kernel::sparse, "indices-first-head"},
+    {"indices-first-row", "the lists' batch stride is 0", Kernel::sparse, "indices-first-row"},
+    {"indices-first-query", "the lists' query stride is 0", Kernel::sparse, "indices-first-query"},
     {"spans-ignored", "spans see all keys", Kernel::sparse, "spans-ignored"},
     {"spans-plus-one", "the first span takes the next one's first token", Kernel::sparse,
      "spans-plus-one"},

@@ -5,8 +5,8 @@
 
 namespace attnfuzz::zoo {
 
-/// Whether a rule of a pattern (block_sparse, dilated, spans, tree) lets the query see the key;
-/// true for any other rule.
+/// Whether a rule of a pattern (block_sparse, dilated, spans, tree, indices) lets the query see the
+/// key; true for any other rule.
 bool sees_sparse(const Context& x, const RuleUse& use, const Pair& pair);
 /// What the rule relative_bias adds to the pair's score.
 double relative_bias(const Context& x, const RuleUse& use, const Pair& pair);

@@ -7,6 +7,8 @@
 
 #include "targets/cpu/cpu.h"
 #include "targets/zoo/kernel.h"
+#include "targets/zoo/rope.h"
+#include "targets/zoo/strided.h"
 
 namespace attnfuzz::zoo {
 namespace {
@@ -21,6 +23,8 @@ constexpr KernelEntry kernels[] = {
     {"cpu:split-kv", open_cpu_split_kv},
     {"cpu:naive", open_cpu_naive},
     {"cpu:sparse", open_cpu_sparse},
+    {"cpu:varlen", open_cpu_varlen},
+    {"cpu:strided", open_cpu_strided},
     {"cpu:dense-cache", open_cpu_dense_cache},
     {"cpu:paged-cache", open_cpu_paged_cache},
     {"cpu:ring-cache", open_cpu_ring_cache},
@@ -36,10 +40,10 @@ class ZooTarget : public Target {
       : kernel_(kernel), build_(build), mutation_(mutation), info_(entry(kernel).open()->info()) {
     info_.name = std::move(name);
     info_.about = about;
-    // Kernels of the zoo have no rope, and most give out alone.
+    // Most kernels of the zoo have no rope, and give out alone.
     std::erase_if(info_.capabilities.features, [&](const std::string& word) {
       const bool more = word == "dropout" || parse_name<Output>(word).has_value();
-      return word.starts_with("rope") || (more && !gives_more(kernel));
+      return (word.starts_with("rope") && !has_rope(kernel)) || (more && !gives_more(kernel));
     });
     const Tiles tile = tiles_of(build);
     for (auto& [axis, tiles] : info_.capabilities.tiles)
@@ -59,7 +63,7 @@ class ZooTarget : public Target {
       if (c.cached())
         run_cached(context, c, inputs, outcome.steps);
       else
-        run_plain(context, inputs, outcome.steps);
+        run_plain(context, as_read(mutation_, c, rotated(mutation_, c, inputs)), outcome.steps);
     } catch (const std::length_error& error) {
       outcome.status = Status::error;
       outcome.text = error.what();
@@ -82,8 +86,9 @@ std::span<const Mutant> mutants() {
   static const std::vector<Mutant> all = [] {
     std::vector<Mutant> joined;
     for (const auto& part :
-         {mask_mutants(), sparse_mutants(), head_mutants(), score_mutants(), softmax_mutants(),
-          backward_mutants(), step_mutants(), dense_mutants(), paged_mutants(), ring_mutants()})
+         {mask_mutants(), sparse_mutants(), packed_mutants(), rope_mutants(), strided_mutants(),
+          head_mutants(), score_mutants(), softmax_mutants(), backward_mutants(), step_mutants(),
+          dense_mutants(), paged_mutants(), ring_mutants()})
       joined.insert(joined.end(), part.begin(), part.end());
     return joined;
   }();

@@ -16,6 +16,8 @@ enum class Kernel : uint8_t {
   split_kv,
   backward,  ///< naive, with the log-sum-exp, dropout and gradients
   sparse,
+  varlen,   ///< packed sequences
+  strided,  ///< views of larger tensors
   dense_cache,
   paged_cache,
   ring_cache
@@ -41,6 +43,9 @@ struct Mutant {
 // The parts of the table, each beside the code that it changes.
 std::span<const Mutant> mask_mutants();
 std::span<const Mutant> sparse_mutants();
+std::span<const Mutant> packed_mutants();
+std::span<const Mutant> rope_mutants();
+std::span<const Mutant> strided_mutants();
 std::span<const Mutant> head_mutants();
 std::span<const Mutant> score_mutants();
 std::span<const Mutant> softmax_mutants();

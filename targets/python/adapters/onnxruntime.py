@@ -18,6 +18,7 @@ import importlib.metadata
 from functools import lru_cache
 
 import numpy as np
+from attnfuzz_philox import rope_frequencies
 from attnfuzz_worker import (PATTERNS, RELATIVE_BIAS, Declined, additive, broadcastable, merge_heads, only_rules, rule, split_heads, to_layout,
                              visible)
 
@@ -34,7 +35,7 @@ DENSE = ["rule:causal", "rule:window", "rule:chunk", "rule:prefix", "rule:docume
 GQA_CACHES = ["dynamic", "fixed", "ring"]
 TYPES = {"f64": np.float64, "f32": np.float32, "f16": np.float16}
 ONLY_UNCACHED = ["chunk", "prefix", "documents", "padding", "boolean", "bias", "alibi", "block_sparse", "dilated", "spans", "tree",
-                 "relative_bias"]
+                 "packed", "indices", "relative_bias"]
 
 
 @lru_cache(maxsize=512)
@@ -300,9 +301,9 @@ class Buffers:
 
 def rotary_tables(p: dict, dtype) -> list[np.ndarray]:
     """GroupQueryAttention's cos_cache and sin_cache, for more positions than any case has."""
-    half = p["head_dim"] // 2
-    angles = np.arange(128)[:, None] * p.get("rope_base", 10000.0) ** (-np.arange(half) / half)
-    return [np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)]
+    angles = np.arange(128)[:, None] * rope_frequencies(p, p["head_dim"] // 2)
+    size = p.get("rope_scaling", {}).get("magnitude", 1)
+    return [(size * np.cos(angles)).astype(dtype), (size * np.sin(angles)).astype(dtype)]
 
 
 class GroupQueryAttention(Operator):
@@ -314,7 +315,8 @@ class GroupQueryAttention(Operator):
         "equal": [["head_dim", "head_dim_v"]],
         "features": ["dtype:f32", "dtype:f16", "gqa", "mqa", "scale", "softcap", "sinks", "rule:causal", "rule:window",
                      "rule:bias", "rule:alibi", *(f"bias.shape:{shape}" for shape in ("qk", "bqk", "hqk", "bhqk")), *DATA,
-                     *DYNAMIC, "cache:fixed", "cache:ring", "ragged", "rope:half", "rope:interleaved"],
+                     *DYNAMIC, "cache:fixed", "cache:ring", "ragged", "rope:half", "rope:interleaved",
+                     *(f"rope_scaling:{law}" for law in ("linear", "ntk", "dynamic_ntk", "yarn", "llama3")), "rope_magnitude"],
         "excludes": [[f"rule:{name}", f"cache:{kind}"] for name in ("bias", "alibi") for kind in GQA_CACHES] + [
             ["cache:ring", "step:crop"]],
         "requires": [["rule:window", "rule:causal"], *([f"cache:{kind}", "rule:causal"] for kind in GQA_CACHES)],

@@ -3,6 +3,7 @@
 What is claimed is what its docstring says (PyTorch 2.13): is_causal is aligned to the upper left and excludes attn_mask;
 attn_mask is boolean (True takes part) or of the query's type and added; the scale is free; 1/sqrt(E) by default. Further:
 - A row that sees no key gives zeros (torch._safe_softmax, pytorch/pytorch#131863).
+- q, k and v may have any strides; the flash kernel asks for a last axis of stride 1 (sdp_utils' check_last_dim_stride_equals_1).
 - The flash kernel asks for head_dim_v = head_dim and lengths other than 0 (use_flash_attention_cpp).
 - Gradients by autograd, of attn_mask too with the math backend (the fused kernels ask for one that needs none).
 - On CUDA (torch.nn.attention.SDPBackend): the flash kernel takes no attn_mask, and is_causal of square problems alone; flash and cuDNN
@@ -35,6 +36,7 @@ FEATURES = [
     *(f"{name}.shape:{shape}" for name in ("boolean", "bias") for shape in ("qk", "bqk", "hqk", "bhqk")),
     *PATTERNS, *RELATIVE_BIAS, "data:far_below", "data:cancelling",
 ]
+VIEWS = ["strides:gaps", "strides:fused", "strides:shared"]
 SIZES = {"batch": [1, 4], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 70],
          "head_dim": [1, 64], "head_dim_v": [1, 64]}
 LOW_PRECISION = ("f16", "bf16")
@@ -111,9 +113,9 @@ def targets() -> list:
     flash["bf16"]["flush_subnormals"] = True
     return [
         Sdpa("torch:sdpa-math", "MATH", "scaled_dot_product_attention, the composed backend",
-             FEATURES + ["head_dim_v", "dbias"],
+             FEATURES + ["head_dim_v", "dbias", *VIEWS, "strides:transposed"],
              [], math),
-        Sdpa("torch:sdpa-flash", "FLASH_ATTENTION", "scaled_dot_product_attention, the CPU's flash kernel", FEATURES,
+        Sdpa("torch:sdpa-flash", "FLASH_ATTENTION", "scaled_dot_product_attention, the CPU's flash kernel", FEATURES + VIEWS,
              [["head_dim", "head_dim_v"]], flash),
         *on_cuda(math),
     ]
