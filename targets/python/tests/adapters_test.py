@@ -23,6 +23,7 @@ CAUSAL, WINDOW = {"rule": "causal"}, {"rule": "window", "left": 1, "right": 0}
 CHUNK = {"rule": "chunk", "size": 3, "origin": "slot"}
 RIGHT, LEFT = ({"rule": "padding", "side": side, "lens": [3, 5]} for side in ("right", "left"))
 BIAS, KEEP = {"rule": "bias", "shape": "bhqk"}, {"rule": "boolean", "shape": "bqk", "keep": 60}
+PACKED = {"rule": "packed", "q_lens": [2, 0, 3], "kv_lens": [1, 1, 3]}
 NOTHING = {"rule": "padding", "side": "right", "lens": [0, 5]}
 CROSS, GQA = {"q_len": 3, "kv_len": 7}, {"num_kv_heads": 2}
 PLAYED = [{"op": "prefill", "q_len": 4}, {"op": "decode", "q_len": 1}, {"op": "reorder", "rows": [1, 1]},
@@ -85,6 +86,9 @@ CASES = [
     *((GGML, {"dtype": "f16"}, rules) for rules in ([], [CAUSAL, BIAS])),
     *((ONEDNN, more, [CAUSAL]) for more in (CROSS | {"scale": 0.3}, CROSS | {"layout": "bshd"})),
     ("onednn:sdpa", GQA, []), ("onednn:sdpa", {"batch": 1}, [CAUSAL]),
+    *(("torch-nested:sdpa-math", {"batch": 1, "layout": layout, "head_dim_v": 3}, rules) for layout in ("bhsd", "bshd")
+      for rules in ([], [PACKED])),
+    *((target, {}, rules) for target in (MATH, FLASH, FLEX, MHA, ATTENTION) for rules in ([PACKED], [PACKED, CAUSAL])),
     (GROUPED, {}, []), (GROUPED, {"sinks": True}, [CAUSAL]), (GROUPED, {"dtype": "f16"} | GQA, [CAUSAL, WINDOW, BIAS]),
 ]
 CACHED = [
@@ -258,7 +262,7 @@ def test_chunks_beyond_the_capacity_are_declined(target):
         list(target(GROUPED).run(case, attnfuzz_philox.inputs(case)))
 
 
-DISTRIBUTIONS = {"torch-flex": "torch", "fla": "flash-linear-attention", "ggml": "xllamacpp"}
+DISTRIBUTIONS = {"torch-flex": "torch", "torch-nested": "torch", "fla": "flash-linear-attention", "ggml": "xllamacpp"}
 
 
 @pytest.mark.parametrize("name", [MHA, GROUPED, ATTENTION, ATTENTION_25, MATH, FLASH, *REFERENCE, FLEX, "torch-flex:compiled", JAX,
