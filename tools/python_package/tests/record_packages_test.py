@@ -137,7 +137,7 @@ def test_flash_attn(stand_in, tmp_path):
         package.flash_attn_varlen_func(q[0], k[0], k[0], *ends, 3, 4, causal=True)
     assert [(call.right, call.rules, call.problem["layout"]) for call in recordings.calls(tmp_path)] == [
         (True, ["causal"], "bshd"), (True, ["window"], "bshd"), (True, ["causal", "documents"], "bshd"),
-        (True, ["boolean"], "bshd")]
+        (True, ["causal", "packed"], "bshd")]
 
 
 def test_xformers(stand_in, tmp_path):

@@ -29,8 +29,12 @@ def visible(problem, given):
     """[batch, heads, q_len, kv_len]: which keys the rules let a query see."""
     batch, heads, q_len, kv_len = shape = [problem[name] for name in ("batch", "num_heads", "q_len", "kv_len")]
     i, j = np.arange(q_len)[:, None], np.arange(kv_len)
-    position = i if problem["mask"]["align"] == "top_left" else i + kv_len - q_len
     rules = {rule["rule"]: rule for rule in problem["mask"]["rules"]}
+    packed = rules.get("packed", {"q_lens": [q_len], "kv_lens": [kv_len]})
+    of_query, of_key = (np.repeat(np.arange(len(packed[lens])), packed[lens]) for lens in ("q_lens", "kv_lens"))
+    ends_q, ends_k = (np.cumsum(packed[lens])[of_query][:, None] for lens in ("q_lens", "kv_lens"))
+    first_q, first_k = (ends - np.array(packed[lens])[of_query][:, None] for ends, lens in ((ends_q, "q_lens"), (ends_k, "kv_lens")))
+    position = i - first_q + first_k if problem["mask"]["align"] == "top_left" else i - ends_q + ends_k
     lens = np.array(rules.get("padding", {}).get("lens", [kv_len] * batch))[:, None, None, None]
     seen = np.ones(shape, bool)
     for name, rule in rules.items():
@@ -44,6 +48,8 @@ def visible(problem, given):
         elif name == "documents":
             ends = np.cumsum(rule["lens"])
             seen &= np.searchsorted(ends, position, side="right") == np.searchsorted(ends, j, side="right")
+        elif name == "packed":
+            seen &= of_query[:, None] == of_key
         elif name == "padding":
             seen &= j >= kv_len - lens if rule["side"] == "left" else j < lens
         elif name == "boolean":

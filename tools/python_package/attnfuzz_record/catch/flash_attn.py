@@ -47,25 +47,17 @@ def describe(name: str, parameters: inspect.Signature, args: tuple[Any, ...], kw
                       "right": 0 if values.get("causal") else right if right >= 0 else UNBOUNDED})
     call.rules = rules
     if packed:
-        add_documents(call, *(values[each].cpu().numpy() for each in ("cu_seqlens_q", "cu_seqlens_k")))
+        add_packed(call, *(values[each].cpu().numpy() for each in ("cu_seqlens_q", "cu_seqlens_k")))
     return call
 
 
-def add_documents(call: Call, ends_q: Numbers, ends_k: Numbers) -> None:
-    """Packed sequences: a rule where queries and keys are the same tokens, else a dense mask with all rules in it."""
-    if np.array_equal(ends_q, ends_k):
-        call.rules.append({"rule": "documents", "lens": [int(n) for n in np.diff(ends_q) if n]})
-        return
-    seen = np.zeros((call.sizes["q_len"], call.sizes["kv_len"]), bool)
-    for q0, q1, k0, k1 in zip(ends_q, ends_q[1:], ends_k, ends_k[1:]):
-        position, key = np.arange(q1 - q0)[:, None] + (k1 - k0) - (q1 - q0), np.arange(k1 - k0)
-        part = np.ones((q1 - q0, k1 - k0), bool)
-        for rule in call.rules:
-            left, right = rule.get("left", UNBOUNDED), rule.get("right", 0)
-            part &= (key >= position - left) & (key <= position + right)
-        seen[q0:q1, k0:k1] = part
-    call.rules = []
-    call.add_mask(seen)
+def add_packed(call: Call, ends_q: Numbers, ends_k: Numbers) -> None:
+    """Packed sequences: "documents" where queries and keys are the same tokens."""
+    q_lens, kv_lens = ([int(n) for n in np.diff(ends)] for ends in (ends_q, ends_k))
+    if q_lens == kv_lens:
+        call.rules.append({"rule": "documents", "lens": [n for n in q_lens if n]})
+    else:
+        call.rules.append({"rule": "packed", "q_lens": q_lens, "kv_lens": kv_lens})
 
 
 def results(call: Call, result: Any) -> None:
