@@ -214,7 +214,7 @@ const Wrong wrongs[] = {
      [](Case& c) {
        use(c, "packed", {Lens{1, 3}, Lens{5}});
      }},
-    {"/problem/mask/rules: expected no \"rule:padding\" with \"rule:packed\"", plain(),
+    {"/problem/mask/rules: expected no \"rule:packed\" with \"rule:padding\"", plain(),
      [](Case& c) {
        use(c, "packed", {Lens{4}, Lens{5}});
        use(c, "padding", {int64_t{0}, Lens{1, 1}});

@@ -80,9 +80,9 @@ class RopeValidity {
 
   /// Where a ramp's end is nearly a whole pair, the arithmetic's precision says which one it is.
   bool pairs() {
-    constexpr double near = 1e-4;
+    const double near = 1e-4 + 1e-6 * static_cast<double>(p_.turned_dim()) / std::log(p_.rope_base);
     const auto [begin, end] = whole_rope_ramp(p_);
-    const auto is_whole = [](double x) { return std::abs(x - std::round(x)) < near; };
+    const auto is_whole = [near](double x) { return std::abs(x - std::round(x)) < near; };
     if (!(begin < static_cast<double>(p_.turned_dim() - 1) && end > near))
       return fail("rope_scaling",
                   fmt::format("a ramp that begins before the last pair and ends behind the first, "

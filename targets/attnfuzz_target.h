@@ -74,7 +74,8 @@ typedef enum attnfuzz_status {
  * Options by list():
  *
  * - mask.RULE.PARAM with several numbers; mask.padding.lens has one for each batch row
- * - mask.indices.keys: [batch, num_heads, blocks of q_block queries, count], -1 where there is no key
+ * - mask.indices.keys: [batch, num_heads, blocks of q_block queries, count], -1 where there is no
+ *   key
  * - rope_positions: the position by which rope rotates each key, and the query that stands there
  * - lens: a step's real tokens in each row; absent: q_len for all
  * - rows: of a reorder

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import warnings
+from typing import ClassVar
 
 import numpy as np
 from attnfuzz_worker import from_torch, rule, to_layout, to_torch
@@ -17,7 +18,7 @@ REQUIRES = ["torch", "numpy"]
 class Nested:
     name, about = "torch-nested:sdpa-math", "scaled_dot_product_attention of jagged nested tensors, the composed backend"
     version = importlib.metadata.version("torch")
-    capabilities = {
+    capabilities: ClassVar = {
         "sizes": {"batch": [1, 1], "num_heads": [1, 8], "num_kv_heads": [1, 8], "q_len": [1, 70], "kv_len": [1, 70],
                   "head_dim": [1, 64], "head_dim_v": [1, 64]},
         "equal": [["num_heads", "num_kv_heads"]],
