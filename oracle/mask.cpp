@@ -78,7 +78,7 @@ namespace {
 template <class Act>
 void for_each_sequence(const RuleUse& packed, const Act& act) {
   const std::vector<int64_t>&q_lens = packed.list(0), &kv_lens = packed.list(1);
-  Sequence sequence;
+  PackedSequence sequence;
   for (size_t n = 0; n < q_lens.size(); ++n) {
     sequence = {sequence.q_begin + sequence.q_len, q_lens[n], sequence.kv_begin + sequence.kv_len,
                 kv_lens[n]};
@@ -88,20 +88,20 @@ void for_each_sequence(const RuleUse& packed, const Act& act) {
 
 }  // namespace
 
-std::vector<Sequence> sequences(const Problem& problem) {
+std::vector<PackedSequence> sequences(const Problem& problem) {
   const RuleUse* packed = problem.mask.find("packed");
   if (packed == nullptr) return {{0, problem.q_len, 0, problem.kv_len}};
-  std::vector<Sequence> all;
-  for_each_sequence(*packed, [&](const Sequence& sequence) {
+  std::vector<PackedSequence> all;
+  for_each_sequence(*packed, [&](const PackedSequence& sequence) {
     all.push_back(sequence);
     return false;
   });
   return all;
 }
 
-Sequence sequence_of(const RuleUse& packed, int64_t i) {
-  Sequence found;
-  for_each_sequence(packed, [&](const Sequence& sequence) {
+PackedSequence sequence_of(const RuleUse& packed, int64_t i) {
+  PackedSequence found;
+  for_each_sequence(packed, [&](const PackedSequence& sequence) {
     const bool own = i >= sequence.q_begin && i < sequence.q_begin + sequence.q_len;
     if (own) found = sequence;
     return own;
@@ -110,23 +110,23 @@ Sequence sequence_of(const RuleUse& packed, int64_t i) {
 }
 
 bool lengths_differ(const Problem& problem) {
-  const std::vector<Sequence> all = sequences(problem);
+  const std::vector<PackedSequence> all = sequences(problem);
   return problem.q_len != problem.kv_len ||
          std::any_of(all.begin(), all.end(),
-                     [](const Sequence& each) { return each.q_len != each.kv_len; });
+                     [](const PackedSequence& each) { return each.q_len != each.kv_len; });
 }
 
 bool has_longer_q(const Problem& problem) {
-  const std::vector<Sequence> all = sequences(problem);
+  const std::vector<PackedSequence> all = sequences(problem);
   return problem.q_len > problem.kv_len ||
          std::any_of(all.begin(), all.end(),
-                     [](const Sequence& each) { return each.q_len > each.kv_len; });
+                     [](const PackedSequence& each) { return each.q_len > each.kv_len; });
 }
 
 int64_t query_position(const Problem& problem, int64_t i) {
   const RuleUse* packed = problem.mask.find("packed");
-  const Sequence own =
-      packed == nullptr ? Sequence{0, problem.q_len, 0, problem.kv_len} : sequence_of(*packed, i);
+  const PackedSequence own = packed == nullptr ? PackedSequence{0, problem.q_len, 0, problem.kv_len}
+                                               : sequence_of(*packed, i);
   return own.first_position(problem.mask.align) + i - own.q_begin;
 }
 

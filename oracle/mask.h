@@ -104,7 +104,7 @@ const RuleSpec* find_rule(std::string_view name);
 
 /// Queries and keys that have to do with each other alone: all of a problem, or one of the
 /// sequences that the rule "packed" puts behind one another.
-struct Sequence {
+struct PackedSequence {
   int64_t q_begin = 0, q_len = 0, kv_begin = 0, kv_len = 0;
 
   /// Position of its first query on the keys' axis.
@@ -112,9 +112,9 @@ struct Sequence {
     return kv_begin + (align == Align::top_left ? 0 : kv_len - q_len);
   }
 };
-std::vector<Sequence> sequences(const Problem& problem);
+std::vector<PackedSequence> sequences(const Problem& problem);
 /// That of query i by the rule's lengths; an empty one where the query is in none.
-Sequence sequence_of(const RuleUse& packed, int64_t i);
+PackedSequence sequence_of(const RuleUse& packed, int64_t i);
 /// Whether some sequence has more queries than keys or fewer (without a cache), and more.
 bool lengths_differ(const Problem& problem);
 bool has_longer_q(const Problem& problem);

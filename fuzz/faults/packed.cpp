@@ -51,7 +51,7 @@ Rewritten shown(Case c) {
 }
 
 void show_until(const RuleUse& use, const RowContext& context, const MaskRow& row, int64_t more) {
-  const Sequence own = sequence_of(use, context.i);
+  const PackedSequence own = sequence_of(use, context.i);
   masks::keep_between(context, row, own.kv_begin, own.kv_begin + own.kv_len - 1 + more);
 }
 void show_one_more(const RuleUse& use, const RowContext& context, const MaskRow& row) {
@@ -65,14 +65,14 @@ void show_one_less(const RuleUse& use, const RowContext& context, const MaskRow&
 Plan aligned_by_longest(const Case& c) {
   Plan plan = lower(c);
   int64_t q_len = 0, kv_len = 0;
-  const std::vector<Sequence> all = sequences(c.problem);
-  for (const Sequence& each : all) {
+  const std::vector<PackedSequence> all = sequences(c.problem);
+  for (const PackedSequence& each : all) {
     q_len = std::max(q_len, each.q_len);
     kv_len = std::max(kv_len, each.kv_len);
   }
   for (RowPlan& row : plan.steps.front().rows) {
     row.queries.clear();
-    for (const Sequence& each : all) {
+    for (const PackedSequence& each : all) {
       const int64_t position = each.kv_begin + kv_len - q_len;
       if (each.q_len > 0) row.queries.push_back({each.q_begin, position, position, each.q_len});
     }

@@ -77,7 +77,7 @@ void add_plain(Plan& plan) {
         plan.born[plan.source(held.tokens.back(), g)] = j;
     }
     for (int64_t h = 0; h < p.num_heads; ++h)
-      for (const Sequence& each : sequences(p)) {
+      for (const PackedSequence& each : sequences(p)) {
         const int64_t of_query_0 = each.first_position(p.mask.align) - each.q_begin;
         for (int64_t i = each.q_begin; i < each.q_begin + each.q_len; ++i)
           add_query(plan, {0, b, of_query_0, 0, p.q_len, held}, h, i);

@@ -53,8 +53,8 @@ class Collector {
     add(Quantity::kv_len, c_.problem.kv_len);
     if (c_.problem.mask.find("packed") == nullptr) return;
     int64_t empty_q = 0, empty_kv = 0;
-    const std::vector<Sequence> all = sequences(c_.problem);
-    for (const Sequence& each : all) {
+    const std::vector<PackedSequence> all = sequences(c_.problem);
+    for (const PackedSequence& each : all) {
       empty_q += each.q_len == 0 ? 1 : 0;
       empty_kv += each.kv_len == 0 && each.q_len > 0 ? 1 : 0;
       if (each.q_len > 0 && each.kv_len > 0) add(Quantity::packed_begin, each.kv_begin);

@@ -20,11 +20,11 @@ std::optional<Twin> twin(const Case& c) {
   if (p.mask.find("packed") == nullptr || p.fully_masked == FullyMasked::uniform) return {};
   for (const RuleUse& use : p.mask.rules)
     if (use.spec->by_place && use.spec->name != "packed") return {};
-  std::vector<Sequence> asking = sequences(p);
+  std::vector<PackedSequence> asking = sequences(p);
   if (asking.size() < 2) return {};
-  std::erase_if(asking, [](const Sequence& each) { return each.q_len == 0; });
+  std::erase_if(asking, [](const PackedSequence& each) { return each.q_len == 0; });
   if (asking.empty()) return {};
-  const Sequence one = asking[static_cast<size_t>(chosen(c, 0, std::ssize(asking) - 1))];
+  const PackedSequence one = asking[static_cast<size_t>(chosen(c, 0, std::ssize(asking) - 1))];
   Twin twin = same(c);
   twin.c.problem.q_len = one.q_len;
   twin.c.problem.kv_len = one.kv_len;

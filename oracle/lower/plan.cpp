@@ -33,7 +33,7 @@ std::vector<int64_t> document_starts(const Problem& p) {
 }
 
 /// The queries of a sequence; each by itself where their angles are given.
-void add_queries(const Problem& p, const Sequence& sequence, RowPlan& row) {
+void add_queries(const Problem& p, const PackedSequence& sequence, RowPlan& row) {
   const int64_t position = sequence.first_position(p.mask.align), count = sequence.q_len;
   if (p.rope_positions.empty() && count > 0)
     row.queries.push_back({sequence.q_begin, position, position, count});
@@ -53,11 +53,11 @@ void add_keys(const Problem& p, int64_t b, RowPlan& row) {
 StepPlan lower_at_once(const Case& c) {
   const Problem& p = c.problem;
   StepPlan step;
-  const std::vector<Sequence> all = sequences(p);
+  const std::vector<PackedSequence> all = sequences(p);
   for (int64_t b = 0; b < p.batch; ++b) {
     RowPlan& row = step.rows.emplace_back();
     add_keys(p, b, row);
-    for (const Sequence& each : all) add_queries(p, each, row);
+    for (const PackedSequence& each : all) add_queries(p, each, row);
     if (p.recurrent()) row.starts = document_starts(p);
   }
   return step;

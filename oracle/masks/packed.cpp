@@ -7,7 +7,7 @@ constexpr RuleParam params[] = {{.name = "q_lens", .kind = RuleParam::Kind::q_le
                                 {.name = "kv_lens", .kind = RuleParam::Kind::kv_lens}};
 
 void apply(const RuleUse& use, const RowContext& context, const MaskRow& row) {
-  const Sequence own = sequence_of(use, context.i);
+  const PackedSequence own = sequence_of(use, context.i);
   keep_between(context, row, own.kv_begin, own.kv_begin + own.kv_len - 1);
 }
 

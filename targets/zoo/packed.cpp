@@ -47,7 +47,7 @@ constexpr Mutant table[] = {
 bool sees_packed(const Context& x, const RuleUse& use, const Pair& at) {
   const Mutation& m = x.m;
   if (use.spec->name != "packed" || m.is("packed-ignored"_line)) return true;
-  const Sequence own = sequence_of(taken(x, use), at.i);
+  const PackedSequence own = sequence_of(taken(x, use), at.i);
   const int64_t end =
       own.kv_begin + own.kv_len + m.one("packed-one-more"_line) - m.one("packed-one-less"_line);
   return at.j >= own.kv_begin && at.j < end;
@@ -57,7 +57,7 @@ int64_t packed_position(const Context& x, const RuleUse& use, int64_t i, bool at
   const Mutation& m = x.m;
   if (m.is("packed-ignored"_line)) return i + (at_end ? x.problem.kv_len - x.problem.q_len : 0);
   const RuleUse lens = taken(x, use);
-  const Sequence own = sequence_of(lens, i);
+  const PackedSequence own = sequence_of(lens, i);
   const int64_t of_longest = longest(lens.list(1)) - longest(lens.list(0));
   const int64_t offset = m.either("packed-longest-offset"_line, of_longest, own.kv_len - own.q_len);
   return own.kv_begin + i - own.q_begin + (at_end ? offset : 0);
