@@ -1,6 +1,7 @@
-"""python -m attnfuzz MODULE:FUNCTION fuzzes a function, as attnfuzz.check() does. Exit: 0 all right, 1 findings.
+"""Fuzzes a Python function, as attnfuzz.check() does.
 
-python -m attnfuzz probe TARGET runs a target to find out what it can do, and writes its claims.
+Exit: 0 all right, 1 findings, 2 wrong usage, 3 nothing was tested, 130 interrupted. `attnfuzz probe TARGET` (python -m
+attnfuzz probe TARGET) finds out what a function can do, and writes its claims.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from attnfuzz._check import FORMATS, TIMEOUT, Interrupted, check, load, replay
+from attnfuzz._claims import words
+from attnfuzz._command import called
 from attnfuzz._core import InputError, size_names
 
 
@@ -20,7 +23,7 @@ EXITS = {"passed": 0, "failed": 1, "nothing was tested": 3, "interrupted": 130}
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m attnfuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog=called("check"), description=__doc__)
     parser.add_argument("function", metavar="MODULE:FUNCTION", help="an attention function of (q, k, v, …)")
     parser.add_argument("--cases", type=int, default=200, metavar="N", help="how many cases (default: 200)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same cases")
@@ -35,7 +38,7 @@ def arguments() -> argparse.ArgumentParser:
                         help="where its causal and window put the diagonal if q_len and kv_len differ")
     parser.add_argument("--keyword", action="append", default=[], metavar="NAME",
                         help="an option that it accepts as **kwargs, without naming it in its signature; repeatable")
-    parser.add_argument("--claims", metavar="FILE", help="claims as JSON, as `python -m attnfuzz probe` writes them")
+    parser.add_argument("--claims", metavar="FILE", help="claims as JSON, as `attnfuzz probe` writes them")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, metavar="SECONDS",
                         help="time that one case may take (default: 20)")
     parser.add_argument("--in-process", action="store_true",
@@ -62,8 +65,11 @@ def read_claims(file: str) -> dict[str, Any]:
 def claims_of(options: argparse.Namespace) -> dict[str, Any]:
     claims: dict[str, Any] = read_claims(options.claims) if options.claims else {}
     claims |= {name: value for name in ("dtype", "align") if (value := getattr(options, name))}
-    if options.feature:
-        claims["features"] = options.feature
+    if options.feature:  # beside those of the file
+        claims["features"] = [*words(claims.get("features", ())), *options.feature]
+        for key in ("without", "left_out"):
+            if key in claims:
+                claims[key] = _except(claims[key], options.feature)
     for text in options.size:
         name, _, numbers = text.partition("=")
         try:
@@ -71,7 +77,16 @@ def claims_of(options: argparse.Namespace) -> dict[str, Any]:
         except ValueError:
             raise InputError(f"--size {text}: expected NAME=MIN:MAX or NAME=MIN:MAX:MULTIPLE") from None
         claims[name] = size[0] if len(size) == 1 else size
+        if "left_out" in claims:
+            claims["left_out"] = _except(claims["left_out"], [name])
     return claims
+
+
+def _except(claim: Any, asked: list[str]) -> Any:
+    """A claim of what is not tested, without what the command line asks for."""
+    if isinstance(claim, dict):
+        return {what: why for what, why in claim.items() if what.partition(" ")[0] not in asked}
+    return [word for word in words(claim) if word not in asked]
 
 
 def main(argv: list[str] | None = None) -> int:

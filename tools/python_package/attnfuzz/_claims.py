@@ -75,6 +75,8 @@ class Claims(TypedDict, total=False):
     """Mask rules that it applies in every case, without being told: causal."""
     without: Words
     """Features that its parameters promise, and that it does not have: `["rule:bias"]`."""
+    left_out: Mapping[str, str]
+    """What `probe` saw go wrong without an error, and why: not tested, but told with the result."""
     rules: Words
     """Mask rules: causal, window, chunk, prefix, documents, padding, boolean, bias, alibi, block_sparse, …"""
 
@@ -233,6 +235,8 @@ def complete(claims: Claims, options: Mapping[str, Option], where: str, sure: It
     for option in options.values():
         features.update(word for word in option.words if option.names[:1] != ("mask",) or form.can_say(word))
     features.difference_update(words(given.get("without", ())))
+    if not isinstance(given.get("left_out", {}), Mapping):
+        raise InputError(f"{where}: left_out: expected an object of what is left out and why")
     for group, word in DEFAULT_WORDS.items():
         if not any(f.startswith(group + ":") for f in features):
             features.add(word)

@@ -10,6 +10,13 @@ FOLDER = Path(__file__).resolve().parent / "_program"
 """In a wheel: bin/attnfuzz, and what it needs beside it."""
 
 
+def called(subcommand: str) -> str:
+    """How a subcommand is called: by the program if it started this process, else by `python -m attnfuzz`."""
+    if os.environ.get("ATTNFUZZ"):
+        return f"attnfuzz {subcommand}"
+    return "python -m attnfuzz" if subcommand == "check" else f"python -m attnfuzz {subcommand}"
+
+
 def home() -> str:
     """Where corpus/ and targets/python/ lie."""
     installed = FOLDER / "share" / "attnfuzz"

@@ -12,10 +12,13 @@ from attnfuzz._core import InputError
 from attnfuzz._types import Array
 
 CORE_LAYOUTS = ("bhsd", "bshd")
-LAYOUTS = (*CORE_LAYOUTS, "sbhd", "bs(hd)", "sb(hd)", "(bh)sd", "hsd", "shd", "bsd", "sbd", "sd")
+OF_ONE_QUERY = {"bhd": ("bshd", "bhsd"), "b(hd)": ("bs(hd)",), "(bh)d": ("(bh)sd",), "hd": ("shd", "hsd")}
+"""The arrangements of q and out of functions of one query: no axis for the length. k and v lie in one of those."""
+LAYOUTS = (*CORE_LAYOUTS, "sbhd", "bs(hd)", "sb(hd)", "(bh)sd", "hsd", "shd", "bsd", "sbd", "sd", *OF_ONE_QUERY)
 """The arrangements of q, k, v and out: b batch, h heads, s length, d head_dim; axes in parentheses are one axis.
 
-A layout without b is that of a function of one batch row, one without h that of a function of one head.
+A layout without b is that of a function of one batch row, one without h that of a function of one head, and one without
+s that of a function of one query.
 """
 KEY_LAYOUTS = (*LAYOUTS, "bhds", "(bh)ds", "hds", "bds", "ds")
 """Those of k, which some functions take transposed, as the product q·k needs it."""
@@ -69,12 +72,14 @@ class Form:
     @property
     def core(self) -> str:
         """The layout of the cases: the order in which the length and the heads lie in memory."""
-        letters = self.layout.replace("(", "").replace(")", "")
+        letters = (self.layout if "s" in self.layout else self.k_layout).replace("(", "").replace(")", "")
         return "bshd" if "h" in letters and letters.index("s") < letters.index("h") else "bhsd"
 
     def layout_of(self, name: str) -> str:
         """How a tensor or an output is arranged."""
         own = {"out": self.out_layout, "grad_out": self.out_layout, "k": self.k_layout, "dk": self.k_layout}
+        if "s" not in self.layout:
+            own |= {"v": self.k_layout, "dv": self.k_layout}
         return own.get(name) or self.layout
 
     @property
@@ -96,7 +101,7 @@ class Form:
     @property
     def fixed(self) -> dict[str, int]:
         """The sizes of the axes that the layout lacks."""
-        absent = {"batch": "b", "num_heads": "h", "num_kv_heads": "h"}
+        absent = {"batch": "b", "num_heads": "h", "num_kv_heads": "h", "q_len": "s"}
         return {size: 1 for size, letter in absent.items() if letter not in self.layout}
 
     def can_say(self, word: str) -> bool:
@@ -222,4 +227,8 @@ def form_of(claims: Mapping[str, Any], where: str) -> Form:
         if len(several) != 1:
             raise InputError(f"{where}: {key}: expected one of these words, not {', '.join(several)}")
         found[key] = several[0]
+    layout = found.get("layout", "")
+    if layout in OF_ONE_QUERY and "s" not in found.get("k_layout", ""):
+        raise InputError(f"{where}: layout: {layout} has no axis for the keys: expected k_layout too, such as "
+                         f"{OF_ONE_QUERY[layout][0]}")
     return Form(**found)

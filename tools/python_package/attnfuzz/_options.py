@@ -143,6 +143,14 @@ def _lens(call: Call) -> list[int] | None:
     return None if rule is None else list(rule["lens"])
 
 
+def _full_lens(call: Call) -> list[int]:
+    return [call.problem["kv_len"]] * call.problem["batch"]
+
+
+def _as_array(call: Call, lens: list[int] | None) -> Any:
+    return None if lens is None else call.give(np.array(lens, np.int32), "int32")
+
+
 @dataclass(frozen=True)
 class Option:
     """A keyword that a function may have: what it is then tested for, and the value that it gets."""
@@ -176,8 +184,11 @@ OPTIONS = (
     Option(("causal", "is_causal", "use_causal", "use_causal_mask"), ("rule:causal",),
            lambda call: call.rule("causal") is not None, rule="causal"),
     Option(("window", "window_size"), ("rule:window",), _window, _whole_window, rule="window"),
-    Option(("lens", "kv_lens"), ("rule:padding", "padding.side:right"), _lens,
-           lambda call: [call.problem["kv_len"]] * call.problem["batch"], rule="padding"),
+    Option(("lens", "kv_lens"), ("rule:padding", "padding.side:right"), _lens, _full_lens, rule="padding"),
+    Option(("cache_seqlens", "seqlens_k", "seqlens_kv", "seq_lens_k", "kv_seqlens", "kv_seq_lens", "kv_lengths",
+            "kv_seq_lengths", "key_lengths", "context_lens", "context_lengths", "cache_lens", "seqused_k"),
+           ("rule:padding", "padding.side:right"), lambda call: _as_array(call, _lens(call)),
+           lambda call: _as_array(call, _full_lens(call)), rule="padding"),
     Option(
         ("bias", "attn_bias"),
         ("rule:bias", "bias.shape:qk", "bias.shape:bqk", "bias.shape:hqk", "bias.shape:bhqk", "rule:alibi"),
@@ -188,9 +199,8 @@ OPTIONS = (
     Option(("scale", "softmax_scale", "sm_scale", "qk_scale", "scaling", "scaling_factor"), ("scale",),
            lambda call: call.problem["scale"],
            lambda call: call.problem["head_dim"] ** -0.5, carries=("scale",)),
-    Option(("softcap", "logits_soft_cap", "logit_softcap", "attn_logits_soft_cap"), ("softcap",),
-           lambda call: call.problem["softcap"],
-           carries=("softcap",)),
+    Option(("softcap", "logits_soft_cap", "logit_softcap", "attn_logits_soft_cap", "logit_cap", "soft_cap"),
+           ("softcap",), lambda call: call.problem["softcap"], carries=("softcap",)),
     Option(("sinks", "s_aux"), ("sinks",), lambda call: call.tensor("sinks"), carries=("sinks",)),
     Option(("mem_k",), ("memory_kv",), lambda call: call.tensor("mem_k"), carries=("memory_kv",),
            sizes={"memory_kv": [0, 4]}),
@@ -277,9 +287,15 @@ def _chosen(named: list[inspect.Parameter], table: Mapping[str, Option], mask_sa
 class Unknown(InputError):
     """A function must be given what attnfuzz does not know: `parameters` in order."""
 
-    def __init__(self, text: str, parameters: list[inspect.Parameter]) -> None:
-        super().__init__(text)
-        self.parameters = parameters
+    def __init__(self, fn_name: str, parameters: list[inspect.Parameter],
+                 found: str = "`attnfuzz probe` looks for it") -> None:
+        known = ", ".join([*ROLES, *(option.names[0] for option in OPTIONS), *CONSTANTS])
+        super().__init__(
+            f"{fn_name}: attnfuzz has nothing to hand to the required parameter{'s' * (len(parameters) > 1)} "
+            f"{', '.join(p.name for p in parameters)}; expected a default, functools.partial, or a claim of what it "
+            f"is, as in parameters={{{parameters[0].name!r}: 'mask'}}; {found}. Such a claim has one of the words "
+            f"{known}, or one that docs/python.md lists beside them")
+        self.fn_name, self.parameters = fn_name, parameters
 
 
 def _said(said: Mapping[str, str], fn_name: str, parameters: list[inspect.Parameter]) -> dict[str, Option]:
@@ -326,10 +342,7 @@ def bind(fn: Callable[..., Any], fn_name: str, extra: Iterable[str] = (), mask_s
     needed = [p for p in rest if _required(p) and p.name not in (*table, *nones)
               and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if needed:
-        raise Unknown(f"{fn_name}: attnfuzz has nothing to hand to the required parameter{'s' * (len(needed) > 1)} "
-                      f"{', '.join(p.name for p in needed)}; expected a default, functools.partial, one of the names "
-                      f"{_known()}, or the claim parameters={{{needed[0].name!r}: one of these names}}, which "
-                      "`attnfuzz probe` looks for", needed)
+        raise Unknown(fn_name, needed)
     named = {p.name: p for p in rest if p.name in table and p.kind in plain}
     hidden = any(p.kind == p.VAR_KEYWORD for p in rest)
     if extra and not hidden and (absent := [name for name in extra if name not in named]):

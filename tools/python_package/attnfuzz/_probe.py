@@ -1,4 +1,4 @@
-"""python -m attnfuzz probe TARGET runs a target to find out what it can do, and writes its claims.
+"""Runs a target to find out what it can do, and writes its claims.
 
 TARGET is MODULE:FUNCTION ('mine:Layer(window=64)' makes a layer), a plug-in's path, or a target of `attnfuzz targets`.
 probe runs small cases of each size, dtype, layout, mask rule, option and convention, and checks each answer against the
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from attnfuzz import _claims, _core
+from attnfuzz._command import called
 from attnfuzz._core import InputError
 
 Examine = Callable[[str], "tuple[str, str]"]
@@ -33,6 +34,8 @@ HALF_TRIES = 40
 """Cases for each way to compute in a half type."""
 TAKEN = ("pass", "skip", "mismatch", "nan")
 """What a target gives that takes a case."""
+WRONG = ("mismatch", "nan", "nondeterminism", "shape")
+"""Kinds of failures without an error: the target takes the case, and its answer is wrong."""
 SEARCH = 400
 """Generated cases among which those that use a feature are looked for."""
 
@@ -180,7 +183,9 @@ class Probe:
         lengths = "kv_len" if "q_len" in self.fixed else "q_len"
         tried = {lengths if name == "q_len" else name: values for name, values in SIZES.items()}
         for name, values in ((name, values) for name, values in tried.items() if name not in self.fixed):
-            good, texts = [], {}
+            good: list[int] = []
+            raised: dict[int, str] = {}
+            wrong: dict[int, str] = {}
             for value in values:
                 sizes = {name: [value, value]}
                 if name == "q_len":
@@ -189,11 +194,12 @@ class Probe:
                 if kind == "pass":
                     good.append(value)
                 else:
-                    texts[value] = f"{kind}: {words}"
+                    (wrong if kind in WRONG else raised)[value] = f"{kind}: {words}"
             if good:
                 self.found.sizes[name] = range_of(good, list(values))
-            if texts:
-                self.found.raised[f"{name} {', '.join(map(str, texts))}"] = next(iter(texts.values()))
+            for texts, kept in ((raised, self.found.raised), (wrong, self.found.wrong)):
+                if texts:
+                    kept[f"{name} {', '.join(map(str, texts))}"] = next(iter(texts.values()))
         self.found.sizes["kv_len"] = self.found.sizes.get(lengths, [1, 1])
 
     def _features(self) -> None:
@@ -319,6 +325,29 @@ def range_of(good: list[int], tried: list[int]) -> list[int]:
     return [least, unbroken[first_bad - 1]]
 
 
+def left_out(found: Found, promised: Iterable[str]) -> dict[str, str]:
+    """What the target takes without an error and gets wrong, though nothing says that it is not meant to: sizes, and
+    features that it promises."""
+    features = {word for word in promised if not word.startswith(CONVENTIONS)}
+    wrong = {what: words for what, words in found.wrong.items()
+             if what in features or what.partition(" ")[0] in _core.size_names()}
+    return wrong | {word: "it makes no difference" for word in found.without_effect if word in features}
+
+
+def demanding(doubts: Iterable[str], sizes: dict[str, list[int]]) -> str:
+    """The options of `check` that test what was left out too."""
+    options = []
+    for what in doubts:
+        name, _, values = what.partition(" ")
+        if not values:
+            options.append(f"--feature {name}")
+            continue
+        ends = [*map(int, values.split(", ")), *sizes.get(name, ())[:2]]
+        together = ("q_len", "kv_len") if name == "q_len" else (name,)
+        options += [f"--size {each}={min(ends)}:{max(ends)}" for each in together]
+    return " ".join(options)
+
+
 def claims_from(found: Found) -> dict[str, Any]:
     """The keywords of check() that say what was found; words that check() knows by a keyword of their own get it."""
     claims: dict[str, Any] = {name: size for name, size in found.sizes.items()}
@@ -370,7 +399,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from attnfuzz._probe_targets import open_target
 
-    parser = argparse.ArgumentParser(prog="python -m attnfuzz probe", description=__doc__,
+    parser = argparse.ArgumentParser(prog=called("probe"), description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", metavar="TARGET", help="MODULE:FUNCTION, a plug-in's path, or a target's name")
     parser.add_argument("-o", "--out", metavar="FILE", help="write the claims there as JSON (default: stdout)")
@@ -394,8 +423,11 @@ def main(argv: list[str] | None = None) -> int:
         if options.out:
             with open(options.out, "w") as file:
                 file.write(text)
-            print(f"The claims are in {options.out}: read and correct them. Next:\n\n    {target.next(options.out)}",
-                  file=sys.stderr)
+            say(f"The claims are in {options.out}: read and correct them. Next:\n\n    {target.next(options.out)}")
+            if doubts := claims.get("left_out"):
+                say("\nThe claims leave out what gave wrong answers without an error. If it is meant to be right, that "
+                    "is a bug, and this shows it:\n\n"
+                    f"    {target.next(options.out)} {demanding(doubts, found.sizes)}")
         else:
             print(text, end="")
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from typing import Any
 
 from attnfuzz import _claims, _core, _isolate, _names, _trials
 from attnfuzz._check import load
+from attnfuzz._command import called
 from attnfuzz._core import InputError
+from attnfuzz._forms import CORE_LAYOUTS
 from attnfuzz._function import FunctionAdapter, How, adapter_of
-from attnfuzz._options import GRADIENTS
-from attnfuzz._probe import HALF, Examine, Found, capabilities_from, claims_from
+from attnfuzz._options import GRADIENTS, Unknown
+from attnfuzz._probe import HALF, Examine, Found, capabilities_from, claims_from, left_out
 from attnfuzz._target import MEMORY, in_process
 
 
@@ -83,7 +86,10 @@ def function(name: str, arrays: str | None, device: str | None, timeout: float) 
     """A Python function: it is told what its parameters let it be told."""
     fn, how = load(name), How(arrays, device)
     form = _trials.found_apart(fn, how, timeout * TRIALS)
-    adapter = adapter_of(fn, how, form)  # type: ignore[arg-type]
+    try:
+        adapter = adapter_of(fn, how, form)  # type: ignore[arg-type]
+    except Unknown as e:
+        raise Unknown(e.fn_name, e.parameters, "trial calls were right with none that was tried") from None
     precision = {dtype: {"accumulate": "f32", "p": dtype} for dtype in HALF}
     usual = dict(precision)
     differentiates = "grad_out" not in adapter.bound.names
@@ -121,12 +127,18 @@ def function(name: str, arrays: str | None, device: str | None, timeout: float) 
         own = {dtype: way for dtype, way in precision.items() if way != usual[dtype]}
         promised = {word for option in adapter.bound.options.values() for word in option.words}
         without = sorted(promised & {*found.raised, *found.wrong, *found.without_effect})
-        return (claims_from(found) | form | ({"precision": own} if own else {})
-                | ({"without": without} if without else {}))
+        more = {"precision": own, "without": without, "left_out": left_out(found, promised)}
+        return claims_from(found) | form | {key: value for key, value in more.items() if value}
 
-    layouts = (adapter.form.core,) if "layout" in form else Probed.layouts
+    layouts = Probed.layouts
+    if "layout" in form:
+        layouts = (form["layout"] if form["layout"] in CORE_LAYOUTS else adapter.form.core,)
     fixed = adapter.form.fixed | {size: form[size] for size in _core.size_names() if size in form}
-    return Probed(examine, can_reach, claims, lambda file: f"python -m attnfuzz {name} --claims {file}",
+
+    def following(file: str) -> str:
+        return f"{called('check')} {shlex.quote(name)} --claims {shlex.quote(file)}"
+
+    return Probed(examine, can_reach, claims, following,
                   layouts, fixed, precision, _trials.in_words(form), tuple(_claims.always_of(form, adapter.form)))
 
 

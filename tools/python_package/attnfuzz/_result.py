@@ -95,6 +95,9 @@ class Result:
         """The package whose arrays the function got; empty for an adapter."""
         self.notes: list[tuple[str, str]] = notes(target)
         """What is worth knowing beside the counts: (what, words)."""
+        if doubts := claims.get("left_out"):
+            self.notes.append(("left out", f"{'; '.join(doubts)}: `attnfuzz probe` saw wrong answers there without an "
+                                           "error, so the claims leave it out"))
 
     def suggest(self, claims: str) -> None:
         """Tells of claims with which trial calls of the function are right, where without them cases failed."""
@@ -210,9 +213,10 @@ def not_asked(capabilities: dict[str, Any]) -> list[str]:
     if any(word.startswith(("cache:", "kind:")) and word != "kind:softmax" for word in features):
         return []
     missing = []
-    if "rule:causal" not in features:
+    several = capabilities["sizes"].get("q_len", [1, 1])[1] > 1  # one query, the last, sees all keys
+    if several and "rule:causal" not in features:
         missing.append("causal masks (no parameter says them)")
-    elif not any(word.startswith("align:") for word in features):
+    elif several and not any(word.startswith("align:") for word in features):
         missing.append("causal where q_len ≠ kv_len (align='top_left' or 'bottom_right')")
     if not {"gqa", "mqa"} & features:
         missing.append("fewer KV heads than heads (features=['gqa', 'mqa'])")

@@ -26,9 +26,10 @@ TRANSPOSED = {"bhsd": "bhds", "(bh)sd": "(bh)ds", "bsd": "bds", "sd": "ds"}
 """How k may lie where q lies so: as the product q·k wants it."""
 Forms = tuple[dict[str, Any], ...]
 FORMS: Forms = (
-         *({"layout": layout} for layout in _forms.LAYOUTS),
+         *({"layout": layout} for layout in _forms.LAYOUTS if layout not in _forms.OF_ONE_QUERY),
          *({"layout": layout, "out_layout": other} for layout in _forms.CORE_LAYOUTS for other in OTHERS[layout]),
-         *({"layout": layout, "k_layout": other} for layout, other in TRANSPOSED.items()))
+         *({"layout": layout, "k_layout": other} for layout, other in TRANSPOSED.items()),
+         *({"layout": layout, "k_layout": other} for layout, others in _forms.OF_ONE_QUERY.items() for other in others))
 """The arrangements that are tried, the usual ones first."""
 USUAL = 4
 """How many of them are tried where the meaning of a parameter is unknown too."""
@@ -42,13 +43,16 @@ _SIZES = {"batch": 2, "num_heads": 3, "num_kv_heads": 3}
 WAYS: tuple[dict[str, Any], ...] = (
     {"always": ["causal"]}, {"scaled_q": True}, {"always": ["causal"], "scaled_q": True}, {"q_len": 1})
 """What a function may do by itself that is right with no arrangement: it is causal, it does not scale, it decodes."""
-MEANINGS = {"Tensor": ("mask", "bias"), "Array": ("mask", "bias"), "ndarray": ("mask", "bias"),
+_ARRAY = ("mask", "bias", "cache_seqlens")
+MEANINGS = {"Tensor": _ARRAY, "Array": _ARRAY, "ndarray": _ARRAY, "list": ("lens",), "Sequence": ("lens",),
             "float": ("scale", "zero"), "bool": ("causal", "false", "true"), "int": ("head_dim", "num_heads", "zero")}
 """What a required parameter of an unknown name is tried as, by a word in its annotation."""
-ANY_MEANING = ("mask", "scale", "causal", "head_dim", "num_heads", "none")
-SHOWN_BY = {"scale": ["scale"], "causal": ["rule:causal"], "bias": ["rule:bias", "bias.shape:bhqk"]}
+ANY_MEANING = ("mask", "scale", "causal", "cache_seqlens", "lens", "head_dim", "num_heads", "none")
+SHOWN_BY = {"scale": ["scale"], "causal": ["rule:causal"], "bias": ["rule:bias", "bias.shape:bhqk"],
+            "lens": ["rule:padding"], "cache_seqlens": ["rule:padding"]}
 """The features whose cases show that a parameter is what it was tried as."""
-GUESSES = 12
+_LENS = ("lens", "cache_seqlens")
+GUESSES = 16
 """How many combinations of meanings are tried."""
 
 
@@ -105,10 +109,13 @@ def _guesses(parameters: list[inspect.Parameter], taken: set[str]) -> Iterator[d
         every = next((words for word, words in MEANINGS.items() if word in annotation), ANY_MEANING)
         return tuple(word for word in every if word not in taken)
 
-    combinations = (each for each in itertools.product(*map(meanings, parameters))
-                    if len(set(each) - set(_options.CONSTANTS)) == sum(word not in _options.CONSTANTS for word in each))
-    for words in itertools.islice(combinations, GUESSES):
-        yield dict(zip((p.name for p in parameters), words))
+    tried = [meanings(parameter) for parameter in parameters]
+    ranks = sorted(itertools.product(*(range(len(words)) for words in tried)), key=sum)
+    combinations = ([words[rank] for words, rank in zip(tried, each)] for each in ranks)
+    apart = (each for each in combinations
+             if len(set(each) - set(_options.CONSTANTS)) == sum(word not in _options.CONSTANTS for word in each))
+    for chosen in itertools.islice(apart, GUESSES):
+        yield dict(zip((p.name for p in parameters), chosen))
 
 
 def _shown(fn: Callable[..., Any], how: How, claims: dict[str, Any]) -> bool:
@@ -216,16 +223,18 @@ def outcome(fn: Callable[..., Any], how: How, claims: dict[str, Any], features: 
     """
     adapter = adapter_of(fn, how, _called(claims))
     masked = bool({"rule:boolean", "rule:padding"} & set(features))
-    if masked and "mask" not in adapter.bound.names:
+    if masked and not adapter.bound.names & {"mask", *(_LENS if "rule:padding" in features else ())}:
         return "none"
     adapter.settle()
-    sizes = {name: [n, n] for name, n in (_SIZES | adapter.form.fixed).items()}
-    sizes |= {name: [claims[name]] * 2 for name in _core.size_names() if name in claims}
+    chosen = _SIZES | {name: claims[name] for name in _core.size_names() if name in claims} | adapter.form.fixed
+    sizes = {name: [n, n] for name, n in chosen.items()}
     companions = {"rule:boolean": [_shape_word(adapter.form)], "rule:padding": ["padding.side:right"]}
     layout = adapter.form.core if claims["layout"] not in _forms.CORE_LAYOUTS else claims["layout"]
     always = _claims.always_of(claims, adapter.form)
+    if "rule:causal" in always and chosen["q_len"] != chosen["kv_len"]:
+        return "none"  # nothing says where the diagonal lies
     every = [f"dtype:{claims['dtype']}", f"layout:{layout}", *features, *always]
-    every += ["cross"] if claims["q_len"] != claims["kv_len"] else []
+    every += ["cross"] if chosen["q_len"] != chosen["kv_len"] else []
     every += [each for feature in features for each in companions.get(feature, ())]
     demanded = _claims.in_every_case(every, [*always, *(each for each in features if not masked)], False)
     capabilities = json.dumps({"sizes": sizes, "features": every, "max_rules": 1 + len(always),

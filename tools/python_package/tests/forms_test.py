@@ -10,7 +10,7 @@ import pytest
 
 import attnfuzz
 from attnfuzz import _arrays, _trials
-from attnfuzz._forms import LAYOUTS, MASK_MEANS, MASK_SHAPES, Form, groups
+from attnfuzz._forms import LAYOUTS, MASK_MEANS, MASK_SHAPES, OF_ONE_QUERY, Form, groups
 from attnfuzz._function import How
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,7 +67,53 @@ def function_with(layout, means="visible", shape="bhqk"):
     return fn
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+def decoding(layout, keys):
+    """A right function of one query in that form, which is told how many keys each batch row has."""
+    with_length = "bs(hd)" if layout == "b(hd)" else layout.replace("d", "sd")
+    axis = 1 if layout == "b(hd)" else -2
+
+    def fn(q, k, v, num_heads, num_kv_heads, cache_seqlens):
+        batch = len(cache_seqlens)
+        q = back(np.expand_dims(q, axis), with_length, batch, num_heads)
+        k, v = (back(each, keys, batch, num_kv_heads) for each in (k, v))
+        assert cache_seqlens.dtype == np.int32
+        seen = np.arange(k.shape[2]) < cache_seqlens[:, None, None, None]
+        return in_order(attention(q, k, v, seen), "bhsd", with_length).squeeze(axis)
+
+    return fn
+
+
+ONE_QUERY = [(layout, keys) for layout, several in OF_ONE_QUERY.items() for keys in several]
+
+
+@pytest.mark.parametrize("layout, keys", ONE_QUERY)
+def test_layouts_of_one_query(layout, keys):
+    fn = decoding(layout, keys)
+    assert _trials.found(fn, How()) == {"layout": layout, "k_layout": keys}
+    result = attnfuzz.check(fn, cases=40, layout=layout, k_layout=keys, features=["gqa"], isolate=False)
+    assert result and result.passed == 40 and result.covered["rule:padding"] > 5, result
+    lost = attnfuzz.check(lambda q, k, v, num_heads, num_kv_heads, cache_seqlens: fn(
+        q, k, v, num_heads, num_kv_heads, cache_seqlens.clip(1, 5)), layout=layout, k_layout=keys, isolate=False,
+                          cases=40, stop_after=1, max_shrink_tries=0)
+    assert lost.verdict == "failed"
+
+
+def test_gradients_in_a_layout_of_one_query():
+    torch = pytest.importorskip("torch")
+
+    def fn(q, k, v):
+        scores = torch.einsum("bhd,bshd->bhs", q, k) * q.shape[-1] ** -0.5
+        return torch.einsum("bhs,bshd->bhd", scores.softmax(-1), v)
+
+    assert attnfuzz.check(fn, cases=30, layout="bhd", k_layout="bshd", gradients=True)
+
+
+def test_a_layout_of_one_query_needs_that_of_the_keys():
+    with pytest.raises(attnfuzz.InputError, match="layout: bhd has no axis for the keys: expected k_layout too"):
+        attnfuzz.check(decoding("bhd", "bshd"), layout="bhd")
+
+
+@pytest.mark.parametrize("layout", [each for each in LAYOUTS if each not in OF_ONE_QUERY])
 def test_each_layout(layout):
     own = Form(layout).mask
     result = attnfuzz.check(function_with(layout, shape=own), cases=24, layout=layout, isolate=False,

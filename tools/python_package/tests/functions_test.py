@@ -93,7 +93,7 @@ def test_a_function_that_fails_with_every_kind_gets_what_its_code_names():
 
 
 @pytest.mark.parametrize("parameters, words", [
-    ("q, k, v, cu_seqlens_q", "nothing to hand to the required parameter cu_seqlens_q; .*scale/softmax_scale/sm_scale"),
+    ("q, k, v, cu_seqlens_q", "nothing to hand to the required parameter cu_seqlens_q; .*the words q, k, v, mask, causal"),
     ("q, k, v, a, b, *, c", "required parameters a, b, c"),
     ("q, k", "expected a function of .q, k, v, ….*found the parameters .q, k."),
     ("*, a, b, c", "expected a function of"),

@@ -41,12 +41,30 @@ def hidden_keys(q, k, v, gone: np.ndarray):
     return attention(q, k, v, ~gone[:, None, None, :])
 
 
+def rows_of(n, k, v):
+    return np.arange(k.shape[2]) < np.reshape(n, (-1, 1, 1, 1))
+
+
+def counted(q, k, v, n, temp):
+    if n.ndim != 1 or n.dtype != np.int32:
+        raise ValueError("expected the keys of each row")
+    return attention(q, k, v, rows_of(n, k, v), scale=temp)
+
+
+def listed(q, k, v, real: list[int]):
+    return attention(q, k, v, rows_of([real[b] for b in range(len(q))], k, v))
+
+
 def flagged(q, k, v, lower: bool):
     return causal(q, k, v) if lower else attention(q, k, v)
 
 
 def flag_of_no_meaning(q, k, v, verbose: bool):
     return attention(q, k, v)
+
+
+def length_first(q, k, v):
+    return attention(*(each.swapaxes(1, 2) for each in (q, k, v))).swapaxes(1, 2)
 
 
 class KeyMask:
@@ -71,6 +89,8 @@ FOUND = [
     (keep_and_temperature, {"parameters": {"keep": "mask", "temp": "scale"}}),
     (hidden_keys, {"mask_means": "hidden", "mask_shape": "bk", "parameters": {"gone": "mask"}}),
     (flagged, {"parameters": {"lower": "causal"}}),
+    (counted, {"parameters": {"n": "cache_seqlens", "temp": "scale"}}),
+    (listed, {"parameters": {"real": "lens"}}),
     (flag_of_no_meaning, {"parameters": {"verbose": "false"}}),
 ]
 
@@ -105,7 +125,8 @@ def test_what_is_wrong_stays_wrong():
 
 
 def test_probe_claims_it():
-    for fn, found in ((causal, "align:top_left"), (unscaled, "cross"), (decode, "cross")):
+    for fn, found in ((causal, "align:top_left"), (unscaled, "cross"), (decode, "cross"),
+                      (length_first, "layout:bshd")):
         target = _probe_targets.function(f"{__name__}:{fn.__name__}", None, None, 20)
         learned = Probe(fn.__name__, target.examine, target.can_reach, lambda line: None, target.layouts,
                         target.fixed, target.precision, target.always).run()
@@ -114,10 +135,19 @@ def test_probe_claims_it():
         assert attnfuzz.check(fn, cases=30, **claims), claims
 
 
+def unlike_anything(q, k, v, anything):
+    return v
+
+
+def test_probe_says_that_trial_calls_found_no_meaning():
+    with pytest.raises(attnfuzz.InputError, match="parameter anything; .*trial calls were right with none"):
+        _probe_targets.function(f"{__name__}:unlike_anything", None, None, 20)
+
+
 @pytest.mark.parametrize("claims, words", [
     ({"parameters": {"kept": "mask"}}, "parameters: the function has no parameter kept"),
     ({"parameters": {"keep": "masks", "temp": "scale"}}, "parameters: keep: expected one of q, k, v, none, true"),
-    ({}, "nothing to hand to the required parameters keep, temp; expected .*parameters={'keep': one of these names}"),
+    ({}, "hand to the required parameters keep, temp; expected .*parameters={'keep': 'mask'}; .attnfuzz probe. looks"),
 ])
 def test_claims_of_parameters_that_are_none(claims, words):
     with pytest.raises(attnfuzz.InputError, match=words):

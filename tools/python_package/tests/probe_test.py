@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import attnfuzz
-from attnfuzz import _claims, _core, _probe
+from attnfuzz import _claims, _command, _core, _probe
 from attnfuzz._probe import range_of
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,6 +27,14 @@ def picky(q, k, v, causal=False, softcap=0.0, scale=None):
     mask = (np.arange(k.shape[2]) <= i)[None, None] if causal else None
     with np.errstate(all="ignore"):
         return np.nan_to_num(attention(q, k, v, mask, scale=scale))
+
+def tiled(q, k, v, causal=False, window=None, softcap=0.0):
+    \"\"\"Wrong without an error: the second tile of 32 keys, a window's left end, and softcap, which is forgotten.\"\"\"
+    i, j = np.arange(q.shape[2])[:, None], np.arange(k.shape[2])
+    mask = (j < 32) | (j >= 34) | (i < 0)
+    if causal: mask &= j <= i
+    if window: mask &= (j > i - window[0]) & (j <= i + window[1])
+    return attention(q, k, v, mask[None, None])
 
 def broken(q, k, v):
     raise RuntimeError("no kernel image")
@@ -89,6 +97,22 @@ def test_a_function(probe, tmp_path):
     assert "Traceback" not in checked.stderr and "head_dim 8…" in checked.stdout, checked.stdout + checked.stderr
 
 
+def test_wrong_answers_without_an_error_are_told_and_can_be_asked_for(probe, tmp_path):
+    done = probe("probe", "kernel:tiled", "-o", "claims.json")
+    left_out = json.loads((tmp_path / "claims.json").read_text())["left_out"]
+    assert {what.partition(" ")[0] for what in left_out} == {"q_len", "rule:window", "softcap"}, done.stderr
+    options = "--feature rule:window --feature softcap --size q_len=1:256 --size kv_len=1:256".split()
+    told = done.stderr.splitlines()[-1].split()
+    assert sorted(told[-8:]) == sorted(options), told
+    green = probe("kernel:tiled", "--claims", "claims.json", "--cases", "20")
+    assert green.returncode == 0 and "left out  q_len 33, 64" in green.stdout, green.stdout + green.stderr
+    assert " kernel:tiled --claims claims.json --size " in done.stderr
+    sizes = told[told.index("--size"):][:4]
+    red = probe("kernel:tiled", "--claims", "claims.json", "--cases", "60", *sizes)
+    assert red.returncode == 1 and " kv33 " in red.stdout, red.stdout + red.stderr
+    assert "left out  rule:window; softcap: " in red.stdout
+
+
 def test_an_adapter(probe):
     done = probe("probe", "shy:one")
     assert done.returncode == 0, done.stderr
@@ -103,6 +127,13 @@ def test_an_adapter(probe):
 def test_what_is_never_right_is_an_error(probe):
     done = probe("probe", "kernel:broken")
     assert done.returncode == 2 and "no kernel image" in done.stderr and not done.stdout
+
+
+def test_commands_are_told_as_they_were_called(monkeypatch):
+    monkeypatch.setenv("ATTNFUZZ", "/opt/attnfuzz")
+    assert [_command.called(name) for name in ("check", "probe")] == ["attnfuzz check", "attnfuzz probe"]
+    monkeypatch.delenv("ATTNFUZZ")
+    assert [_command.called(name) for name in ("check", "probe")] == ["python -m attnfuzz", "python -m attnfuzz probe"]
 
 
 @pytest.mark.parametrize("good, expected", [([1, 2, 3, 4], [1, 4]), ([8, 16, 32], [8, 32, 8]), ([16], [16, 16]),
