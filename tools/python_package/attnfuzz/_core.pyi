@@ -1,7 +1,6 @@
 """The extension module, written in C++ (../module.cpp). Cases and capabilities are JSON texts here."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from attnfuzz._types import Array, Step
 

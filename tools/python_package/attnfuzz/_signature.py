@@ -80,4 +80,9 @@ def class_of(fn: Callable[..., Any], parameter: str) -> type | None:
     choices = [each for each in typing.get_args(annotation) or (annotation,) if isinstance(each, type)]
     package = (getattr(inner, "__module__", None) or "").partition(".")[0]
     own = [each for each in choices if each.__module__.partition(".")[0] == package]
-    return own[0] if len(own) == 1 and not hasattr(own[0], "shape") else None
+    return own[0] if len(own) == 1 and not _is_array(own[0]) else None
+
+
+def _is_array(cls: type) -> bool:
+    """Whether objects of a class are arrays themselves: they can be multiplied. One that holds a mask has but a shape."""
+    return hasattr(cls, "shape") and hasattr(cls, "__mul__")

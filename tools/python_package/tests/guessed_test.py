@@ -10,6 +10,7 @@ import attnfuzz
 from attnfuzz import _probe_targets, _trials
 from attnfuzz._function import How
 from attnfuzz._probe import Probe
+from attnfuzz._signature import class_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from reference import attention
@@ -75,6 +76,21 @@ class KeyMask:
             raise ValueError("expected a mask [batch, kv_len]")
         self.seen = seen
 
+    @property
+    def shape(self):
+        return self.seen.shape
+
+
+class OwnArray(KeyMask):
+    """An array of its own, not a class that holds one."""
+
+    def __mul__(self, other):
+        return OwnArray(self.seen * other)
+
+
+def own_array(q, k, v, mask: "OwnArray"):
+    return v
+
 
 def held_mask(q, k, v, mask: "KeyMask"):
     return attention(q, k, v, mask.seen[:, None, None, :])
@@ -113,6 +129,11 @@ def test_a_bug_is_found_beside_what_is_claimed(fn, claims):
 
     fifth_key_is_lost.__wrapped__ = fn  # its signature
     assert not attnfuzz.check(fifth_key_is_lost, cases=60, stop_after=1, max_shrink_tries=0, **claims)
+
+
+def test_classes_that_hold_a_mask():
+    assert class_of(held_mask, "mask") is KeyMask
+    assert class_of(own_array, "mask") is None and class_of(hidden_keys, "gone") is None
 
 
 def test_what_is_wrong_stays_wrong():
