@@ -55,16 +55,18 @@ class DeviceQueue {
     if (good() && bytes > 0) wanted_.push_back({host, device, bytes});
   }
 
-  /// Waits for all that was asked for. What is copied to the host lies in many places of the
-  /// device; it goes together into pinned memory, which the device writes to, so that one launch
-  /// and one wait bring all of it.
+  /// Waits for all that was asked for, also where some of it failed. What is copied to the host
+  /// lies in many places of the device; it goes together into pinned memory, which the device
+  /// writes to, so that one launch and one wait bring all of it.
   void wait() {
+    if (!usable_) return;
     const std::vector<Copy> copies = std::exchange(wanted_, {});
     size_t total = 0;
     for (const Copy& copy : copies) total += rounded(copy.bytes);
     reserve(total);
     if (good()) bring(copies);
-    if (good()) check(Api::wait(stream_));
+    const Error error = Api::wait(stream_);
+    if (error != Api::success && (good() || refuses())) error_ = error;
     if (!good()) return;
     const unsigned char* from = staging_;
     for (const Copy& copy : copies) {
@@ -73,11 +75,10 @@ class DeviceQueue {
     }
   }
 
-  /// Ends a call's work: its first error, empty if there was none, which is forgotten. `sticky`:
-  /// the process can't use the device any more. An error that is none of that kind is gone once it
-  /// was asked for.
+  /// The first error of what was waited for, and of the calls since; empty if there was none. It is
+  /// forgotten. `sticky`: the process can't use the device any more. An error that is none of that
+  /// kind is gone once it was asked for.
   std::string error(bool& sticky) {
-    wait();
     sticky = false;
     refusal_.clear();
     const Error error = std::exchange(error_, Api::success);
@@ -87,23 +88,22 @@ class DeviceQueue {
     return std::string("CUDA error: ") + Api::text(error);
   }
 
-  /// Why the device can't take what is asked for, though nothing is wrong with it; forgets that.
-  /// What was asked for before may still be under way: error() waits for it.
+  /// Why the device can't take what was asked for, though nothing is wrong with it; forgets that,
+  /// but not what went wrong besides.
   std::string refusal() {
     if (!usable_) return {};
     std::string why = std::exchange(refusal_, {});
-    if (error_ == Api::out_of_memory) why = "the device has no memory left for this case";
-    if (why.empty()) return {};
-    wanted_.clear();
+    if (error_ != Api::out_of_memory) return why;
     error_ = Api::success;
     Api::forget_error();
-    return why;
+    return "the device has no memory left for this case";
   }
 
   typename Api::Stream stream() const { return stream_; }
 
  protected:
   bool good() const { return error_ == Api::success && refusal_.empty(); }
+  bool refuses() const { return error_ == Api::out_of_memory || !refusal_.empty(); }
   void check(Error error) {
     if (good()) error_ = error;
   }

@@ -214,6 +214,7 @@ TEST_F(DeviceQueueTest, WorkThatIsDoneLateGivesTheSameBits) {
   const Outcome soon = open_target("cuda-emu:flash")->run(c, make_inputs(c));
   EXPECT_EQ(late.text, "");
   EXPECT_EQ(late.steps.at(0).out.bytes, soon.steps.at(0).out.bytes);
+  queue().wait();
   EXPECT_TRUE(api().allocated.empty()) << "device memory that is kept";
 }
 
@@ -253,6 +254,14 @@ TEST_F(DeviceQueueTest, ACaseComesBackByOneLaunch) {
   EXPECT_EQ(api().copies_out, 0);
 }
 
+TEST_F(DeviceQueueTest, ACaseWaitsForTheDeviceOnce) {
+  EXPECT_EQ(run(flash_target, flat()).status, Status::ok);
+  EXPECT_EQ(api().waits, 1);
+  queue().most_shared_bytes = 1000;
+  EXPECT_EQ(run(flash_target, flat()).status, Status::declined);
+  EXPECT_EQ(api().waits, 2) << "its inputs are still being copied where a case is declined";
+}
+
 TEST_F(DeviceQueueTest, ALaunchThatFailsIsAnErrorOfItsCase) {
   api().fails["gather"] = LazyApi::invalid_value;
   EXPECT_EQ(run(flash_target, flat()).text, "CUDA error: invalid argument");
@@ -271,6 +280,7 @@ TEST_F(DeviceQueueTest, AnErrorThatStaysIsStickyWhateverItsNumber) {
     begin(false);
     api().sticky = number;
     bool sticky = false;
+    queue().wait();
     EXPECT_NE(queue().error(sticky), "");
     EXPECT_TRUE(sticky) << number;
   }
@@ -328,6 +338,8 @@ TEST_F(DeviceQueueTest, AnErrorBesideADeclineIsAnErrorOfItsCase) {
   EXPECT_EQ(outcome.status, Status::error);
   EXPECT_EQ(outcome.text, "CUDA error: invalid argument");
   EXPECT_EQ(run(flash_target, flat()).status, Status::declined);
+  api().fails = {{"allocate", LazyApi::out_of_memory}, {"wait", LazyApi::invalid_value}};
+  EXPECT_EQ(run(flash_target, flat()).text, "CUDA error: invalid argument");
 }
 
 TEST_F(DeviceQueueTest, WithoutRoomForItsCopiesACaseIsDeclined) {
@@ -372,6 +384,7 @@ TEST_F(DeviceQueueTest, ACachesStepsEndWithTheirErrors) {
   reorder.rows = {1, 0};
   c.steps = {prefill, reorder};
   EXPECT_EQ(run(paged_target, c).status, Status::ok);
+  EXPECT_EQ(api().waits, 2) << "once a step";
   // Of the reorder, not of what comes after it: the prefill makes no copy on the device.
   const auto target = open_plugin_entry("lazy", paged_target);
   api().fails["copy"] = LazyApi::invalid_value;

@@ -120,8 +120,9 @@ class Work {
   }
   double number(const char* name) const { return call_.number(&call_, name, 0); }
 
-  /// Waits for what was launched; copies the outputs, or tells what went wrong. What this call has
-  /// asked of the device ends here, so that nothing of it is told of the next one.
+  /// Waits for what was launched, once; copies the outputs, or tells what went wrong. What this
+  /// call has asked of the device ends here, so that nothing of it is told of the next one. Memory
+  /// that is given back is not waited for: the device reuses it in the stream's order.
   attnfuzz_status finish() {
     ask_for_results();
     backend_.wait();

@@ -62,6 +62,7 @@ double gflops(int64_t length) {
     cudaEventElapsedTime(&milliseconds, start, end);
     if (round > 0) best = std::min(best, milliseconds);
   }
+  backend.wait();
   bool sticky = false;
   if (const std::string error = backend.error(sticky); !error.empty()) {
     std::fprintf(stderr, "%s\n", error.c_str());
