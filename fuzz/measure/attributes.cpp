@@ -59,6 +59,35 @@ void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
   to.emplace_back("step", int64_t{query.step}, Kind::accident);
 }
 
+/// The number of the document that a query stands in; −1: in none.
+int64_t document_of(const Case& c, const Query& query) {
+  const RuleUse* documents = c.problem.mask.find("documents");
+  if (documents == nullptr) return -1;
+  int64_t end = 0, n = 0;
+  for (const int64_t len : documents->list(0)) {
+    end += len;
+    if (query.position < end) return query.position < 0 ? -1 : n;
+    ++n;
+  }
+  return -1;
+}
+
+/// What a padding mask of keys says where it is taken for one of queries.
+void add_padding(const Plan& plan, const Query& query, int64_t q_len, Where::Attributes& to) {
+  const Problem& p = plan.c.problem;
+  const RuleUse* padding = p.mask.find("padding");
+  const auto hides = [&](int64_t j) {
+    if (padding == nullptr || j < 0 || j >= p.kv_len) return false;
+    const int64_t len = padding->list(1)[static_cast<size_t>(query.b)];
+    const bool right = padding->integer(0) == 1;
+    return right ? j >= len : j < p.kv_len - len;
+  };
+  to.emplace_back("the padding mask hides the key of the query's number", hides(query.i));
+  to.emplace_back("the padding mask hides the key as far from kv_len as the query from q_len",
+                  hides(p.kv_len - q_len + query.i));
+  to.emplace_back("q_len − kv_len", plan.c.cached() ? 0 : q_len - p.kv_len, Kind::difference);
+}
+
 void add_sizes(const Case& c, Where::Attributes& to) {
   const Problem& p = c.problem;
   to.emplace_back("batch", p.batch, Kind::accident);
@@ -76,15 +105,21 @@ void add_sizes(const Case& c, Where::Attributes& to) {
 /// In which tile of its row's keys a key lies, for tiles of several sizes.
 struct Tile {
   int64_t size;
-  const char *first, *last, *rest;
+  const char *first, *last, *rest, *compared;
 };
 constexpr Tile tiles[] = {
-    {4, "in the first tile of 4 keys", "in the row's last tile of 4 keys", "key mod 4"},
-    {8, "in the first tile of 8 keys", "in the row's last tile of 8 keys", "key mod 8"},
-    {16, "in the first tile of 16 keys", "in the row's last tile of 16 keys", "key mod 16"},
-    {32, "in the first tile of 32 keys", "in the row's last tile of 32 keys", "key mod 32"},
-    {64, "in the first tile of 64 keys", "in the row's last tile of 64 keys", "key mod 64"},
-    {128, "in the first tile of 128 keys", "in the row's last tile of 128 keys", "key mod 128"},
+    {4, "in the first tile of 4 keys", "in the row's last tile of 4 keys", "key mod 4",
+     "query mod 4 − kv_len mod 4"},
+    {8, "in the first tile of 8 keys", "in the row's last tile of 8 keys", "key mod 8",
+     "query mod 8 − kv_len mod 8"},
+    {16, "in the first tile of 16 keys", "in the row's last tile of 16 keys", "key mod 16",
+     "query mod 16 − kv_len mod 16"},
+    {32, "in the first tile of 32 keys", "in the row's last tile of 32 keys", "key mod 32",
+     "query mod 32 − kv_len mod 32"},
+    {64, "in the first tile of 64 keys", "in the row's last tile of 64 keys", "key mod 64",
+     "query mod 64 − kv_len mod 64"},
+    {128, "in the first tile of 128 keys", "in the row's last tile of 128 keys", "key mod 128",
+     "query mod 128 − kv_len mod 128"},
 };
 
 void add_tiles(int64_t key, int64_t count, int64_t page, Where::Attributes& to) {
@@ -94,6 +129,13 @@ void add_tiles(int64_t key, int64_t count, int64_t page, Where::Attributes& to) 
     to.emplace_back(tile.rest, key % tile.size, Kind::residue);
   }
   to.emplace_back("in the row's last page", page > 1 && key / page == (count - 1) / page);
+}
+
+/// A query's place in its tile against the keys of the last tile, as if a tile's rows were its
+/// columns.
+void add_remainders(int64_t query, int64_t count, Where::Attributes& to) {
+  for (const Tile& tile : tiles)
+    to.emplace_back(tile.compared, query % tile.size - count % tile.size, Kind::difference);
 }
 
 }  // namespace
@@ -115,7 +157,11 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query) {
       {"query head", int64_t{query.h}},
       {"KV head", p.kv_head(query.h)},
       {"query − the row's lens of the padding mask", query.i - lens},
-      {"query head within its group", int64_t{query.h % std::max<int64_t>(1, group)}}};
+      {"query head within its group", int64_t{query.h % std::max<int64_t>(1, group)}},
+      {"document", document_of(plan.c, query)}};
+  add_padding(plan, query, q_len, all);
+  const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+  add_remainders(query.i, static_cast<int64_t>(held.tokens.size()), all);
   add_step(plan, query, all);
   add_sizes(plan.c, all);
   return all;

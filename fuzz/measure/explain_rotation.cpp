@@ -87,25 +87,48 @@ bool partial_fits(const std::vector<Row>& wrong, bool turns_q, bool turns_k, int
   });
 }
 
+/// How many elements rope may take for the whole head.
+struct Width {
+  const char* words;
+  int64_t (*of)(const Problem&);
+};
+constexpr Width widths[] = {
+    {"head_dim", [](const Problem& p) { return p.head_dim; }},
+    {"head_dim / 2", [](const Problem& p) { return p.head_dim / 2; }},
+    {"head_dim / 4", [](const Problem& p) { return p.head_dim / 4; }},
+    {"3/4 of head_dim", [](const Problem& p) { return p.head_dim * 3 / 4; }},
+    {"half of those that it should rotate", [](const Problem& p) { return p.turned_dim() / 2; }},
+    {"as many as it should rotate", [](const Problem& p) { return p.turned_dim(); }},
+    {"16 for every head_dim", [](const Problem&) { return int64_t{16}; }},
+    {"32 for every head_dim", [](const Problem&) { return int64_t{32}; }},
+    {"64 for every head_dim", [](const Problem&) { return int64_t{64}; }},
+    {"128 for every head_dim", [](const Problem&) { return int64_t{128}; }},
+};
+
+bool has_width(const Row& row, const Width& width) {
+  const int64_t dim = width.of(row.problem());
+  return dim >= 2 && dim % 2 == 0 && dim <= row.problem().head_dim;
+}
+
 /// Rope over the first or the last so many elements, as if they were all of the head.
 std::optional<std::string> other_part(const std::vector<Row>& wrong) {
   const Problem& p = wrong.front().problem();
-  for (const int64_t dim : {p.head_dim, p.head_dim / 2, p.head_dim / 4, p.head_dim * 3 / 4,
-                            p.turned_dim() / 2, p.turned_dim()})
+  for (const Width& width : widths)
     for (const RopePart part : {RopePart::first, RopePart::last}) {
-      const bool whole = dim == p.head_dim;
-      if (dim < 2 || dim % 2 != 0 || (whole && part == RopePart::last)) continue;
-      if (dim == p.turned_dim() && (whole || part == p.rope_part)) continue;
-      if (!all_fit(wrong, [=](Problem& as) {
-            as.rope_dim = whole ? 0 : dim;
+      if (!std::all_of(wrong.begin(), wrong.end(),
+                       [&](const Row& row) { return has_width(row, width); }))
+        continue;
+      if (!all_fit(wrong, [&](Problem& as) {
+            const int64_t dim = width.of(as);
+            as.rope_dim = dim == as.head_dim ? 0 : dim;
             as.rope_part = part;
           }))
         continue;
-      return whole ? fmt::format("Rope rotates all {} elements of the head.", dim)
-                   : fmt::format(
-                         "Rope rotates the {} {} of {} elements only, as if these were the whole "
-                         "head.",
-                         name(part), dim, p.head_dim);
+      const int64_t dim = width.of(p);
+      if (dim == p.head_dim) return fmt::format("Rope rotates all {} elements of the head.", dim);
+      return fmt::format(
+          "Rope rotates the {} {} of {} elements only, as if these were the whole head ({}).",
+          name(part), dim, p.head_dim, width.words);
     }
   return {};
 }

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 
+#include "fuzz/measure/scale_law.h"
 #include "fuzz/measure/scores.h"
+#include "fuzz/measure/untold.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -18,21 +21,89 @@ bool all_fit(const std::vector<Row>& rows, const auto& scores) {
   return std::all_of(rows.begin(), rows.end(), [&](const Row& r) { return r.fits(scores(r)); });
 }
 
-/// By which the right scores must be multiplied to give a row's weights: least
+/// Whether a row's weights are those of equal scores. That they are equal says less: what adds up
+/// to something else is no softmax of its scores.
+bool is_even(const Row& row) {
+  const std::vector<double> zeros(row.at().keys.size(), 0.0);
+  const std::vector<double> even =
+      weights(row.problem(), row.at(), zeros, row.of->sinks[static_cast<size_t>(row.at().h)]);
+  const double kept = std::log(100 / static_cast<double>(row.problem().dropout_keep));
+  for (size_t n = 0; n < row.keys.size(); ++n)
+    if (std::abs(row.log_w[n] - kept - std::log(even[row.keys[n]])) > row.tolerance()) return false;
+  return true;
+}
+
+/// Sums for the factor by which the right scores must be multiplied to give rows' weights: least
 /// squares, where no softcap bends them.
-double factor_of(const Row& row) {
+struct Slope {
+  double top = 0, bottom = 0;
+  double factor() const { return bottom > 0 ? top / bottom : 1; }
+};
+void add(const Row& row, Slope& to) {
   const std::vector<double> s = scores_as(row, row.problem());
-  double mean_s = 0, mean_l = 0, top = 0, bottom = 0;
+  double mean_s = 0, mean_l = 0;
   const auto n = static_cast<double>(s.size());
   for (size_t j = 0; j < s.size(); ++j) {
     mean_s += s[j] / n;
     mean_l += (row.log_w[j] - row.at().keys[row.keys[j]].bias) / n;
   }
   for (size_t j = 0; j < s.size(); ++j) {
-    top += (s[j] - mean_s) * (row.log_w[j] - row.at().keys[row.keys[j]].bias - mean_l);
-    bottom += (s[j] - mean_s) * (s[j] - mean_s);
+    to.top += (s[j] - mean_s) * (row.log_w[j] - row.at().keys[row.keys[j]].bias - mean_l);
+    to.bottom += (s[j] - mean_s) * (s[j] - mean_s);
   }
-  return bottom > 0 ? top / bottom : 1;
+}
+double factor_of(const Row& row) {
+  Slope slope;
+  add(row, slope);
+  return slope.factor();
+}
+
+/// The factor that leaves the least of rows whose scores a softcap bends.
+double capped_factor(const std::vector<const Row*>& rows) {
+  const auto left = [&](double factor) {
+    double sum = 0;
+    for (const Row* row : rows) sum += row->spread(times(scores_as(*row, row->problem()), factor));
+    return sum;
+  };
+  double best = 1, least = left(1);
+  for (double step : {1.05, 1.002, 1.0001}) {
+    constexpr int steps = 60;
+    const double around = best;
+    for (int n = -steps; n <= steps; ++n) {
+      const double factor = around * std::pow(step, n);
+      if (const double sum = left(factor); sum < least) {
+        least = sum;
+        best = factor;
+      }
+    }
+  }
+  return best;
+}
+
+/// Of each case the factor of all its rows' scores; none where rows have factors of their own.
+std::optional<std::map<const Scored*, double>> factors_by_case(const std::vector<Row>& rows) {
+  std::map<const Scored*, std::vector<const Row*>> cases;
+  for (const Row& row : rows) cases[row.of].push_back(&row);
+  std::map<const Scored*, double> factors;
+  for (const auto& [of, all] : cases) {
+    Slope slope;
+    for (const Row* row : all) add(*row, slope);
+    const bool capped = of->plan->c.problem.softcap > 0;
+    factors[of] = capped ? capped_factor(all) : slope.factor();
+  }
+  const bool fit = all_fit(rows, [&](const Row& row) {
+    return times(scores_as(row, row.problem()), factors.at(row.of));
+  });
+  if (!fit) return {};
+  return factors;
+}
+
+/// Of which sizes the scale is made, where cases tell.
+std::string law_of(const std::map<const Scored*, double>& factors) {
+  std::vector<SeenScale> seen;
+  for (const auto& [of, factor] : factors)
+    seen.push_back({&of->plan->c.problem, factor * of->plan->c.problem.scale_value()});
+  return scale_law(seen);
 }
 
 /// What a factor of the scale is, where it has a name in every case.
@@ -77,14 +148,15 @@ std::string name_of(const std::vector<Row>& wrong, const std::vector<double>& fa
 }  // namespace
 
 std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const std::vector<Row>&) {
-  if (all_fit(wrong, [](const Row& r) { return times(scores_as(r, r.problem()), 0); }))
+  if (std::all_of(wrong.begin(), wrong.end(), is_even))
     return "All keys get the same weight: the query (or every key) is read as "
            "zeros.";
   const bool capped =
       std::any_of(wrong.begin(), wrong.end(), [](const Row& r) { return r.problem().softcap > 0; });
-  if (capped) return {};
+  const std::optional<std::map<const Scored*, double>> of_cases = factors_by_case(wrong);
+  if (capped && !of_cases) return {};
   std::vector<double> factors;
-  for (const Row& row : wrong) factors.push_back(factor_of(row));
+  for (const Row& row : wrong) factors.push_back(of_cases ? of_cases->at(row.of) : factor_of(row));
   size_t n = 0;
   if (!all_fit(wrong, [&](const Row& r) { return times(scores_as(r, r.problem()), factors[n++]); }))
     return {};
@@ -93,7 +165,8 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
   const auto telling = static_cast<size_t>(
       std::count_if(wrong.begin(), wrong.end(), [](const Row& r) { return r.keys.size() > 2; }));
   if (telling == 0 && wrong.size() < agreeing) return {};
-  const std::string name = name_of(wrong, factors);
+  std::string name = name_of(wrong, factors);
+  if (name.empty() && of_cases) name = law_of(*of_cases);
   const auto [low, high] = std::minmax_element(factors.begin(), factors.end());
   const double scale = wrong.front().problem().scale_value();
   if (!name.empty())
@@ -105,6 +178,10 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
         "is {:.4g} in the "
         "place of {:.4g}.",
         factors.front(), factors.front() * scale, scale);
+  if (of_cases)
+    return fmt::format(
+        "{} It is {:.4g} in the place of {:.4g} in one case, and other ones in others.",
+        untold_scale, factors.front() * scale, scale);
   if (telling < agreeing || 2 * telling < wrong.size()) return {};
   return fmt::format(
       "Each query's scores are multiplied by a factor of its "

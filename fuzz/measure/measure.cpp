@@ -6,6 +6,7 @@
 #include "fuzz/measure/factors.h"
 #include "fuzz/measure/gradients.h"
 #include "fuzz/measure/levels.h"
+#include "fuzz/measure/lse_used.h"
 #include "fuzz/measure/places.h"
 #include "fuzz/measure/rope_angles.h"
 #include "fuzz/measure/score_gradients.h"
@@ -69,6 +70,7 @@ void measure_scores(Target& target, const Case& c, double spread, bool bias, Bud
   const Plan& plan = *scored.plan;
   scored.vectors = std::make_unique<const Vectors>(plan, c.data.seed, spread);
   scored.vectors->put(forge);
+  for (int64_t h = 0; h < c.problem.num_heads; ++h) scored.sinks.push_back(forge.sink(h));
   std::optional<Weights> got = pass.weigh(target, plan, forge, budget);
   if (!got) return;
   scored.got = std::move(*got);
@@ -110,6 +112,7 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   StateFacts states;
   AddressFacts addresses;
   GradientFacts gradients;
+  LseFacts lse;
   ScoreGradientFacts score_gradients;
   FactorFacts factors;
   RopeAngles angles;
@@ -141,12 +144,16 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
     if (!forward.tokens.differs() && !forward.scores.differs())
       gradients.measure(target, c, budget);
     measure_pass(target, c, budget, backward);
+    if (!forward.tokens.differs() && !forward.scores.differs() && backward.tokens.differs())
+      lse.measure(target, c, budget);
   }
   say(factors.statements(), "", all);
   say(addresses.statements(), "", all);
   say(storage.statements(), "", all);
-  const bool of_grad_out = gradients.differs();
   say(gradients.statements(), "", all);
+  const bool of_lse = !gradients.differs() && !lse.statements().empty();
+  if (of_lse) say(lse.statements(), "", all);
+  const bool of_grad_out = gradients.differs() || of_lse;
   for (const Pass* pass : {&forward, &backward}) {
     if (pass == &backward && of_grad_out) continue;
     say(pass->tokens.statements(), pass->words, all);

@@ -127,16 +127,19 @@ Plan declared(const Case& c) {
   return plan;
 }
 
+double finished(const Problem& problem, double score, double bias) {
+  const bool before = problem.bias_order == BiasOrder::before_softcap;
+  if (before) score += bias;
+  if (problem.softcap > 0) score = problem.softcap * std::tanh(score / problem.softcap);
+  return before ? score : score + bias;
+}
+
 std::vector<double> weights(const Problem& problem, const Query& query,
                             std::span<const double> scores, double sink) {
   std::vector<double> s(scores.begin(), scores.end());
-  const double cap = problem.softcap;
   double max = sink;
   for (size_t j = 0; j < s.size(); ++j) {
-    const bool before = problem.bias_order == BiasOrder::before_softcap;
-    if (before) s[j] += query.keys[j].bias;
-    if (cap > 0) s[j] = cap * std::tanh(s[j] / cap);
-    if (!before) s[j] += query.keys[j].bias;
+    s[j] = finished(problem, s[j], query.keys[j].bias);
     max = std::max(max, s[j]);
   }
   double sum = std::exp(sink - max);

@@ -57,6 +57,9 @@ struct Plan {
 };
 Plan declared(const Case& c);
 
+/// What a score becomes before the softmax: with bias and softcap, in the problem's order.
+double finished(const Problem& problem, double score, double bias);
+
 /// The weights of a query's keys by the case's formula, for these scores before
 /// softcap and bias (one for each key). The sink is −inf where the case has
 /// none.

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "fuzz/measure/attributes.h"
+#include "fuzz/measure/other_query.h"
 #include "fuzz/measure/untold.h"
 #include "fuzz/measure/weights.h"
 #include "oracle/philox.h"
@@ -201,25 +202,12 @@ std::string ScoreGradientFacts::formula(const std::vector<const Row*>& wrong) {
 /// D that is another query's.
 std::string ScoreGradientFacts::other_sum(const std::vector<const Row*>& wrong,
                                           const std::vector<Row>& all) {
-  struct Rule {
-    const char* words;
-    bool (*holds)(const Row& row, const Row& other);
-  };
-  static constexpr Rule rules[] = {
-      {"query head 0",
-       [](const Row& r, const Row& o) { return o.h == 0 && o.i == r.i && o.b == r.b; }},
-      {"batch row 0",
-       [](const Row& r, const Row& o) { return o.b == 0 && o.i == r.i && o.h == r.h; }},
-      {"query 0", [](const Row& r, const Row& o) { return o.i == 0 && o.b == r.b && o.h == r.h; }},
-      {"the query before",
-       [](const Row& r, const Row& o) { return o.i == r.i - 1 && o.b == r.b && o.h == r.h; }},
-      {"another query head", [](const Row& r, const Row& o) { return o.i == r.i && o.b == r.b; }},
-      {"another query", [](const Row&, const Row&) { return true; }},
-  };
-  for (const Rule& rule : rules) {
+  for (const OtherQuery& rule : other_queries) {
     const bool each = std::all_of(wrong.begin(), wrong.end(), [&](const Row* row) {
       return std::any_of(all.begin(), all.end(), [&](const Row& other) {
-        if (other.of != row->of || &other == row || !rule.holds(*row, other)) return false;
+        if (other.of != row->of ||
+            !rule.holds({row->b, row->h, row->i}, {other.b, other.h, other.i}))
+          return false;
         for (size_t j = 0; j < row->got.size(); ++j)
           if (!near(row->got[j], row->p[j] * (row->dp[j] - other.d), row->error)) return false;
         return row->foreign <= row->error;

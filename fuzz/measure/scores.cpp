@@ -12,13 +12,6 @@
 namespace attnfuzz::measure {
 namespace {
 
-/// What a score becomes before the softmax.
-double finished(const Problem& p, double score, double bias) {
-  if (p.bias_order == BiasOrder::before_softcap) score += bias;
-  if (p.softcap > 0) score = p.softcap * std::tanh(score / p.softcap);
-  return p.bias_order == BiasOrder::before_softcap ? score : score + bias;
-}
-
 std::optional<Row> row_of(const Scored& scored, size_t n) {
   Row row;
   row.of = &scored;
@@ -120,10 +113,15 @@ std::vector<Statement> ScoreFacts::statements() const {
     Explain explain;
     size_t most;  ///< rows that it is tried on
   };
-  constexpr Try tries[] = {{"scores", explain_softcap, 64},      {"scores", explain_scale, 64},
-                           {"queries", explain_queries, 24},     {"rotation", explain_rotation, 16},
-                           {"scores", explain_bias, 64},         {"parts", explain_parts, 48},
-                           {"precision", explain_precision, 64}, {"keys", explain_keys, 16}};
+  constexpr Try tries[] = {{"scores", explain_softcap, 64},
+                           {"scores", explain_scale, 64},
+                           {"queries", explain_queries, 24},
+                           {"rotation", explain_rotation, 16},
+                           {"scores", explain_bias, 64},
+                           {"parts", explain_parts, 48},
+                           {"precision", explain_precision, 64},
+                           {"keys", explain_moved_keys, 24},
+                           {"keys", explain_keys, 16}};
   for (const Try& each : tries)
     if (const std::optional<std::string> words =
             each.explain(some(wrong_, each.most), some(right_, each.most)))
