@@ -209,12 +209,13 @@ std::string AddressFacts::words_of(const Seen& wrong, const Strides& by, const R
   const std::string shape =
       fmt::format("[{}{}q_len, kv_len]", wrong.tensor_batch > 1 ? "batch, " : "",
                   wrong.tensor_heads > 1 ? "num_heads, " : "");
+  const char* tensor = wrong.is_bias ? "bias" : "boolean mask";
+  // The first sentence says what all cases have in common.
   return fmt::format(
-      "The element of the {} {} for batch row b, head h, query i and key j is read at {}{}, where "
-      "{} "
-      "is right. (Beyond the tensor's end {} is read.)",
-      wrong.is_bias ? "bias" : "boolean mask", shape, address_words(by),
-      reading.transposed ? " of a transposed copy (kv_len before q_len)" : "",
+      "The element of the {} for batch row b, head h, query i and key j is read at {}{}, and not "
+      "where it lies. In a {} {} it lies at {}. (Beyond the tensor's end {} is read.)",
+      tensor, address_words(by),
+      reading.transposed ? " of a transposed copy (kv_len before q_len)" : "", tensor, shape,
       address_words(right_strides(wrong)), reading.beyond);
 }
 

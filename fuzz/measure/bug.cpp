@@ -13,6 +13,15 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
+/// How many characters at n are a mark between two numbers of a list; 0: there is none.
+size_t list_mark(const std::string& words, size_t n) {
+  for (const std::string_view mark : {"–", ", "})
+    if (words.compare(n, mark.size(), mark) == 0 && n + mark.size() < words.size() &&
+        is_digit(words[n + mark.size()]))
+      return mark.size();
+  return 0;
+}
+
 /// The rule that a statement begins with, its numbers and their signs aside: what follows are
 /// counts and examples, and so is what stands in parentheses with numbers.
 std::string rule_of(const std::string& words) {
@@ -28,7 +37,10 @@ std::string rule_of(const std::string& words) {
       continue;
     }
     const bool is_sign = c == '-' && n + 1 < first.size() && is_digit(first[n + 1]);
-    if (!is_digit(c) && !is_sign)
+    // "0–3, 5" is as much a number as "4" is.
+    if (const size_t more = list_mark(first, n); more > 0 && !rule.empty() && rule.back() == '#')
+      n += more - 1;
+    else if (!is_digit(c) && !is_sign)
       rule += c;
     else if (rule.empty() || rule.back() != '#')
       rule += '#';
@@ -49,6 +61,14 @@ std::string masks_of(const Case& c) {
 size_t count_of(std::span<const Statement> statements) {
   return static_cast<size_t>(std::count_if(statements.begin(), statements.end(),
                                            [](auto& each) { return says_what(each); }));
+}
+
+/// Whether what was measured is one formula for all cases, and no choice of parts of which each may
+/// be that of some: then cases that have it are of one bug, however few of its terms each shows.
+bool is_one_law(std::span<const Statement> statements) {
+  const auto first = std::find_if(statements.begin(), statements.end(),
+                                  [](const Statement& each) { return says_what(each); });
+  return first != statements.end() && first->about == "addresses";
 }
 
 /// The rule that the first statement tells; empty: it tells none.
@@ -112,7 +132,7 @@ std::string same_rule(Target& target, const Finding& finding, std::span<const Bu
     // What was cut short may have seen one of the cases alone.
     if (!budget.allows(1)) break;
     const std::string rule = rule_of(both, finding.shrunk.c);
-    const bool one = !rule.empty() && (rule == bug.rule || rule == other.rule);
+    const bool one = !rule.empty() && (rule == bug.rule || rule == other.rule || is_one_law(both));
     if (one && count_of(both) <= std::max(bug.statements, other.statements)) return other.signature;
   }
   return "";

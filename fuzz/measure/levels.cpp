@@ -29,7 +29,7 @@ Sum sum_at(Target& target, const Plan& plan, double level, Budget& budget) {
     row[0] = size;
   });
   forge.values([](size_t, std::span<double> row) { std::fill(row.begin(), row.end(), 1.0); });
-  forge.fill("sinks", level);  // as one more key of the same score
+  forge.fill("sinks", finished(p, level, 0));  // as one more key of the same score
   forge.fill("bias", 0);
   const std::optional<Given> given = run(target, plan, forge, budget);
   if (!given) return Sum::unknown;
@@ -89,6 +89,22 @@ double reach_of(const Plan& plan) {
   return largest;
 }
 
+/// What such a level is known to meet.
+std::string_view why(const Problem& p, bool low, Sum sum) {
+  if (p.softcap > 0 && sum == Sum::nonfinite)
+    return ": the softcap must bend it, however large it is";
+  return low ? ": the running maximum starts too high, or scores are clamped" : "";
+}
+
+/// The same level in other units that code may have.
+std::string in_units(const Problem& p, double level) {
+  std::string words = fmt::format("{:.3g} as powers of 2", level / std::numbers::ln2);
+  if (p.softcap > 0)
+    words += fmt::format("; {:.3g} times the softcap, that comes behind it",
+                         level / static_cast<double>(p.softcap));
+  return words;
+}
+
 /// Levels to try: powers of 4, and the reach itself.
 std::vector<double> levels_up_to(double reach) {
   std::vector<double> all;
@@ -101,7 +117,7 @@ std::vector<double> levels_up_to(double reach) {
 
 std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budget) {
   const Problem& p = c.problem;
-  if (p.rope != Rope::none || p.softcap > 0 || p.scale_value() == 0 || p.has_dropout() ||
+  if (p.rope != Rope::none || p.scale_value() == 0 || p.has_dropout() ||
       p.mask.find("alibi") != nullptr || p.memory_kv > 0)
     return {};
   if (p.head_dim == 0) return {};
@@ -126,16 +142,14 @@ std::vector<Statement> wrong_levels(Target& target, const Case& c, Budget& budge
       }
       const double from = edge(target, plan, right, sign * level, budget);
       all.push_back(
-          {"levels",
-           fmt::format(
-               "A query whose scores are all {} about {:.3g} ({:.3g} as powers of 2) gives {}, "
-               "where "
-               "the weights of its keys must add up to one{}.",
-               sign < 0 ? "below" : "above", from, from / std::numbers::ln2,
-               sum == Sum::zero        ? "zeros"
-               : sum == Sum::nonfinite ? "NaN or an infinity"
-                                       : "wrong weights",
-               sign < 0 ? ": the running maximum starts too high, or scores are clamped" : "")});
+          {"levels", fmt::format("A query whose scores are all {} about {:.3g} ({}) gives {}, "
+                                 "where "
+                                 "the weights of its keys must add up to one{}.",
+                                 sign < 0 ? "below" : "above", from, in_units(p, from),
+                                 sum == Sum::zero        ? "zeros"
+                                 : sum == Sum::nonfinite ? "NaN or an infinity"
+                                                         : "wrong weights",
+                                 why(p, sign < 0, sum))});
       break;
     }
   }

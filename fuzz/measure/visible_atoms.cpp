@@ -171,37 +171,61 @@ class Atoms {
     add(fmt::format("the query is {}", words), cost, [=](int64_t) { return of_query; });
   }
 
-  void add_documents() {
-    const RuleUse* use = c_.problem.mask.find("documents");
-    add_rule("documents", "the key is in the query's document");
+  /// Rules that give their tokens to groups of these lengths: "documents", "spans".
+  void add_groups() {
+    for (const RuleSpec* spec : rule_table())
+      for (size_t n = 0; n < spec->params.size(); ++n)
+        if (spec->params[n].kind == RuleParam::Kind::lengths) add_groups_of(*spec, n);
+  }
+
+  void add_groups_of(const RuleSpec& spec, size_t param) {
+    const RuleUse* use = c_.problem.mask.find(spec.name);
+    // "document" of "documents"
+    const std::string group(spec.name.substr(0, spec.name.size() - 1));
     std::vector<int64_t> lens, firsts;
-    if (use != nullptr) lens = use->list(0);
+    if (use != nullptr) lens = use->list(param);
     int64_t end = 0;
     for (const int64_t len : lens) {
       firsts.push_back(end);
       end += len;
     }
-    const auto document = [=](int64_t position) {
+    const auto group_of = [=](int64_t position) {
       size_t n = 0;
       while (n + 1 < firsts.size() && position >= firsts[n + 1]) ++n;
       return n;
     };
     const bool has = use != nullptr && !lens.empty();
-    const auto of_place = [&](std::string_view words, int cost, const auto& holds) {
+    const auto of_place = [&](const std::string& words, int cost, const auto& holds) {
       add_of_both(words, cost, [=](int64_t position) {
-        return !has || position >= end || holds(position, document(position));
+        return !has || position >= end || holds(position, group_of(position));
       });
     };
-    of_place("in the first document", 1, [](int64_t, size_t n) { return n == 0; });
-    of_place("in the last document", 1, [=](int64_t, size_t n) { return n + 1 == lens.size(); });
-    of_place("the first token of its document", 2,
+    of_place("in the first " + group, 1, [](int64_t, size_t n) { return n == 0; });
+    of_place("in the last " + group, 1, [=](int64_t, size_t n) { return n + 1 == lens.size(); });
+    of_place("in some " + group + " of several tokens", 1,
+             [=](int64_t, size_t n) { return lens[n] > 1; });
+    of_place("the first token of its " + group, 2,
              [=](int64_t position, size_t n) { return position == firsts[n]; });
-    of_place("the last token of its document", 2,
+    of_place("the last token of its " + group, 2,
              [=](int64_t position, size_t n) { return position == firsts[n] + lens[n] - 1; });
     for (const int64_t tile : tiles)
       of_place(
-          fmt::format("within the largest multiple of {} tokens of its document", tile), 2,
+          fmt::format("within the largest multiple of {} tokens of its {}", tile, group), 2,
           [=](int64_t position, size_t n) { return position - firsts[n] < lens[n] / tile * tile; });
+    const auto with_query = [&](const std::string& words, int cost, const auto& holds) {
+      const size_t own = has ? group_of(query_.position) : 0;
+      add(words, cost, [&](int64_t j) {
+        return !has || j >= end || query_.position >= end || holds(group_of(j), own);
+      });
+    };
+    with_query("the key is in the query's " + group, 1, std::equal_to<>());
+    with_query("the key is in the query's " + group + " or an earlier one", 2, std::less_equal<>());
+    with_query("the key is in the query's " + group + " or a later one", 2, std::greater_equal<>());
+  }
+
+  void add_documents() {
+    add_rule("documents", "the key is in the query's document");
+    add_groups();
   }
 
   void add_chunk() {

@@ -94,6 +94,20 @@ TEST(Visible, TellsThatAllDocumentsButTheFirstAreOne) {
   EXPECT_EQ(words.find("Not applied"), std::string::npos) << words;
 }
 
+TEST(Visible, TellsThatEverySpanSeesAllOthers) {
+  const std::vector<int64_t> lens{1, 3, 1, 1, 4, 2};
+  const Case c = square({attnfuzz::testing::use("spans", {lens})});
+  const auto is_image = [](int64_t place) { return place >= 1 && place != 4 && place != 5; };
+  const std::string words = visible_words(c, [&](const Query& query, int64_t j) {
+    return j <= query.position || (is_image(j) && is_image(query.position));
+  });
+  EXPECT_NE(
+      words.find("the key is in some span of several tokens, and the query is in some span of "
+                 "several tokens"),
+      std::string::npos)
+      << words;
+}
+
 TEST(Visible, TellsFourThingsThatMustHold) {
   const Case c = square({attnfuzz::testing::use("causal"),
                          attnfuzz::testing::use("documents", {std::vector<int64_t>{3, 4, 5}})});

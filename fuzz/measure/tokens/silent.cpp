@@ -16,18 +16,21 @@ void SilentFacts::add(const Plan& plan, const Query& query, bool silent) {
 }
 
 std::string SilentFacts::words() const {
-  const bool by_head = std::all_of(heads_.begin(), heads_.end(), [](const Heads& each) {
+  const bool by_head = std::all_of(heads_.begin(), heads_.end(), [](const HeadsSeen& each) {
     return std::none_of(each.none.begin(), each.none.end(),
                         [&](int64_t h) { return each.some.count(h) != 0; });
   });
   const auto one = std::max_element(
       heads_.begin(), heads_.end(),
-      [](const Heads& a, const Heads& b) { return a.none.size() < b.none.size(); });
-  if (by_head && !one->some.empty())
+      [](const HeadsSeen& a, const HeadsSeen& b) { return a.none.size() < b.none.size(); });
+  if (by_head && !one->some.empty()) {
+    const std::string law = heads_written(heads_);
     return fmt::format(
         "The outputs of query heads {} (of {}) are zeros, whatever the values are: they are never "
-        "written, or nothing is computed for these heads.",
-        ranges({one->none.begin(), one->none.end()}), one->count);
+        "written, or nothing is computed for these heads{}.",
+        ranges({one->none.begin(), one->none.end()}), one->num_heads,
+        law.empty() ? "" : ": of the query heads, " + law + " are written");
+  }
   return fmt::format(
       "The outputs of {} queries are zeros, whatever the values are: they are not written, or no "
       "key is taken{}.",

@@ -214,6 +214,19 @@ std::span<const SlotFacts::Read> SlotFacts::reads() {
          for (size_t r = 0; r < b; ++r) j += batch.total[r];
          return j;
        }},
+      {"in the pages of all rows, put one behind the other, from as many slots on as the rows "
+       "before "
+       "its own have tokens, though these take whole pages",
+       [](const Batch& batch, const Read::Tables& tables, size_t b, int64_t j) {
+         const int64_t page = Memory::page_size_of(batch.plan);
+         for (size_t r = 0; r < b; ++r) j += batch.total[r];
+         size_t at = static_cast<size_t>(j / page);
+         for (const std::vector<int64_t>& table : tables) {
+           if (at < table.size()) return table[at] * page + j % page;
+           at -= table.size();
+         }
+         return int64_t{-1};
+       }},
       {"from the pool's start on",
        [](const Batch&, const Read::Tables&, size_t, int64_t j) { return j; }},
       {"from the row's first page on, as if its pages lay side by side",

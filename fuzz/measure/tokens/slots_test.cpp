@@ -74,6 +74,19 @@ TEST(Slots, TellTokensThatAreWrittenAtAnotherRowsEnd) {
       << words;
 }
 
+/// Row 0 has 7 tokens in 4 pages of 2.
+TEST(Slots, TellPagesThatAreCountedAsTokens) {
+  const std::string words =
+      said(grown(CacheKind::paged, 2), [](size_t row, size_t place) -> std::optional<Held> {
+        if (row == 0) return Held{row, place};
+        if (place == 0) return std::nullopt;  // row 0's slot that nothing was written to
+        return Held{row, place - 1};
+      });
+  EXPECT_NE(words.find("from as many slots on as the rows before its own have tokens"),
+            std::string::npos)
+      << words;
+}
+
 /// Pages of 2 tokens: row 0 has the pages 0, 1, 2 and 5, row 1 has 3, 4 and 6.
 TEST(Slots, TellABlockTableThatIsNotUsed) {
   constexpr Held pool[] = {{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}, {0, 5}, {1, 0},

@@ -129,6 +129,7 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
   any_foreign_ |= !all.foreign.empty();
   for (const Place& place : all.foreign) foreign_.insert(kind_of(place, query, head));
   add_zeros(reading);
+  where_zeros_.add(attributes_of(plan, query), reading.zeros > 0);
   add_keys(plan, query, all);
   std::vector<Place> takes = all.foreign;
   for (const size_t place : all.hidden)
@@ -198,13 +199,13 @@ std::string TokenFacts::visible_words(bool any) const {
 }
 
 std::string TokenFacts::zero_words() const {
+  const std::string where = where_zeros_.words_after(" They are counted by queries with");
   for (const int64_t tile : {256, 128, 64, 32, 16, 8, 4})
     if (std::all_of(totals_.begin(), totals_.end(), [&](int64_t n) { return n % tile == 0; }))
       return fmt::format(
-          "Slots that hold zeros are counted as keys, up to the "
-          "next multiple of {}.",
-          tile);
-  return "Slots that hold zeros are counted as keys.";
+          "Slots that hold zeros are counted as keys, up to the next multiple of {}.{}", tile,
+          where.empty() ? "" : where + ".");
+  return "Slots that hold zeros are counted as keys." + (where.empty() ? "" : where + ".");
 }
 
 /// What comes out that no weight explains.

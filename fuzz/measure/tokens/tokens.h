@@ -69,7 +69,7 @@ class TokenFacts {
   SlotFacts slots_;
   int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0, no_sums_ = 0,
           wrong_cases_ = 0;
-  Where where_, where_nonfinite_, where_no_sums_;
+  Where where_, where_nonfinite_, where_no_sums_, where_zeros_;
   Where missing_, extra_, swapped_;
   bool cached_ = false;
   bool any_extra_ = false, any_missing_ = false, any_foreign_ = false, counted_ = true;
