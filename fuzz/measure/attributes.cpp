@@ -39,8 +39,11 @@ void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
     return std::any_of(c.steps.begin(), c.steps.begin() + static_cast<std::ptrdiff_t>(step),
                        [&](const Step& each) { return each.op == op; });
   };
-  int64_t before = 0;
-  for (size_t s = 0; s < step; ++s) before += c.steps[s].has_tokens() ? 1 : 0;
+  int64_t before = 0, padded = 0;
+  for (size_t s = 0; s < step; ++s) {
+    before += c.steps[s].has_tokens() ? 1 : 0;
+    if (!c.steps[s].lens.empty()) padded += c.steps[s].keys() - c.steps[s].lens[b];
+  }
   const int64_t past = first_of_step(plan, query);
   to.emplace_back("in the first step that brings tokens", before == 0);
   to.emplace_back("in a prefill", c.cached() && at.op == StepOp::prefill);
@@ -54,6 +57,7 @@ void add_step(const Plan& plan, const Query& query, Where::Attributes& to) {
   for (const Brings& each : brings)
     to.emplace_back(each.before, c.cached() && step > 0 && c.steps[step - 1].op == each.op);
   to.emplace_back("in a row with padding in the step", !at.lens.empty() && at.lens[b] < at.keys());
+  to.emplace_back("padding in the row's steps before", padded, Kind::limit);
   to.emplace_back("tokens in the row before the step", past, Kind::limit);
   to.emplace_back("the step's q_len", at.q_len, Kind::limit);
   to.emplace_back("step", int64_t{query.step}, Kind::accident);

@@ -23,6 +23,13 @@ constexpr std::string_view capabilities = R"({
                "longer_q", "data:huge", "fully_masked:any"]
 })";
 
+constexpr std::string_view claims_of_softcap = R"({
+  "sizes": {"batch": [1, 4], "num_heads": [1, 4], "num_kv_heads": [1, 4], "q_len": [1, 20],
+            "kv_len": [1, 40], "head_dim": [1, 16], "head_dim_v": [1, 16]},
+  "features": ["dtype:f32", "layout:bhsd", "gqa", "mqa", "cross", "head_dim_v", "softcap",
+               "data:huge"]
+})";
+
 Case plain() {
   Case c;
   c.problem.batch = 3;
@@ -108,6 +115,60 @@ TEST(Queries, TellsTheStrideOfABatchRow) {
   c.problem.layout = Layout::bshd;
   const std::string words = said(target, c);
   EXPECT_NE(words.find("is read at row b·num_heads + h + i·num_heads"), std::string::npos) << words;
+}
+
+/// Each half of the queries weighs all values by the keys of its own half, with their softmax.
+TEST(Keys, TellsThoseOfTheQuerysOwnPart) {
+  FunctionTarget target(capabilities, [](const Case& c, const Inputs& inputs) {
+    const int64_t half = c.problem.kv_len / 2;
+    return testing::attention(c, inputs, [half](const Query& query, std::span<const double> s) {
+      std::vector<double> weights(s.size());
+      double sum = 0;
+      for (size_t j = 0; j < s.size(); ++j) {
+        const int64_t own = query.position / half * half + static_cast<int64_t>(j) % half;
+        sum += weights[j] = std::exp(s[static_cast<size_t>(own)]);
+      }
+      for (double& w : weights) w /= sum;
+      return weights;
+    });
+  });
+  std::vector<Case> cases;
+  for (const int64_t len : {10, 8, 12}) {
+    cases.push_back(plain());
+    cases.back().problem.q_len = cases.back().problem.kv_len = len;
+  }
+  Budget budget(2000, 60);
+  const Measurement seen = measure(target, cases, budget);
+  ASSERT_FALSE(seen.statements.empty());
+  EXPECT_EQ(seen.statements[0].about, "keys");
+  EXPECT_NE(seen.statements[0].words.find("that at the same place of the query's own part, where "
+                                          "parts have kv_len / 2 tokens"),
+            std::string::npos)
+      << seen.statements[0].words;
+}
+
+/// exp(x) − exp(−x) is inf from x = 89 on.
+TEST(Levels, TellsFromWhichScoreOnASoftcapGivesNaN) {
+  FunctionTarget target(claims_of_softcap, [](const Case& c, const Inputs& inputs) {
+    const double cap = c.problem.softcap;
+    return testing::attention(c, inputs, [cap](const Query& query, std::span<const double> s) {
+      std::vector<double> capped;
+      for (const double x : s) {
+        const auto up = std::exp(static_cast<float>(x / cap)),
+                   down = std::exp(static_cast<float>(-x / cap));
+        capped.push_back(cap * static_cast<double>((up - down) / (up + down)));
+      }
+      return softmax(query, capped);
+    });
+  });
+  Case c = plain();
+  c.problem.softcap = 2;
+  c.data.dist = Distribution::huge;
+  const std::string words = said(target, c);
+  EXPECT_NE(words.find("levels: A query whose scores are all above about 17"), std::string::npos)
+      << words;
+  EXPECT_NE(words.find(" times the softcap, that comes behind it"), std::string::npos) << words;
+  EXPECT_NE(words.find("gives NaN"), std::string::npos) << words;
 }
 
 /// Keys that are hidden have a score of −10000.

@@ -51,6 +51,15 @@ std::optional<Place> held_in(const Plan& plan, const Query& query, int64_t row, 
                at};
 }
 
+bool is_padding(const Case& c, const Source& s) {
+  if (!c.cached()) return false;
+  const Step& step = c.steps[static_cast<size_t>(s.step)];
+  const auto row = static_cast<size_t>(s.row);
+  if (step.lens.empty()) return false;
+  const int64_t first = step.first_real(row);
+  return s.i < first || s.i >= first + step.real_tokens(row);
+}
+
 using Group = std::tuple<Place::Of, int64_t, int64_t, int64_t>;  ///< of, row, head, times
 
 std::string group_words(const Plan& plan, const Query& query, const Group& group,
@@ -69,6 +78,9 @@ std::string group_words(const Plan& plan, const Query& query, const Group& group
       break;
     case Place::Of::later:
       words = fmt::format("{} of row {}, which come in a later step", words, row);
+      break;
+    case Place::Of::padding:
+      words = fmt::format("{} of the padding of row {}'s steps", words, row);
       break;
     case Place::Of::memory:
       words = fmt::format("memory KV {}", words);
@@ -91,6 +103,7 @@ std::string join(const std::vector<std::string>& parts) {
 Place place_of(const Plan& plan, const Query& query, size_t source) {
   const Source& s = plan.sources[source];
   if (s.step < 0) return {Place::Of::memory, 0, 0, s.head, s.i, 0};
+  if (is_padding(plan.c, s)) return {Place::Of::padding, s.row, s.row, s.head, s.i, 0};
   if (const auto own = held_in(plan, query, query.b, source)) return *own;
   for (int64_t b = 0; b < plan.c.problem.batch; ++b)
     if (const auto other = held_in(plan, query, b, source)) return *other;

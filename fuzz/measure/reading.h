@@ -9,13 +9,15 @@ namespace attnfuzz::measure {
 
 /// Where a source stands as a query's row sees it.
 struct Place {
-  enum class Of : uint8_t { own_row, other_row, gone, later, memory };
+  /// padding: of a ragged step, which is no token.
+  enum class Of : uint8_t { own_row, other_row, gone, later, memory, padding };
   Of of = Of::own_row;
-  int64_t row = 0;       ///< that holds it; gone, later: in which it came
-  int64_t came = 0;      ///< the row in which it came
-  int64_t head = 0;      ///< its KV head
-  int64_t position = 0;  ///< in that row; gone, later: at which it came
-  size_t place = 0;      ///< own_row, other_row: in Held
+  int64_t row = 0;   ///< that holds it; gone, later, padding: in which it came
+  int64_t came = 0;  ///< the row in which it came
+  int64_t head = 0;  ///< its KV head
+  int64_t position =
+      0;             ///< in that row; gone, later: at which it came; padding: its place in the step
+  size_t place = 0;  ///< own_row, other_row: in Held
 };
 Place place_of(const Plan& plan, const Query& query, size_t source);
 

@@ -59,8 +59,9 @@ void RopeAngles::measure(Target& target, const Case& c, Budget& budget) {
   constexpr int64_t most_runs = 700;
   constexpr size_t most_cases = 2;
   const bool plain = p.rope_scaling.law == RopeLaw::none && p.rope_positions.empty();
-  if (p.rope == Rope::none || !plain || p.softcap > 0 || p.scale_value() <= 0 ||
-      seen_.size() >= most_cases)
+  // Of a part of the head explain_rope_widths() tells more.
+  if (p.rope == Rope::none || !plain || p.turned_dim() != p.head_dim || p.softcap > 0 ||
+      p.scale_value() <= 0 || seen_.size() >= most_cases)
     return;
   const Plan plan = declared(c);
   const auto runs = static_cast<int64_t>(plan.sources.size()) / p.head_dim_v + 3;

@@ -66,6 +66,8 @@ std::optional<std::string> explain_softcap(const std::vector<Row>& wrong,
                                            const std::vector<Row>& right);
 std::optional<std::string> explain_queries(const std::vector<Row>& wrong,
                                            const std::vector<Row>& right);
+std::optional<std::string> explain_rope_widths(const std::vector<Row>& wrong,
+                                               const std::vector<Row>& right);
 std::optional<std::string> explain_rotation(const std::vector<Row>& wrong,
                                             const std::vector<Row>& right);
 std::optional<std::string> explain_keys(const std::vector<Row>& wrong,

@@ -39,6 +39,7 @@ Difference difference(const Plan& plan, const Query& query, const Reading& readi
 
 std::string_view kind_of(const Place& place, const Query& query, int64_t head) {
   if (place.of == Place::Of::memory) return "a memory KV more than once";
+  if (place.of == Place::Of::padding) return kind_of_padding;
   if (place.of == Place::Of::gone) return "a token that no row holds any more";
   if (place.of == Place::Of::later) return "a token of a later step";
   if (place.row != query.b) return "another row's token";

@@ -47,6 +47,7 @@ std::string SwapFacts::row_words(bool same_place) const {
   if (of(Place::Of::own_row)) return same_place ? "" : " of the same row";
   if (all([](const Swap& s) { return s.to.came == s.row; }))
     return " that came in the row itself, where it was moved away or dropped since";
+  if (of(Place::Of::padding)) return " of a ragged step's padding";
   if (of(Place::Of::gone)) return " that the row held before, or that a row was to give up";
   if (of(Place::Of::later)) return " that comes in a later step";
   if (all([](const Swap& s) { return s.to.row == 0; })) return " of row 0";

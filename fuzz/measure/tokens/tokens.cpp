@@ -242,6 +242,8 @@ std::string TokenFacts::taken_words() const {
   const bool pure = !any_foreign_ && totals_.empty();
   const std::string rule = is_of_keys() && pure ? visible_.words() : "";
   const bool is_swap = !swaps_.empty() && swaps_.are_all();
+  // A state that takes it decays its tokens by it, which may leave nothing of them.
+  const bool of_padding = !is_swap && foreign_ == std::set{kind_of_padding};
   if (rule.empty() && !(is_swap && swaps_.has_rule()))
     if (std::string law = slots_.words(); !law.empty()) return law;
   if (silent_.count() > 0 && rule.empty()) add(silent_.words());
@@ -249,6 +251,8 @@ std::string TokenFacts::taken_words() const {
     // Nothing more is to be said of what they take.
   } else if (is_swap) {
     add(swap_words());
+  } else if (of_padding) {
+    add("The padding of ragged steps is taken as tokens.");
   } else if (any_foreign_) {
     add(fmt::format("{}{}.", untold_foreign, fmt::join(foreign_, ", or ")));
   }
@@ -262,7 +266,7 @@ std::string TokenFacts::taken_words() const {
               missing_.words_after(": exactly for keys with") + ".";
     add(rule);
     add(ends);
-    add(visible_words(!is_said && moved.empty()));
+    add(visible_words(!is_said && moved.empty() && !of_padding));
   }
   if (!totals_.empty() && counted_)
     add(zero_words());
