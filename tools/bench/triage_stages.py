@@ -1,6 +1,6 @@
 """At which stage the reader loses the texts that it does not read right, and which axes it takes for which.
 
-    python3 tools/bench/triage_stages.py [--program TRIAGE_WAYS] [--each] [FILE…]
+    python3 tools/bench/triage_stages.py [--program TRIAGE_WAYS] [--each] [--half 0|1] [FILE…]
 
 For each text of the FILEs (default: public_texts.json) all readings that the reader thought of are looked at:
 
@@ -10,12 +10,14 @@ For each text of the FILEs (default: public_texts.json) all readings that the re
     no reading  each number has its right axis in some reading, but no reading has all of them
     ranked      a right reading is there, behind a wrong one: how far, and which terms of the score put it there
 
---each prints one line for each text that was lost. Then come the counts by stage, the pairs of axes (right, read) that
+--each prints one line for each text that was lost. --half reads one half of the texts alone, by a hash of their source: who
+works on the reader looks at half 0, and half 1 then tells how much of the gain carries over. Then come the counts by stage, the pairs of axes (right, read) that
 were confused most often, and how often a term spoke for the wrong reading most.
 """
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -75,10 +77,15 @@ def loss_of(record: Record, reading: Record, ways: list[dict[str, Any]], weights
     return Loss("no axis" if lacking else "no reading", " ".join(lacking), confused=pairs)
 
 
+def half_of(record: Record) -> int:
+    return hashlib.sha256(record["source"].encode()).digest()[0] % 2
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="At which stage the reader loses texts")
     parser.add_argument("--program", default=os.environ.get("TRIAGE_WAYS", str(ROOT / "build/release/tools/bench/triage_ways")))
     parser.add_argument("--each", action="store_true", help="a line for each text that was lost")
+    parser.add_argument("--half", type=int, choices=(0, 1), help="read the texts of this half alone")
     parser.add_argument("files", nargs="*", type=Path, default=[DATA / "public_texts.json"])
     options = parser.parse_args()
     stages: Counter[str] = Counter()
@@ -86,6 +93,7 @@ def main() -> None:
     terms: Counter[str] = Counter()
     for path in options.files:
         records: list[Record] = json.loads(path.read_text())
+        records = [record for record in records if options.half in (None, half_of(record))]
         found = read_ways(options.program, records)
         for record, each in zip(records, found, strict=True):
             loss = loss_of(record, each["reading"], each["ways"], each["weights"])
