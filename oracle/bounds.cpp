@@ -223,14 +223,14 @@ double rope_roundings(const Problem& problem) {
     const double slope = scaling.truncate ? 1 : 1 + 8 * far / (end - begin);
     return (1 + slope) * (plain + 12);
   }
+  if (scaling.law == RopeLaw::linear) return plain + 4;
   const auto dim = static_cast<double>(problem.turned_dim());
   const double power = dim > 2 ? dim / (dim - 2) : 0;
   const double raised = std::log(scaled_rope_base(problem) / problem.rope_base);
   const double longer = scaling.original_len > 0 ? static_cast<double>(problem.kv_len) /
                                                        static_cast<double>(scaling.original_len)
                                                  : 0;
-  const double of_base = 8 + 3 * raised + 4 * power * scaling.factor * longer;
-  return plain + 4 + 2 * second * of_base;
+  return plain + 2 * second * (8 + 3 * raised + 4 * power * scaling.factor * longer);
 }
 
 }  // namespace

@@ -72,7 +72,9 @@ class RopeValidity {
     if (s_.has_ramp()) {
       if (!number("low", s_.low, 1e-3, 1e4) || !number("high", s_.high, 2 * s_.low, 1e5))
         return false;
-      return s_.law == RopeLaw::yarn ? pairs() : s_.truncate || fail("rope_scaling", "no truncate");
+      if (s_.law != RopeLaw::yarn) return s_.truncate || fail("rope_scaling", "no truncate");
+      return (p_.rope_base >= 2 || fail("rope_base", "a number of at least 2 with yarn")) &&
+             pairs();
     }
     return (s_.low == 0 && s_.high == 0 && s_.truncate) ||
            fail("rope_scaling", fmt::format("no ramp for {}", name(s_.law)));
