@@ -22,6 +22,8 @@ namespace {
 /// The case with data on which nothing but the experiment's own numbers
 /// matters.
 Case measured(Case c) {
+  // Batch rows that share their keys' memory cannot hold what tells them apart.
+  if (c.problem.strides == Strides::shared) c.problem.strides = Strides::dense;
   if (c.data.given != nullptr) return with_generated_data(std::move(c));
   c.data.nonfinite = NonFinite::none;
   c.data.dist = Distribution::normal;

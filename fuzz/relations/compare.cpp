@@ -148,6 +148,8 @@ std::vector<const Relation*> applicable(std::span<const Relation* const> of,
   std::vector<const Relation*> found;
   if (of.empty() || c.problem.batch == 0 || !can_have_twin(c)) return found;
   if (!sample_of(c).empty()) return found;  // the twin's sample holds other rows
+  // A twin's keys may differ between batch rows, which here share their memory.
+  if (c.problem.strides == Strides::shared) return found;
   for (const Relation* relation : of)
     if (claimed_twin(*relation, capabilities, c)) found.push_back(relation);
   return found;

@@ -37,7 +37,7 @@ TEST(Relations, HoldOnRightTargets) {
   for (const char* name :
        {"cpu:naive", "cpu:tiled", "cpu:split-kv", "cpu:varlen", "cpu:dense-cache",
         "cpu:paged-cache", "cpu:ring-cache", "cpu:chunked-cache", "cpu:linear-recurrent",
-        "cpu:linear-chunked", "cpu:fp8"}) {
+        "cpu:linear-chunked", "cpu:fp8", "cpu:varlen", "cpu:strided"}) {
     const std::unique_ptr<Target> target = open_target(name);
     const Generator generator(target->info().capabilities);
     for (uint64_t index = 0; index < 600; ++index) {  // the rare ones take more cases
