@@ -112,8 +112,10 @@ def _guesses(parameters: list[inspect.Parameter], taken: set[str]) -> Iterator[d
     tried = [meanings(parameter) for parameter in parameters]
     ranks = sorted(itertools.product(*(range(len(words)) for words in tried)), key=sum)
     combinations = ([words[rank] for words, rank in zip(tried, each)] for each in ranks)
+    # Of two parameters that hide the same keys nothing tells whether the second hides any.
     apart = (each for each in combinations
-             if len(set(each) - set(_options.CONSTANTS)) == sum(word not in _options.CONSTANTS for word in each))
+             if len(set(each) - set(_options.CONSTANTS)) == sum(word not in _options.CONSTANTS for word in each)
+             and len({"mask", *_LENS} & set(each)) < 2)
     for chosen in itertools.islice(apart, GUESSES):
         yield dict(zip((p.name for p in parameters), chosen))
 
