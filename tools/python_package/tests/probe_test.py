@@ -108,7 +108,7 @@ def test_wrong_answers_without_an_error_are_told_and_can_be_asked_for(probe, tmp
     assert green.returncode == 0 and "left out  q_len 33, 64" in green.stdout, green.stdout + green.stderr
     assert " kernel:tiled --claims claims.json --size " in done.stderr
     sizes = told[told.index("--size"):][:4]
-    red = probe("kernel:tiled", "--claims", "claims.json", "--cases", "60", *sizes)
+    red = probe("kernel:tiled", "--claims", "claims.json", "--cases", "200", *sizes)
     assert red.returncode == 1 and " kv33 " in red.stdout, red.stdout + red.stderr
     assert "left out  rule:window; softcap: " in red.stdout
 
