@@ -56,7 +56,7 @@ def test_colours_are_for_terminals(tmp_path):
 
 
 def test_a_bar_on_a_terminal_keeps_to_its_width(tmp_path):
-    code, output = on_a_terminal(tmp_path, "run", "-t", "cpu:naive", "--no-corpus", "--time", "1s", "--out", "out")
+    code, output = on_a_terminal(tmp_path, "run", "-t", "cpu:naive", "--no-corpus", "--time", "4s", "--out", "out")
     assert code == 0
     bars = re.findall(r"\r\x1b\[2K(\[[=.]{20}\] [^\r\x1b]*)", output)
     assert bars and all(len(bar) < 70 for bar in bars), output

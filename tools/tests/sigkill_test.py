@@ -8,7 +8,7 @@ import sigkill
 
 
 def test_what_was_announced_is_in_the_store():
-    assert sigkill.main(["--kills", "5", "--longest", "0.8", "--program", str(program.PROGRAM)]) == 0
+    assert sigkill.main(["--kills", "5", "--longest", "3", "--program", str(program.PROGRAM)]) == 0
 
 
 def test_an_announcement_counts_when_its_line_is_whole():
