@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "fuzz/byte_draw.h"
+#include "fuzz/cut_lens.h"
 #include "fuzz/shrink.h"
 #include "oracle/case_io.h"
 #include "oracle/fnv.h"
@@ -108,11 +109,8 @@ void fit_sum(std::vector<int64_t>& list, int64_t sum) {
 /// `count` numbers of at least 0 that sum to `sum`.
 void fit_lens(std::vector<int64_t>& list, size_t count, int64_t sum) {
   list.resize(std::max<size_t>(count, sum > 0 ? 1 : 0), 0);
-  for (int64_t& value : list) {
-    value = std::clamp<int64_t>(value, 0, sum);
-    sum -= value;
-  }
-  if (!list.empty()) list.back() += sum;
+  const int64_t left = cut_lens(list, sum);
+  if (!list.empty()) list.back() += left;
 }
 
 /// At most `most` nodes, each below an earlier one or below none.

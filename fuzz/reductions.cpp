@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "fuzz/candidates.h"
+#include "fuzz/cut_lens.h"
 #include "fuzz/given_parts.h"
 #include "fuzz/plain.h"
 
@@ -30,14 +31,6 @@ void for_each_list(Case& c, const Do& act) {
     for (size_t k = 0; k < use.values.size(); ++k)
       if (auto* list = std::get_if<std::vector<int64_t>>(&use.values[k]))
         act(use.spec->params[k], *list);
-}
-
-/// The same with lengths of 0 kept.
-void cut_lens(std::vector<int64_t>& lens, int64_t sum) {
-  for (int64_t& len : lens) {
-    len = std::min(len, sum);
-    sum -= len;
-  }
 }
 
 void set_q_len(Case& c, int64_t q_len) {

@@ -19,6 +19,11 @@ RopeRamp whole_rope_ramp(const Problem& problem);
 /// The first thing about rope that keeps a problem from being one; nothing if none does.
 std::optional<Rejection> rope_rejection(const Problem& problem);
 
+/// Whether rope turns by the tokens' own positions, unscaled.
+inline bool has_plain_rope(const Problem& problem) {
+  return problem.rope_scaling.law == RopeLaw::none && problem.rope_positions.empty();
+}
+
 /// The base that the law makes of rope_base.
 double scaled_rope_base(const Problem& problem);
 

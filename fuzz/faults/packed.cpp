@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fuzz/cut_lens.h"
 #include "fuzz/faults/rewrite.h"
 #include "oracle/masks/rule.h"
 
@@ -10,18 +11,10 @@ namespace {
 
 using Lens = std::vector<int64_t>;
 
-/// Lengths end where the packed tensor does.
-void cut(Lens& lens, int64_t end) {
-  for (int64_t& len : lens) {
-    len = std::min(len, end);
-    end -= len;
-  }
-}
-
 Rewritten with_lens(Case c, Lens q_lens, Lens kv_lens) {
   RuleUse* use = find(c, "packed");
-  cut(q_lens, c.problem.q_len);
-  cut(kv_lens, c.problem.kv_len);
+  cut_lens(q_lens, c.problem.q_len);
+  cut_lens(kv_lens, c.problem.kv_len);
   if (use->list(0) == q_lens && use->list(1) == kv_lens) return {};
   use->values = {std::move(q_lens), std::move(kv_lens)};
   return c;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "fuzz/measure/scores.h"
+#include "oracle/rope.h"
 #include "oracle/stored.h"
 
 namespace attnfuzz::measure {
@@ -70,8 +71,7 @@ std::optional<std::string> explain_rope_widths(const std::vector<Row>& wrong,
                                                const std::vector<Row>&) {
   if (std::any_of(wrong.begin(), wrong.end(), [](const Row& row) {
         const Problem& p = row.problem();
-        const bool plain = p.rope_scaling.law == RopeLaw::none && p.rope_positions.empty();
-        return p.rope == Rope::none || !plain || p.turned_dim() == p.head_dim;
+        return p.rope == Rope::none || !has_plain_rope(p) || p.turned_dim() == p.head_dim;
       }))
     return {};
   for (const Width& turned : widths)

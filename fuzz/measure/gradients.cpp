@@ -29,10 +29,8 @@ void GradientFacts::measure(Target& target, const Case& c, Budget& budget) {
   vectors.put(forge);
   const std::optional<Weights> got = weigh_backward(target, plan, forge, budget);
   if (!got) return;
-  const Weights want = expected(plan, forge, [&](const Query& query, const Key& key) {
-    return vectors.score(p, static_cast<size_t>(&query - plan.queries.data()), query.position,
-                         key.source, key.position);
-  });
+  const Weights want = expected(
+      plan, forge, [&](const Query& query, const Key& key) { return vectors.score(query, key); });
   constexpr double rounding = 1e-3;
   const double error =
       std::max(rounding, weight_error(c, target.info().capabilities.precision_of(p.dtype)));

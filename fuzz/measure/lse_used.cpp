@@ -69,10 +69,8 @@ void LseFacts::measure(Target& target, const Case& c, Budget& budget) {
   vectors.put(forge);
   const std::optional<Weights> got = weigh_backward(target, plan, forge, budget);
   if (!got) return;
-  const Weights want = expected(plan, forge, [&](const Query& query, const Key& key) {
-    return vectors.score(p, static_cast<size_t>(&query - plan.queries.data()), query.position,
-                         key.source, key.position);
-  });
+  const Weights want = expected(
+      plan, forge, [&](const Query& query, const Key& key) { return vectors.score(query, key); });
   const double error = 1e-4 + 8 * weight_error(c, target.info().capabilities.precision_of(p.dtype));
   Seen seen{std::make_shared<const Problem>(p), {}};
   std::vector<Row> rows;
@@ -82,8 +80,7 @@ void LseFacts::measure(Target& target, const Case& c, Budget& budget) {
     if (query.keys.empty()) continue;
     std::vector<double> scores;
     for (const Key& key : query.keys)
-      scores.push_back(
-          finished(p, vectors.score(p, n, query.position, key.source, key.position), key.bias));
+      scores.push_back(finished(p, vectors.score(query, key), key.bias));
     const double own = log_sum(scores, forge.sink(query.h));
     seen.lse.back() = own;
     const std::optional<double> factor = factor_of(query, got->of(n), want.of(n), error);

@@ -77,8 +77,7 @@ void measure_scores(Target& target, const Case& c, double spread, bool bias, Bud
   if (!got) return;
   scored.got = std::move(*got);
   scored.want = expected(plan, forge, [&](const Query& query, const Key& key) {
-    return scored.vectors->score(c.problem, static_cast<size_t>(&query - plan.queries.data()),
-                                 query.position, key.source, key.position);
+    return scored.vectors->score(query, key);
   });
   scored.error = weight_error(c, target.info().capabilities.precision_of(c.problem.dtype));
   pass.scores.add(std::move(scored));

@@ -9,6 +9,7 @@
 #include "fuzz/measure/reading.h"
 #include "fuzz/measure/untold.h"
 #include "fuzz/measure/weights.h"
+#include "oracle/rope.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -58,9 +59,8 @@ void RopeAngles::measure(Target& target, const Case& c, Budget& budget) {
   const Problem& p = c.problem;
   constexpr int64_t most_runs = 700;
   constexpr size_t most_cases = 2;
-  const bool plain = p.rope_scaling.law == RopeLaw::none && p.rope_positions.empty();
   // Of a part of the head explain_rope_widths() tells more.
-  if (p.rope == Rope::none || !plain || p.turned_dim() != p.head_dim || p.softcap > 0 ||
+  if (p.rope == Rope::none || !has_plain_rope(p) || p.turned_dim() != p.head_dim || p.softcap > 0 ||
       p.scale_value() <= 0 || seen_.size() >= most_cases)
     return;
   const Plan plan = declared(c);

@@ -61,4 +61,9 @@ double Vectors::score(const Problem& as, size_t query, int64_t position, size_t 
   return as.scale_value() * sum;
 }
 
+double Vectors::score(const Query& query, const Key& key) const {
+  const auto n = static_cast<size_t>(&query - plan_.queries.data());
+  return score(plan_.c.problem, n, query.position, key.source, key.position);
+}
+
 }  // namespace attnfuzz::measure

@@ -22,6 +22,8 @@ class Vectors {
   /// scale and rope hold.
   double score(const Problem& as, size_t query, int64_t position, size_t source,
                int64_t key_position) const;
+  /// As the case says it, of a query of the plan.
+  double score(const Query& query, const Key& key) const;
 
  private:
   std::span<const double> row(const std::vector<double>& of, size_t n) const {

@@ -215,8 +215,7 @@ std::span<const SlotFacts::Read> SlotFacts::reads() {
          return j;
        }},
       {"in the pages of all rows, put one behind the other, from as many slots on as the rows "
-       "before "
-       "its own have tokens, though these take whole pages",
+       "before its own have tokens, though these take whole pages",
        [](const Batch& batch, const Read::Tables& tables, size_t b, int64_t j) {
          const int64_t page = Memory::page_size_of(batch.plan);
          for (size_t r = 0; r < b; ++r) j += batch.total[r];
