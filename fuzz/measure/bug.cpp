@@ -4,49 +4,11 @@
 #include <array>
 
 #include "fuzz/measure/measure.h"
+#include "fuzz/measure/rule.h"
 #include "fuzz/measure/untold.h"
 
 namespace attnfuzz::measure {
 namespace {
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-/// How many characters at n are a mark between two numbers of a list; 0: there is none.
-size_t list_mark(const std::string& words, size_t n) {
-  for (const std::string_view mark : {"–", ", "})
-    if (words.compare(n, mark.size(), mark) == 0 && n + mark.size() < words.size() &&
-        is_digit(words[n + mark.size()]))
-      return mark.size();
-  return 0;
-}
-
-/// The rule that a statement begins with, its numbers and their signs aside: what follows are
-/// counts and examples, and so is what stands in parentheses with numbers.
-std::string rule_of(const std::string& words) {
-  const std::string first = words.substr(0, std::min(words.find(". "), words.find(" (Seen in")));
-  std::string rule;
-  for (size_t n = 0; n < first.size(); ++n) {
-    const char c = first[n];
-    const size_t end = c == '(' ? first.find(')', n) : std::string::npos;
-    if (end != std::string::npos &&
-        std::any_of(first.begin() + static_cast<std::ptrdiff_t>(n),
-                    first.begin() + static_cast<std::ptrdiff_t>(end), is_digit)) {
-      n = end;
-      continue;
-    }
-    const bool is_sign = c == '-' && n + 1 < first.size() && is_digit(first[n + 1]);
-    // "0–3, 5" is as much a number as "4" is.
-    if (const size_t more = list_mark(first, n); more > 0 && !rule.empty() && rule.back() == '#')
-      n += more - 1;
-    else if (!is_digit(c) && !is_sign)
-      rule += c;
-    else if (rule.empty() || rule.back() != '#')
-      rule += '#';
-  }
-  return rule;
-}
 
 /// Rules of masks that are hidden or shown wrongly may be as many bugs.
 std::string masks_of(const Case& c) {
@@ -72,7 +34,7 @@ bool is_one_law(std::span<const Statement> statements) {
 }
 
 /// The rule that the first statement tells; empty: it tells none.
-std::string rule_of(std::span<const Statement> statements, const Case& c) {
+std::string rule_among(std::span<const Statement> statements, const Case& c) {
   const auto first = std::find_if(statements.begin(), statements.end(),
                                   [](const Statement& each) { return says_what(each); });
   if (first == statements.end() || !is_told(*first)) return "";
@@ -100,7 +62,7 @@ bool meet(const std::vector<std::string>& a, const std::vector<std::string>& b) 
 Bug bug_of(const Finding& finding) {
   Bug bug{finding.signature,
           {},
-          rule_of(finding.measured, finding.shrunk.c),
+          rule_among(finding.measured, finding.shrunk.c),
           condition_of(finding.measured),
           finding.original,
           count_of(finding.measured)};
@@ -131,7 +93,7 @@ std::string same_rule(Target& target, const Finding& finding, std::span<const Bu
         measure(target, std::array{finding.original, other.original}, budget).statements;
     // What was cut short may have seen one of the cases alone.
     if (!budget.allows(1)) break;
-    const std::string rule = rule_of(both, finding.shrunk.c);
+    const std::string rule = rule_among(both, finding.shrunk.c);
     const bool one = !rule.empty() && (rule == bug.rule || rule == other.rule || is_one_law(both));
     if (one && count_of(both) <= std::max(bug.statements, other.statements)) return other.signature;
   }

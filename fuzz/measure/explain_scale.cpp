@@ -160,6 +160,9 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
   size_t n = 0;
   if (!all_fit(wrong, [&](const Row& r) { return times(scores_as(r, r.problem()), factors[n++]); }))
     return {};
+  // Weights that are equal and yet add up to something else are no softmax of scores times 0.
+  if (std::all_of(factors.begin(), factors.end(), [](double f) { return std::abs(f) < 1e-6; }))
+    return {};
   // Of two keys any weights have a factor: then several rows must agree on it.
   constexpr size_t agreeing = 4;
   const auto telling = static_cast<size_t>(

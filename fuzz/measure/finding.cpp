@@ -8,13 +8,17 @@
 
 #include "fuzz/measure/calls.h"
 #include "fuzz/measure/measure.h"
+#include "fuzz/measure/rule.h"
+#include "fuzz/measure/untold.h"
 
 namespace attnfuzz::measure {
 namespace {
 
 constexpr int64_t most_runs = 3000, most_follow_ups = 24;
-constexpr size_t most_failing = 8;  ///< that are measured, that first found among them
-constexpr size_t most_passing = 2;
+/// Cases that are measured at first, that first found among them, those that are added at a time,
+/// and how many there are at most.
+constexpr size_t first_failing = 8, first_passing = 2, more_failing = 4, more_passing = 1,
+                 most_measured = 25;
 constexpr int64_t most_runs_each = 60;  ///< for a case beside the one first found
 
 bool is_of_values(const Finding& finding) {
@@ -69,12 +73,40 @@ void add_different(const std::vector<Case>& from, size_t most, std::vector<Case>
   }
 }
 
-/// The case first found, more that fail and some that pass, to tell one from the other.
-std::vector<Case> cases_of(const Finding& finding, const FollowUps& near) {
+/// The rules that were measured, without counts and examples.
+std::vector<std::string> rules_of(const std::vector<Statement>& statements) {
+  std::vector<std::string> all;
+  for (const Statement& each : statements)
+    if (says_what(each)) all.push_back(each.about + " " + without_counts(each.words));
+  return all;
+}
+
+/// What was measured of the case first found, of more that fail and of some that pass. A rule that
+/// few cases show may be one of many that hold for them: more of them are measured until the rules
+/// stay as they are.
+std::vector<Statement> measured_over(Target& target, const Finding& finding, const FollowUps& near,
+                                     Budget& budget) {
+  Measuring measuring(target, budget);
   std::vector<Case> cases{finding.original};
-  add_different(near.failing, most_failing - 1, cases);
-  add_different(near.passing, most_passing, cases);
-  return cases;
+  size_t done = 0;
+  const auto add = [&](size_t failing, size_t passing) {
+    add_different(near.failing, failing, cases);
+    const bool more = cases.size() > done;
+    if (more) add_different(near.passing, passing, cases);
+    for (; done < cases.size(); ++done) measuring.add(cases[done]);
+    return more;
+  };
+  add(first_failing - 1, first_passing);
+  std::vector<Statement> seen = measuring.statements();
+  while (cases.size() < most_measured && budget.allows(1) &&
+         std::any_of(seen.begin(), seen.end(),
+                     [](auto& each) { return says_what(each) && is_told(each); })) {
+    const std::vector<std::string> before = rules_of(seen);
+    if (!add(more_failing, more_passing)) break;
+    seen = measuring.statements();
+    if (rules_of(seen) == before) break;
+  }
+  return seen;
 }
 
 }  // namespace
@@ -96,7 +128,7 @@ void measure_finding(Target& target, Finding& finding, const FollowUps& near, do
   if (can_be_measured(finding)) {
     Budget budget(most_runs, seconds);
     seen = changing_values(target, finding.original);
-    if (seen.empty()) seen = measure(target, cases_of(finding, near), budget).statements;
+    if (seen.empty()) seen = measured_over(target, finding, near, budget);
     if (seen.empty()) seen = measure(target, std::array{finding.original}, budget).statements;
     if (seen.empty()) seen = measure(target, std::array{finding.shrunk.c}, budget).statements;
   }

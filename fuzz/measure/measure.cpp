@@ -62,8 +62,8 @@ bool measure_tokens(Target& target, const Case& c, Budget& budget, Pass& pass) {
                          weight_error(c, target.info().capabilities.precision_of(c.problem.dtype)));
 }
 
-/// With random q and k, whose scores spread over about so much.
-void measure_scores(Target& target, const Case& c, double spread, bool bias, Budget& budget,
+/// With random q and k, whose scores spread over about so much. Whether the weights are right.
+bool measure_scores(Target& target, const Case& c, double spread, bool bias, Budget& budget,
                     Pass& pass) {
   Scored scored;
   const Plan whole = declared(c);
@@ -74,13 +74,13 @@ void measure_scores(Target& target, const Case& c, double spread, bool bias, Bud
   scored.vectors->put(forge);
   for (int64_t h = 0; h < c.problem.num_heads; ++h) scored.sinks.push_back(forge.sink(h));
   std::optional<Weights> got = pass.weigh(target, plan, forge, budget);
-  if (!got) return;
+  if (!got) return true;
   scored.got = std::move(*got);
   scored.want = expected(plan, forge, [&](const Query& query, const Key& key) {
     return scored.vectors->score(query, key);
   });
   scored.error = weight_error(c, target.info().capabilities.precision_of(c.problem.dtype));
-  pass.scores.add(std::move(scored));
+  return pass.scores.add(std::move(scored));
 }
 
 void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
@@ -89,7 +89,7 @@ void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
   // A quantised cache rounds keys too far for scores to be told apart.
   if (c.cached() && c.cache->quant != Quant::none) return;
   for (const double spread : {1.0, 5.0})
-    if (!pass.scores.differs()) measure_scores(target, c, spread, false, budget, pass);
+    if (!measure_scores(target, c, spread, false, budget, pass)) break;
   // What takes a softcap's place shows over scores that it bends, as far as q can be as large.
   const Problem& p = c.problem;
   const double bent = 1.5 * p.softcap;
@@ -98,17 +98,17 @@ void measure_pass(Target& target, const Case& c, Budget& budget, Pass& pass) {
   if (bent > 0 && largest_q < most_q) measure_scores(target, c, bent, false, budget, pass);
 }
 
-void say(std::vector<Statement> statements, std::string_view before, Measurement& to) {
+void say(std::vector<Statement> statements, std::string_view before, std::vector<Statement>& to) {
   for (Statement& each : statements) {
     if (each.about != "picture") each.words.insert(0, before);
-    to.statements.push_back(std::move(each));
+    to.push_back(std::move(each));
   }
 }
 
 }  // namespace
 
-Measurement measure(Target& target, std::span<const Case> cases, Budget& budget) {
-  Measurement all;
+/// All that is seen of a target, case by case.
+struct Measuring::Facts {
   Pass forward{"", weigh, {}, {}}, backward{"In the backward pass (dv): ", weigh_backward, {}, {}};
   StateFacts states;
   AddressFacts addresses;
@@ -118,36 +118,48 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   FactorFacts factors;
   RopeAngles angles;
   StorageFacts storage;
-  for (const Case& each : cases) {
-    const Case c = measured(each);
-    if (!target.info().capabilities.rejection_reason(c).empty()) continue;
-    ++all.cases;
-    if (c.problem.recurrent()) {
-      states.measure(target, c, budget);
-      continue;
-    }
-    const std::optional<OwnRun> own = run_on_own_data(target, each, budget);
-    if (own) factors.add(each, *own);
-    storage.measure(target, c, budget);
-    measure_pass(target, c, budget, forward);
-    if (forward.scores.differs() && !forward.tokens.differs()) angles.measure(target, c, budget);
-    if (!forward.scores.differs()) addresses.measure(target, c, budget);
-    if (!forward.scores.differs() && c.problem.mask.find("bias") != nullptr &&
-        addresses.statements().empty())
-      measure_scores(target, c, 1, true, budget, forward);
-    if (&each == cases.data()) {
-      if (own) say(misplaced_rows(each, *own), "", all);
-      say(wrong_levels(target, each, budget), "", all);
-    }
-    if (!forward.tokens.differs() && !forward.scores.differs())
-      score_gradients.measure(target, c, budget);
-    if (!c.problem.asks(Output::dv)) continue;
-    if (!forward.tokens.differs() && !forward.scores.differs())
-      gradients.measure(target, c, budget);
-    measure_pass(target, c, budget, backward);
-    if (!forward.tokens.differs() && !forward.scores.differs() && backward.tokens.differs())
-      lse.measure(target, c, budget);
+  std::vector<Statement> of_first;  ///< of the first case alone
+
+  void add(Target& target, const Case& as_found, bool is_first, Budget& budget);
+  void add_gradients(Target& target, const Case& c, Budget& budget);
+  std::vector<Statement> statements() const;
+
+ private:
+  bool is_right_forward() const { return !forward.tokens.differs() && !forward.scores.differs(); }
+};
+
+void Measuring::Facts::add(Target& target, const Case& as_found, bool is_first, Budget& budget) {
+  const Case c = measured(as_found);
+  if (c.problem.recurrent()) {
+    states.measure(target, c, budget);
+    return;
   }
+  const std::optional<OwnRun> own = run_on_own_data(target, as_found, budget);
+  if (own) factors.add(as_found, *own);
+  storage.measure(target, c, budget);
+  measure_pass(target, c, budget, forward);
+  if (forward.scores.differs() && !forward.tokens.differs()) angles.measure(target, c, budget);
+  if (!forward.scores.differs()) addresses.measure(target, c, budget);
+  if (!forward.scores.differs() && c.problem.mask.find("bias") != nullptr &&
+      addresses.statements().empty())
+    measure_scores(target, c, 1, true, budget, forward);
+  if (is_first) {
+    if (own) say(misplaced_rows(as_found, *own), "", of_first);
+    say(wrong_levels(target, as_found, budget), "", of_first);
+  }
+  add_gradients(target, c, budget);
+}
+
+void Measuring::Facts::add_gradients(Target& target, const Case& c, Budget& budget) {
+  if (is_right_forward()) score_gradients.measure(target, c, budget);
+  if (!c.problem.asks(Output::dv)) return;
+  if (is_right_forward()) gradients.measure(target, c, budget);
+  measure_pass(target, c, budget, backward);
+  if (is_right_forward() && backward.tokens.differs()) lse.measure(target, c, budget);
+}
+
+std::vector<Statement> Measuring::Facts::statements() const {
+  std::vector<Statement> all = of_first;
   say(factors.statements(), "", all);
   say(addresses.statements(), "", all);
   say(storage.statements(), "", all);
@@ -166,9 +178,27 @@ Measurement measure(Target& target, std::span<const Case> cases, Budget& budget)
   const bool of_weights = backward.tokens.differs() || backward.scores.differs();
   if (!of_grad_out && !of_weights) say(score_gradients.statements(), "", all);
   say(states.statements(), "", all);
-  all.runs = budget.used();
-  all.seconds = budget.elapsed();
   return all;
+}
+
+Measuring::Measuring(Target& target, Budget& budget)
+    : target_(target), budget_(budget), facts_(std::make_unique<Facts>()) {}
+Measuring::~Measuring() = default;
+
+void Measuring::add(const Case& c) {
+  if (!target_.info().capabilities.rejection_reason(measured(c)).empty()) return;
+  facts_->add(target_, c, cases_ == 0, budget_);
+  ++cases_;
+}
+
+std::vector<Statement> Measuring::statements() const {
+  return facts_->statements();
+}
+
+Measurement measure(Target& target, std::span<const Case> cases, Budget& budget) {
+  Measuring all(target, budget);
+  for (const Case& each : cases) all.add(each);
+  return {all.statements(), all.cases(), budget.used(), budget.elapsed()};
 }
 
 }  // namespace attnfuzz::measure

@@ -85,7 +85,8 @@ std::vector<double> scores_as(const Row& row, const Problem& as) {
   return scores;
 }
 
-void ScoreFacts::add(Scored scored) {
+bool ScoreFacts::add(Scored scored) {
+  const size_t wrong_before = wrong_.size();
   cases_.push_back(std::make_unique<const Scored>(std::move(scored)));
   const Scored& of = *cases_.back();
   for (size_t n = 0; n < of.plan->queries.size(); ++n) {
@@ -95,6 +96,7 @@ void ScoreFacts::add(Scored scored) {
     const bool fits = row->fits(scores_as(*row, row->problem()));
     (fits ? right_ : wrong_).push_back(std::move(*row));
   }
+  return wrong_.size() == wrong_before;
 }
 
 std::vector<Statement> ScoreFacts::statements() const {

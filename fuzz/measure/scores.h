@@ -46,7 +46,8 @@ struct Row {
 /// and the plainest words for what differs over all cases.
 class ScoreFacts {
  public:
-  void add(Scored scored);
+  /// Whether all its rows have the right weights.
+  bool add(Scored scored);
   bool differs() const { return !wrong_.empty(); }
   std::vector<Statement> statements() const;
 

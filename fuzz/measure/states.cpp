@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "fuzz/measure/attributes.h"
 #include "fuzz/measure/vectors.h"
@@ -106,8 +107,6 @@ void try_transposed(Target& target, const Plan& plan, Budget& budget, int64_t& t
   if (p.head_dim != p.head_dim_v || p.head_dim < 3 || !budget.allows(1)) return;
   Forge forge(plan);
   const Tokens tokens = tokens_of(plan, forge);
-  const auto dim = static_cast<size_t>(p.head_dim);
-  const auto axis = [&](size_t n) { return static_cast<size_t>(plan.born[n]) % dim; };
   forge.queries([&](int32_t, int64_t, int64_t, int64_t, std::span<double> row) {
     std::fill(row.begin(), row.end(), 1.0);
   });
@@ -121,7 +120,6 @@ void try_transposed(Target& target, const Plan& plan, Budget& budget, int64_t& t
     std::fill(row.begin(), row.end(), 0.0);
     if (is_first(n)) row[1] = 1;
   });
-  static_cast<void>(axis);
   const std::optional<Given> given = run(target, plan, forge, budget);
   if (!given) return;
   for (const Query& query : plan.queries) {
@@ -130,6 +128,29 @@ void try_transposed(Target& target, const Plan& plan, Budget& budget, int64_t& t
     ++tried;
     transposed += std::abs(out[0]) > 1e-4 && std::abs(out[1]) < 1e-6 ? 1 : 0;
   }
+}
+
+/// Below this a weight of a query cannot be told from none.
+double floor_of(std::span<const double> weights, double error) {
+  double largest = 0;
+  for (const double w : weights) largest = std::max(largest, std::abs(w));
+  return std::max(1e-5, error) * largest;
+}
+
+/// Whether a token is taken that should not be, or one is missing though there are older ones: what
+/// decays too much leaves nothing of the oldest.
+bool takes_others(const Query& query, std::span<const double> got, std::span<const double> want,
+                  double error) {
+  const double floor = floor_of(got, error), least = floor_of(want, error);
+  for (size_t k = 0; k < got.size(); ++k)
+    if (want[k] == 0 && std::abs(got[k]) > 2000 * floor) return true;
+  bool older = false;
+  for (const Key& key : query.keys) {
+    const bool seen = std::abs(got[key.source]) > floor;
+    if (older && !seen && std::abs(want[key.source]) > 100 * least) return true;
+    older |= seen;
+  }
+  return false;
 }
 
 }  // namespace
@@ -146,15 +167,8 @@ void StateFacts::measure(Target& target, const Case& c, Budget& budget) {
   const double error =
       20 * weight_error(c, target.info().capabilities.precision_of(c.problem.dtype));
   tokens_.add(plan, forge, *got, want, error);
-  for (size_t n = 0; n < plan.queries.size(); ++n) {
-    double largest = 0;
-    for (const double w : want.of(n)) largest = std::max(largest, std::abs(w));
-    for (size_t k = 0; k < got->sources; ++k) {
-      const double is = std::abs(got->of(n)[k]), should = std::abs(want.of(n)[k]);
-      other_tokens_ |=
-          should == 0 ? is > 0.02 * largest : should > 0.2 * largest && is < 0.01 * should;
-    }
-  }
+  for (size_t n = 0; n < plan.queries.size(); ++n)
+    other_tokens_ |= takes_others(plan.queries[n], got->of(n), want.of(n), error);
   if (traits(c.problem.kind).gate != Gate::none) add_decays(plan, tokens.gate, *got, want, error);
 }
 
@@ -199,8 +213,11 @@ void StateFacts::add_decays(const Plan& plan, const std::vector<std::vector<doub
   for (size_t n = 0; n < plan.queries.size(); ++n) {
     const Query& query = plan.queries[n];
     const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
+    const double floor = floor_of(got.of(n), error);
     const auto off = [&](size_t j) {
-      return std::log(got.of(n)[query.keys[j].source] / want.of(n)[query.keys[j].source]);
+      const double is = got.of(n)[query.keys[j].source];
+      if (std::abs(is) <= floor) return -std::numeric_limits<double>::infinity();
+      return std::log(is / want.of(n)[query.keys[j].source]);
     };
     double in_step = 0, in_all = 0;
     for (size_t j = 0; j < query.keys.size(); ++j) {

@@ -17,6 +17,9 @@ struct Stand {
   int cost;
 };
 
+/// Of Atoms::stands_.
+constexpr size_t first_of_step = 5, last_of_step = 6;
+
 /// Whose multiples lengths may be rounded down to.
 constexpr int64_t tiles[] = {2, 4, 8, 16, 32, 64, 128};
 
@@ -40,7 +43,9 @@ class Atoms {
                {", for a query at the end of the row's keys (kv_len − q_len farther on)",
                 count - q_len + query.i, 1},
                {", for a query one place farther on", position + 1, 1},
-               {", for a query one place back", position - 1, 1}};
+               {", for a query one place back", position - 1, 1},
+               {", for the first query of its step", position - i, 1},
+               {", for the last query of its step", position - i + q_len - 1 - first, 1}};
   }
 
   std::vector<VisibleAtom> all() {
@@ -130,24 +135,43 @@ class Atoms {
     }
   }
 
-  /// Limits that are kept by whole tiles only: of those that a mask has, where the tile of the
-  /// limit's key ends.
+  /// Limits that are kept by whole tiles only: where the tile of the limit's key ends. A kernel
+  /// takes the limits of the query, or those of all queries that it works on together.
   void add_tiles() {
-    const RuleUse* window = c_.problem.mask.find("window");
-    const bool causal = c_.cached() || c_.problem.mask.find("causal") != nullptr;
-    const int64_t left = window == nullptr ? 0 : query_.position - window->integer(0),
-                  right = window == nullptr ? 0 : query_.position + window->integer(1);
+    const int64_t first = stands_[first_of_step].position, last = stands_[last_of_step].position;
     const auto add_tile = [&](const std::string& of, int cost, int64_t tile) {
-      const auto first = [=](int64_t j) { return std::max<int64_t>(0, j) / tile * tile; };
-      add("the key is within the window's left limit or in its tile of " + of, cost,
-          [=](int64_t j) { return window == nullptr || j >= first(left); });
-      add("the key is within the window's right limit or in its tile of " + of, cost,
-          [=](int64_t j) { return window == nullptr || j < first(right) + tile; });
-      add("the key is not after the query's tile of " + of + " (causal)", cost,
-          [=, this](int64_t j) { return !causal || j < first(query_.position) + tile; });
+      const int64_t begin = query_.position - (query_.position - first) % tile,
+                    end = std::min(last, begin + tile - 1);
+      add_tile_of("the", of, cost, tile, {query_.position, query_.position});
+      add_tile_of("its step's", of, cost + 1, tile, {first, last});
+      add_tile_of("its tile's", of, cost + 1, tile, {begin, end});
     };
     for (const int64_t tile : tiles) add_tile(fmt::format("{} keys", tile), 3, tile);
     add_tile("page_size keys", 2, c_.cached() ? std::max<int64_t>(1, c_.cache->page_size) : 1);
+  }
+
+  /// `queries`: the first and the last whose limits are taken.
+  void add_tile_of(std::string_view whose, const std::string& of, int cost, int64_t tile,
+                   std::pair<int64_t, int64_t> queries) {
+    const RuleUse* window = c_.problem.mask.find("window");
+    const bool causal = c_.cached() || c_.problem.mask.find("causal") != nullptr;
+    const int64_t left = window == nullptr ? 0 : queries.first - window->integer(0),
+                  right = window == nullptr ? 0 : queries.second + window->integer(1);
+    const auto first = [=](int64_t j) { return std::max<int64_t>(0, j) / tile * tile; };
+    const bool own = whose == "the";
+    const auto words = [&](std::string_view limit, std::string_view which) {
+      return own ? fmt::format("the key is within {} or in its tile of {}", limit, of)
+                 : fmt::format("the key is within {} of {} {} query or in its tile of {}", limit,
+                               whose, which, of);
+    };
+    add(words("the window's left limit", "first"), cost,
+        [=](int64_t j) { return window == nullptr || j >= first(left); });
+    add(words("the window's right limit", "last"), cost,
+        [=](int64_t j) { return window == nullptr || j < first(right) + tile; });
+    add(own ? fmt::format("the key is not after the query's tile of {} (causal)", of)
+            : fmt::format("the key is not after the tile of {} of {} last query (causal)", of,
+                          whose),
+        cost, [=](int64_t j) { return !causal || j < first(queries.second) + tile; });
   }
 
   void add_prefix() {
@@ -163,12 +187,14 @@ class Atoms {
     part(" of batch row 0", 0, 3);
   }
 
-  /// The same of the key and of the query.
+  /// The same of the key, of the query, and of both.
   void add_of_both(std::string_view words, int cost,
                    const std::function<bool(int64_t position)>& holds) {
     const bool of_query = holds(query_.position);
     add(fmt::format("the key is {}", words), cost, holds);
     add(fmt::format("the query is {}", words), cost, [=](int64_t) { return of_query; });
+    add(fmt::format("key and query are both {}", words), cost,
+        [&](int64_t j) { return of_query && holds(j); });
   }
 
   /// Rules that give their tokens to groups of these lengths: "documents", "spans".
@@ -305,7 +331,7 @@ class Atoms {
           [=](size_t j) {
             return j < count / static_cast<size_t>(tile) * static_cast<size_t>(tile);
           });
-    const bool is_first = stands_[1].position == 0;
+    const bool is_first = query_.position == stands_[first_of_step].position;
     add("the query is the first query of its step", 2, [=](int64_t) { return is_first; });
   }
 
