@@ -101,8 +101,7 @@ TEST(Visible, TellsThatEverySpanSeesAllOthers) {
   const std::string words = visible_words(c, [&](const Query& query, int64_t j) {
     return j <= query.position || (is_image(j) && is_image(query.position));
   });
-  EXPECT_NE(words.find("key and query are both in some span of several tokens"),
-            std::string::npos)
+  EXPECT_NE(words.find("key and query are both in some span of several tokens"), std::string::npos)
       << words;
 }
 
