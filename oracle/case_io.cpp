@@ -7,7 +7,6 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <sstream>
 
 #include "oracle/case_fields.h"
@@ -323,10 +322,23 @@ OrderedJson written(const T& value, bool cached) {
   return std::move(writer.json);
 }
 
+/// Whether expectation_pattern matches: a regular expression's code takes long to compile.
+bool is_expectation(std::string_view text) {
+  constexpr std::string_view fail = "fail:", letters = "abcdefghijklmnopqrstuvwxyz",
+                             of_names = "abcdefghijklmnopqrstuvwxyz0123456789-";
+  if (!text.starts_with(fail)) return text == "pass";
+  const std::string_view said = text.substr(fail.size());
+  const std::string_view kind = said.substr(0, said.find(' '));
+  const auto made_of = [](std::string_view word, std::string_view of) {
+    return !word.empty() && word.find_first_not_of(of) == std::string_view::npos;
+  };
+  return made_of(kind, letters) &&
+         (kind.size() == said.size() || made_of(said.substr(kind.size() + 1), of_names));
+}
+
 void check_expectations(const CaseFile& file, const std::string& where) {
-  static const std::regex verdicts(expectation_pattern);
   for (const auto& [target, verdict] : file.expect) {
-    if (std::regex_match(verdict, verdicts)) continue;
+    if (is_expectation(verdict)) continue;
     throw InputError(where, "/expect" + pointer_part(target),
                      fmt::format("expected \"pass\" or \"fail:\" and a kind of failure, alone or "
                                  "with its signature or cause, found \"{}\"",

@@ -1,9 +1,11 @@
 #include "oracle/case_io.h"
 
 #include <gtest/gtest.h>
+#include <regex.h>
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
@@ -112,6 +114,27 @@ TEST(CaseIo, ReadsWhatItSays) {
   EXPECT_EQ(c.cache->page_size, 16);
   EXPECT_EQ(c.steps.size(), 5u);
   EXPECT_EQ(c.steps[0].lens, (std::vector<int64_t>{5, 3}));
+}
+
+/// What the schema says by a pattern, the reader says by itself.
+TEST(CaseIo, ExpectationsAreThoseOfTheSchema) {
+  regex_t pattern;
+  ASSERT_EQ(regcomp(&pattern, expectation_pattern, REG_EXTENDED | REG_NOSUB), 0);
+  for (const std::string verdict :
+       {"pass", "passes", "fail", "fail:", "fail:mismatch", "fail:mismatch ", "fail:mismatch a-1",
+        "fail:mismatch A", "fail:Mismatch", "fail:nan head-map more", "fail: head-map", "",
+        "fail:a1", "xfail:nan", "fail:nan\n"}) {
+    nlohmann::json json = nlohmann::json::parse(plain);
+    json["expect"]["cpu:naive"] = verdict;
+    bool read = true;
+    try {
+      parse_case(json.dump(), "a test");
+    } catch (const InputError&) {
+      read = false;
+    }
+    EXPECT_EQ(read, regexec(&pattern, verdict.c_str(), 0, nullptr, 0) == 0) << verdict;
+  }
+  regfree(&pattern);
 }
 
 TEST(CaseIo, RoundTripOfAnyCase) {

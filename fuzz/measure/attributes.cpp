@@ -160,6 +160,7 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query) {
       {"keys seen", static_cast<int64_t>(query.keys.size()), Kind::limit},
       {"query head", int64_t{query.h}},
       {"KV head", p.kv_head(query.h)},
+      {"KV head mod 2", p.kv_head(query.h) % 2, Kind::residue},
       {"query − the row's lens of the padding mask", query.i - lens},
       {"query head within its group", int64_t{query.h % std::max<int64_t>(1, group)}},
       {"document", document_of(plan.c, query)}};
@@ -167,6 +168,9 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query) {
   const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
   add_remainders(query.i, static_cast<int64_t>(held.tokens.size()), all);
   add_step(plan, query, all);
+  const bool bounded = plan.c.cached() && plan.c.cache->capacity > 0;
+  all.emplace_back("position − capacity", bounded ? query.position - plan.c.cache->capacity : -1,
+                   Kind::difference);
   add_sizes(plan.c, all);
   return all;
 }

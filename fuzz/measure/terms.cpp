@@ -10,13 +10,14 @@ struct RowCount {
   int64_t tokens = 0, came = 0;  ///< in all, and with the step
   int64_t gone = 0;              ///< that it held before: how much farther its last one stands
   int64_t past() const { return tokens - came; }
+  int64_t next() const { return past() + gone; }  ///< the first position of the step
 };
 
-/// How many tokens the longest row is ahead of row `b` before a step.
-int64_t behind_longest(const std::vector<RowCount>& rows, size_t b) {
-  int64_t longest = 0;
-  for (const RowCount& row : rows) longest = std::max(longest, row.past());
-  return longest - rows[b].past();
+/// How much the row that has the most is ahead of row `b`.
+int64_t behind(const std::vector<RowCount>& rows, size_t b, int64_t (RowCount::*of)() const) {
+  int64_t most = 0;
+  for (const RowCount& row : rows) most = std::max(most, (row.*of)());
+  return most - (rows[b].*of)();
 }
 
 std::vector<RowCount> counts_of(const Plan& plan, int32_t step) {
@@ -52,11 +53,12 @@ Terms terms_of(const Plan& plan, const Query& query, int32_t step) {
                              ? 0
                              : c.problem.kv_len - list_value(c, "padding", 1, query);
   const std::vector<RowCount> rows = counts_of(plan, query.step);
-  const int64_t behind = behind_longest(rows, b);
+  const int64_t held = behind(rows, b, &RowCount::past), place = behind(rows, b, &RowCount::next);
   const bool has_step = step >= 0 && c.cached();
   const int64_t past_of_row = rows[b].past();
   const std::vector<RowCount> then = has_step ? counts_of(plan, step) : rows;
-  const int64_t behind_then = has_step ? behind_longest(then, b) : 0;
+  const int64_t held_then = has_step ? behind(then, b, &RowCount::past) : 0,
+                place_then = has_step ? behind(then, b, &RowCount::next) : 0;
   int64_t before = 0, new_before = 0, unused_before = 0;
   for (size_t n = 0; n < b; ++n) {
     before += rows[n].tokens;
@@ -69,13 +71,20 @@ Terms terms_of(const Plan& plan, const Query& query, int32_t step) {
       {"its place in the step", query.i - first},
       {"its position", query.position},
       {"the padding before it", first},
-      {"the tokens of the longest row before the step − those of its own row", behind},
+      {"the tokens of the longest row before the step − those of its own row", held},
       {"the tokens of row 0 before the step − those of its own row", rows[0].past() - past_of_row},
       {"the tokens of row 0 before the keys' step − those of its own row then",
        then[0].past() - then[b].past()},
       {"how many more tokens than before the keys' step the longest row has before the step, than "
        "its own row",
-       behind - behind_then},
+       held - held_then},
+      {"the tokens of the longest row before the step − those of its own row (forgotten ones "
+       "counted)",
+       place},
+      {"how many more tokens (forgotten ones counted) than before the keys' step the longest row "
+       "has "
+       "before the step, than its own row",
+       place - place_then},
       {"the tokens that its row gave up before the step (evicted, or forgotten)", rows[b].gone},
       {"the tokens that its row gave up between the keys' step and its own",
        rows[b].gone - then[b].gone},

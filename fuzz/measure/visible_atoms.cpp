@@ -312,6 +312,9 @@ class Atoms {
             return !c_.cached() ||
                    cache_shows(*c_.cache, stand.position, j, c_.problem.kv_head(query_.h));
           });
+    const int64_t capacity = c_.cached() ? c_.cache->capacity : 0;
+    add("the key is fewer places back than the cache's capacity", 2,
+        [=, this](int64_t j) { return capacity <= 0 || query_.position - j < capacity; });
   }
 
   void add_places() {
