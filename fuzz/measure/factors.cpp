@@ -14,31 +14,37 @@ namespace {
 
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
-/// By what a right output must be multiplied to give what was got; NaN: by nothing, or too few
-/// elements tell. 1 is told as nothing too: then what is wrong is within a rounding.
-double factor_of(const std::vector<double>& got, const WantedOutput& wanted) {
+/// By what a right output must be multiplied to give what was got; NaN: by nothing. And how many
+/// elements tell it: of the others what is wrong is within a rounding.
+struct Factor {
+  double factor;
+  size_t telling;
+};
+Factor factor_of(const std::vector<double>& got, const WantedOutput& wanted) {
   const std::vector<double>&want = *wanted.values, &bound = *wanted.bound;
   double top = 0, bottom = 0;
   for (size_t e = 0; e < want.size(); ++e) {
     if (std::isinf(bound[e])) continue;  // anything is right
     if (!std::isfinite(want[e]) || !std::isfinite(got[e])) {
-      if (error_ratio(got[e], want[e], bound[e]) > 1) return none;
+      if (error_ratio(got[e], want[e], bound[e]) > 1) return {none, 0};
       continue;
     }
     top += got[e] * want[e];
     bottom += want[e] * want[e];
   }
   const double factor = bottom > 0 ? top / bottom : none;
-  constexpr size_t enough = 4;
   size_t telling = 0;
   for (size_t e = 0; e < want.size(); ++e) {
     if (!std::isfinite(want[e]) || std::isinf(bound[e])) continue;
     const double allowed = bound[e] * (2 + 2 * std::abs(factor));
-    if (!(std::abs(got[e] - factor * want[e]) <= allowed)) return none;
+    if (!(std::abs(got[e] - factor * want[e]) <= allowed)) return {none, 0};
     telling += std::abs(got[e] - want[e]) > 8 * allowed ? 1 : 0;
   }
-  return telling >= enough ? factor : none;
+  return {factor, telling};
 }
+
+/// Of so many elements a factor is no chance.
+constexpr size_t enough = 4;
 
 struct Law {
   const char* words;
@@ -75,23 +81,36 @@ void FactorFacts::add(const Case& c, const OwnRun& run) {
     bool wrong = false;
     for (size_t e = 0; e < got.size(); ++e)
       wrong |= error_ratio(got[e], (*wanted.values)[e], (*wanted.bound)[e]) > 1;
-    if (wrong) seen_.push_back({wanted.output, factor_of(got, wanted), c.problem});
+    if (!wrong) continue;
+    const auto [factor, telling] = factor_of(got, wanted);
+    seen_.push_back({wanted.output, factor, telling, c.problem});
   }
 }
 
 std::vector<Statement> FactorFacts::statements() const {
   std::vector<Statement> all;
-  for (const Output output : {Output::out, Output::lse, Output::dq, Output::dk, Output::dv}) {
+  for (size_t n = 0; n < names_of<Output>.size(); ++n) {
+    const auto output = static_cast<Output>(n);
     std::vector<Seen> of;
     std::copy_if(seen_.begin(), seen_.end(), std::back_inserter(of),
                  [&](const Seen& each) { return each.output == output; });
-    const auto has = [](const Seen& each) { return !std::isnan(each.factor); };
-    if (of.empty() || !std::all_of(of.begin(), of.end(), has)) continue;
+    if (of.empty()) continue;
+    size_t telling = 0;
+    for (const Seen& each : of) telling += each.telling;
+    if (telling >= enough &&
+        std::all_of(of.begin(), of.end(), [](const Seen& each) { return each.factor == 0; })) {
+      all.push_back({"factor", fmt::format("All of {} is zeros, where it should not be.",
+                                           attnfuzz::name(output))});
+      continue;
+    }
+    if (!std::all_of(of.begin(), of.end(), [](const Seen& each) { return each.telling >= enough; }))
+      continue;
     const auto is = [&](const auto& value) {
       return std::all_of(of.begin(), of.end(), [&](const Seen& each) {
         return std::abs(each.factor - value(each.problem)) <= 2e-3 * std::abs(each.factor);
       });
     };
+    const double first = of.front().factor;
     std::string name;
     for (const Law& law : laws) {
       if (is([&](const Problem& p) { return law.of(p); })) name = law.words;
@@ -99,7 +118,6 @@ std::vector<Statement> FactorFacts::statements() const {
         name = fmt::format("1 / {}", law.words);
       if (!name.empty()) break;
     }
-    const double first = of.front().factor;
     if (name.empty() && !is([&](const Problem&) { return first; })) continue;
     all.push_back(
         {"factor", fmt::format("All of {} is {:.5g} times what it should be{}{}, and else right.",

@@ -18,7 +18,8 @@ class FactorFacts {
  private:
   struct Seen {
     Output output;
-    double factor;  ///< NaN: none fits
+    double factor;   ///< NaN: none fits
+    size_t telling;  ///< elements that tell it
     Problem problem;
   };
   std::vector<Seen> seen_;

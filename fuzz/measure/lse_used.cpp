@@ -57,43 +57,89 @@ struct LseFacts::Law {
 };
 
 bool LseFacts::Row::wrong() const {
-  return std::abs(used - own) > error;
+  return !(std::abs(used - own) <= error);
+}
+
+std::vector<double> LseFacts::seen(Target& target, const Plan& plan, Forge& forge,
+                                   const Vectors& vectors, double error,
+                                   const std::vector<double>& own, Budget& budget) const {
+  std::vector<double> all;
+  if (of_ == Of::returned) {
+    const std::optional<Given> given = run(target, plan, forge, budget);
+    if (!given || given->more.count(Output::lse) == 0) return {};
+    const Problem& p = plan.c.problem;
+    for (const Query& query : plan.queries)
+      all.push_back(given->more.at(
+          Output::lse)[static_cast<size_t>((query.b * p.num_heads + query.h) * p.q_len + query.i)]);
+    return all;
+  }
+  const std::optional<Weights> got = weigh_backward(target, plan, forge, budget);
+  if (!got) return {};
+  const Weights want = expected(
+      plan, forge, [&](const Query& query, const Key& key) { return vectors.score(query, key); });
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    const std::optional<double> factor = factor_of(plan.queries[n], got->of(n), want.of(n), error);
+    all.push_back(factor ? own[n] - *factor : none);
+  }
+  return all;
+}
+
+LseFacts::Row LseFacts::row_of(const Plan& plan, const Forge& forge, const Vectors& vectors,
+                               const Query& query) const {
+  const Problem& p = plan.c.problem;
+  Problem uncapped = p;
+  uncapped.softcap = 0;
+  std::vector<double> scores, no_scale, no_cap, no_bias;
+  double sum = 0;
+  for (const Key& key : query.keys) {
+    const double raw = vectors.score(query, key);
+    scores.push_back(finished(p, raw, key.bias));
+    no_scale.push_back(finished(p, raw / p.scale_value(), key.bias));
+    no_cap.push_back(finished(uncapped, raw, key.bias));
+    no_bias.push_back(finished(p, raw, 0));
+    sum += scores.back();
+  }
+  const double sink = forge.sink(query.h);
+  const auto count = static_cast<double>(scores.size());
+  return {{query.b, query.h, query.i},
+          log_sum(scores, sink),
+          *std::max_element(scores.begin(), scores.end()),
+          sum / count,
+          log_sum(scores, -std::numeric_limits<double>::infinity()),
+          log_sum(no_scale, sink),
+          log_sum(no_cap, sink),
+          log_sum(no_bias, sink),
+          count,
+          none,
+          0,
+          seen_.size()};
 }
 
 void LseFacts::measure(Target& target, const Case& c, Budget& budget) {
   const Problem& p = c.problem;
-  if (c.cached() || p.has_dropout()) return;
+  if (c.cached() || (of_ == Of::used && p.has_dropout())) return;
   const Plan plan = declared(c);
   Forge forge(plan);
   const Vectors vectors(plan, c.data.seed, 1);
   vectors.put(forge);
-  const std::optional<Weights> got = weigh_backward(target, plan, forge, budget);
-  if (!got) return;
-  const Weights want = expected(
-      plan, forge, [&](const Query& query, const Key& key) { return vectors.score(query, key); });
   const double error = 1e-4 + 8 * weight_error(c, target.info().capabilities.precision_of(p.dtype));
   Seen seen{std::make_shared<const Problem>(p), {}};
   std::vector<Row> rows;
-  for (size_t n = 0; n < plan.queries.size(); ++n) {
-    const Query& query = plan.queries[n];
-    seen.lse.push_back(none);
-    if (query.keys.empty()) continue;
-    std::vector<double> scores;
-    for (const Key& key : query.keys)
-      scores.push_back(finished(p, vectors.score(query, key), key.bias));
-    const double own = log_sum(scores, forge.sink(query.h));
-    seen.lse.back() = own;
-    const std::optional<double> factor = factor_of(query, got->of(n), want.of(n), error);
-    unknown_ |= !factor;
+  for (const Query& query : plan.queries) {
+    if (!query.keys.empty()) rows.push_back(row_of(plan, forge, vectors, query));
+    seen.lse.push_back(query.keys.empty() ? none : rows.back().own);
+  }
+  const std::vector<double> used =
+      this->seen(target, plan, forge, vectors, error, seen.lse, budget);
+  if (used.empty()) return;
+  for (size_t n = 0, r = 0; n < plan.queries.size(); ++n) {
+    if (plan.queries[n].keys.empty()) continue;
+    rows[r].used = used[n];
+    rows[r].error = error;
+    unknown_ |= std::isnan(used[n]);
     if (unknown_) return;
-    rows.push_back({{query.b, query.h, query.i},
-                    own,
-                    *std::max_element(scores.begin(), scores.end()),
-                    log_sum(scores, -std::numeric_limits<double>::infinity()),
-                    own - *factor,
-                    error,
-                    seen_.size()});
-    where_.add(attributes_of(plan, query), rows.back().wrong());
+    where_.add(attributes_of(plan, plan.queries[n]), rows[r].wrong());
+    ++r;
   }
   seen_.push_back(std::move(seen));
   rows_.insert(rows_.end(), rows.begin(), rows.end());
@@ -113,7 +159,7 @@ const double* LseFacts::lse_of(const Row& row, const Index& query) const {
 /// One formula for all wrong queries.
 std::string LseFacts::law() const {
   static constexpr Law laws[] = {
-      {"0: P is exp(S), and nothing is divided by their sum", [](const Row&) { return 0.0; }},
+      {"0", [](const Row&) { return 0.0; }},
       {"without the sink", [](const Row& r) { return r.without_sink; }},
       {"the largest score alone: the logarithm of the sum is left out",
        [](const Row& r) { return r.largest; }},
@@ -122,6 +168,14 @@ std::string LseFacts::law() const {
       {"to base 2 (times log2(e))", [](const Row& r) { return r.own * std::numbers::log2e; }},
       {"times ln 2, as if it were to base 2",
        [](const Row& r) { return r.own * std::numbers::ln2; }},
+      {"less the mean of the query's scores: that of keys from which their mean is taken",
+       [](const Row& r) { return r.own - r.mean; }},
+      {"less log(n) of n keys: the logarithm of the mean of exp(S), not of the sum",
+       [](const Row& r) { return r.own - std::log(r.count); }},
+      {"of the scores without their scale", [](const Row& r) { return r.unscaled; }},
+      {"of the scores without the softcap", [](const Row& r) { return r.uncapped; }},
+      {"of the scores without the bias", [](const Row& r) { return r.unbiased; }},
+      {"the sum of exp(S) itself, not its logarithm", [](const Row& r) { return std::exp(r.own); }},
       {"counted twice", [](const Row& r) { return 2 * r.own; }},
       {"of the wrong sign", [](const Row& r) { return -r.own; }},
   };
@@ -200,10 +254,17 @@ std::vector<Statement> LseFacts::statements() const {
        {&LseFacts::law, &LseFacts::other_query, &LseFacts::address, &LseFacts::zeros_and_others})
     if (const std::string words = (this->*find)(); !words.empty())
       return {
-          {"gradients",
-           fmt::format("In the backward pass P = exp(S − lse) has a log-sum-exp that is not the "
-                       "query's own, but {}. (Seen in dv of {} of {} queries{}.)",
-                       words, wrong, rows_.size(), where_.words_after("; exactly:"))}};
+          of_ == Of::used
+              ? Statement{"gradients",
+                          fmt::format("In the backward pass P = exp(S − lse) has a log-sum-exp "
+                                      "that is not the query's own, but {}. (Seen in dv of {} "
+                                      "of {} queries{}.)",
+                                      words, wrong, rows_.size(), where_.words_after("; exactly:"))}
+              : Statement{"lse", fmt::format("The lse that is returned is not the query's own "
+                                             "log-sum-exp, but {}. (Seen in {} of {} "
+                                             "queries{}.)",
+                                             words, wrong, rows_.size(),
+                                             where_.words_after("; exactly:"))}};
   return {};
 }
 

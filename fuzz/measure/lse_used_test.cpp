@@ -90,7 +90,7 @@ FunctionTarget with_lse(Used used) {
 std::string said(const Used& used) {
   FunctionTarget target = with_lse(used);
   Budget budget(2000, 60);
-  LseFacts facts;
+  LseFacts facts(LseFacts::Of::used);
   for (const int64_t first : {4, 3}) facts.measure(target, with_documents(first), budget);
   const std::vector<Statement> all = facts.statements();
   return all.empty() ? "" : all.front().words;
@@ -122,6 +122,47 @@ TEST(Lse, TellsAnotherBase) {
   const std::string words = said([](const std::vector<double>& lse, size_t n, const Query&,
                                     int64_t) { return lse[n] / std::log(2); });
   EXPECT_NE(words.find("to base 2"), std::string::npos) << words;
+}
+
+/// Right, but for the lse that comes out.
+std::string said_of_returned(const std::function<double(double lse, int64_t keys)>& given) {
+  const std::string claims = [] {
+    std::string text(capabilities);
+    return text.replace(text.find("\"dv\""), 4, "\"lse\"");
+  }();
+  FunctionTarget target(claims, [&](const Case& c, const Inputs& inputs) {
+    const Answer right = answer(c, inputs, Precision{});
+    const measure::Plan plan = declared(c);
+    std::vector<double> lse;
+    for (const MoreAnswer& more : right.steps[0].more)
+      if (more.output == Output::lse) lse = more.values;
+    for (size_t n = 0; n < lse.size(); ++n)
+      lse[n] = given(lse[n], static_cast<int64_t>(plan.queries[n].keys.size()));
+    const OutputSpec spec = output_spec(c.problem, Output::lse, c.problem.q_len);
+    StepOutput out{Tensor::from_doubles(c.problem.dtype, right.steps[0].shape, right.steps[0].out),
+                   {}};
+    out.more[Output::lse] = Tensor::from_doubles(spec.dtype, spec.shape, lse);
+    return Outcome{Status::ok, "", {out}};
+  });
+  Budget budget(2000, 60);
+  LseFacts facts(LseFacts::Of::returned);
+  for (const int64_t first : {4, 3}) {
+    Case c = with_documents(first);
+    c.problem.outputs = {Output::out, Output::lse};
+    facts.measure(target, c, budget);
+  }
+  const std::vector<Statement> all = facts.statements();
+  return all.empty() ? "" : all.front().words;
+}
+
+TEST(Lse, TellsWhatIsReturned) {
+  EXPECT_EQ(said_of_returned([](double lse, int64_t) { return lse; }), "");
+  const std::string mean = said_of_returned(
+      [](double lse, int64_t keys) { return lse - std::log(static_cast<double>(keys)); });
+  EXPECT_NE(mean.find("less log(n) of n keys"), std::string::npos) << mean;
+  const std::string sum = said_of_returned([](double lse, int64_t) { return std::exp(lse); });
+  EXPECT_NE(sum.find("the sum of exp(S) itself"), std::string::npos) << sum;
+  EXPECT_EQ(said_of_returned([](double, int64_t) { return std::nan(""); }), "");
 }
 
 }  // namespace

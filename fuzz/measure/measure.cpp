@@ -109,11 +109,12 @@ void say(std::vector<Statement> statements, std::string_view before, std::vector
 
 /// All that is seen of a target, case by case.
 struct Measuring::Facts {
-  Pass forward{"", weigh, {}, {}}, backward{"In the backward pass (dv): ", weigh_backward, {}, {}};
+  Pass forward{"", weigh, TokenFacts(true), {}},
+      backward{"In the backward pass (dv): ", weigh_backward, TokenFacts(false), {}};
   StateFacts states;
   AddressFacts addresses;
   GradientFacts gradients;
-  LseFacts lse;
+  LseFacts lse{LseFacts::Of::used}, lse_out{LseFacts::Of::returned};
   ScoreGradientFacts score_gradients;
   FactorFacts factors;
   RopeAngles angles;
@@ -151,6 +152,7 @@ void Measuring::Facts::add(Target& target, const Case& as_found, bool is_first, 
 }
 
 void Measuring::Facts::add_gradients(Target& target, const Case& c, Budget& budget) {
+  if (is_right_forward() && c.problem.asks(Output::lse)) lse_out.measure(target, c, budget);
   if (is_right_forward()) score_gradients.measure(target, c, budget);
   if (!c.problem.asks(Output::dv)) return;
   if (is_right_forward()) gradients.measure(target, c, budget);
@@ -160,7 +162,10 @@ void Measuring::Facts::add_gradients(Target& target, const Case& c, Budget& budg
 
 std::vector<Statement> Measuring::Facts::statements() const {
   std::vector<Statement> all = of_first;
-  say(factors.statements(), "", all);
+  const std::vector<Statement> of_factors = factors.statements();
+  say(of_factors, "", all);
+  // A law of each query's lse says more than that it is off by a factor, or nothing.
+  if (of_factors.empty()) say(lse_out.statements(), "", all);
   say(addresses.statements(), "", all);
   say(storage.statements(), "", all);
   say(gradients.statements(), "", all);

@@ -189,6 +189,33 @@ TEST(Measure, TellsAStateThatDecaysTwice) {
       << first_words(seen);
 }
 
+TEST(Measure, TellsWhichBetaATokenHas) {
+  const std::unique_ptr<Target> right = open_target("cpu:linear-recurrent");
+  const std::string claims = write_capabilities(right->info().capabilities);
+  const auto said = [&](const std::function<double(const std::vector<double>&, size_t)>& used) {
+    FunctionTarget target =
+        misfed("cpu:linear-recurrent", claims, [&](const Case&, Inputs& inputs) {
+          const Tensor beta = inputs.at("beta");
+          const std::vector<double> values = beta.to_doubles();
+          std::vector<double> other;
+          for (size_t n = 0; n < values.size(); ++n) other.push_back(used(values, n));
+          inputs.replace("beta", Tensor::from_doubles(beta.dtype, beta.shape, other));
+        });
+    Case c = windowed();
+    c.problem.kind = ProblemKind::delta;
+    c.problem.kv_len = c.problem.q_len;
+    c.problem.mask.rules = {attnfuzz::testing::use("causal")};
+    c.problem.mask.align = Align::top_left;
+    return first_words(measured(target, c));
+  };
+  EXPECT_EQ(said([](const auto& beta, size_t n) { return beta[n]; }), "");
+  const std::string squared = said([](const auto& beta, size_t n) { return beta[n] * beta[n]; });
+  EXPECT_NE(squared.find("with the square of its beta"), std::string::npos) << squared;
+  const std::string turned =
+      said([](const auto& beta, size_t n) { return beta[(3 * n + 1) % beta.size()]; });
+  EXPECT_NE(turned.find("with the beta or the gate of another token"), std::string::npos) << turned;
+}
+
 TEST(Measure, TellsWhatAStepDoesNotHandOn) {
   const std::unique_ptr<Target> right = open_target("cpu:linear-recurrent");
   const std::string claims = write_capabilities(right->info().capabilities);

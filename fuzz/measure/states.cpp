@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "fuzz/measure/attributes.h"
+#include "fuzz/measure/untold.h"
 #include "fuzz/measure/vectors.h"
 #include "oracle/linear/kinds.h"
 #include "oracle/philox.h"
@@ -130,18 +131,18 @@ void try_transposed(Target& target, const Plan& plan, Budget& budget, int64_t& t
   }
 }
 
-/// Below this a weight of a query cannot be told from none.
-double floor_of(std::span<const double> weights, double error) {
+/// Below this a weight of a query cannot be told from none: each comes out in an element of its
+/// own, whose rounding is as small as it is.
+double floor_of(std::span<const double> weights) {
   double largest = 0;
   for (const double w : weights) largest = std::max(largest, std::abs(w));
-  return std::max(1e-5, error) * largest;
+  return 1e-5 * largest;
 }
 
 /// Whether a token is taken that should not be, or one is missing though there are older ones: what
 /// decays too much leaves nothing of the oldest.
-bool takes_others(const Query& query, std::span<const double> got, std::span<const double> want,
-                  double error) {
-  const double floor = floor_of(got, error), least = floor_of(want, error);
+bool takes_others(const Query& query, std::span<const double> got, std::span<const double> want) {
+  const double floor = floor_of(got), least = floor_of(want);
   for (size_t k = 0; k < got.size(); ++k)
     if (want[k] == 0 && std::abs(got[k]) > 2000 * floor) return true;
   bool older = false;
@@ -151,6 +152,18 @@ bool takes_others(const Query& query, std::span<const double> got, std::span<con
     older |= seen;
   }
   return false;
+}
+
+void add_betas(const Plan& plan, const Tokens& tokens, const Weights& got, double error,
+               BetaFacts& to) {
+  std::vector<uint8_t> reads;
+  std::vector<double> gates;
+  const bool by_key = traits(plan.c.problem.kind).gate == Gate::key;
+  for (size_t n = 0; n < plan.sources.size(); ++n) {
+    reads.push_back(!by_key || tokens.k[n].back() != 0 ? 1 : 0);
+    if (!tokens.gate[n].empty()) gates.push_back(tokens.gate[n].front());
+  }
+  to.add(plan, reads, tokens.beta, gates, got, error);
 }
 
 }  // namespace
@@ -168,7 +181,8 @@ void StateFacts::measure(Target& target, const Case& c, Budget& budget) {
       20 * weight_error(c, target.info().capabilities.precision_of(c.problem.dtype));
   tokens_.add(plan, forge, *got, want, error);
   for (size_t n = 0; n < plan.queries.size(); ++n)
-    other_tokens_ |= takes_others(plan.queries[n], got->of(n), want.of(n), error);
+    other_tokens_ |= takes_others(plan.queries[n], got->of(n), want.of(n));
+  if (traits(c.problem.kind).beta) add_betas(plan, tokens, *got, error, betas_);
   if (traits(c.problem.kind).gate != Gate::none) add_decays(plan, tokens.gate, *got, want, error);
 }
 
@@ -213,7 +227,7 @@ void StateFacts::add_decays(const Plan& plan, const std::vector<std::vector<doub
   for (size_t n = 0; n < plan.queries.size(); ++n) {
     const Query& query = plan.queries[n];
     const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
-    const double floor = floor_of(got.of(n), error);
+    const double floor = floor_of(got.of(n));
     const auto off = [&](size_t j) {
       const double is = got.of(n)[query.keys[j].source];
       if (std::abs(is) <= floor) return -std::numeric_limits<double>::infinity();
@@ -288,6 +302,8 @@ std::vector<Statement> StateFacts::statements() const {
                                   "their keys' elements in the place of their "
                                   "values' (in {} of {} queries).",
                                   transposed_, tried_transposed_)}};
+  if (const std::string betas = other_tokens_ ? "" : betas_.words(); !betas.empty())
+    return {{"state", betas}};
   if (!wrong_.empty() && !other_tokens_) {
     const Where::Condition condition = where_.condition();
     return {{"state", decay_words() + " " + example_ +
@@ -296,6 +312,8 @@ std::vector<Statement> StateFacts::statements() const {
                                : "") +
                           fmt::format(" (Seen in {} of {} decays.)", wrong_.size(), decays_)}};
   }
+  if (tokens_.differs() && !other_tokens_)
+    return {{"state", std::string(untold_state) + " gates and betas say."}};
   return tokens_.statements();
 }
 

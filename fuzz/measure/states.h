@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "fuzz/measure/betas.h"
 #include "fuzz/measure/statement.h"
 #include "fuzz/measure/tokens/tokens.h"
 #include "fuzz/measure/where.h"
@@ -40,7 +41,8 @@ class StateFacts {
                   const Weights& got, const Weights& want, double error);
   std::string decay_words() const;
 
-  TokenFacts tokens_;
+  TokenFacts tokens_{true};
+  BetaFacts betas_;
   bool other_tokens_ = false;  ///< a token is missing from the state, or another is in it
   Where where_;
   std::vector<Decay> wrong_;

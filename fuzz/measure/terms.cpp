@@ -67,7 +67,9 @@ Terms terms_of(const Plan& plan, const Query& query, int32_t step) {
   }
   return {
       {"the step's q_len", q_len},
-      {"the tokens in the row before the step", past},
+      {c.cached() ? "the tokens in the row before the step"
+                  : "the distance of a query's position from its number (kv_len − q_len)",
+       past},
       {"its place in the step", query.i - first},
       {"its position", query.position},
       {"the padding before it", first},

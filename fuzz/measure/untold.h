@@ -25,9 +25,13 @@ inline constexpr std::string_view untold_number = "No size or count is as many."
 inline constexpr std::string_view untold_scale =
     "Scores have another scale, which no size of the case gives.";
 inline constexpr std::string_view untold_one_case = "One failing case alone was measured.";
+inline constexpr std::string_view untold_place = "is right for another row of the output: ";
+inline constexpr std::string_view untold_state =
+    "Queries read tokens from the state with other weights than";
 inline constexpr std::string_view untold[] = {
-    untold_hidden, untold_shown,    untold_foreign, untold_weights, untold_sum,   untold_other,
-    untold_no_sum, untold_gradient, untold_query,   untold_number,  untold_scale, untold_one_case};
+    untold_state,   untold_place,  untold_hidden, untold_shown,   untold_foreign,
+    untold_weights, untold_sum,    untold_other,  untold_no_sum,  untold_gradient,
+    untold_query,   untold_number, untold_scale,  untold_one_case};
 
 /// "when": the condition under which the failure happens; "mostly": one under which alone it does.
 inline bool says_when(const Statement& statement) {

@@ -39,7 +39,9 @@ class Atoms {
     const int64_t q_len =
         c_.cached() ? c_.steps[static_cast<size_t>(query.step)].q_len : c_.problem.q_len;
     stands_ = {{"", position, 0},
-               {", counted from the query's place in its step", i, 1},
+               {c_.cached() ? ", counted from the query's place in its step"
+                            : ", counted from the query's own number (aligned top left)",
+                i, 1},
                {", for a query at the end of the row's keys (kv_len − q_len farther on)",
                 count - q_len + query.i, 1},
                {", for a query one place farther on", position + 1, 1},

@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = {"location", "partial-tile", "tile-start", "many-keys", "nonfinite", "unwritten", "when", "seen-tokens",
-          "seen-scores", "seen-queries", "seen-rotation", "seen-state", "seen-gradients"}
+          "seen-scores", "seen-queries", "seen-rotation", "seen-state", "seen-gradients", "seen-places"}
 
 
 def campaign(target: str, options: argparse.Namespace, *more: str) -> dict | None:

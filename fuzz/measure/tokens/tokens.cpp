@@ -77,7 +77,8 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     where_no_sums_.add(attributes_of(plan, query), no_sum);
     no_sums_ += no_sum ? 1 : 0;
     if (no_sum) continue;
-    const Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
+    Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
+    if (!own_sum_) reading.zeros = std::min<int64_t>(reading.zeros, 0);
     if (!query.keys.empty())
       silent_.add(plan, query,
                   given.wrong && reading.uses.empty() && reading.zeros == 0 && !given.offset);

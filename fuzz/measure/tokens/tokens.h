@@ -24,6 +24,10 @@ namespace attnfuzz::measure {
 /// all of them.
 class TokenFacts {
  public:
+  /// `own_sum`: weights are shares of their own sum, so that what is missing of it are keys of
+  /// zeros. The backward pass divides by the sum of the forward pass.
+  explicit TokenFacts(bool own_sum) : own_sum_(own_sum) {}
+
   /// What was measured on one case; `error` is weight_error(). Whether it is
   /// all right.
   bool add(const Plan& plan, const Forge& forge, const Weights& got, const Weights& want,
@@ -58,6 +62,7 @@ class TokenFacts {
     return silent_.count() < readable() && !swaps_.are_all() && (any_extra_ || any_missing_);
   }
 
+  bool own_sum_;
   SilentFacts silent_;
   EndFacts ends_;
   VisibleFacts visible_;

@@ -41,7 +41,7 @@ TEST(Tokens, TellPaddingThatIsTakenLater) {
         got.w[n * got.sources + s] = share;
     }
   }
-  TokenFacts facts;
+  TokenFacts facts(true);
   facts.add(plan, forge, got, want, 1e-5);
   const std::vector<Statement> all = facts.statements();
   ASSERT_FALSE(all.empty());
