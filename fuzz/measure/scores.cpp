@@ -115,12 +115,17 @@ std::vector<Statement> ScoreFacts::statements() const {
     Explain explain;
     size_t most;  ///< rows that it is tried on
   };
-  constexpr Try tries[] = {
-      {"scores", explain_softcap, 64},    {"scores", explain_scale, 64},
-      {"queries", explain_queries, 24},   {"rotation", explain_rope_widths, 16},
-      {"rotation", explain_rotation, 16}, {"scores", explain_bias, 64},
-      {"parts", explain_parts, 48},       {"precision", explain_precision, 64},
-      {"keys", explain_moved_keys, 24},   {"keys", explain_keys, 16}};
+  constexpr Try tries[] = {{"scores", explain_softcap, 64},
+                           {"scores", explain_scale, 64},
+                           {"queries", explain_queries, 24},
+                           {"rotation", explain_rope_widths, 16},
+                           {"scores", explain_alibi, 64},
+                           {"rotation", explain_rotation, 16},
+                           {"scores", explain_bias, 64},
+                           {"parts", explain_parts, 48},
+                           {"precision", explain_precision, 64},
+                           {"keys", explain_moved_keys, 24},
+                           {"keys", explain_keys, 16}};
   for (const Try& each : tries)
     if (const std::optional<std::string> words =
             each.explain(some(wrong_, each.most), some(right_, each.most)))

@@ -75,6 +75,8 @@ std::optional<std::string> explain_keys(const std::vector<Row>& wrong,
                                         const std::vector<Row>& right);
 std::optional<std::string> explain_moved_keys(const std::vector<Row>& wrong,
                                               const std::vector<Row>& right);
+std::optional<std::string> explain_alibi(const std::vector<Row>& wrong,
+                                         const std::vector<Row>& right);
 std::optional<std::string> explain_bias(const std::vector<Row>& wrong,
                                         const std::vector<Row>& right);
 std::optional<std::string> explain_precision(const std::vector<Row>& wrong,

@@ -37,45 +37,59 @@ struct SlotFacts::Read {
   int64_t (*of)(const Batch&, const Tables& tables, size_t row, int64_t place);
 };
 
+/// The address in the pool at which the token of a place is written, in a row with these pages;
+/// none: it is lost.
+struct SlotFacts::Place {
+  const char* words;
+  std::optional<int64_t> (*of)(const std::vector<int64_t>& table, int64_t place, int64_t page);
+};
+
+struct SlotFacts::Law {
+  /// Of which steps' tokens Place holds; the others are written as they should be.
+  enum class Steps : uint8_t { all, decodes, others };
+  const Write& write = writes()[0];
+  Overflow overflow = Overflow::lost;
+  const Place& place = places()[0];
+  Steps steps = Steps::all;
+  const Read& read = reads()[0];
+  bool row_by_row = false;  ///< each row is written and read before the next one is written
+
+  const Place& place_in(const Step& step) const {
+    const bool decodes = step.op == StepOp::decode;
+    return steps == Steps::all || decodes == (steps == Steps::decodes) ? place : places()[0];
+  }
+};
+
 /// A cache that is filled as a law says.
 class SlotFacts::Memory {
  public:
-  Memory(const Plan& plan, const Write& write, Overflow overflow)
+  Memory(const Plan& plan, const Law& law)
       : plan_(plan),
-        write_(write),
-        overflow_(overflow),
+        law_(law),
         tables_(static_cast<size_t>(plan.c.problem.batch)),
         totals_(static_cast<size_t>(plan.c.problem.batch), 0) {}
 
-  void apply(size_t step) {
-    if (!plan_.c.steps[step].has_tokens()) return;
-    Batch batch{plan_, step, totals_, totals_};
-    for (size_t b = 0; b < totals_.size(); ++b) {
-      const std::vector<Token>& tokens = plan_.held[step][b].tokens;
-      batch.total[b] = static_cast<int64_t>(tokens.size());
-      batch.past[b] = std::count_if(tokens.begin(), tokens.end(), [=](const Token& token) {
-        return token.step < static_cast<int32_t>(step);
-      });
+  /// Writes what comes before a query of this step and row is answered: all rows' tokens, or where
+  /// rows are served one after another those of the rows up to its own.
+  void write_until(size_t step, size_t row) {
+    for (; step_ <= step; ++step_) {
+      if (!plan_.c.steps[step_].has_tokens()) continue;
+      if (row_ == 0) begin_step();
+      const size_t rows = totals_.size();
+      const size_t end = law_.row_by_row && step_ == step ? row + 1 : rows;
+      for (; row_ < end; ++row_) write(row_);
+      if (row_ < rows) return;
+      row_ = 0;
+      totals_ = batch_->total;
     }
-    for (size_t b = 0; b < totals_.size(); ++b) {
-      const Held& held = plan_.held[step][b];
-      const int64_t first = first_place(batch, b);
-      for (int64_t j = batch.past[b]; j < batch.total[b]; ++j) {
-        reserve(b, j);
-        const std::optional<int64_t> at = address(b, first + j - batch.past[b]);
-        if (at) slots_[*at] = held.tokens[static_cast<size_t>(j)];
-      }
-    }
-    totals_ = batch.total;
-    batch_ = std::make_unique<Batch>(std::move(batch));
   }
 
   /// What a query takes for its keys: sources, and how many empty slots.
-  std::pair<Uses, int64_t> taken(const Asked& asked, const Read& read) const {
+  std::pair<Uses, int64_t> taken(const Asked& asked) const {
     std::pair<Uses, int64_t> all;
     for (const size_t place : asked.places) {
       const auto found =
-          slots_.find(read.of(*batch_, tables_, asked.row, static_cast<int64_t>(place)));
+          slots_.find(law_.read.of(*batch_, tables_, asked.row, static_cast<int64_t>(place)));
       if (found == slots_.end())
         ++all.second;
       else
@@ -85,10 +99,31 @@ class SlotFacts::Memory {
   }
 
  private:
+  void begin_step() {
+    batch_ = std::make_unique<Batch>(Batch{plan_, step_, totals_, totals_});
+    for (size_t b = 0; b < totals_.size(); ++b) {
+      const std::vector<Token>& tokens = plan_.held[step_][b].tokens;
+      batch_->total[b] = static_cast<int64_t>(tokens.size());
+      batch_->past[b] = std::count_if(tokens.begin(), tokens.end(), [this](const Token& token) {
+        return token.step < static_cast<int32_t>(step_);
+      });
+    }
+  }
+  void write(size_t b) {
+    const Held& held = plan_.held[step_][b];
+    const int64_t first = first_place(*batch_, b);
+    for (int64_t j = batch_->past[b]; j < batch_->total[b]; ++j) {
+      reserve(b, j);
+      const std::optional<int64_t> at =
+          address(b, first + j - batch_->past[b], law_.place_in(plan_.c.steps[step_]));
+      if (at) slots_[*at] = held.tokens[static_cast<size_t>(j)];
+    }
+  }
+
   int64_t first_place(const Batch& batch, size_t row) const {
-    const int64_t first = write_.of(batch, row), capacity = plan_.c.cache->capacity,
+    const int64_t first = law_.write.of(batch, row), capacity = plan_.c.cache->capacity,
                   count = batch.total[row] - batch.past[row];
-    if (overflow_ == Overflow::moved_back && capacity > 0 && first + count > capacity)
+    if (law_.overflow == Overflow::moved_back && capacity > 0 && first + count > capacity)
       return std::max<int64_t>(0, capacity - count);
     return first;
   }
@@ -98,13 +133,11 @@ class SlotFacts::Memory {
     while (static_cast<int64_t>(tables_[row].size()) * page_size() <= place)
       tables_[row].push_back(next_page_++);
   }
-  std::optional<int64_t> address(size_t row, int64_t place) const {
+  std::optional<int64_t> address(size_t row, int64_t place, const Place& law) const {
     const int64_t capacity = plan_.c.cache->capacity;
-    if (overflow_ == Overflow::wrapped && capacity > 0 && place >= 0) place %= capacity;
+    if (law_.overflow == Overflow::wrapped && capacity > 0 && place >= 0) place %= capacity;
     if (place < 0 || (capacity > 0 && place >= capacity)) return {};
-    const auto page = static_cast<size_t>(place / page_size());
-    if (page >= tables_[row].size()) return {};
-    return tables_[row][page] * page_size() + place % page_size();
+    return law.of(tables_[row], place, page_size());
   }
   int64_t page_size() const { return page_size_of(plan_); }
 
@@ -116,13 +149,13 @@ class SlotFacts::Memory {
 
  private:
   const Plan& plan_;
-  const Write& write_;
-  Overflow overflow_;
+  const Law& law_;
   std::map<int64_t, Token> slots_;
   Read::Tables tables_;
   std::vector<int64_t> totals_;
   std::unique_ptr<Batch> batch_;
   int64_t next_page_ = 0;
+  size_t step_ = 0, row_ = 0;  ///< that are written next
 };
 
 bool SlotFacts::only_grows(const Plan& plan) {
@@ -162,14 +195,13 @@ void SlotFacts::add(const Plan& plan, const Query& query, const Reading& reading
 }
 
 /// `all`: of the right queries too; else of those that are wrong.
-bool SlotFacts::explains(const Write& write, Overflow overflow, const Read& read, bool all) const {
+bool SlotFacts::explains(const Law& law, bool all) const {
   for (const Seen& seen : seen_) {
-    Memory memory(*seen.plan, write, overflow);
-    size_t step = 0;  // queries come by step
-    for (const Asked& asked : seen.asked) {
-      for (; step <= asked.step; ++step) memory.apply(step);
+    Memory memory(*seen.plan, law);
+    for (const Asked& asked : seen.asked) {  // they come by step and row
+      memory.write_until(asked.step, asked.row);
       if (!all && !asked.wrong) continue;
-      const auto [uses, zeros] = memory.taken(asked, read);
+      const auto [uses, zeros] = memory.taken(asked);
       if (uses != asked.uses) return false;
       // Of a query that takes no token nobody can tell how many zeros it counts.
       if (!uses.empty() && (!asked.counted || zeros != asked.zeros)) return false;
@@ -256,10 +288,53 @@ std::span<const SlotFacts::Read> SlotFacts::reads() {
   return all;
 }
 
+std::span<const SlotFacts::Place> SlotFacts::places() {
+  using Table = std::vector<int64_t>;
+  using At = std::optional<int64_t>;
+  static constexpr auto in_page = [](const Table& table, int64_t number, int64_t slot,
+                                     int64_t page) -> At {
+    if (number < 0 || number >= static_cast<int64_t>(table.size())) return {};
+    return table[static_cast<size_t>(number)] * page + slot;
+  };
+  static constexpr Place all[] = {
+      {"", [](const Table& t, int64_t j, int64_t p) -> At { return in_page(t, j / p, j % p, p); }},
+      {"to the slot before its page where it fills the page, as if its slot were (place + 1) mod "
+       "page_size − 1",
+       [](const Table& t, int64_t j, int64_t p) -> At {
+         return in_page(t, j / p, (j + 1) % p - 1, p);
+       }},
+      {"to the page of the place behind its own, at its own slot",
+       [](const Table& t, int64_t j, int64_t p) -> At {
+         return in_page(t, (j + 1) / p, j % p, p);
+       }},
+      {"to the page of the place before its own, at its own slot",
+       [](const Table& t, int64_t j, int64_t p) -> At {
+         return in_page(t, std::max<int64_t>(0, j - 1) / p, j % p, p);
+       }},
+      {"one slot too late in its page, from the last slot to the first",
+       [](const Table& t, int64_t j, int64_t p) -> At {
+         return in_page(t, j / p, (j + 1) % p, p);
+       }},
+      {"one slot too early in its page, from the first slot to the last",
+       [](const Table& t, int64_t j, int64_t p) -> At {
+         return in_page(t, j / p, (j + p - 1) % p, p);
+       }},
+      {"to the row's first page, whichever is its own",
+       [](const Table& t, int64_t j, int64_t p) -> At { return in_page(t, 0, j % p, p); }},
+      {"to slot 0 of its page, whichever is its own",
+       [](const Table& t, int64_t j, int64_t p) -> At { return in_page(t, j / p, 0, p); }},
+      {"at the page's number + the slot: the number is not multiplied by page_size",
+       [](const Table& t, int64_t j, int64_t p) -> At {
+         return t[static_cast<size_t>(j / p)] + j % p;
+       }},
+  };
+  return all;
+}
+
 std::string SlotFacts::write_words() const {
   for (size_t n = 1; n < writes().size(); ++n)
     for (const Overflow overflow : {Overflow::lost, Overflow::moved_back, Overflow::wrapped})
-      if (explains(writes()[n], overflow, reads()[0], true))
+      if (explains(Law{.write = writes()[n], .overflow = overflow}, true))
         return fmt::format(
             "A step's tokens are written into their row from place n on, where n is {}, and should "
             "be "
@@ -269,12 +344,29 @@ std::string SlotFacts::write_words() const {
   return "";
 }
 
+bool SlotFacts::is_paged() const {
+  return std::all_of(seen_.begin(), seen_.end(),
+                     [](const Seen& seen) { return seen.plan->c.cache->page_size > 0; });
+}
+
+std::string SlotFacts::place_words() const {
+  using Steps = Law::Steps;
+  for (size_t n = 1; is_paged() && n < places().size(); ++n)
+    for (const auto& [steps, words] :
+         {std::pair{Steps::all, ""},
+          {Steps::decodes, "that comes with a decode "},
+          {Steps::others, "that comes with a step of several tokens "}})
+      if (explains(Law{.place = places()[n], .steps = steps}, true) ||
+          explains(Law{.place = places()[n], .steps = steps, .row_by_row = true}, true))
+        return fmt::format(
+            "A token {}is written {}; queries take what then lies in the slots of their keys.",
+            words, places()[n].words);
+  return "";
+}
+
 std::string SlotFacts::read_words() const {
-  const bool paged = std::all_of(seen_.begin(), seen_.end(), [](const Seen& seen) {
-    return seen.plan->c.cache->page_size > 0;
-  });
-  for (size_t n = 1; paged && n < reads().size(); ++n)
-    if (explains(writes()[0], Overflow::lost, reads()[n], false))
+  for (size_t n = 1; is_paged() && n < reads().size(); ++n)
+    if (explains(Law{.read = reads()[n]}, false))
       return fmt::format(
           "The block table is not used as it should be: keys are read {} (pages are taken to be "
           "handed out in the order in which rows need them).",
@@ -285,8 +377,9 @@ std::string SlotFacts::read_words() const {
 std::string SlotFacts::words() const {
   constexpr size_t enough = 4;  // wrong queries
   if (wrong_ < enough) return "";
-  std::string words = write_words();
-  return words.empty() ? read_words() : words;
+  for (const auto find : {&SlotFacts::write_words, &SlotFacts::place_words, &SlotFacts::read_words})
+    if (std::string words = (this->*find)(); !words.empty()) return words;
+  return "";
 }
 
 }  // namespace attnfuzz::measure

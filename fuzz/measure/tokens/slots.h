@@ -39,17 +39,23 @@ class SlotFacts {
   };
   struct Write;
   struct Read;
+  struct Place;
+  /// How a cache is written and read.
+  struct Law;
   /// What becomes of tokens that are written beyond the capacity: they are lost, the step's first
   /// place moves back as far as it must, or places go on from 0.
   enum class Overflow : uint8_t { lost, moved_back, wrapped };
   /// The right one comes first.
   static std::span<const Write> writes();
   static std::span<const Read> reads();
+  static std::span<const Place> places();
   class Memory;
   static bool only_grows(const Plan& plan);
-  bool explains(const Write& write, Overflow overflow, const Read& read, bool all) const;
+  bool explains(const Law& law, bool all) const;
+  bool is_paged() const;
   std::string write_words() const;
   std::string read_words() const;
+  std::string place_words() const;
 
   std::vector<Seen> seen_;
   bool grows_ = false;  ///< the case at hand does nothing else

@@ -101,6 +101,22 @@ TEST(Slots, TellABlockTableThatIsNotUsed) {
       << words;
 }
 
+/// Pages of 2 tokens: row 0 has the pages 0, 1 and 2, row 1 has 3 and 4. Tokens 5 and 3, which fill
+/// pages 2 and 4, go to the slots before these, where tokens 3 and 1 lie.
+TEST(Slots, TellTokensThatGoBeforeTheirPage) {
+  Case c = grown(CacheKind::paged, 2);
+  c.steps[1].op = StepOp::decode;
+  c.steps[1].q_len = 1;
+  const std::string words = said(c, [](size_t row, size_t place) -> std::optional<Held> {
+    const size_t filling = row == 0 ? 5 : 3;
+    if (place == filling) return std::nullopt;
+    return Held{row, place == filling - 2 ? filling : place};
+  });
+  EXPECT_NE(words.find("A token that comes with a decode is written to the slot before its page"),
+            std::string::npos)
+      << words;
+}
+
 TEST(Slots, SayNothingWhereNoLawHolds) {
   EXPECT_EQ(said(grown(CacheKind::fixed, 0),
                  [](size_t row, size_t place) {
