@@ -13,6 +13,7 @@
 #include "fuzz/measure/scores.h"
 #include "fuzz/measure/states.h"
 #include "fuzz/measure/storage.h"
+#include "fuzz/measure/stored_keys.h"
 #include "fuzz/measure/tokens/tokens.h"
 #include "oracle/given.h"
 
@@ -119,6 +120,7 @@ struct Measuring::Facts {
   FactorFacts factors;
   RopeAngles angles;
   StorageFacts storage;
+  StoredKeys stored_keys;
   std::vector<Statement> of_first;  ///< of the first case alone
 
   void add(Target& target, const Case& as_found, bool is_first, Budget& budget);
@@ -138,6 +140,7 @@ void Measuring::Facts::add(Target& target, const Case& as_found, bool is_first, 
   const std::optional<OwnRun> own = run_on_own_data(target, as_found, budget);
   if (own) factors.add(as_found, *own);
   storage.measure(target, c, budget);
+  stored_keys.measure(target, c, budget);
   measure_pass(target, c, budget, forward);
   if (forward.scores.differs() && !forward.tokens.differs()) angles.measure(target, c, budget);
   if (!forward.scores.differs()) addresses.measure(target, c, budget);
@@ -168,6 +171,7 @@ std::vector<Statement> Measuring::Facts::statements() const {
   if (of_factors.empty()) say(lse_out.statements(), "", all);
   say(addresses.statements(), "", all);
   say(storage.statements(), "", all);
+  say(stored_keys.statements(), "", all);
   say(gradients.statements(), "", all);
   const bool of_lse = !gradients.differs() && !lse.statements().empty();
   if (of_lse) say(lse.statements(), "", all);

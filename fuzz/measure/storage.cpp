@@ -13,48 +13,7 @@
 
 namespace attnfuzz::measure {
 
-/// The scales with which a value is written and read, and how it is rounded.
-struct StorageFacts::Way {
-  const char* words;
-  double (*write)(double scale, double key_scale);
-  double (*read)(double scale, double key_scale);
-  enum class To : uint8_t { nearest, zero, wrapped, nothing } to = To::nearest;
-};
-
 namespace {
-
-double same(double s, double) {
-  return s;
-}
-double one(double, double) {
-  return 1;
-}
-double at_least_one(double s, double) {
-  return std::max(s, 1.0);
-}
-double of_key(double, double k) {
-  return k;
-}
-double inverse(double s, double) {
-  return 1 / s;
-}
-double squared(double s, double) {
-  return s * s;
-}
-double of_next(double s, double) {
-  return s * 127 / 128;
-}
-
-double rounded(Quant quant, double y, bool wraps) {
-  const double most = largest(quant);
-  if (quant == Quant::int8 && wraps) {
-    const double whole = std::nearbyint(y);
-    return whole - 256 * std::floor((whole + 128) / 256);
-  }
-  const double size = std::min(std::abs(y), most);
-  if (quant == Quant::int8) return std::copysign(std::nearbyint(size), y);
-  return std::copysign(round_to(quant == Quant::e4m3 ? DType::e4m3 : DType::e5m2, size), y);
-}
 
 /// A value whose elements differ, the first the largest.
 std::vector<double> ramp(const Problem& p, double size) {
@@ -68,22 +27,6 @@ std::vector<double> ramp(const Problem& p, double size) {
 }
 
 }  // namespace
-
-bool StorageFacts::fits(const Read& read, const Way& way) {
-  const double write = way.write(read.scale, read.key_scale),
-               back = way.read(read.scale, read.key_scale);
-  for (size_t d = 0; d < read.value.size(); ++d) {
-    const double x = read.value[d];
-    double want = x;
-    if (way.to == Way::To::zero)
-      want = std::trunc(x / write) * back;
-    else if (way.to != Way::To::nothing)
-      want = rounded(read.quant, x / write, way.to == Way::To::wrapped) * back;
-    if (!(std::abs(read.got[d] - want) <= read.error * (std::abs(want) + std::abs(back))))
-      return false;
-  }
-  return true;
-}
 
 void StorageFacts::measure(Target& target, const Case& c, Budget& budget) {
   const Problem& p = c.problem;
@@ -113,12 +56,12 @@ void StorageFacts::measure(Target& target, const Case& c, Budget& budget) {
       const std::span<const double> out = row_of(plan, *given, query);
       const auto head = static_cast<size_t>(p.kv_head(query.h));
       const double most = largest(c.cache->quant);
-      Read read{c.cache->quant,
-                value,
-                {out.begin(), out.end()},
-                v_scales.empty() ? round_to(DType::f32, value[0] / most) : v_scales[head],
-                k_scales.empty() ? round_to(DType::f32, key / most) : k_scales[head],
-                1e-3 + 8 * unit_roundoff(p.dtype)};
+      StoredRead read{c.cache->quant,
+                      value,
+                      {out.begin(), out.end()},
+                      v_scales.empty() ? round_to(DType::f32, value[0] / most) : v_scales[head],
+                      k_scales.empty() ? round_to(DType::f32, key / most) : k_scales[head],
+                      1e-3 + 8 * unit_roundoff(p.dtype)};
       std::vector<double> right = value, off(value.size(), 0.0), error(value.size());
       store(*c.cache, p.dtype, read.scale, off, right, error);
       bool wrong = false;
@@ -134,37 +77,10 @@ void StorageFacts::measure(Target& target, const Case& c, Budget& budget) {
 
 std::vector<Statement> StorageFacts::statements() const {
   if (wrong_.empty()) return {};
-  using To = Way::To;
-  static constexpr Way ways[] = {
-      {"the scale is raised to 1 at least, so that smaller values are rounded to whole numbers",
-       at_least_one, at_least_one},
-      {"the scale is 1 whatever the values are: they are rounded to whole numbers", one, one},
-      {"values are written with their scale and read with a scale of 1 (the scale is not applied)",
-       same, one},
-      {"values are written with a scale of 1 and read with theirs", one, same},
-      {"values are read with the scale of the keys", same, of_key},
-      {"values are written with the scale of the keys", of_key, same},
-      {"values are written and read with the scale of the keys", of_key, of_key},
-      {"values are rounded toward zero, not to nearest", same, same, To::zero},
-      {"values that are too large wrap round, and are not clamped", same, same, To::wrapped},
-      {"values are not quantised", same, same, To::nothing},
-      {"the scale is applied twice when values are read", same, squared},
-      {"values are divided by their scale when they are read", same, inverse},
-      {"values are multiplied by their scale when they are written", inverse, same},
-      {"the scale is the largest element / 128", of_next, of_next},
-      {"values are written with their scale and read with that for 128", same, of_next},
-  };
-  for (const Way& way : ways) {
-    if (!std::all_of(wrong_.begin(), wrong_.end(),
-                     [&](const Read& read) { return fits(read, way); }))
-      continue;
-    const Where::Condition where = where_.condition();
-    return {{"storage",
-             fmt::format("In the quantised cache {}. (Seen in {} of {} queries{}.)", way.words,
-                         wrong_.size(), count_,
-                         where.found && !where.words.empty() ? "; exactly: " + where.words : "")}};
-  }
-  return {};
+  const std::string words = storage_words(wrong_, "values", "keys");
+  if (words.empty()) return {};
+  return {{"storage", fmt::format("In the quantised cache {}. (Seen in {} of {} queries{}.)", words,
+                                  where_.marked(), count_, where_.words_after("; exactly:"))}};
 }
 
 }  // namespace attnfuzz::measure

@@ -4,6 +4,7 @@
 
 #include "fuzz/measure/experiment.h"
 #include "fuzz/measure/statement.h"
+#include "fuzz/measure/storage_ways.h"
 #include "fuzz/measure/where.h"
 
 namespace attnfuzz::measure {
@@ -16,16 +17,7 @@ class StorageFacts {
   std::vector<Statement> statements() const;
 
  private:
-  /// One query's value, as it was written and as it came out.
-  struct Read {
-    Quant quant;
-    std::vector<double> value, got;
-    double scale, key_scale, error;
-  };
-  struct Way;
-  static bool fits(const Read& read, const Way& way);
-
-  std::vector<Read> wrong_;
+  std::vector<StoredRead> wrong_;
   Where where_;
   size_t count_ = 0;
 };
