@@ -87,10 +87,11 @@ void FactorFacts::add(const Case& c, const OwnRun& run) {
   }
 }
 
-std::vector<Statement> FactorFacts::statements() const {
+std::vector<Statement> FactorFacts::statements(bool gradients) const {
   std::vector<Statement> all;
   for (size_t n = 0; n < names_of<Output>.size(); ++n) {
     const auto output = static_cast<Output>(n);
+    if (is_gradient(output) != gradients) continue;
     std::vector<Seen> of;
     std::copy_if(seen_.begin(), seen_.end(), std::back_inserter(of),
                  [&](const Seen& each) { return each.output == output; });

@@ -13,7 +13,8 @@ class FactorFacts {
  public:
   void add(const Case& c, const OwnRun& run);
   /// One for each output that had a factor in every case in which it was wrong.
-  std::vector<Statement> statements() const;
+  /// Of out and lse, or of gradients, of which other experiments may tell more.
+  std::vector<Statement> statements(bool gradients) const;
 
  private:
   struct Seen {

@@ -165,7 +165,7 @@ void Measuring::Facts::add_gradients(Target& target, const Case& c, Budget& budg
 
 std::vector<Statement> Measuring::Facts::statements() const {
   std::vector<Statement> all = of_first;
-  const std::vector<Statement> of_factors = factors.statements();
+  const std::vector<Statement> of_factors = factors.statements(false);
   say(of_factors, "", all);
   // A law of each query's lse says more than that it is off by a factor, or nothing.
   if (of_factors.empty()) say(lse_out.statements(), "", all);
@@ -186,6 +186,7 @@ std::vector<Statement> Measuring::Facts::statements() const {
   // What dv shows of P, and of grad_out, dq and dk have from it.
   const bool of_weights = backward.tokens.differs() || backward.scores.differs();
   if (!of_grad_out && !of_weights) say(score_gradients.statements(), "", all);
+  say(factors.statements(true), "", all);
   say(states.statements(), "", all);
   return all;
 }

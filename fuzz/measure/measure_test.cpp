@@ -467,6 +467,14 @@ TEST(Where, FindsTheSimplestCondition) {
   EXPECT_EQ(where.marked(), 2u);
 }
 
+TEST(Where, AClauseStandsBehindItsNoun) {
+  Where where;
+  for (int64_t n = 0; n < 8; ++n)
+    where.add({{"in the first half", n < 4}, {"number", n, Where::Attribute::Kind::limit}}, n < 4);
+  EXPECT_EQ(where.words_after("keys with"), "keys in the first half");
+  EXPECT_EQ(where.words_after("; exactly:"), "; exactly: in the first half");
+}
+
 TEST(Where, SaysNothingWhereNothingTellsThemApart) {
   Where where;
   for (const int64_t row : {0, 1, 2, 3, 4}) where.add({{"row", row}}, row == 1 || row == 3);

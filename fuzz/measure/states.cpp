@@ -308,7 +308,7 @@ std::vector<Statement> StateFacts::statements() const {
     const Where::Condition condition = where_.condition();
     return {{"state", decay_words() + " " + example_ +
                           (condition.found && !condition.words.empty()
-                               ? fmt::format(" Exactly for tokens with {}.", condition.words)
+                               ? where_.words_after(" Exactly for tokens with") + "."
                                : "") +
                           fmt::format(" (Seen in {} of {} decays.)", wrong_.size(), decays_)}};
   }

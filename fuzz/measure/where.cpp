@@ -209,6 +209,11 @@ class Simplest {
 
 }  // namespace
 
+namespace {
+/// How a condition begins that stands behind a noun as it is: "keys in the first tile of 4 keys".
+constexpr std::string_view clauses[] = {"in ", "not in ", "that ", "after "};
+}  // namespace
+
 Where::Condition Where::condition() const {
   return nearly(SIZE_MAX);
 }
@@ -216,6 +221,11 @@ Where::Condition Where::condition() const {
 std::string Where::words_after(std::string_view what) const {
   const Condition condition = this->condition();
   if (!condition.found || condition.words.empty()) return "";
+  constexpr std::string_view with = " with";
+  const bool is_clause =
+      std::any_of(std::begin(clauses), std::end(clauses),
+                  [&](std::string_view begin) { return condition.words.starts_with(begin); });
+  if (what.ends_with(with) && is_clause) what.remove_suffix(with.size());
   return fmt::format("{} {}", what, condition.words);
 }
 

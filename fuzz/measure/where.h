@@ -44,8 +44,8 @@ class Where {
   /// The same; where there is none, what all marked things have in common and at most one thing in
   /// so many that is not marked.
   Condition nearly(size_t one_in) const;
-  /// "; exactly: batch row ≥ 1" after "; exactly:"; empty where no condition tells them, or all are
-  /// marked.
+  /// "; exactly: batch row ≥ 1" after "; exactly:", "keys that came with a decode" after "keys
+  /// with"; empty where no condition tells them, or all are marked.
   std::string words_after(std::string_view what) const;
 
  private:

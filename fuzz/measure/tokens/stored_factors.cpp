@@ -9,14 +9,18 @@
 
 namespace attnfuzz::measure {
 
-bool StoredFactors::add(const Plan& plan, const Query& query, std::span<const double> got,
-                        std::span<const double> want) {
+bool StoredFactors::add(const Plan& plan, const Forge& forge, const Query& query,
+                        std::span<const double> got, std::span<const double> want) {
   const bool quantised = plan.c.cached() && plan.c.cache->quant != Quant::none;
   if (!quantised || query.keys.empty()) return false;
   for (size_t n = 0; n < got.size(); ++n)
     if ((want[n] > 0) != (got[n] > 1e-6)) return false;
   const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
-  lost_scale_ = largest(plan.c.cache->quant);
+  const Tensor* scales = forge.inputs().find("v_scales");
+  const double lost =
+      scales == nullptr
+          ? largest(plan.c.cache->quant)
+          : 1 / scales->to_doubles()[static_cast<size_t>(plan.c.problem.kv_head(query.h))];
   bool any = false;
   for (const Key& key : query.keys) {
     if (key.position < 0) continue;
@@ -25,6 +29,7 @@ bool StoredFactors::add(const Plan& plan, const Query& query, std::span<const do
     const bool marked = std::abs(factor - 1) > off;
     where_.add(attributes_of(plan, query, held, key.place), marked);
     if (marked) factors_.push_back(factor);
+    if (marked) all_lost_ &= std::abs(factor / lost - 1) < 0.05;
     any |= marked;
   }
   return any;
@@ -32,14 +37,13 @@ bool StoredFactors::add(const Plan& plan, const Query& query, std::span<const do
 
 std::string StoredFactors::words() const {
   const auto [low, high] = std::minmax_element(factors_.begin(), factors_.end());
-  const bool is_lost = std::abs(*low / lost_scale_ - 1) < 0.05 && std::abs(*high / *low - 1) < 0.05;
   const Where::Condition where = where_.condition();
   return fmt::format("Values come out of the quantised cache multiplied by {:.3g}{}{}: {}.", *low,
                      *high > 1.05 * *low ? fmt::format(" to {:.3g}", *high) : "",
-                     is_lost ? ", as if their scale were ignored and 1 used in its place" : "",
+                     all_lost_ ? ", as if their scale were ignored and 1 used in its place" : "",
                      !where.found          ? "for some of the tokens"
                      : where.words.empty() ? "all of them"
-                                           : "exactly for keys with " + where.words);
+                                           : where_.words_after("exactly for keys with"));
 }
 
 }  // namespace attnfuzz::measure

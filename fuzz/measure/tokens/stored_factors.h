@@ -12,7 +12,7 @@ namespace attnfuzz::measure {
 class StoredFactors {
  public:
   /// Whether exactly the right tokens are taken, some with a multiple of their weight.
-  bool add(const Plan& plan, const Query& query, std::span<const double> got,
+  bool add(const Plan& plan, const Forge& forge, const Query& query, std::span<const double> got,
            std::span<const double> want);
   bool empty() const { return factors_.empty(); }
   std::string words() const;
@@ -20,7 +20,7 @@ class StoredFactors {
  private:
   Where where_;
   std::vector<double> factors_;
-  double lost_scale_ = 0;  ///< the factor of a value of 1 that is read with a scale of 1
+  bool all_lost_ = true;  ///< each factor is that of a value of 1 that is read with a scale of 1
 };
 
 }  // namespace attnfuzz::measure

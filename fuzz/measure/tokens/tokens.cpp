@@ -71,7 +71,7 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     if (query.keys.empty() && plan.c.problem.fully_masked != FullyMasked::zero) continue;
     const Given given = look(plan, n, got, want, error);
     if (given.bad_value) continue;
-    if (factors_.add(plan, query, got.of(n), want.of(n)) && given.wrong) continue;
+    if (factors_.add(plan, forge, query, got.of(n), want.of(n)) && given.wrong) continue;
     // Weights that do not explain other values say nothing of tokens.
     const bool no_sum = given.wrong && got.residual[n] > std::max(rounding, 4 * error);
     where_no_sums_.add(attributes_of(plan, query), no_sum);
@@ -184,10 +184,10 @@ std::string TokenFacts::visible_words(bool any) const {
     if (!any && (!condition.found || by_chance)) return;
     if (!words.empty()) words += " ";
     if (by_chance)
-      words += fmt::format("{} In the cases measured these are exactly those with {}.", none,
-                           condition.words);
+      words += fmt::format("{} {}.", none,
+                           where.words_after("In the cases measured these are exactly those with"));
     else if (condition.found && !condition.words.empty())
-      words += fmt::format("Queries {} exactly those with {}.", verb, condition.words);
+      words += fmt::format("Queries {} {}.", verb, where.words_after("exactly those with"));
     else if (condition.found)
       words += fmt::format("Queries {} all of them.", verb);
     else
