@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "fuzz/error_text.h"
 #include "fuzz/measure/measure.h"
 #include "fuzz/measure/rule.h"
 #include "fuzz/measure/untold.h"
@@ -51,6 +52,41 @@ std::string condition_of(std::span<const Statement> statements) {
   return "";
 }
 
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/// An error's text, all numbers and lists of numbers aside; empty: it is none, or a crash.
+std::string error_form(const Verdict& verdict) {
+  if (verdict.failure != FailureKind::error) return "";
+  std::string form;
+  for (const char c : dedup_text(verdict.detail)) {
+    if (!is_digit(c)) {
+      form += c;
+    } else if (!form.ends_with('#')) {
+      for (const std::string_view list : {"#, ", "#,"})
+        if (form.ends_with(list)) form.resize(form.size() - list.size());
+      form += '#';
+    }
+  }
+  return form;
+}
+
+/// The options of a case that are named as a condition of its failure.
+std::vector<std::string> options_of(std::span<const Statement> statements, const Case& c) {
+  std::vector<std::string> named;
+  for (const Statement& each : statements) {
+    if (!says_when(each)) continue;
+    const std::string words = each.words.substr(0, each.words.find(" (over ")) + " and ";
+    for (const std::string& option : features(c))
+      for (const std::string_view before : {": ", " and "})
+        if (words.find(std::string(before) + option + " and ") != std::string::npos)
+          named.push_back(option);
+  }
+  std::sort(named.begin(), named.end());
+  return named;
+}
+
 bool meet(const std::vector<std::string>& a, const std::vector<std::string>& b) {
   return std::any_of(a.begin(), a.end(), [&](const std::string& each) {
     return std::find(b.begin(), b.end(), each) != b.end();
@@ -64,6 +100,8 @@ Bug bug_of(const Finding& finding) {
           {},
           rule_among(finding.measured, finding.shrunk.c),
           condition_of(finding.measured),
+          error_form(finding.last.verdict),
+          options_of(finding.measured, finding.original),
           finding.original,
           count_of(finding.measured)};
   for (const Trial& trial : finding.trials)
@@ -76,6 +114,8 @@ bool is_same(const Bug& a, const Bug& b) {
   const bool may_be_one = (a.faults.empty() || b.faults.empty()) &&
                           (a.rule.empty() || b.rule.empty() || a.rule == b.rule);
   if (one_when && may_be_one) return true;
+  if (!a.error.empty() && a.error == b.error && !a.options.empty() && a.options == b.options)
+    return true;
   if (!a.faults.empty() && !b.faults.empty()) return meet(a.faults, b.faults);
   return !a.rule.empty() && a.rule == b.rule;
 }

@@ -445,6 +445,25 @@ TEST(Bug, AreTwoWhereEachCaseHasARuleOfItsOwn) {
   EXPECT_FALSE(is_same(bug_of(a), bug_of(b)));
 }
 
+TEST(Bug, ErrorsAreOneWhoseOptionsAndTextsAreTheSame) {
+  const auto error = [](const std::string& text, const std::string& when) {
+    Finding finding;
+    finding.original = windowed();
+    finding.original.problem.softcap = 2;
+    finding.last.verdict.kind = VerdictKind::fail;
+    finding.last.verdict.failure = FailureKind::error;
+    finding.last.verdict.detail = text;
+    finding.measured = {
+        {"mostly", "It happens only in cases with: " + when + " (over 9 failing)."}};
+    return bug_of(finding);
+  };
+  const Bug first = error("ValueError: shapes (3, 1) and (4, 1)", "softcap and kv_len ≥ 3");
+  EXPECT_TRUE(is_same(first, error("ValueError: shapes (2, 3, 17) and (5)", "softcap")));
+  EXPECT_FALSE(is_same(first, error("ValueError: shapes (3, 1) and (4, 1)", "rule:window")));
+  EXPECT_FALSE(is_same(first, error("ValueError: shapes (3, 1) and (4, 1)", "kv_len ≥ 3")));
+  EXPECT_FALSE(is_same(first, error("TypeError: shapes (3, 1) and (4, 1)", "softcap")));
+}
+
 TEST(Bug, IsNotOneBecauseNothingWasFoundOfBoth) {
   Finding a, b;
   a.measured =
