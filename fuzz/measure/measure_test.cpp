@@ -68,7 +68,7 @@ TEST(Measure, SeesNothingWhereTheTargetIsRight) {
         "cpu:cross-cache", "cpu:linear-recurrent"}) {
     const std::unique_ptr<Target> target = open_target(name);
     const Generator generator(target->info().capabilities);
-    for (uint64_t index = 0; index < 6; ++index) {
+    for (uint64_t index = 0; index < 12 / attnfuzz::testing::each_nth; ++index) {
       const std::unique_ptr<Draw> draw = seeded_draw(3, index);
       const Case c = generator(*draw);
       const Measurement seen = measured(*target, c);

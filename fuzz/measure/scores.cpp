@@ -8,6 +8,7 @@
 
 #include "fuzz/measure/attributes.h"
 #include "fuzz/measure/untold.h"
+#include "oracle/dtype.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -19,7 +20,9 @@ std::optional<Row> row_of(const Scored& scored, size_t n) {
   const Query& query = scored.plan->queries[n];
   double largest = 0;
   for (const double w : scored.got.of(n)) largest = std::max(largest, w);
-  const double floor = std::max(1e-4, 30 * scored.error) * largest;
+  // Small numbers of the output's type are known to few bits.
+  const double least = 64 * smallest_subnormal(scored.plan->c.problem.dtype);
+  const double floor = std::max(std::max(1e-4, 30 * scored.error) * largest, least);
   constexpr size_t most_keys = 160;
   const size_t stride = 1 + query.keys.size() / most_keys;
   for (size_t j = 0; j < query.keys.size(); j += stride) {
