@@ -113,7 +113,9 @@ void ScoreGradientFacts::measure(Target& target, const Case& c, Budget& budget) 
   if (c.cached() || p.recurrent() || std::abs(p.scale_value()) < least_scale || p.has_dropout() ||
       p.memory_kv > 0 || p.mask.find("alibi") != nullptr)
     return;
-  const Plan plan = declared(c);
+  Plan plan = declared(c);
+  for (Query& query : plan.queries)  // the bias tensor is filled with zeros
+    for (Key& key : query.keys) key.bias = 0;
   const auto dim = static_cast<size_t>(p.head_dim), dim_v = static_cast<size_t>(p.head_dim_v);
   const size_t sources = plan.sources.size(), queries = plan.queries.size();
   const std::vector<double> v = numbers(p, sources * dim_v, 3), g = numbers(p, queries * dim_v, 4);

@@ -4,6 +4,7 @@
 
 #include "fuzz/faults/fault.h"
 #include "fuzz/testing.h"
+#include "oracle/test_cases.h"
 
 namespace attnfuzz::measure {
 namespace {
@@ -55,6 +56,17 @@ std::vector<Statement> measured(FunctionTarget target) {
 
 TEST(ScoreGradients, SayNothingOfWhatIsRight) {
   EXPECT_TRUE(measured(faulty(nullptr)).empty());
+}
+
+TEST(ScoreGradients, SayNothingOfWhatIsRightWithABias) {
+  Case c = with_gradients();
+  c.problem.mask.rules.push_back(attnfuzz::testing::use("bias", {int64_t{0}}));
+  const std::unique_ptr<Target> target = open_target("cpu:naive");  // it reads the tensor
+  EXPECT_EQ(target->info().capabilities.rejection_reason(c), "");
+  Budget budget(2000, 60);
+  ScoreGradientFacts facts;
+  facts.measure(*target, c, budget);
+  EXPECT_TRUE(facts.statements().empty());
 }
 
 TEST(ScoreGradients, TellARowSumThatIsLeftOut) {
