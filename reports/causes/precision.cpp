@@ -42,7 +42,9 @@ void all(Precision& p, DType type) {
 }
 constexpr std::string_view p_words = "the weights are rounded to {}",
                            score_words = "scores (or the scaled q, or cached keys) are kept in {}",
-                           all_words = "a step (the scale, the scores, a sum) is computed in {}";
+                           all_words =
+                               "some step (the scale, the scores, weights, a sum, rope) is "
+                               "computed in {} or as badly";
 /// The narrowest that explains comes first.
 constexpr Fallback fallbacks[] = {
     {all_words, DType::f32, all},
@@ -105,6 +107,14 @@ Cause entry(size_t k) {
   return {std::string(entries[k].name), std::string(entries[k].words)};
 }
 
+Cause lower_precision(DType type, const Precision& declared, std::string_view words) {
+  return {std::string(entries[0].name),
+          fmt::format("The output is as right as {} arithmetic can make it, not {}, which the "
+                      "target declares: {}.",
+                      name(type), name(declared.accumulate),
+                      fmt::format(fmt::runtime(words), name(type)))};
+}
+
 /// Whether some step has no wrong element though its queries have keys to weigh: what is computed
 /// in a low precision throughout shows in every step.
 bool spares_a_step(const Case& c, const Examination& examination) {
@@ -151,19 +161,21 @@ std::vector<Cause> causes_from_precision(const Finding& finding) {
   const bool many = verdict.wrong * 2 > verdict.checked || first.wrong * 2 > first.checked;
   if (spares_a_step(finding.shrunk.c, finding.last)) return {};
   const Precision& declared = finding.last.precision;
+  const Fallback* found = nullptr;
   for (const Fallback& fallback : fallbacks) {
     if (unit_roundoff(fallback.type) <= unit_roundoff(declared.accumulate)) continue;
     if (fallback.apply == all && !many) continue;
+    if (found != nullptr && fallback.type != found->type) continue;
     Precision lower = declared;
     fallback.apply(lower, fallback.type);
     if (!explains(lower, fallback.type, finding)) continue;
-    return {{std::string(entries[0].name),
-             fmt::format("The output is as right as {} arithmetic can make it, not {}, which the "
-                         "target declares: {}.",
-                         name(fallback.type), name(declared.accumulate),
-                         fmt::format(fmt::runtime(fallback.words), name(fallback.type)))}};
+    // Which step it is, is said only where no other one would do as well.
+    if (found != nullptr) return {lower_precision(fallback.type, declared, all_words)};
+    found = &fallback;
+    if (fallback.apply == all) break;
   }
-  return {};
+  return found == nullptr ? std::vector<Cause>{}
+                          : std::vector{lower_precision(found->type, declared, found->words)};
 }
 
 std::span<const CauseEntry> precision_table() {
