@@ -68,8 +68,6 @@ constexpr Law laws[] = {
        return slope(number(h), number(p.num_heads)) * p.scale_value();
      }},
     {"0: the bias is not added", [](const Problem&, int64_t) { return 0.0; }},
-    {"the right ones with the opposite sign",
-     [](const Problem& p, int64_t h) { return -slope(number(h), number(p.num_heads)); }},
     {"the right ones twice over",
      [](const Problem& p, int64_t h) { return 2 * slope(number(h), number(p.num_heads)); }},
 };
@@ -118,6 +116,11 @@ std::optional<std::string> explain_alibi(const std::vector<Row>& wrong,
            row.problem().softcap == 0;
   };
   if (!std::all_of(wrong.begin(), wrong.end(), is_alibi_alone)) return {};
+  // Of two keys any weights have a slope; and keys on the query's other side one of the other sign.
+  constexpr size_t enough = 4;
+  const auto telling = static_cast<size_t>(
+      std::count_if(wrong.begin(), wrong.end(), [](const Row& r) { return r.keys.size() > 2; }));
+  if (telling < enough) return {};
   const auto all_have = [&](const std::vector<Row>& rows, const Law& law) {
     return std::all_of(rows.begin(), rows.end(), [&](const Row& row) {
       return !is_alibi_alone(row) ||
@@ -129,16 +132,12 @@ std::optional<std::string> explain_alibi(const std::vector<Row>& wrong,
     if (all_have(wrong, law) && all_have(right, law))
       return fmt::format("ALiBi's slopes are {}.", law.words);
   std::map<std::pair<const Scored*, int32_t>, double> seen;
-  size_t telling = 0;
   for (const Row& row : wrong) {
     const std::optional<double> found = slope_of(row);
-    if (!found) return {};
-    telling += row.keys.size() > 2 ? 1 : 0;  // of two keys any weights have a slope
+    if (!found || *found < 0) return {};
     const auto [at, fresh] = seen.try_emplace({row.of, row.at().h}, *found);
     if (!fresh && std::abs(at->second - *found) > 0.02 * (0.01 + std::abs(*found))) return {};
   }
-  constexpr size_t enough = 4;
-  if (telling < enough) return {};
   const auto& [of, first] = *seen.begin();
   const Problem& p = of.first->plan->c.problem;
   return fmt::format(
