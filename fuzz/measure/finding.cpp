@@ -85,7 +85,7 @@ std::vector<std::string> rules_of(const std::vector<Statement>& statements) {
 /// few cases show may be one of many that hold for them: more of them are measured until the rules
 /// stay as they are.
 std::vector<Statement> measured_over(Target& target, const Finding& finding, const FollowUps& near,
-                                     Budget& budget) {
+                                     double seconds, Budget& budget) {
   Measuring measuring(target, budget);
   std::vector<Case> cases{finding.original};
   size_t done = 0;
@@ -98,7 +98,7 @@ std::vector<Statement> measured_over(Target& target, const Finding& finding, con
   };
   add(first_failing - 1, first_passing);
   std::vector<Statement> seen = measuring.statements();
-  while (cases.size() < most_measured && budget.allows(1) &&
+  while (cases.size() < most_measured && budget.allows(1) && budget.elapsed() < seconds / 4 &&
          std::any_of(seen.begin(), seen.end(),
                      [](auto& each) { return says_what(each) && is_told(each); })) {
     const std::vector<std::string> before = rules_of(seen);
@@ -128,7 +128,7 @@ void measure_finding(Target& target, Finding& finding, const FollowUps& near, do
   if (can_be_measured(finding)) {
     Budget budget(most_runs, seconds);
     seen = changing_values(target, finding.original);
-    if (seen.empty()) seen = measured_over(target, finding, near, budget);
+    if (seen.empty()) seen = measured_over(target, finding, near, seconds, budget);
     if (seen.empty()) seen = measure(target, std::array{finding.original}, budget).statements;
     if (seen.empty()) seen = measure(target, std::array{finding.shrunk.c}, budget).statements;
   }

@@ -15,13 +15,15 @@ namespace {
 
 constexpr double size = 3;       ///< of a key's largest element
 constexpr double steps = 10.45;  ///< of the scale, that the element has: half of one is lost of it
-constexpr double spread = 3;     ///< of the scores
+constexpr size_t most_wrong = 200;  ///< of so many a law is told; more cost time
+constexpr double spread = 3;        ///< of the scores
 
 }  // namespace
 
 void StoredKeys::measure(Target& target, const Case& c, Budget& budget) {
   const Problem& p = c.problem;
   if (!c.cached() || c.cache->quant == Quant::none || p.recurrent() || p.head_dim < 2) return;
+  if (wrong_.size() >= most_wrong) return;
   if (p.rope != Rope::none || p.softcap > 0 || p.sinks || p.memory_kv > 0) return;
   Case exact = c;  // the values that tell the weights are 1 or 0, which no cache changes
   exact.cache->quant = Quant::none;
@@ -84,7 +86,6 @@ void StoredKeys::measure(Target& target, const Plan& plan, bool odd, double of_w
       const bool wrong = std::abs(read - right[1]) > allowed;
       ++count_;
       where_.add(attributes_of(plan, query, held, key.place), wrong);
-      constexpr size_t most_wrong = 400;
       if (wrong && wrong_.size() < most_wrong)
         wrong_.push_back({c.cache->quant,
                           {element(head)},
