@@ -15,6 +15,10 @@ from table import table
 
 FILES = ("machine.json", "results.jsonl", "table.md", "details.tar", "current.log")
 OUT_OF_TIME = "out of time"
+CUT = "stopped in time"
+NOT_SHRUNK = "failures, none of them shrunk in time"
+NO_ANSWER = "; the case at hand gave no answer"
+NO_SUMMARY = "; it wrote no summary"
 NOT_FOUND = "not found"  # a target that is wrong on purpose
 SO_FAR = re.compile(r": \d+%, (\d+) cases, .*, (\d+) failed, (\d+) declined,")  # a line of attnfuzz's progress
 DONE, NO_GPU, WRONG = 0, 3, 2  # the exit codes of our programs
@@ -41,7 +45,7 @@ def of_a_campaign(running: Running, folder: Path, target: str, wrong: bool = Fal
     if not summary.exists():
         left = left_behind(running, folder)
         if running.stopped:
-            return left | {"status": "findings; it wrote no summary" if "findings" in left else OUT_OF_TIME}
+            return left | {"status": f"findings{NO_SUMMARY}" if "findings" in left else OUT_OF_TIME}
         words = f"not here: {last}" if running.process.returncode == WRONG else f"failed: {running.ending()}: {last}"
         return left | {"status": words[:300]}
     try:
@@ -52,7 +56,7 @@ def of_a_campaign(running: Running, folder: Path, target: str, wrong: bool = Fal
     if wrong and "cases" in row:
         row["status"] = "found" if row["failed"] else f"{NOT_FOUND} in {row['cases']} cases"
     if running.asked > 1:  # what it waited for was given up
-        row["status"] += "; the case at hand gave no answer"
+        row["status"] += NO_ANSWER
     return row
 
 
@@ -87,8 +91,8 @@ def summarised(summary: dict, stopped: bool) -> dict:
     row |= {"case_seconds": counts["seconds"], "findings": findings,
             "dtypes": {word[6:]: n for word, n in counts["features"].items() if word.startswith("dtype:")}}
     if row["failed"] and not findings:  # they waited to be shrunk when time was up
-        return row | {"status": "failures, none of them shrunk in time"}
-    return row | {"status": "findings" if findings else "stopped in time" if stopped else "done"}
+        return row | {"status": NOT_SHRUNK}
+    return row | {"status": "findings" if findings else CUT if stopped else "done"}
 
 
 def without_stores(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -107,31 +111,81 @@ def keep_aside(out: Path) -> Path | None:
     return aside
 
 
+def worth(row: dict) -> tuple:
+    """What a row tells, to be compared with another of the same part: one of a part that had no time tells nothing, one
+    that was cut short less than one that went through."""
+    status, cases = row["status"], row.get("cases", 0)
+    if not (cases or row.get("findings") or status == "done"):
+        return (0, bool(row.get("seconds"))) if status == OUT_OF_TIME else (1, 0)
+    if status.startswith(("failed", OUT_OF_TIME)) or status.endswith((CUT, NOT_SHRUNK, NO_ANSWER, NO_SUMMARY)):
+        return 2, cases
+    return 3, 0
+
+
+def better(old: dict | None, new: dict) -> dict:
+    """The newer row of a part, but where it tells less."""
+    return new if old is None or worth(new) >= worth(old) else old
+
+
+def name_of(found: dict) -> str:
+    """The device's, empty without one."""
+    return found["device"].get("name", "")
+
+
 class Results:
-    """The rows so far, in the steps' order; with `only`, those that an earlier run left of the other steps too. Without
-    it the results of an earlier run are kept aside."""
+    """The rows so far, in the steps' order; with `only`, those that an earlier run on this device left too, each until a
+    new one tells as much. Without it, or of another device, the results of an earlier run are kept aside."""
 
     def __init__(self, out: Path, found: dict, only: list[str] | None):
-        self.out, self.found, self.rows = out, found, []
-        self.aside = None if only else keep_aside(out)
-        if only:
-            self.rows = [row for row in self.earlier() if row["step"] not in only]
+        self.out, self.found = out, found
+        self.new: dict[str, dict] = {}  # the best row of each part in this run
+        self.aside = None if only and self.of_this_device() else keep_aside(out)
+        self.old = {row["part"]: row for row in self.earlier()}
         self.write("machine.json", json.dumps(found) + "\n")
+
+    def of_this_device(self) -> bool:
+        """Whether an earlier run's rows may stand beside ours."""
+        try:
+            return name_of(json.loads((self.out / "machine.json").read_text(encoding="utf-8"))) == name_of(self.found)
+        except FileNotFoundError:
+            return not (self.out / "results.jsonl").exists()
+        except (ValueError, LookupError, TypeError, AttributeError, OSError):
+            return False
 
     def earlier(self) -> list[dict]:
         try:
-            rows = [json.loads(line) for line in (self.out / "results.jsonl").read_text(encoding="utf-8").splitlines()]
-            return [row for row in rows if {"step", "part", "target", "status"} <= row.keys()]
-        except (OSError, ValueError, AttributeError):
+            lines = (self.out / "results.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
             return []
+        rows = []
+        for line in lines:
+            try:
+                row = json.loads(line)
+                worth(row)
+                rows += [row] * ({"step", "part", "target", "status"} <= row.keys())
+            except (ValueError, LookupError, TypeError, AttributeError):
+                continue  # of a machine that went away
+        return rows
+
+    @property
+    def rows(self) -> list[dict]:
+        """In the steps' order. An earlier row that tells more than the new one says what came of the new one."""
+        order = [part.name for step in STEPS for part in step.parts]
+        rows = dict(self.old)
+        for part, new in self.new.items():
+            old = rows.get(part)
+            rows[part] = new if old is None or better(old, new) is new else old | {"again": new["status"]}
+        return sorted(rows.values(), key=lambda row: order.index(row["part"]) if row["part"] in order else len(order))
+
+    def take(self, row: dict) -> None:
+        self.new[row["part"]] = better(self.new.get(row["part"]), row)
 
     def add(self, row: dict) -> None:
-        order = [part.name for step in STEPS for part in step.parts]
-        self.rows = [each for each in self.rows if (each["step"], each["part"]) != (row["step"], row["part"])] + [row]
-        self.rows.sort(key=lambda each: order.index(each["part"]) if each["part"] in order else len(order))
-        self.write("results.jsonl", "".join(json.dumps(each) + "\n" for each in self.rows))
+        self.take(row)
+        rows = self.rows
+        self.write("results.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
         try:
-            text = table(self.found, self.rows)
+            text = table(self.found, rows)
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # the rows are kept
             text = f"The table could not be made: {type(error).__name__}: {error}\n"
         self.write("table.md", text)

@@ -6,7 +6,8 @@ OUT holds machine.json (what is here), results.jsonl (a line for each part, writ
 far), current.log (what the running step's parts printed) and details.tar (each step's logs, summaries and reports).
 A step's failure is never the next one's. Without a GPU the device's steps say "no GPU here", and Python packages are
 tested on the CPU.
-Results of an earlier run in OUT are kept aside, in OUT/before-1 and so on, but with --only.
+Results of an earlier run in OUT are kept aside, in OUT/before-1 and so on; with --only on the same device they stay,
+and a row is replaced only by one that tells as much.
 Exit: 0 all went through (findings are results), 2 wrong usage, 3 a part did not: it failed, or had no time.
 """
 from __future__ import annotations
@@ -215,7 +216,8 @@ class Run:
                 had = {row["part"] for row in rows}
                 rows += [row_of(step, part, self.target(part), f"failed: {type(error).__name__}") for part in step.parts
                          if part.name not in had]
-                self.results.rows += [row for row in rows if row["part"] not in had]  # written with the next one
+                for row in rows[len(had):]:
+                    self.results.take(row)  # written with the next one
             finally:
                 self.keep_details(step)
             say(f"[{number + 1}/{len(steps)}] {step.name}: {step_words(rows)} ({time.monotonic() - began:.0f} s)")
@@ -237,7 +239,7 @@ class Run:
         say(device.words(self.found))
         steps = [step for step in STEPS if not self.only or step.name in self.only]
         self.several(steps)
-        late = {row["part"]: row["seconds"] for row in self.results.rows if row["status"] == OUT_OF_TIME}
+        late = {row["part"]: row["seconds"] for row in self.results.new.values() if row["status"] == OUT_OF_TIME}
         again = (some_of(steps, [part for part, seconds in late.items() if not seconds]) +  # never begun: they come first
                  some_of(steps, [part for part, seconds in late.items() if seconds]))
         if again and self.end - time.monotonic() > self.least:
@@ -245,9 +247,7 @@ class Run:
             self.several(again)
         say("\n" + (self.results.out / "table.md").read_text(encoding="utf-8"))
         say(f"{time.monotonic() - self.started:.0f} s of {self.seconds:.0f}; send back all of {self.results.out}")
-        names = {step.name for step in steps}
-        left = [row for row in self.results.rows
-                if row["step"] in names and row["status"].startswith(("failed", OUT_OF_TIME))]
+        left = [row for row in self.results.new.values() if row["status"].startswith(("failed", OUT_OF_TIME))]
         if left:
             say(f"not through: --only {' '.join(dict.fromkeys(row['step'] for row in left))} runs them again")
         return 3 if left else 0

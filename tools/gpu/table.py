@@ -27,6 +27,10 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def status_words(row: dict) -> str:
+    return cell(row["status"] + (f" (run again: {row['again']})" if "again" in row else ""))
+
+
 def numbers(row: dict) -> str:
     """A part's cells behind its name, for one that ran cases."""
     speed = row["cases"] / max(row["case_seconds"], 1e-9)
@@ -34,7 +38,7 @@ def numbers(row: dict) -> str:
     worst = "–" if row["worst_ratio"] is None else f"{row['worst_ratio']:.3g}"  # it was not finite, or is not known
     dtypes = ", ".join(f"{name} {count}" for name, count in sorted(row["dtypes"].items()))
     return (f"{row['cases']} | {dtypes} | {row['passed']} | {row['failed']} | {row['skipped']} | {speed:.0f} | "
-            f"{busy} | {worst} | {cell(row['status'])}")
+            f"{busy} | {worst} | {status_words(row)}")
 
 
 def told_elsewhere(row: dict) -> bool:
@@ -48,11 +52,11 @@ def results(rows: list[dict]) -> list[str]:
              "|---|---|---|---|---|---|---|---|---|---|---|"]
     for step, group in itertools.groupby((row for row in rows if not told_elsewhere(row)), lambda row: row["step"]):
         parts = list(group)
-        if len(parts) > 1 and not any("cases" in row for row in parts) and len({row["status"] for row in parts}) == 1:
+        if len(parts) > 1 and not any("cases" in row for row in parts) and len({status_words(row) for row in parts}) == 1:
             parts = [parts[0] | {"target": f"each of {len(parts)}"}]  # all the same: nothing was run
         for row in parts:
-            said = f": {row['said']}" if row["status"] == "done" and "said" in row else ""  # not what was expected
-            cells = numbers(row) if "cases" in row else f"| | | | | | | | {cell(row['status'] + said)}"
+            said = f": {cell(row['said'])}" if row["status"] == "done" and "said" in row else ""  # not what was expected
+            cells = numbers(row) if "cases" in row else f"| | | | | | | | {status_words(row)}{said}"
             name = row["target"] or row["part"] * (row["part"] != step)
             lines.append(f"| {step} | {name} | {cells} |")
     return lines

@@ -12,6 +12,7 @@ import pytest
 from program import ROOT
 
 sys.path.insert(0, str(ROOT / "tools" / "gpu"))
+import device  # noqa: E402
 import results  # noqa: E402
 from steps import STEPS  # noqa: E402
 
@@ -230,6 +231,70 @@ def test_steps_that_are_run_again_stand_beside_the_others(bundle):
     (bundle / "out" / "results.jsonl").write_text('{"step": "jax", "par')  # of a machine that went away
     run("jax")
     assert list(rows(bundle)) == ["jax-cudnn"]
+
+
+GOOD = {"step": "sdpa", "target": "t", "seconds": 9.0, "status": "findings", "cases": 8000, "passed": 7999, "failed": 1, "skipped": 0,
+        "worst_ratio": 0.5, "case_seconds": 8.0, "dtypes": {}, "findings": [
+            {"signature": "mismatch-1", "failure": "mismatch", "causes": [], "found": "7 cases", "minimal": True, "case": {
+                "problem": {"dtype": "f32"}}}]}
+LATE = {"step": "sdpa", "part": "sdpa-flash", "target": "t", "seconds": 3.0, "status": "out of time"}
+CUT_SHORT = GOOD | {"part": "sdpa-flash", "status": "stopped in time", "findings": []}
+
+
+def sdpa_parts():
+    return [part.name for step in STEPS if step.name == "sdpa" for part in step.parts]
+
+
+@no_gpu
+def test_a_run_again_that_is_ended_leaves_the_good_rows_of_before(bundle):
+    here = device.device()
+    good = {part: GOOD | {"part": part} for part in sdpa_parts()}
+    (bundle / "out" / "machine.json").write_text(json.dumps({"device": here}))
+    (bundle / "out" / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in good.values()) + '{"step": "jax", "par')
+    run = subprocess.Popen(command(bundle, "--minutes", "5", "--only", "sdpa"), stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not (bundle / "out" / "pid").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.2)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 128 + signal.SIGTERM
+    finally:
+        run.kill()
+    assert rows(bundle) == good | {"sdpa-flash": good["sdpa-flash"] | {"again": "out of time"}}
+    assert (bundle / "out" / "table.md").read_text().count("| findings (run again: out of time) |") == 1
+
+
+@no_gpu
+def test_rows_of_another_device_do_not_stand_beside_ours(bundle):
+    (bundle / "out" / "machine.json").write_text(json.dumps({"device": {"name": "A device"}}))
+    (bundle / "out" / "results.jsonl").write_text(json.dumps(GOOD | {"part": "sdpa-math"}) + "\n")
+    done = subprocess.run(command(bundle, "--minutes", "0.2", "--only", "philox"), capture_output=True, text=True, timeout=60)
+    assert list(rows(bundle)) == ["philox"] and "the results of an earlier run are kept in" in done.stdout
+    assert json.loads((bundle / "out" / "before-1" / "results.jsonl").read_text())["part"] == "sdpa-math"
+
+
+@pytest.mark.parametrize(("old", "new", "kept"), [
+    (GOOD, LATE, "old"), (GOOD, CUT_SHORT, "old"), (GOOD, LATE | {"status": "failed: SIGSEGV"}, "old"),
+    (GOOD, GOOD | {"status": "findings; it wrote no summary", "cases": 9000}, "old"), (GOOD, LATE | {"status": "no GPU here"}, "old"),
+    (GOOD, GOOD | {"status": "done", "cases": 40}, "new"), (CUT_SHORT, GOOD, "new"), (CUT_SHORT, CUT_SHORT | {"cases": 7}, "old"),
+    (LATE, LATE | {"seconds": 0.0}, "old"), (LATE, LATE | {"status": "not here: no torch"}, "new"),
+    (LATE | {"status": "failed: exit 1"}, LATE, "old"), (LATE | {"status": "failed: exit 1"}, {**LATE, "status": "done", "said": "x"}, "new")])
+def test_a_row_is_replaced_only_by_one_that_tells_as_much(tmp_path, old, new, kept):
+    """Of an earlier run, and of this one, whose late parts are run again at its end."""
+    machine = {"device": {"missing": "none"}, "cpus": 1, "python": "3", "packages": {}}
+    old, new = old | {"part": "sdpa-flash"}, new | {"part": "sdpa-flash"}
+    first = results.Results(tmp_path, machine, None)
+    first.add(old)
+    first.add(new)
+    assert first.rows == [{"old": old, "new": new}[kept]]
+    first.new = {"sdpa-flash": old}
+    first.add(old)
+    second = results.Results(tmp_path, machine, ["sdpa"])
+    assert second.rows == [old]
+    second.add(new)
+    assert second.rows == [{"old": old | {"again": new["status"]}, "new": new}[kept]]
+    assert second.new == {"sdpa-flash": new}  # by which the run is through or not
 
 
 @no_gpu
