@@ -97,7 +97,9 @@ def test_without_a_gpu_it_goes_through_with_stand_ins(bundle, tmp_path):
     told = [line.split()[1] for line in lines if line.startswith("[")]  # what ran out of time may come again
     assert told[:6] == ["philox:", "ours:", "sdpa:", "mutants:", "jax:", "sanitizer:"]
     table_text = (tmp_path / "out" / "table.md").read_text()
-    assert "| sdpa | torch:sdpa-flash |" in table_text and "| ours | each of 4 |" in table_text
+    assert "| ours | each of" in table_text
+    late = {word for part, word in status.items() if part.startswith("sdpa-")} == {"out of time"}  # as one line
+    assert ("| sdpa | each of 4 |" if late else "| sdpa | torch:sdpa-flash |") in table_text
     with tarfile.open(tmp_path / "out" / "details.tar") as tar:
         names = tar.getnames()
     assert "sdpa/log.txt" in names and "sdpa/sdpa-flash/log.txt" in names
@@ -108,7 +110,8 @@ def test_without_a_gpu_it_goes_through_with_stand_ins(bundle, tmp_path):
     (adapters / "jax.py").write_text(ADAPTER.replace("NAMES", "['jax:dot-product-attention']").replace("HANGS", "'none'"))
     run(bundle, tmp_path / "out", "--minutes", 0.2, "--only", "jax", adapters=adapters, expect=None)
     again = {row["part"]: row["status"] for row in rows(tmp_path / "out")}
-    assert again.pop("jax-cudnn").removesuffix(GIVEN_UP) in IN_TIME
+    (jax,) = [row for row in rows(tmp_path / "out") if row["part"] == "jax-cudnn"]
+    assert jax.get("again", again.pop("jax-cudnn")).removesuffix(GIVEN_UP) in IN_TIME
     assert again == {part: word for part, word in status.items() if part != "jax-cudnn"}
 
 
