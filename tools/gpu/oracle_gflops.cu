@@ -78,8 +78,10 @@ double gflops(int64_t length) {
 
 int main(int argc, char** argv) {
   int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::fputs("no GPU here\n", stderr);
+  const cudaError_t found = cudaGetDeviceCount(&devices);
+  if (found != cudaSuccess || devices == 0) {
+    std::fprintf(stderr, "no GPU here: %s\n",
+                 found != cudaSuccess ? cudaGetErrorString(found) : "no device");
     return 3;
   }
   std::printf("{");

@@ -37,8 +37,10 @@ int main() {
   constexpr uint64_t count = 1 << 22;
   constexpr unsigned threads = 256;
   int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::puts("no GPU here");
+  const cudaError_t found = cudaGetDeviceCount(&devices);
+  if (found != cudaSuccess || devices == 0) {
+    std::printf("no GPU here: %s\n",
+                found != cudaSuccess ? cudaGetErrorString(found) : "no device");
     return 3;
   }
   Element* on_device = nullptr;

@@ -15,6 +15,7 @@ from table import table
 
 FILES = ("machine.json", "results.jsonl", "table.md", "details.tar", "current.log")
 OUT_OF_TIME = "out of time"
+NO_DEVICE = "no GPU here"  # how our programs and targets begin to say so
 CUT = "stopped in time"
 NOT_SHRUNK = "failures, none of them shrunk in time"
 NO_ANSWER = "; the case at hand gave no answer"
@@ -34,7 +35,9 @@ def of_a_program(running: Running) -> dict:
     if code == DONE:
         return {"said": last, "status": "done"}
     failed = f"failed: {running.ending()}: {last}"[:300]
-    status = OUT_OF_TIME if running.stopped else "no GPU here" if code == NO_GPU else failed
+    if code == NO_GPU:
+        failed = last[:300] if last.startswith(NO_DEVICE) else NO_DEVICE
+    status = OUT_OF_TIME if running.stopped else failed
     return {"said": last[:300], "status": status}
 
 
@@ -60,6 +63,14 @@ def of_a_campaign(running: Running, folder: Path, target: str, wrong: bool = Fal
     return row
 
 
+def of_a_device(row: dict, target: str) -> dict:
+    """A row of what has run where the driver has a device: that it can't be used, or that our own targets are missing, is a
+    failure."""
+    if row["status"].startswith(NO_DEVICE) or (row.get("absent") and target.startswith("cuda:")):
+        return row | {"status": f"failed: {row['status']}"[:300]}
+    return row
+
+
 def left_behind(running: Running, folder: Path) -> dict:
     """What a campaign without a summary had written: each finding's folder, and how far it was."""
     findings = []
@@ -82,7 +93,7 @@ def left_behind(running: Running, folder: Path) -> dict:
 
 def summarised(summary: dict, stopped: bool) -> dict:
     if summary.get("absent"):
-        return {"status": summary["absent"][0]["why"]}
+        return {"status": summary["absent"][0]["why"], "absent": True}
     counts = summary["targets"][0]
     findings = [{name: f[name] for name in ("signature", "failure", "title", "case", "version")} |
                 {"causes": [cause["name"] for cause in f["causes"]], "found": f["corpus"] or f"{f['index'] + 1} cases",

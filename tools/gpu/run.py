@@ -28,7 +28,7 @@ from pathlib import Path
 
 import cases
 import device
-from results import OUT_OF_TIME, Results, of_a_campaign, of_a_program, row_of
+from results import NO_DEVICE, OUT_OF_TIME, Results, of_a_campaign, of_a_device, of_a_program, row_of
 from running import Running
 from steps import SEED, STEPS, Part, Step
 
@@ -136,7 +136,7 @@ class Run:
     def rejection_reason(self, step: Step, part: Part) -> str:
         """Why a part is not run; empty if it is."""
         if not self.has_gpu and not part.stand_in:
-            return "no GPU here"
+            return NO_DEVICE
         return f"not here: no {step.needs}" if step.needs and not shutil.which(step.needs) else ""
 
     def start(self, part: Part, seconds: float, log) -> Running:
@@ -153,6 +153,8 @@ class Run:
         row = row_of(step, part, target, "", now - running.started)
         row |= of_a_program(running) if part.argv else of_a_campaign(running, self.work / part.name / "out", target,
                                                                      part.wrong)
+        if self.has_gpu:
+            row = of_a_device(row, target)
         if self.load and (busy := self.load.between(running.started, now)) is not None:
             row["gpu_percent"] = round(busy, 1)
             row["gpu_shared"] = step.together  # by all that ran at once

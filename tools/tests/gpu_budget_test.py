@@ -60,9 +60,25 @@ elif part == "transformers-sdpa":
     (folder / "findings.sqlite").write_text("a store")
     print("transformers:llama-sdpa: 10%, 40 cases, 4 cases/s, 1 findings, 7 failed, 2 declined, 3 features covered", flush=True)
     time.sleep(1000)
+elif "cuda:" in sys.argv[sys.argv.index("-t") + 1]:
+    write(json.dumps({{"targets": [], "findings": [], "absent": [{{"target": part, "why": {absent!r}}}]}}))
 elif part == "jax-cudnn":
     write(counts(len(pathlib.Path({out!r}, "results.jsonl").read_text().splitlines())))
 """
+
+ABSENT = "no GPU here: CUDA driver version is insufficient for CUDA runtime version"
+DRIVER = """import ctypes
+whole = ctypes.CDLL
+class Driver:
+    def __getattr__(self, name): return lambda *given: 0
+    def cuDeviceGetCount(self, count):
+        count._obj.value = 1
+        return 0
+    def cuDeviceGetName(self, name, size, device):
+        name.value = b"Fake H200"
+        return 0
+ctypes.CDLL = lambda name, *given, **more: Driver() if name == "libcuda.so.1" else whole(name, *given, **more)
+"""  # as sitecustomize.py: of a device that the driver lists
 
 
 @pytest.fixture
@@ -74,7 +90,7 @@ def bundle(tmp_path):
     for file in (ROOT / "tools" / "gpu").glob("*.py"):
         (tmp_path / "gpu" / file.name).write_bytes(file.read_bytes())
     program = tmp_path / "bin" / "attnfuzz"
-    program.write_text(PROGRAM.format(python=sys.executable, out=str(tmp_path / "out")))
+    program.write_text(PROGRAM.format(python=sys.executable, out=str(tmp_path / "out"), absent=ABSENT))
     program.chmod(0o755)
     return tmp_path
 
@@ -98,7 +114,7 @@ def gone(pid):
 @no_gpu
 def test_a_step_that_hangs_crashes_or_prints_rubbish_costs_the_others_nothing(bundle):
     (bundle / "bin" / "gpu_philox_check").write_text("not a program")
-    done = subprocess.run(command(bundle, "--minutes", "0.4", "--only", "philox", "sdpa", "flex", "triton", "jax"),
+    done = subprocess.run(command(bundle, "--minutes", "0.9", "--only", "philox", "sdpa", "flex", "triton", "jax"),
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 3, done.stdout + done.stderr
     status = {part: row["status"] for part, row in rows(bundle).items()}
@@ -263,6 +279,21 @@ def test_a_run_again_that_is_ended_leaves_the_good_rows_of_before(bundle):
         run.kill()
     assert rows(bundle) == good | {"sdpa-flash": good["sdpa-flash"] | {"again": "out of time"}}
     assert (bundle / "out" / "table.md").read_text().count("| findings (run again: out of time) |") == 1
+
+
+@no_gpu
+def test_a_device_that_cuda_can_not_use_is_a_failure(bundle):
+    (bundle / "driver").mkdir()
+    (bundle / "driver" / "sitecustomize.py").write_text(DRIVER)
+    philox = bundle / "bin" / "gpu_philox_check"
+    philox.write_text(f"#!/bin/sh\necho {ABSENT}\nexit 3\n")
+    philox.chmod(0o755)
+    done = subprocess.run(command(bundle, "--minutes", "1", "--only", "philox", "cases", "ours"), capture_output=True, text=True,
+                          timeout=90, env=os.environ | {"PYTHONPATH": str(bundle / "driver")})
+    assert done.stdout.startswith("Fake H200"), done.stdout + done.stderr
+    status = {part: row["status"] for part, row in rows(bundle).items()}
+    assert {"philox", "cases-flash", "flash"} <= status.keys() and set(status.values()) == {f"failed: {ABSENT}"}
+    assert done.returncode == 3 and "not through: --only philox cases ours runs them again" in done.stdout
 
 
 @no_gpu
