@@ -80,6 +80,13 @@ def no_device(target) -> str:
     return "no GPU here" if getattr(target, "device", "cpu") == "cuda" and not has_gpu() else ""
 
 
+def touch(target) -> None:
+    """One kernel on the device of a target of PyTorch: where that fails (a build without CUDA, a driver that is too old)
+    the target can't be had here, and no case is to blame."""
+    if getattr(target, "device", "cpu") == "cuda" and (torch := sys.modules.get("torch")):
+        torch.ones(2, device="cuda").sum().item()
+
+
 def surveyed(target) -> dict:
     if why_not := no_device(target):
         return describe(target) | {"capabilities": None, "missing": why_not}
@@ -254,6 +261,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if hasattr(target, "load"):
         target.load()
+    touch(target)
     server = Server(target, Memory(4))
     send({"attnfuzz_worker": PROTOCOL, "target": describe(target) | {"name": arguments[0], "environment": environment()}})
     for line in lines:

@@ -53,6 +53,21 @@ def test_a_worker_refuses_to_serve_one(name):
     assert entry["missing"] == "no GPU here" and entry["capabilities"] is None
 
 
+@no_gpu
+@pytest.mark.parametrize("name", ["torch:sdpa-flash-cuda", "torch:sdpa-math-cuda", "transformers:llama-sdpa-cuda"])
+def test_a_device_that_pytorch_can_not_use_is_told_before_any_case(name, monkeypatch):
+    """Where a driver has a device, and PyTorch is one without CUDA, say."""
+    adapter(name.partition(":")[0])
+    monkeypatch.setattr(attnfuzz_worker, "has_gpu", lambda: True)
+    target, why_not = worker.find(name)
+    assert not why_not
+    if hasattr(target, "load"):
+        target.load()
+    with pytest.raises((AssertionError, RuntimeError)):
+        worker.touch(target)
+    worker.touch(adapter(name.partition(":")[0])[name.removesuffix("-cuda")])
+
+
 def run_on_cpu(target, problem: dict, rules: list, align: str = "top_left") -> None:
     """The target's class, told that its device is the CPU, against attention in NumPy."""
     target.device = "cpu"
