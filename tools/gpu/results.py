@@ -26,7 +26,8 @@ DONE, NO_GPU, WRONG = 0, 3, 2  # the exit codes of our programs
 
 
 def row_of(step: Step, part: Part, target: str, status: str, seconds: float = 0.0) -> dict:
-    return {"step": step.name, "part": part.name, "target": target, "seconds": round(seconds, 2), "status": status}
+    row = {"step": step.name, "part": part.name, "target": target, "seconds": round(seconds, 2), "status": status}
+    return row | {name: value for name in ("compiles", "note") if (value := getattr(part, name))}
 
 
 def of_a_program(running: Running) -> dict:

@@ -28,17 +28,23 @@ from pathlib import Path
 
 import cases
 import device
-from results import NO_DEVICE, OUT_OF_TIME, Results, of_a_campaign, of_a_device, of_a_program, row_of
+from results import (
+    NO_DEVICE,
+    OUT_OF_TIME,
+    Results,
+    of_a_campaign,
+    of_a_device,
+    of_a_program,
+    row_of,
+)
 from running import Running
-from steps import SEED, STEPS, Part, Step
+from steps import SEED, STARTING, STEPS, Part, Step
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parent
 FINISH = 12.0  # seconds kept for the last files, and for a process that has to be killed; of a short run a tenth
 GRACE = 8.0  # seconds from being asked to stop to being killed; of a short run a tenth
-SHORTEST = 5.0  # seconds that a case may take, at least; a case at hand when time is up has `grace` besides
 LEAST = 3.0  # seconds of a part, on a fast machine: with less it is left out
-STARTING = 0.25  # the part of a campaign's time that is for imports and the last case
 WORTH = 2.5  # a package's campaign has this many times what an import of PyTorch takes here, or it would only start
 IMPORTS = """
 import subprocess, sys, time
@@ -125,10 +131,8 @@ class Run:
         flags = [word.format(**filled) for word in part.flags]
         if part.timed:
             flags += ["--time", f"{max(1, int(seconds * (1 - STARTING)))}s"]
-        # One that hangs is a finding, and leaves time for others.
-        patience = max(SHORTEST, seconds * part.patience)
         return [str(BUNDLE / "bin" / "attnfuzz"), "run", "-t", self.target(part), "--seed", str(SEED),
-                "--memory", "24G", "--timeout", f"{patience:.1f}s", "--format", "json,md", "-o", str(self.work / part.name / "out"), *flags]
+                "--memory", "24G", "--timeout", f"{part.patience(seconds):.1f}s", "--format", "json,md", "-o", str(self.work / part.name / "out"), *flags]
 
     def target(self, part: Part) -> str:
         return part.target if self.has_gpu or not part.stand_in else part.stand_in

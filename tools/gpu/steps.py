@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 SEED = 1
+SHORTEST = 5.0  # seconds that a case may take, at least; a case at hand when time is up has `grace` besides
+STARTING = 0.25  # the part of a campaign's time that is for imports and the last case
+COMPILING = 60.0  # seconds for a case of a target that compiles
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,19 @@ class Part:
     argv: tuple = ()
     timed: bool = True  # attnfuzz is told to stop after its share of the time
     wrong: bool = False  # its target is, on purpose
+    compiles: bool = False  # its target does, in its first cases, which take long
+    note: str = ""  # what tells it from another part of its target, in the table
 
     @property
     def of_a_package(self) -> bool:
         """Whether it is a campaign of a Python package, whose import takes its time."""
         return bool(self.target) and not self.target.startswith("cuda:")
 
-    @property
-    def patience(self) -> float:
-        """The part of its time that one case may take. Packages make ready, and compile, on their first ones."""
-        return 0.5 if self.of_a_package else 0.3
+    def patience(self, seconds: float) -> float:
+        """What one case may take of its part's time; one that hangs is a finding, and leaves time for others. A package makes
+        ready on its first one, and one that compiles has a minute, where the time allows."""
+        minute = min(COMPILING, (1 - STARTING) * seconds) if self.compiles else 0.0
+        return max(SHORTEST, seconds * (0.5 if self.of_a_package else 0.3), minute)
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,14 @@ MUTANTS = ("head-stride-ignored", "merge-by-index", "page-of-first-row", "tail-n
 left out: on a device tensors lie as they came, and no case is large enough to show them."""
 
 
-def campaign(name: str, target: str, stand_in: str = "", flags: tuple = CAMPAIGN) -> Part:
-    return Part(name, target, stand_in, flags)
+def campaign(name: str, target: str, stand_in: str = "", compiles: bool = False) -> Part:
+    return Part(name, target, stand_in, CAMPAIGN, compiles=compiles)
+
+
+def up_to(size: int, target: str) -> Part:
+    """A campaign of short cases, for its cases/s."""
+    flags = (*CAMPAIGN, "--limit", f"q_len={size}", "--limit", f"kv_len={size}")
+    return Part(f"{target}-{size}", f"cuda:{target}", flags=flags, note=f"up to {size}")
 
 
 def on_cases(target: str) -> Part:
@@ -86,7 +98,8 @@ STEPS = [
     Step("philox", "the inputs' bits, made on the device and on the host", 1, [Part("philox", argv=("{bin}/gpu_philox_check",))]),
     Step("cases", "our kernels on cases of many tiles, in each type and head size, and on the corpus", 6,
          [*(on_cases(name) for name in OURS), *(on_corpus(name) for name in OURS)], together=True),
-    Step("ours", "our kernels on generated cases", 8, [campaign(name, f"cuda:{name}") for name in OURS]),
+    Step("ours", "our kernels on generated cases", 8,
+         [*(campaign(name, f"cuda:{name}") for name in OURS), up_to(512, "flash")]),
     Step("sdpa", "PyTorch's scaled_dot_product_attention, forward and backward", 10, [
         campaign("sdpa-flash", "torch:sdpa-flash-cuda", "torch:sdpa-flash"),
         campaign("sdpa-efficient", "torch:sdpa-efficient-cuda", "torch:sdpa-math"),
@@ -94,20 +107,20 @@ STEPS = [
         campaign("sdpa-math", "torch:sdpa-math-cuda", "torch:sdpa-math")]),
     Step("mutants", "kernels of ours with one line wrong: are they found?", 4, [mutant(name) for name in MUTANTS], together=True),
     Step("flex", "PyTorch's flex_attention, compiled", 5, [
-        campaign("flex-kept", "torch-flex:compiled-kept-cuda", "torch-flex:eager"),
-        campaign("flex", "torch-flex:compiled-cuda", "torch-flex:untraced")]),
+        campaign("flex-kept", "torch-flex:compiled-kept-cuda", "torch-flex:eager", compiles=True),
+        campaign("flex", "torch-flex:compiled-cuda", "torch-flex:untraced", compiles=True)]),
     Step("triton", "attention in Triton", 4, [
-        campaign("triton", "triton-attention:fla-parallel-cuda", "triton-attention:fla-parallel")]),
+        campaign("triton", "triton-attention:fla-parallel-cuda", "triton-attention:fla-parallel", compiles=True)]),
     Step("jax", "JAX's dot_product_attention by cuDNN", 4, [
-        campaign("jax-cudnn", "jax:dot-product-attention-cudnn-cuda", "jax:dot-product-attention")]),
+        campaign("jax-cudnn", "jax:dot-product-attention-cudnn-cuda", "jax:dot-product-attention", compiles=True)]),
     Step("transformers", "Transformers' models on CUDA", 6, [
         campaign("transformers-sdpa", "transformers:llama-sdpa-cuda", "transformers:llama-sdpa"),
         campaign("transformers-window", "transformers:mistral-sdpa-cuda", "transformers:mistral-sdpa"),
-        campaign("transformers-flex", "transformers:llama-flex-cuda", "transformers:llama-flex-uncompiled"),
-        campaign("transformers-compiled", "transformers:llama-sdpa-compiled-cuda", "transformers:llama-sdpa-traced")]),
+        campaign("transformers-flex", "transformers:llama-flex-cuda", "transformers:llama-flex-uncompiled", compiles=True),
+        campaign("transformers-compiled", "transformers:llama-sdpa-compiled-cuda", "transformers:llama-sdpa-traced", compiles=True)]),
     Step("fla", "flash-linear-attention's Triton kernels", 5, [
-        campaign("fla-recurrent", "fla-ops:fused-recurrent-cuda", "fla-ops:naive-recurrent"),
-        campaign("fla-chunk", "fla-ops:chunk-cuda", "fla-ops:naive-chunked")]),
+        campaign("fla-recurrent", "fla-ops:fused-recurrent-cuda", "fla-ops:naive-recurrent", compiles=True),
+        campaign("fla-chunk", "fla-ops:chunk-cuda", "fla-ops:naive-chunked", compiles=True)]),
     Step("sanitizer", "compute-sanitizer on a few cases", 4, [
         sanitized(tool, target) for tool in ("memcheck", "racecheck", "initcheck") for target in ("flash", "paged-decode")],
         together=True, needs="compute-sanitizer"),

@@ -167,6 +167,14 @@ def test_results_of_an_earlier_run_are_kept_aside(bundle):
         assert (bundle / "out" / f"before-{number + 1}" / "table.md").read_text() == f"the table {number}"
 
 
+@pytest.mark.parametrize(("name", "seconds", "limit"), [
+    ("flex", 200, 100), ("flex", 100, 60), ("flex", 40, 30), ("flex", 4, 5), ("jax-cudnn", 40, 30), ("transformers-compiled", 40, 30),
+    ("sdpa-flash", 40, 20), ("flash", 40, 12), ("flash", 4, 5)])
+def test_a_case_of_a_target_that_compiles_may_take_a_minute(name, seconds, limit):
+    (part,) = [part for step in STEPS for part in step.parts if part.name == name]
+    assert part.patience(seconds) == limit
+
+
 def ended(folder, summary=None, said="", asked=0, stopped=False, code=0):
     """What running.Running is of a process that has ended."""
     if summary is not None:

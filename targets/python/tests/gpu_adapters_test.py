@@ -121,6 +121,17 @@ def test_a_compiled_model_on_the_cpu():
     assert len(target.kept) == 2
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_the_gpu_run_gives_what_is_compiled_for_a_size_its_time(name):
+    sys.path.insert(0, str(HERE.parents[2] / "tools" / "gpu"))
+    from steps import STEPS
+
+    parts = {part.target: part for step in STEPS for part in step.parts}
+    for target in adapter(name).values():
+        if target.name in parts and "compiled_for" in target.capabilities:
+            assert parts[target.name].compiles, target.name
+
+
 def test_kernels_say_what_they_are_compiled_for():
     for name, part in (("triton_attention", "fla-parallel"), ("fla_ops", "fused-recurrent"), ("fla_ops", "chunk"),
                        ("transformers", "llama-flex"), ("jax", "cudnn")):
