@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -58,8 +59,14 @@ def results(rows: list[dict]) -> list[str]:
             said = f": {cell(row['said'])}" if row["status"] == "done" and "said" in row else ""  # not what was expected
             cells = numbers(row) if "cases" in row else f"| | | | | | | | {status_words(row)}{said}"
             name = row["target"] or row["part"] * (row["part"] != step)
-            lines.append(f"| {step} | {name} | {cells} |")
+            note = f", {row['note']}" if "note" in row else ""
+            lines.append(f"| {step} | {name}{note} | {cells} |")
     return lines
+
+
+def may_be_its_compiler(row: dict, finding: dict) -> bool:
+    """Whether a case that took too long may have waited for its target's compiler."""
+    return row.get("compiles", False) and finding["failure"] == "timeout"
 
 
 def findings(rows: list[dict]) -> list[str]:
@@ -68,7 +75,8 @@ def findings(rows: list[dict]) -> list[str]:
         return []
     lines = ["", "| target | after | failure | smallest case | 1-minimal | causes named |", "|---|---|---|---|---|---|"]
     for row, f in found:
-        lines.append(f"| {row['target']} | {f['found']} | {f['failure']} | {case_words(f['case'])} | "
+        failure = f["failure"] + " (its target compiles)" * may_be_its_compiler(row, f)
+        lines.append(f"| {row['target']} | {f['found']} | {failure} | {case_words(f['case'])} | "
                      f"{'yes' if f['minimal'] else 'no'} | {', '.join(f['causes']) or 'none'} |")
     return lines
 
@@ -106,21 +114,32 @@ def table(found: dict, rows: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def keep_cases(found: dict, rows: list[dict], folder: Path) -> int:
-    """Each finding as a case, to be replayed by all that claim it; but those of mutants, which are wrong on purpose."""
+def file_name(target: str, signature: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{target}-{signature}")
+
+
+def keep_cases(found: dict, rows: list[dict], folder: Path) -> tuple[int, list[str]]:
+    """Each finding as a case, to be replayed by all that claim it; but those of mutants, which are wrong on purpose, and
+    those that say only that a compiler took long. How many were kept, and a line for each of these."""
     place = "without a GPU" if "missing" in found["device"] else f"on {found['device']['name']}"
-    kept = set()
-    for row in rows:
-        for f in row.get("findings", ()) if row["step"] != "mutants" else ():
-            folder.mkdir(parents=True, exist_ok=True)
-            version = f" {f['version']}" * bool(f["version"])  # not known of one that no summary tells
-            about = f"found with {row['target']}{version} {place}: {f['failure']}"
-            case = {"attnfuzz": f["case"]["attnfuzz"], "about": about}
-            text = json.dumps(case | {k: v for k, v in f["case"].items() if k not in case}, indent=2)
-            file = folder / f"{f['signature']}.case.json"
-            file.write_text(text + "\n")
-            kept.add(file)
-    return len(kept)
+    kept: dict[Path, str] = {}
+    left = []
+    right = [row for row in rows if row["step"] != "mutants"]
+    for row, f in [(each, f) for each in right for f in each.get("findings", ())]:
+        if may_be_its_compiler(row, f):
+            left.append(f"{row['target']}: {f['signature']} is not kept: a timeout of a target that compiles, on {case_words(f['case'])}")
+            continue
+        version = f" {f['version']}" * bool(f["version"])  # not known of one that no summary tells
+        about = f"found with {row['target']}{version} {place}: {f['failure']}"
+        case = {"attnfuzz": f["case"]["attnfuzz"], "about": about}
+        text = json.dumps(case | {k: v for k, v in f["case"].items() if k not in case}, indent=2) + "\n"
+        name = file_name(row["target"], f["signature"])
+        files = (folder / f"{name}{f'-{number}' * (number > 1)}.case.json" for number in itertools.count(1))
+        kept[next(file for file in files if kept.get(file, text) == text)] = text  # another part's may be smaller
+    for file, text in kept.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return len(kept), left
 
 
 def main(arguments: list[str]) -> int:
@@ -149,7 +168,8 @@ def main(arguments: list[str]) -> int:
               f"with nothing between {BEGIN} and {END}", file=sys.stderr)
         return 2
     document.write_text(f"{before}{BEGIN}\n\n{made}\n{END}{after}")
-    print(f"{document}: updated; {keep_cases(found, rows, ROOT / 'corpus' / 'gpu')} cases kept in corpus/gpu")
+    kept, left = keep_cases(found, rows, ROOT / "corpus" / "gpu")
+    print("\n".join([f"{document}: updated; {kept} cases kept in corpus/gpu", *left]))
     return 0
 
 

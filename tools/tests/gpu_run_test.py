@@ -227,8 +227,8 @@ def test_the_document_and_the_corpus_come_from_what_was_run(tmp_path, monkeypatc
     assert "| sdpa | torch:sdpa-flash-cuda | 1000 | f16 1000 | 990 | 10 | 0 | 500 | 12 % | 0.25 | findings |" in text
     assert "philox: 0 of 9 elements have other bits" in text and "| 1024 | 10.5 | – |" in text
     assert "| gflops | gflops-torch | | | | | | | | | failed: no torch |" in text
-    assert list(kept) == ["mismatch-123456789abc.case.json"]
-    file = kept["mismatch-123456789abc.case.json"]
+    assert list(kept) == ["torch-sdpa-flash-cuda-mismatch-123456789abc.case.json"]
+    (file,) = kept.values()
     assert json.loads(file.read_text())["about"] == "found with torch:sdpa-flash-cuda 2 on A device: mismatch"
     attnfuzz("replay", file, "-t", "cuda-emu:flash", expect=0)  # it is a case
 
@@ -239,7 +239,38 @@ def test_a_rehearsal_is_told_as_one(tmp_path, monkeypatch):
     text, kept = update(tmp_path, monkeypatch, {"missing": "no GPU here: no driver"}, [absent, row])
     assert "A rehearsal; no GPU here: no driver" in text and "nothing here ran on a device" in text
     assert "| ours | cuda:flash | | | | | | | | | no GPU here |" in text
-    assert "without a GPU" in json.loads(kept["mismatch-123456789abc.case.json"].read_text())["about"]
+    assert "without a GPU" in json.loads(kept["torch-sdpa-flash-mismatch-123456789abc.case.json"].read_text())["about"]
+
+
+def test_findings_of_one_signature_are_all_kept(tmp_path, monkeypatch):
+    small, large = cases.cases()["one-tile-f16-64"], cases.cases()["tiles-f16-64"]
+    first = ROW | {"findings": [FINDING | {"case": large}]}
+    all_rows = [first, first | {"part": "again"}, ROW | {"findings": [FINDING | {"case": small}]}, first | {"target": "torch:sdpa-math-cuda"}]
+    _, kept = update(tmp_path, monkeypatch, {"missing": "no GPU here"}, all_rows)
+    lengths = {name: json.loads(file.read_text())["problem"]["q_len"] for name, file in kept.items()}
+    assert lengths == {"torch-sdpa-flash-cuda-mismatch-123456789abc.case.json": large["problem"]["q_len"],
+                       "torch-sdpa-flash-cuda-mismatch-123456789abc-2.case.json": small["problem"]["q_len"],
+                       "torch-sdpa-math-cuda-mismatch-123456789abc.case.json": large["problem"]["q_len"]}
+
+
+def test_a_timeout_of_a_target_that_compiles_is_told_and_not_kept(tmp_path, monkeypatch, capsys):
+    late = FINDING | {"signature": "timeout-123456789abc", "failure": "timeout", "case": cases.cases()["one-tile-f16-64"]}
+    row = ROW | {"findings": [late]}
+    flex = row | {"step": "flex", "part": "flex", "target": "torch-flex:compiled-cuda", "compiles": True}
+    text, kept = update(tmp_path, monkeypatch, {"missing": "no GPU here"}, [row, flex])
+    assert list(kept) == ["torch-sdpa-flash-cuda-timeout-123456789abc.case.json"]
+    assert "| torch-flex:compiled-cuda | 7 cases | timeout (its target compiles) |" in text
+    assert "| torch:sdpa-flash-cuda | 7 cases | timeout |" in text
+    assert "torch-flex:compiled-cuda: timeout-123456789abc is not kept: a timeout of a target that compiles" in capsys.readouterr().out
+
+
+def test_two_campaigns_of_a_target_are_told_apart(tmp_path, monkeypatch):
+    short = next(part for step in STEPS for part in step.parts if part.name == "flash-512")
+    assert short.flags[-4:] == ("--limit", "q_len=512", "--limit", "kv_len=512")
+    ours = {"step": "ours", "target": "cuda:flash"}
+    text, _ = update(tmp_path, monkeypatch, {"name": "A device", "capability": "9.0", "driver": "1", "cuda": "13.0", "memory": "1 MiB"},
+                     [ROW | ours | {"part": "flash"}, ROW | ours | {"part": "flash-512", "note": short.note}])
+    assert "| ours | cuda:flash | 1000 |" in text and "| ours | cuda:flash, up to 512 | 1000 |" in text
 
 
 def test_what_no_run_wrote_is_told_and_the_document_left(tmp_path, capsys):
