@@ -52,26 +52,6 @@ std::string condition_of(std::span<const Statement> statements) {
   return "";
 }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-
-/// An error's text, all numbers and lists of numbers aside; empty: it is none, or a crash.
-std::string error_form(const Verdict& verdict) {
-  if (verdict.failure != FailureKind::error) return "";
-  std::string form;
-  for (const char c : dedup_text(verdict.detail)) {
-    if (!is_digit(c)) {
-      form += c;
-    } else if (!form.ends_with('#')) {
-      for (const std::string_view list : {"#, ", "#,"})
-        if (form.ends_with(list)) form.resize(form.size() - list.size());
-      form += '#';
-    }
-  }
-  return form;
-}
-
 /// The options of a case that are named as a condition of its failure.
 std::vector<std::string> options_of(std::span<const Statement> statements, const Case& c) {
   std::vector<std::string> named;
@@ -96,11 +76,14 @@ bool meet(const std::vector<std::string>& a, const std::vector<std::string>& b) 
 }  // namespace
 
 Bug bug_of(const Finding& finding) {
+  const Verdict& verdict = finding.last.verdict;
+  const std::string error_form =
+      verdict.failure == FailureKind::error ? without_numbers(dedup_text(verdict.detail)) : "";
   Bug bug{finding.signature,
           {},
           rule_among(finding.measured, finding.shrunk.c),
           condition_of(finding.measured),
-          error_form(finding.last.verdict),
+          error_form,
           options_of(finding.measured, finding.original),
           finding.original,
           count_of(finding.measured)};

@@ -44,6 +44,11 @@ double Forge::sink(int64_t h) const {
   return sinks->to_doubles()[static_cast<size_t>(h)];
 }
 
+double Forge::scale(std::string_view name, int64_t g, double otherwise) const {
+  const Tensor* scales = inputs_.find(name);
+  return scales == nullptr ? otherwise : scales->to_doubles()[static_cast<size_t>(g)];
+}
+
 void Forge::queries(const FillQuery& fill) {
   const Problem& p = plan_.c.problem;
   for (size_t s = 0; s < plan_.held.size(); ++s) {

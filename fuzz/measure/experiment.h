@@ -57,6 +57,8 @@ class Forge {
 
   const Inputs& inputs() const { return inputs_; }
   double sink(int64_t h) const;
+  /// With which KV head `g`'s "k_scales" or "v_scales" are given; `otherwise` where they are not.
+  double scale(std::string_view name, int64_t g, double otherwise) const;
 
  private:
   void sources(const std::string& name, const std::string& memory, const FillSource& fill);

@@ -173,9 +173,10 @@ std::vector<Statement> Measuring::Facts::statements() const {
   say(storage.statements(), "", all);
   say(stored_keys.statements(), "", all);
   say(gradients.statements(), "", all);
-  const bool of_lse = !gradients.differs() && !lse.statements().empty();
-  if (of_lse) say(lse.statements(), "", all);
-  const bool of_grad_out = gradients.differs() || of_lse;
+  const std::vector<Statement> of_used =
+      gradients.differs() ? std::vector<Statement>{} : lse.statements();
+  say(of_used, "", all);
+  const bool of_grad_out = gradients.differs() || !of_used.empty();
   for (const Pass* pass : {&forward, &backward}) {
     if (pass == &backward && of_grad_out) continue;
     say(pass->tokens.statements(), pass->words, all);

@@ -1,7 +1,6 @@
 #include "fuzz/measure/rule.h"
 
 #include <algorithm>
-#include <string_view>
 
 namespace attnfuzz::measure {
 namespace {
@@ -43,6 +42,20 @@ std::string rule_of(const std::string& words) {
       rule += '#';
   }
   return rule;
+}
+
+std::string without_numbers(std::string_view text) {
+  std::string form;
+  for (const char c : text) {
+    if (!is_digit(c)) {
+      form += c;
+    } else if (!form.ends_with('#')) {
+      for (const std::string_view list : {"#, ", "#,"})
+        if (form.ends_with(list)) form.resize(form.size() - list.size());
+      form += '#';
+    }
+  }
+  return form;
 }
 
 std::string without_counts(const std::string& words) {

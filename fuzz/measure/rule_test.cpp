@@ -11,6 +11,11 @@ TEST(Rule, NumbersAndWhatFollowsAreNoPartOfIt) {
   EXPECT_NE(rule_of("Keys are missing."), rule_of("Keys are taken twice."));
 }
 
+TEST(Rule, ATextWithoutNumbersIsTheSameForAllOfThem) {
+  EXPECT_EQ(without_numbers("shapes (3, 1) and (4,)"), "shapes (#) and (#,)");
+  EXPECT_EQ(without_numbers("(2,3,17) (5)"), without_numbers("(1,1) (12)"));
+}
+
 TEST(Rule, WithoutCountsTheNumbersOfRulesStay) {
   EXPECT_EQ(
       without_counts("The outputs of 16 queries are zeros; exactly for query ≤ 9. Seen at 3."),

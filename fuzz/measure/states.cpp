@@ -305,11 +305,8 @@ std::vector<Statement> StateFacts::statements() const {
   if (const std::string betas = other_tokens_ ? "" : betas_.words(); !betas.empty())
     return {{"state", betas}};
   if (!wrong_.empty() && !other_tokens_) {
-    const Where::Condition condition = where_.condition();
-    return {{"state", decay_words() + " " + example_ +
-                          (condition.found && !condition.words.empty()
-                               ? where_.words_after(" Exactly for tokens with") + "."
-                               : "") +
+    const std::string where = where_.words_after(" Exactly for tokens with");
+    return {{"state", decay_words() + " " + example_ + (where.empty() ? "" : where + ".") +
                           fmt::format(" (Seen in {} of {} decays.)", wrong_.size(), decays_)}};
   }
   if (tokens_.differs() && !other_tokens_)

@@ -48,21 +48,16 @@ void StorageFacts::measure(Target& target, const Case& c, Budget& budget) {
         [&](size_t, std::span<double> row) { std::copy(value.begin(), value.end(), row.begin()); });
     const std::optional<Given> given = run(target, plan, forge, budget);
     if (!given) return;
-    const auto scales = [&](std::string_view name) {
-      const Tensor* tensor = forge.inputs().find(name);
-      return tensor == nullptr ? std::vector<double>{} : tensor->to_doubles();
-    };
-    const std::vector<double> v_scales = scales("v_scales"), k_scales = scales("k_scales");
     for (const Query& query : plan.queries) {
       if (query.keys.empty()) continue;
       const std::span<const double> out = row_of(plan, *given, query);
-      const auto head = static_cast<size_t>(p.kv_head(query.h));
+      const int64_t head = p.kv_head(query.h);
       const double most = largest(c.cache->quant);
       StoredRead read{c.cache->quant,
                       value,
                       {out.begin(), out.end()},
-                      v_scales.empty() ? round_to(DType::f32, value[0] / most) : v_scales[head],
-                      k_scales.empty() ? round_to(DType::f32, key / most) : k_scales[head],
+                      forge.scale("v_scales", head, round_to(DType::f32, value[0] / most)),
+                      forge.scale("k_scales", head, round_to(DType::f32, key / most)),
                       1e-3 + 8 * unit_roundoff(p.dtype)};
       std::vector<double> right = value, off(value.size(), 0.0), error(value.size());
       store(*c.cache, p.dtype, read.scale, off, right, error);

@@ -21,8 +21,8 @@ double one(double, double) {
 double at_least_one(double s, double) {
   return std::max(s, 1.0);
 }
-double of_key(double, double k) {
-  return k;
+double of_other(double, double s) {
+  return s;
 }
 double inverse(double s, double) {
   return 1 / s;
@@ -52,9 +52,9 @@ constexpr StorageWay ways[] = {
     {"{0} are written with their scale and read with a scale of 1 (the scale is not applied)", same,
      one},
     {"{0} are written with a scale of 1 and read with theirs", one, same},
-    {"{0} are read with the scale of the {1}", same, of_key},
-    {"{0} are written with the scale of the {1}", of_key, same},
-    {"{0} are written and read with the scale of the {1}", of_key, of_key},
+    {"{0} are read with the scale of the {1}", same, of_other},
+    {"{0} are written with the scale of the {1}", of_other, same},
+    {"{0} are written and read with the scale of the {1}", of_other, of_other},
     {"{0} are rounded toward zero, not to nearest", same, same, To::zero},
     {"{0} that are too large wrap round, and are not clamped", same, same, To::wrapped},
     {"{0} are not quantised", same, same, To::nothing},

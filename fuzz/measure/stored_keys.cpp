@@ -39,15 +39,8 @@ void StoredKeys::measure(Target& target, const Plan& plan, bool odd, double of_w
   const Case& c = plan.c;
   const Problem& p = c.problem;
   Forge forge(plan);
-  const auto scales = [&](std::string_view name) {
-    const Tensor* tensor = forge.inputs().find(name);
-    return tensor == nullptr ? std::vector<double>{} : tensor->to_doubles();
-  };
-  const std::vector<double> k_scales = scales("k_scales"), v_scales = scales("v_scales");
   const double by_token = round_to(DType::f32, size / largest(c.cache->quant));
-  const auto scale_of = [&](int64_t head) {
-    return k_scales.empty() ? by_token : k_scales[static_cast<size_t>(head)];
-  };
+  const auto scale_of = [&](int64_t head) { return forge.scale("k_scales", head, by_token); };
   const auto element = [&](int64_t head) { return round_to(p.dtype, steps * scale_of(head)); };
   const auto has = [&](size_t n) { return (plan.born[n] % 2 != 0) == odd; };
   forge.keys([&](size_t n, std::span<double> row) {
@@ -91,7 +84,7 @@ void StoredKeys::measure(Target& target, const Plan& plan, bool odd, double of_w
                           {element(head)},
                           {read},
                           scale_of(head),
-                          v_scales.empty() ? 1 : v_scales[static_cast<size_t>(head)],
+                          forge.scale("v_scales", head, 1),
                           1e-3 + 8 * of_weights});
     }
   }

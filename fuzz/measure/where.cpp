@@ -219,7 +219,10 @@ Where::Condition Where::condition() const {
 }
 
 std::string Where::words_after(std::string_view what) const {
-  const Condition condition = this->condition();
+  return words_after(what, condition());
+}
+
+std::string Where::words_after(std::string_view what, const Condition& condition) {
   if (!condition.found || condition.words.empty()) return "";
   constexpr std::string_view with = " with";
   const bool is_clause =

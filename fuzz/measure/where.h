@@ -47,6 +47,7 @@ class Where {
   /// "; exactly: batch row ≥ 1" after "; exactly:", "keys that came with a decode" after "keys
   /// with"; empty where no condition tells them, or all are marked.
   std::string words_after(std::string_view what) const;
+  static std::string words_after(std::string_view what, const Condition& condition);
 
  private:
   struct Part;

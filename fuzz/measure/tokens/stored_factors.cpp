@@ -16,11 +16,8 @@ bool StoredFactors::add(const Plan& plan, const Forge& forge, const Query& query
   for (size_t n = 0; n < got.size(); ++n)
     if ((want[n] > 0) != (got[n] > 1e-6)) return false;
   const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
-  const Tensor* scales = forge.inputs().find("v_scales");
-  const double lost =
-      scales == nullptr
-          ? largest(plan.c.cache->quant)
-          : 1 / scales->to_doubles()[static_cast<size_t>(plan.c.problem.kv_head(query.h))];
+  const double lost = 1 / forge.scale("v_scales", plan.c.problem.kv_head(query.h),
+                                      1 / largest(plan.c.cache->quant));
   bool any = false;
   for (const Key& key : query.keys) {
     if (key.position < 0) continue;
@@ -43,7 +40,7 @@ std::string StoredFactors::words() const {
                      all_lost_ ? ", as if their scale were ignored and 1 used in its place" : "",
                      !where.found          ? "for some of the tokens"
                      : where.words.empty() ? "all of them"
-                                           : where_.words_after("exactly for keys with"));
+                                           : Where::words_after("exactly for keys with", where));
 }
 
 }  // namespace attnfuzz::measure

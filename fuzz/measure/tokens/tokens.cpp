@@ -184,10 +184,12 @@ std::string TokenFacts::visible_words(bool any) const {
     if (!any && (!condition.found || by_chance)) return;
     if (!words.empty()) words += " ";
     if (by_chance)
-      words += fmt::format("{} {}.", none,
-                           where.words_after("In the cases measured these are exactly those with"));
+      words += fmt::format(
+          "{} {}.", none,
+          Where::words_after("In the cases measured these are exactly those with", condition));
     else if (condition.found && !condition.words.empty())
-      words += fmt::format("Queries {} {}.", verb, where.words_after("exactly those with"));
+      words +=
+          fmt::format("Queries {} {}.", verb, Where::words_after("exactly those with", condition));
     else if (condition.found)
       words += fmt::format("Queries {} all of them.", verb);
     else
