@@ -55,6 +55,27 @@ bool is_measured(const Finding& finding, std::string_view about) {
                      [=](const measure::Statement& each) { return each.about == about; });
 }
 
+/// What experiments showed, by how much it says: a measured law, then faults that no case which
+/// passes speaks against, then what was seen. `named`: a cause is known already.
+std::vector<Cause> causes_from_experiments(const Finding& finding, bool named) {
+  std::vector<Cause> causes;
+  const std::vector<Cause> laws = causes_from_measurement(finding, true),
+                           stand = causes_from_fits(finding, Standing::stands, Standing::stands);
+  // What a cache reports of itself is what was found: which tokens are taken then follows from it.
+  if (finding.last.verdict.failure == FailureKind::shape) {
+    append(causes, stand);
+    append(causes, causes_from_lengths(finding));
+    append(causes, laws);
+  } else {
+    if (is_measured(finding, "precision")) append(causes, causes_from_precision(finding));
+    append(causes, laws);
+    append(causes, stand);
+  }
+  if (!named && causes.empty()) append(causes, causes_from_precision(finding));
+  append(causes, causes_from_measurement(finding, false));
+  return causes;
+}
+
 /// Of what the outcome shows, whatever ran before.
 std::vector<Cause> causes_of_outcome(const Finding& finding) {
   const Verdict& verdict = finding.last.verdict;
@@ -65,10 +86,12 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
   if (noticed)
     append(causes, causes_from_text(finding.last.outcome.text, finding.shrunk.c, &finding.learned));
   append(causes, causes_from_flushing(finding));
-  append(causes, causes_from_fits(finding, true));
+  const bool measured = measure::say_what(finding.measured);
+  append(causes,
+         causes_from_fits(finding, Standing::shown, measured ? Standing::shown : Standing::first));
   // Experiments leave out what is not finite or huge in a case's data: where they see nothing, it
   // is that.
-  if (!measure::say_what(finding.measured)) append(causes, causes_from_leaks(finding, true));
+  if (!measured) append(causes, causes_from_leaks(finding, true));
   if (causes.empty()) append(causes, causes_from_softmax(finding));
   std::vector<Cause> values;  // of single values that are not finite: where they lie is said too
   if (causes.empty()) append(values, causes_from_unwritten(finding));
@@ -76,12 +99,13 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
     append(values, causes_from_nonfinite(finding));
   const size_t of_values = values.size();
   append(causes, std::move(values));
-  if (is_measured(finding, "precision")) append(causes, causes_from_precision(finding));
-  // What it reports of itself is what was found: which tokens are taken then follows from it.
-  if (verdict.failure == FailureKind::shape) append(causes, causes_from_lengths(finding));
-  append(causes, causes_from_measurement(finding));
-  append(causes, causes_from_fits(finding, false));
-  if (measure::say_what(finding.measured)) append(causes, causes_from_leaks(finding, true));
+  if (measured)
+    append(causes, causes_from_experiments(finding, causes.size() > of_values));
+  else if (verdict.failure == FailureKind::shape)
+    append(causes, causes_from_lengths(finding));
+  append(causes, causes_from_fits(finding, measured ? Standing::first : Standing::shrunk,
+                                  Standing::shrunk));
+  if (measured) append(causes, causes_from_leaks(finding, true));
   append(causes, causes_from_leaks(finding, false));
   append(causes, causes_from_offset(finding));
   // An error that came later follows from what a cache reports of itself.

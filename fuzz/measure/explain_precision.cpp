@@ -19,16 +19,30 @@ bool is_scattered(const Row& row, double largest) {
   return 2 * apart >= row.keys.size() - 1;
 }
 
+/// The largest number, 1 at least, that enters the softmax for a row's keys.
+double largest_of(const Row& row, const std::vector<double>& scores) {
+  double largest = 1;
+  for (size_t j = 0; j < scores.size(); ++j)
+    largest = std::max(
+        largest, std::abs(finished(row.problem(), scores[j], row.at().keys[row.keys[j]].bias)));
+  return largest;
+}
+
 }  // namespace
 
-/// Weights that are off by no more than a narrower type's rounding, and by no less than is typical
-/// of it; several rows of some keys must show that they are off like roundings.
+/// Weights that are off by no more than a narrower type's rounding of them or of their scores, and
+/// by no less than is typical of it; several rows of some keys must show that they are off like
+/// roundings.
 std::optional<std::string> explain_precision(const std::vector<Row>& wrong,
                                              const std::vector<Row>&) {
   constexpr size_t enough_rows = 3, enough_keys = 4;
-  double largest = 0;
-  for (const Row& row : wrong)
-    largest = std::max(largest, row.spread(scores_as(row, row.problem())));
+  double largest = 0, of_size = 0;  // of it: against the scores, as their roundings are
+  for (const Row& row : wrong) {
+    const std::vector<double> scores = scores_as(row, row.problem());
+    const double spread = row.spread(scores);
+    largest = std::max(largest, spread);
+    of_size = std::max(of_size, spread / largest_of(row, scores));
+  }
   size_t telling = 0;
   for (const Row& row : wrong) {
     if (row.keys.size() < enough_keys) continue;
@@ -38,7 +52,7 @@ std::optional<std::string> explain_precision(const std::vector<Row>& wrong,
   if (telling < enough_rows) return {};
   for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::e4m3}) {
     const double u = unit_roundoff(type);
-    if (largest > 6 * u || largest < u / 2) continue;
+    if (of_size > 3 * u || largest < u / 2) continue;
     return fmt::format(
         "The right tokens are taken, and their weights are off by up to {:.2g}: as much as "
         "rounding "

@@ -145,9 +145,33 @@ std::string name_of(const std::vector<Row>& wrong, const std::vector<double>& fa
   return "";
 }
 
-}  // namespace
+/// What enters the softmax, with its bias and softcap, multiplied by one factor in all rows.
+std::string of_all_that_enters(const std::vector<Row>& wrong, const std::vector<Row>& right) {
+  struct Named {
+    double factor;
+    const char* words;
+  };
+  static constexpr Named names[] = {
+      {std::numbers::ln2,
+       "The softmax is one of powers of 2: a weight is 2^s where exp(s) is right"},
+      {std::numbers::log2e, "A weight is exp(s · log2(e)) where exp(s) is right"},
+      {2, "What enters the softmax is doubled: a weight is exp(2 s) where exp(s) is right"},
+      {0.5, "What enters the softmax is halved: a weight is exp(s / 2) where exp(s) is right"}};
+  const auto all_have = [](const std::vector<Row>& rows, double factor) {
+    return std::all_of(rows.begin(), rows.end(), [=](const Row& row) {
+      std::vector<double> scores = scores_as(row, row.problem());
+      for (size_t j = 0; j < scores.size(); ++j)
+        scores[j] = factor * finished(row.problem(), scores[j], row.at().keys[row.keys[j]].bias);
+      return row.spread_finished(scores) <= row.tolerance();
+    });
+  };
+  for (const Named& each : names)
+    if (all_have(wrong, each.factor) && all_have(right, each.factor))
+      return fmt::format("{} (s: a score with its bias and softcap).", each.words);
+  return "";
+}
 
-std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const std::vector<Row>&) {
+std::optional<std::string> scale_words(const std::vector<Row>& wrong) {
   if (std::all_of(wrong.begin(), wrong.end(), is_even))
     return "All keys get the same weight: the query (or every key) is read as "
            "zeros.";
@@ -187,9 +211,19 @@ std::optional<std::string> explain_scale(const std::vector<Row>& wrong, const st
         untold_scale, factors.front() * scale, scale);
   if (telling < agreeing || 2 * telling < wrong.size()) return {};
   return fmt::format(
-      "Each query's scores are multiplied by a factor of its "
-      "own, from {:.3g} to {:.3g}.",
+      "Each query's scores are multiplied by a factor of its own, "
+      "from {:.3g} to {:.3g}.",
       *low, *high);
+}
+
+}  // namespace
+
+std::optional<std::string> explain_scale(const std::vector<Row>& wrong,
+                                         const std::vector<Row>& right) {
+  std::optional<std::string> words = scale_words(wrong);
+  if (words && words->find("a factor of its own") == std::string::npos) return words;
+  if (std::string all = of_all_that_enters(wrong, right); !all.empty()) return all;
+  return words;
 }
 
 }  // namespace attnfuzz::measure

@@ -34,6 +34,13 @@ struct Reading {
   std::vector<Use> uses;
   int64_t zeros = 0;     ///< keys counted that bring nothing
   bool counted = false;  ///< all weights are whole shares of one key's
+
+  /// The tokens are right, and what their weights add up to is told apart from them.
+  void take_each_once() {
+    for (Use& use : uses) use.times = 1;
+    zeros = 0;
+    counted = true;
+  }
 };
 /// From the weights at equal scores. `error`: weight_error().
 Reading read(const Plan& plan, size_t query, std::span<const double> weights, double sink,

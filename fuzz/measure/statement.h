@@ -25,6 +25,8 @@ struct Trial {
   bool shown() const { return explains_all() && kept == passing; }
   /// It explains some, two at least, and no case that passes speaks against it.
   bool stands() const { return explained > 1 && passing > 0 && kept == passing; }
+  /// How many cases speak against it.
+  int64_t against() const { return failing - explained + passing - kept; }
   bool operator==(const Trial&) const = default;
 };
 

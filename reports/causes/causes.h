@@ -16,11 +16,18 @@ namespace attnfuzz {
 
 /// A case that fails only after others in the same process.
 std::vector<Cause> causes_from_earlier(const Finding& finding);
-/// Other meanings of the case that the output has. `shown`: those that the case as it was first
-/// found has too; else those that only the shrunk case has.
-std::vector<Cause> causes_from_fits(const Finding& finding, bool shown);
-/// What experiments on the target showed.
-std::vector<Cause> causes_from_measurement(const Finding& finding);
+/// How far it was shown that the output has another meaning of the case.
+enum class Standing {
+  shown,   ///< it explains all that fails, and predicts what passes or when it fails
+  stands,  ///< it explains all that fails, or some, and nothing that passes speaks against it
+  first,   ///< it fits the case as it was first found
+  shrunk,  ///< it fits the shrunk case alone
+};
+/// Other meanings of the case that the output has, of these standings.
+std::vector<Cause> causes_from_fits(const Finding& finding, Standing from, Standing to);
+/// What experiments on the target showed. `law`: the statements that tell by which rule values are
+/// wrong; else those that tell what was seen without one.
+std::vector<Cause> causes_from_measurement(const Finding& finding, bool law);
 /// `learned` as for name_numbers().
 std::vector<Cause> causes_from_text(std::string_view text, const Case& c,
                                     const FailureClass* learned = nullptr);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "fuzz/measure/untold.h"
 #include "reports/causes/causes.h"
@@ -24,18 +25,16 @@ bool is_shown_when(const Finding& finding, const measure::Trial& trial) {
                      [](const measure::Statement& each) { return each.about == "when"; });
 }
 
-/// 0: shown, under a condition at most; 1: it explains all that fails, but not what passes; 2: it
-/// fits the case as first found; 3: the shrunk case only.
-int rank(const Finding& finding, const Fault& fit) {
+Standing standing(const Finding& finding, const Fault& fit) {
   const auto& first = finding.first.verdict.fits;
   const bool in_first = std::find(first.begin(), first.end(), &fit) != first.end();
   if (const measure::Trial* trial = trial_of(finding, fit)) {
-    if (trial->shown() || is_shown_when(finding, *trial)) return 0;
-    if (trial->explains_all() || trial->stands()) return 1;
+    if (trial->shown() || is_shown_when(finding, *trial)) return Standing::shown;
+    if (trial->explains_all() || trial->stands()) return Standing::stands;
     // Where other cases fail and it explains none of them, it fits by chance.
-    if (trial->failing > 1 && trial->explained <= 1) return 3;
+    if (trial->failing > 1 && trial->explained <= 1) return Standing::shrunk;
   }
-  return in_first ? 2 : 3;
+  return in_first ? Standing::first : Standing::shrunk;
 }
 
 /// Whether other cases speak against it: most that fail the same way do so without it, or it would
@@ -66,9 +65,9 @@ std::string words(const Finding& finding, const Fault& fit, size_t k, size_t cou
   std::string text =
       fmt::format("The output {}equals what you get if {}.", k == 0 ? "" : "also ", fit.words);
   if (const std::string more = evidence(finding, fit); !more.empty()) text += " " + more;
-  const int state = rank(finding, fit);
-  if (k == 0 && state == 3) text += " (This fits the smallest case only.)";
-  if (k == 0 && state < 3 && count > 1)
+  const bool smallest = standing(finding, fit) == Standing::shrunk;
+  if (k == 0 && smallest) text += " (This fits the smallest case only.)";
+  if (k == 0 && !smallest && count > 1)
     text += fmt::format(" ({} faults give this same output here.)", count);
   return text;
 }
@@ -77,23 +76,24 @@ std::string words(const Finding& finding, const Fault& fit, size_t k, size_t cou
 
 /// Those that stand up to more cases come first; then those that cases near the shrunk one have
 /// too.
-std::vector<Cause> causes_from_fits(const Finding& finding, bool shown) {
+std::vector<Cause> causes_from_fits(const Finding& finding, Standing from, Standing to) {
   std::vector<const Fault*> fits = finding.last.verdict.fits;
   for (const Fault* fit : finding.first.verdict.fits)
-    if (std::find(fits.begin(), fits.end(), fit) == fits.end() && rank(finding, *fit) < 2)
+    if (std::find(fits.begin(), fits.end(), fit) == fits.end() &&
+        standing(finding, *fit) < Standing::first)
       fits.push_back(fit);
-  const std::vector<std::string>& learned = finding.learned.meanings;
-  // Nothing that is not shown comes before what was measured.
-  const int last = measure::say_what(finding.measured) ? 0 : 2;
   std::erase_if(fits, [&](const Fault* fit) {
-    return is_refuted(finding, *fit) || shown == (rank(finding, *fit) > last);
+    const Standing found = standing(finding, *fit);
+    return is_refuted(finding, *fit) || found < from || found > to;
   });
+  const std::vector<std::string>& learned = finding.learned.meanings;
   std::stable_partition(fits.begin(), fits.end(), [&](const Fault* fit) {
     return std::find(learned.begin(), learned.end(), fit->name) != learned.end();
   });
   const auto order = [&](const Fault* fit) {
     const measure::Trial* trial = trial_of(finding, *fit);
-    return std::pair(rank(finding, *fit), trial == nullptr || !trial->shown());
+    const bool shown = trial != nullptr && trial->shown();
+    return std::tuple(standing(finding, *fit), !shown, trial == nullptr ? 0 : trial->against());
   };
   std::stable_sort(fits.begin(), fits.end(),
                    [&](const Fault* a, const Fault* b) { return order(a) < order(b); });

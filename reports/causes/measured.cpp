@@ -30,14 +30,18 @@ constexpr CauseEntry names[] = {
     {"when", "in which queries, steps or cases the failure happens"},
 };
 
+/// That memory takes part is seen of many bugs that compute a wrong address, mask or sum.
+bool is_law(const measure::Statement& statement) {
+  return measure::is_told(statement) && statement.about != "memory";
+}
+
 }  // namespace
 
-/// Statements with a rule come first.
-std::vector<Cause> causes_from_measurement(const Finding& finding) {
+std::vector<Cause> causes_from_measurement(const Finding& finding, bool law) {
   std::vector<Cause> causes;
   for (const bool told : {true, false})
     for (const measure::Statement& each : finding.measured)
-      if (measure::says_what(each) && measure::is_told(each) == told)
+      if (measure::says_what(each) && measure::is_told(each) == told && is_law(each) == law)
         causes.push_back({(told ? "measured-" : "seen-") + each.about, "Measured: " + each.words});
   return causes;
 }

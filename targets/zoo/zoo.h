@@ -34,10 +34,11 @@ constexpr Tiles tiles_of(Build build) {
 }
 
 struct Mutant {
-  std::string_view name;    ///< "causal-one-more": the target is "mutant:causal-one-more"
-  std::string_view about;   ///< the line's mistake
-  Kernel kernel;            ///< whose line it is
-  std::string_view causes;  ///< names that are right for it, separated by blanks, the best first
+  std::string_view name;       ///< "causal-one-more": the target is "mutant:causal-one-more"
+  std::string_view about;      ///< the line's mistake
+  Kernel kernel;               ///< whose line it is
+  std::string_view causes;     ///< names that are right for it, separated by blanks, the best first
+  std::string_view says = "";  ///< what a measurement says that is right for it; "a|b": one of them
 };
 
 // The parts of the table, each beside the code that it changes.

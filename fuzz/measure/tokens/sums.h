@@ -6,20 +6,33 @@
 
 namespace attnfuzz::measure {
 
-/// Queries that take the right tokens with equal weights, which do not add up as they should.
+/// Queries that take the right tokens with equal weights, which do not add up as they should: where
+/// the case has sinks (a score of each query head that brings no value), what these add instead.
 class SumFacts {
  public:
-  void add(const Plan& plan, const Forge& forge, const Query& query, const Reading& reading);
+  /// `reading`: at equal scores, with weights of this relative error. Whether it is such a query of
+  /// a case with sinks: then the tokens themselves are right.
+  bool add(const Plan& plan, const Forge& forge, const Query& query, const Reading& reading,
+           double error);
   bool empty() const { return sums_.empty(); }
   std::string words() const;
 
- private:
   struct Sum {
-    double seen;   ///< the sink's share, in shares of one key
+    double added;  ///< what is added to the sum of n keys of exp(0) each: exp(sink) is right
+    double error;  ///< of `added`
     double total;  ///< what the weights add up to
-    int64_t head;
-    std::vector<double> sinks;  ///< exp(sink) by query head; empty: no sinks
+    double scale, softcap;
+    int64_t head, group;
+    int64_t first, last;        ///< the outermost of its keys, memory KV counted
+    int64_t held;               ///< how many the row holds, memory KV counted
+    std::vector<double> sinks;  ///< by query head; empty: no sinks
+
+    double own() const { return sinks[static_cast<size_t>(head)]; }
   };
+
+ private:
+  std::string tile_words() const;
+
   std::vector<Sum> sums_;
 };
 

@@ -79,6 +79,10 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     if (no_sum) continue;
     Reading reading = read(plan, n, got.of(n), forge.sink(query.h), error);
     if (!own_sum_) reading.zeros = std::min<int64_t>(reading.zeros, 0);
+    // Weights that are right but for a sum's small part are no whole shares.
+    const bool once = given.wrong ? sums_.add(plan, forge, query, reading, error)
+                                  : reading.uses.size() == query.keys.size();
+    if (once) reading.take_each_once();
     if (!query.keys.empty())
       silent_.add(plan, query,
                   given.wrong && reading.uses.empty() && reading.zeros == 0 && !given.offset);
@@ -86,8 +90,6 @@ bool TokenFacts::add(const Plan& plan, const Forge& forge, const Weights& got, c
     if (given.wrong && picture_.empty()) picture_ = picture_of(plan, query, got);
     if (n % stride == 0) add_query(plan, query, reading);
     slots_.add(plan, query, reading, given.wrong);
-    if (given.wrong && !query.keys.empty() && reading.uses.size() == query.keys.size())
-      sums_.add(plan, forge, query, reading);
   }
   wrong_cases_ += wrong_ > wrong_before ? 1 : 0;
   return wrong_ == wrong_before;

@@ -21,17 +21,29 @@ namespace {
 using namespace attnfuzz;
 using Json = nlohmann::ordered_json;
 
-/// Whether `name` is one of the words; a word that ends in * stands for all that begin so.
-bool is_among(std::string_view name, std::string_view words) {
-  while (!words.empty()) {
-    const size_t end = std::min(words.find(' '), words.size());
-    std::string_view word = words.substr(0, end);
-    words.remove_prefix(std::min(end + 1, words.size()));
-    const bool open = word.ends_with('*');
-    if (open) word.remove_suffix(1);
-    if (open ? name.starts_with(word) : name == word) return true;
+/// Whether `holds` is true of a part of the text between separators.
+template <class Holds>
+bool any_part(std::string_view text, char separator, const Holds& holds) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(separator), text.size());
+    if (holds(text.substr(0, end))) return true;
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
   return false;
+}
+
+/// Whether a cause is right for the mutant: one of its names (one that ends in * stands for all
+/// that begin so), or a measurement that says it.
+bool is_right(const zoo::Mutant& mutant, const Cause& cause) {
+  return any_part(mutant.causes, ' ',
+                  [&](std::string_view name) {
+                    return name.ends_with('*')
+                               ? cause.name.starts_with(name.substr(0, name.size() - 1))
+                               : cause.name == name;
+                  }) ||
+         any_part(mutant.says, '|', [&](std::string_view words) {
+           return cause.words.find(words) != std::string::npos;
+         });
 }
 
 Json by_attnfuzz(const zoo::Mutant& mutant, zoo::Build build, uint64_t cases, uint64_t seed) {
@@ -66,15 +78,14 @@ Json by_attnfuzz(const zoo::Mutant& mutant, zoo::Build build, uint64_t cases, ui
   row["expected"] = mutant.causes;
   row["causes"] = Json::array();
   row["words"] = Json::array();
-  for (const Cause& cause : diagnose(*found)) {
+  const std::vector<Cause> causes = diagnose(*found);
+  for (const Cause& cause : causes) {
     row["causes"].push_back(cause.name);
     row["words"].push_back(cause.words);
   }
-  const Json& causes = row["causes"];
-  row["first"] = !causes.empty() && is_among(std::string(causes.front()), mutant.causes);
-  row["among"] = std::any_of(causes.begin(), causes.end(), [&](const Json& cause) {
-    return is_among(cause.get<std::string>(), mutant.causes);
-  });
+  const auto right = [&](const Cause& cause) { return is_right(mutant, cause); };
+  row["first"] = !causes.empty() && right(causes.front());
+  row["among"] = std::any_of(causes.begin(), causes.end(), right);
   return row;
 }
 
