@@ -56,8 +56,8 @@ bool is_measured(const Finding& finding, std::string_view about) {
 }
 
 /// What experiments showed, by how much it says: a measured law, then faults that no case which
-/// passes speaks against, then what was seen. `named`: a cause is known already.
-std::vector<Cause> causes_from_experiments(const Finding& finding, bool named) {
+/// passes speaks against, then what was seen.
+std::vector<Cause> causes_from_experiments(const Finding& finding) {
   std::vector<Cause> causes;
   const std::vector<Cause> laws = causes_from_measurement(finding, true),
                            stand = causes_from_fits(finding, Standing::stands, Standing::stands);
@@ -71,7 +71,6 @@ std::vector<Cause> causes_from_experiments(const Finding& finding, bool named) {
     append(causes, laws);
     append(causes, stand);
   }
-  if (!named && causes.empty()) append(causes, causes_from_precision(finding));
   append(causes, causes_from_measurement(finding, false));
   return causes;
 }
@@ -100,7 +99,7 @@ std::vector<Cause> causes_of_outcome(const Finding& finding) {
   const size_t of_values = values.size();
   append(causes, std::move(values));
   if (measured)
-    append(causes, causes_from_experiments(finding, causes.size() > of_values));
+    append(causes, causes_from_experiments(finding));
   else if (verdict.failure == FailureKind::shape)
     append(causes, causes_from_lengths(finding));
   append(causes, causes_from_fits(finding, measured ? Standing::first : Standing::shrunk,

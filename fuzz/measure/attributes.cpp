@@ -182,21 +182,25 @@ Where::Attributes attributes_of(const Plan& plan, const Query& query, const Held
   const RuleUse* window = plan.c.problem.mask.find("window");
   const int64_t left = window == nullptr ? 0 : window->integer(0);
   const int64_t capacity = plan.c.cached() ? plan.c.cache->capacity : 0;
-  Where::Attributes all{{"keys back from the query", distance},
-                        {"keys back − window.left", distance - left},
-                        {"keys back − capacity", distance - capacity},
-                        {"key", position},
-                        {"that came with the query's own step", held.tokens[j].step == query.step},
-                        {"that came with the first step", held.tokens[j].step == 0},
-                        {"tokens before the step's first",
-                         plan.c.cached() ? first_of_step(plan, query) - position : 0, Kind::number},
-                        {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
-                        {"page", static_cast<int64_t>(j) / page},
-                        {"page mod 2", static_cast<int64_t>(j) / page % 2},
-                        {"slot of its page", static_cast<int64_t>(j) % page},
-                        {"key mod 2", position % 2},
-                        {"key mod 64", position % 64},
-                        {"steps since it came", int64_t{query.step} - held.tokens[j].step}};
+  const int64_t keep = plan.c.cached() ? plan.c.cache->keep : 0;
+  Where::Attributes all{
+      {"keys back from the query", distance},
+      {"keys back − window.left", distance - left},
+      {"keys back − capacity", distance - capacity},
+      {"key", position},
+      {"key − keep", position - keep, Kind::difference},
+      {"2·key − keys in the row", 2 * static_cast<int64_t>(j) - count, Kind::difference},
+      {"that came with the query's own step", held.tokens[j].step == query.step},
+      {"that came with the first step", held.tokens[j].step == 0},
+      {"tokens before the step's first",
+       plan.c.cached() ? first_of_step(plan, query) - position : 0, Kind::number},
+      {"keys behind it in the row", count - 1 - static_cast<int64_t>(j)},
+      {"page", static_cast<int64_t>(j) / page},
+      {"page mod 2", static_cast<int64_t>(j) / page % 2},
+      {"slot of its page", static_cast<int64_t>(j) % page},
+      {"key mod 2", position % 2},
+      {"key mod 64", position % 64},
+      {"steps since it came", int64_t{query.step} - held.tokens[j].step}};
   const auto came = static_cast<size_t>(held.tokens[j].step);
   for (const Brings& each : brings)
     all.emplace_back(each.came, plan.c.cached() && plan.c.steps[came].op == each.op);

@@ -247,6 +247,42 @@ TEST(Measure, TellsWhatAStepDoesNotHandOn) {
       << first_words(seen);
 }
 
+TEST(Measure, TellsStepsThatBeginWithAnEmptyState) {
+  const std::unique_ptr<Target> right = open_target("cpu:linear-recurrent");
+  const std::string claims = write_capabilities(right->info().capabilities);
+  // The first token of an append leaves nothing of the state.
+  FunctionTarget target = misfed("cpu:linear-recurrent", claims, [](const Case& c, Inputs& inputs) {
+    for (size_t s = 0; s < c.steps.size(); ++s) {
+      if (c.steps[s].op != StepOp::append) continue;
+      const std::string name = "gate." + std::to_string(s);
+      const Tensor gate = inputs.at(name);
+      std::vector<double> values = gate.to_doubles();
+      const auto tokens = static_cast<size_t>(c.steps[s].q_len);
+      for (size_t n = 0; n < values.size(); n += tokens) values[n] = -80;
+      inputs.replace(name, Tensor::from_doubles(gate.dtype, gate.shape, values));
+    }
+  });
+  Case c = windowed();
+  c.problem.kind = ProblemKind::ssd;
+  c.problem.num_heads = 2;
+  c.problem.q_len = c.problem.kv_len = 0;
+  c.problem.mask.rules = {attnfuzz::testing::use("causal")};
+  c.problem.mask.align = Align::top_left;
+  c.cache = Cache{};
+  const std::pair<StepOp, int64_t> steps[] = {{StepOp::prefill, 5}, {StepOp::decode, 1},
+                                              {StepOp::append, 3},  {StepOp::decode, 1},
+                                              {StepOp::append, 2},  {StepOp::decode, 1}};
+  for (const auto& [op, q_len] : steps) {
+    c.steps.emplace_back();
+    c.steps.back().op = op;
+    c.steps.back().q_len = q_len;
+  }
+  ASSERT_EQ(target.info().capabilities.rejection_reason(c), "");
+  EXPECT_EQ(first_words(measured(target, c)),
+            "The state is empty when a step begins: what earlier steps left is lost, exactly for "
+            "queries in an append.");
+}
+
 TEST(Measure, TellsHeadsThatAreNeverWritten) {
   const std::shared_ptr<Target> naive = open_target("cpu:naive");
   FunctionTarget target(capabilities, [naive](const Case& c, const Inputs& inputs) {

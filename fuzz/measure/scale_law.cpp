@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <vector>
 
 namespace attnfuzz::measure {
@@ -28,6 +29,29 @@ constexpr Size sizes[] = {
     {"(num_heads + num_kv_heads)", [](const Problem& p) { return p.num_heads + p.num_kv_heads; }},
     {"(num_heads + 2·num_kv_heads)",
      [](const Problem& p) { return p.num_heads + 2 * p.num_kv_heads; }},
+};
+
+int64_t up_to(int64_t n, int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+/// Kernels pad heads to whole tiles: these are scales by themselves alone.
+constexpr Size padded_sizes[] = {
+    {"the power of 2 above head_dim",
+     [](const Problem& p) {
+       int64_t power = 1;
+       while (power < p.head_dim) power *= 2;
+       return power;
+     }},
+    {"head_dim rounded up to a multiple of 8",
+     [](const Problem& p) { return up_to(p.head_dim, 8); }},
+    {"head_dim rounded up to a multiple of 16",
+     [](const Problem& p) { return up_to(p.head_dim, 16); }},
+    {"head_dim rounded up to a multiple of 32",
+     [](const Problem& p) { return up_to(p.head_dim, 32); }},
+    {"head_dim rounded up to a multiple of 64",
+     [](const Problem& p) { return up_to(p.head_dim, 64); }},
+    {"head_dim rounded up to a multiple of 128",
+     [](const Problem& p) { return up_to(p.head_dim, 128); }},
 };
 
 /// How a number gives a scale.
@@ -65,17 +89,26 @@ std::string words_of(const Size& a, const Size& b, const Size& c) {
 
 std::string scale_law(std::span<const SeenScale> seen) {
   constexpr size_t enough = 3;
+  const auto all_are = [&](const Form& form, const auto& number) {
+    return std::all_of(seen.begin(), seen.end(), [&](const SeenScale& each) {
+      return is_same(form.of(static_cast<double>(number(*each.problem))), each.scale);
+    });
+  };
+  // Many head sizes are padded to one: what they have to show is that theirs differ.
+  std::set<int64_t> head_dims;
+  for (const SeenScale& each : seen) head_dims.insert(each.problem->head_dim);
+  for (const Size& size : padded_sizes)
+    for (const Form& form : forms)
+      if (head_dims.size() >= enough && all_are(form, size.of))
+        return fmt::format(fmt::runtime(form.words), size.words);
   if (different(seen) < enough) return "";
   // The fewest sizes first: c and a may be 1.
   for (const Size& c : sizes)
     for (const Size& a : sizes)
       for (const Size& b : sizes)
         for (const Form& form : forms)
-          if (&a <= &b && &c != &a && &c != &b &&
-              std::all_of(seen.begin(), seen.end(), [&](const SeenScale& each) {
-                const Problem& p = *each.problem;
-                const int64_t whole = a.of(p) * b.of(p) / std::max<int64_t>(1, c.of(p));
-                return is_same(form.of(static_cast<double>(whole)), each.scale);
+          if (&a <= &b && &c != &a && &c != &b && all_are(form, [&](const Problem& p) {
+                return a.of(p) * b.of(p) / std::max<int64_t>(1, c.of(p));
               }))
             return fmt::format(fmt::runtime(form.words), words_of(a, b, c));
   return "";

@@ -31,6 +31,13 @@ TEST(ScaleLaw, TellsTheWidthOfPackedHeads) {
             "1/sqrt(head_dim·(num_heads + 2·num_kv_heads) / num_heads)");
 }
 
+TEST(ScaleLaw, TellsPaddedHeads) {
+  EXPECT_EQ(law_of([](const Problem& p) {
+              return 1 / std::sqrt(static_cast<double>((p.head_dim + 15) / 16 * 16));
+            }),
+            "1/sqrt(head_dim rounded up to a multiple of 16)");
+}
+
 TEST(ScaleLaw, TellsTheModelsWidth) {
   EXPECT_EQ(law_of([](const Problem& p) {
               return 1 / std::sqrt(static_cast<double>(p.head_dim * p.num_heads));

@@ -182,8 +182,47 @@ void StateFacts::measure(Target& target, const Case& c, Budget& budget) {
   tokens_.add(plan, forge, *got, want, error);
   for (size_t n = 0; n < plan.queries.size(); ++n)
     other_tokens_ |= takes_others(plan.queries[n], got->of(n), want.of(n));
+  add_emptied(plan, *got, want, error);
   if (traits(c.problem.kind).beta) add_betas(plan, tokens, *got, error, betas_);
   if (traits(c.problem.kind).gate != Gate::none) add_decays(plan, tokens.gate, *got, want, error);
+}
+
+/// Whether queries read the tokens from some step of theirs on as the case says, and none before
+/// it: then that step began with an empty state.
+void StateFacts::add_emptied(const Plan& plan, const Weights& got, const Weights& want,
+                             double error) {
+  for (size_t n = 0; n < plan.queries.size(); ++n) {
+    const Query& query = plan.queries[n];
+    const double least = 100 * floor_of(want.of(n)), floor = floor_of(got.of(n));
+    const auto step_of = [&](size_t j) { return plan.sources[query.keys[j].source].step; };
+    const auto expected = [&](size_t j) {
+      return std::abs(want.of(n)[query.keys[j].source]) > least;
+    };
+    const auto seen = [&](size_t j) { return std::abs(got.of(n)[query.keys[j].source]) > floor; };
+    size_t first = 0;
+    while (first < query.keys.size() && !seen(first)) ++first;
+    if (first == query.keys.size()) continue;
+    bool lost = false, earlier = false, off = false;
+    for (size_t j = 0; j < query.keys.size(); ++j) {
+      const size_t source = query.keys[j].source;
+      lost |= j < first && expected(j);
+      earlier |= expected(j) && step_of(j) != query.step;
+      off |=
+          j >= first && expected(j) &&
+          std::abs(got.of(n)[source] - want.of(n)[source]) > error * std::abs(want.of(n)[source]);
+    }
+    lost_otherwise_ |= off || (lost && step_of(first - 1) == step_of(first));
+    if (earlier) emptied_.add(attributes_of(plan, query), step_of(first) == query.step);
+  }
+}
+
+std::string StateFacts::emptied_words() const {
+  if (emptied_.marked() == 0 || lost_otherwise_) return "";
+  const Where::Condition condition = emptied_.condition();
+  constexpr int most_parts = 2;  // more are found by chance
+  if (!condition.found || condition.parts > most_parts) return "";
+  return fmt::format("The state is empty when a step begins: what earlier steps left is lost{}.",
+                     Where::words_after(", exactly for queries with", condition));
 }
 
 /// How many tokens before key `j`, which begins a step, have gates that sum to −extra: those whose
@@ -304,6 +343,7 @@ std::vector<Statement> StateFacts::statements() const {
                                   transposed_, tried_transposed_)}};
   if (const std::string betas = other_tokens_ ? "" : betas_.words(); !betas.empty())
     return {{"state", betas}};
+  if (const std::string emptied = emptied_words(); !emptied.empty()) return {{"state", emptied}};
   if (!wrong_.empty() && !other_tokens_) {
     const std::string where = where_.words_after(" Exactly for tokens with");
     return {{"state", decay_words() + " " + example_ + (where.empty() ? "" : where + ".") +

@@ -40,10 +40,14 @@ class StateFacts {
   void add_decays(const Plan& plan, const std::vector<std::vector<double>>& gates,
                   const Weights& got, const Weights& want, double error);
   std::string decay_words() const;
+  void add_emptied(const Plan& plan, const Weights& got, const Weights& want, double error);
+  std::string emptied_words() const;
 
   TokenFacts tokens_{true};
   BetaFacts betas_;
   bool other_tokens_ = false;  ///< a token is missing from the state, or another is in it
+  Where emptied_;  ///< queries whose row has earlier steps, and which of them read none of these
+  bool lost_otherwise_ = false;  ///< a query is wrong though what it reads is what later steps left
   Where where_;
   std::vector<Decay> wrong_;
   size_t decays_ = 0;

@@ -43,7 +43,7 @@ std::string_view kind_of(const Place& place, const Query& query, int64_t head) {
   if (place.of == Place::Of::gone) return "a token that no row holds any more";
   if (place.of == Place::Of::later) return "a token of a later step";
   if (place.row != query.b) return "another row's token";
-  return place.head != head ? "another KV head's token" : "a token of its own more than once";
+  return place.head != head ? "another KV head's token" : kind_more;
 }
 
 }  // namespace attnfuzz::measure

@@ -21,7 +21,8 @@ struct Difference {
 };
 Difference difference(const Plan& plan, const Query& query, const Reading& reading);
 
-inline constexpr std::string_view kind_of_padding = "the padding of ragged steps";
+inline constexpr std::string_view kind_of_padding = "the padding of ragged steps",
+                                  kind_more = "a token of its own more than once";
 /// "another row's token".
 std::string_view kind_of(const Place& place, const Query& query, int64_t head);
 

@@ -85,6 +85,7 @@ bool SumFacts::add(const Plan& plan, const Forge& forge, const Query& query, con
           index(*first),
           index(*last),
           p.memory_kv + static_cast<int64_t>(held.tokens.size()),
+          p.memory_kv,
           {}};
   if (p.sinks)
     for (int64_t h = 0; h < p.num_heads; ++h) sum.sinks.push_back(forge.sink(h));
@@ -108,7 +109,9 @@ std::string SumFacts::tile_words() const {
     const std::string each = fmt::format("The sink is counted once for each tile of {} keys", tile);
     if (all([=](const Sum& s) { return s.last / tile - s.first / tile + 1; }))
       return each + " that the query sees.";
-    if (all([=](const Sum& s) { return (s.held + tile - 1) / tile; }))
+    const auto holds = [=](int64_t n) { return (n + tile - 1) / tile; };
+    if (all([=](const Sum& s) { return holds(s.held); }) ||
+        all([=](const Sum& s) { return holds(s.held - s.memory); }))
       return each + " that the row holds.";
     if (all([=](const Sum& s) { return s.last / tile + 1; }))
       return each + " up to the last that the query sees.";

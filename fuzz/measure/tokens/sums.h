@@ -25,6 +25,7 @@ class SumFacts {
     int64_t head, group;
     int64_t first, last;        ///< the outermost of its keys, memory KV counted
     int64_t held;               ///< how many the row holds, memory KV counted
+    int64_t memory;             ///< how many these are
     std::vector<double> sinks;  ///< by query head; empty: no sinks
 
     double own() const { return sinks[static_cast<size_t>(head)]; }

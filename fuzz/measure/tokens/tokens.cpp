@@ -133,7 +133,14 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
   for (const Place& place : all.foreign) foreign_.insert(kind_of(place, query, head));
   add_zeros(reading);
   where_zeros_.add(attributes_of(plan, query), reading.zeros > 0);
-  add_keys(plan, query, all);
+  std::vector<uint8_t> repeated(held.tokens.size(), 0);
+  for (const Use& use : reading.uses) {
+    if (use.times < 2 || !reading.counted) continue;
+    times_.insert(use.times);
+    if (const Place place = place_of(plan, query, use.source); place.of == Place::Of::own_row)
+      repeated[place.place] = 1;
+  }
+  add_keys(plan, query, all, repeated);
   std::vector<Place> takes = all.foreign;
   for (const size_t place : all.hidden)
     takes.push_back({Place::Of::own_row, query.b, query.b, head, held.positions[place], place});
@@ -141,7 +148,8 @@ void TokenFacts::add_query(const Plan& plan, const Query& query, const Reading& 
 }
 
 /// Which of the row's keys are seen.
-void TokenFacts::add_keys(const Plan& plan, const Query& query, const Difference& all) {
+void TokenFacts::add_keys(const Plan& plan, const Query& query, const Difference& all,
+                          const std::vector<uint8_t>& repeated) {
   const Held& held = plan.held[static_cast<size_t>(query.step)][static_cast<size_t>(query.b)];
   std::set<size_t> missing, shown;
   for (const Place& place : all.missing)
@@ -160,6 +168,7 @@ void TokenFacts::add_keys(const Plan& plan, const Query& query, const Difference
     if (shown.count(j) != 0) {
       missing_.add(attributes, missing.count(j) != 0);
       swapped_.add(attributes, swaps && missing.count(j) != 0);
+      if (missing.count(j) == 0) repeated_.add(attributes, repeated[j] != 0);
     } else {
       extra_.add(attributes, all.hidden.count(j) != 0);
     }
@@ -174,6 +183,17 @@ std::string TokenFacts::swap_words() const {
     if (const std::string rule = remap_.words(); !rule.empty())
       return "In the place of key j's value the query takes " + rule + where + ".";
   return "In the place of a key's value the query takes that of " + words + where + ".";
+}
+
+/// Which keys are taken more than once, where a plain condition tells it.
+std::string TokenFacts::repeated_words() const {
+  const Where::Condition condition = repeated_.condition();
+  constexpr int most_parts = 2;  // more are found by chance
+  if (!condition.found || condition.parts > most_parts || times_.size() != 1) return "";
+  const std::string times =
+      *times_.begin() == 2 ? "twice" : fmt::format("{} times", *times_.begin());
+  return fmt::format("Queries count keys {}{}.", times,
+                     Where::words_after(": exactly those with", condition));
 }
 
 /// `any`: also where no condition tells which keys these are.
@@ -258,6 +278,9 @@ std::string TokenFacts::taken_words() const {
     add(swap_words());
   } else if (of_padding) {
     add("The padding of ragged steps is taken as tokens.");
+  } else if (const std::string repeated = foreign_ == std::set{kind_more} ? repeated_words() : "";
+             !repeated.empty()) {
+    add(repeated);
   } else if (any_foreign_) {
     add(fmt::format("{}{}.", untold_foreign, fmt::join(foreign_, ", or ")));
   }

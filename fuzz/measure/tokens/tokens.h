@@ -50,10 +50,12 @@ class TokenFacts {
   void add_example(const Plan& plan, const Query& query, const Reading& reading);
   void add_query(const Plan& plan, const Query& query, const Reading& reading);
   void add_zeros(const Reading& reading);
-  void add_keys(const Plan& plan, const Query& query, const Difference& all);
+  void add_keys(const Plan& plan, const Query& query, const Difference& all,
+                const std::vector<uint8_t>& repeated);
   std::string visible_words(bool any) const;
   std::string zero_words() const;
   std::string swap_words() const;
+  std::string repeated_words() const;
   std::string taken_words() const;
   std::vector<Statement> memory_statements() const;
   /// Queries that are wrong and whose weights can be read.
@@ -75,7 +77,8 @@ class TokenFacts {
   int64_t queries_ = 0, wrong_ = 0, cases_ = 0, nonfinite_ = 0, offsets_ = 0, no_sums_ = 0,
           wrong_cases_ = 0;
   Where where_, where_nonfinite_, where_no_sums_, where_zeros_;
-  Where missing_, extra_, swapped_;
+  Where missing_, extra_, swapped_, repeated_;
+  std::set<int64_t> times_;  ///< how often keys are taken that are taken more than once
   bool cached_ = false;
   bool any_extra_ = false, any_missing_ = false, any_foreign_ = false, counted_ = true;
   std::vector<int64_t> totals_;  ///< keys that queries with zeros count in all
