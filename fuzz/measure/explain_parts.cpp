@@ -139,7 +139,8 @@ std::string ranges_of(const Split& split) {
 
 }  // namespace
 
-/// Of a row of few keys any weights are those of parts: it must only have what the others have.
+/// Of a row of few keys any weights are those of parts: it must only have what the others have. A
+/// key apart from all others is no part: two of several keys must show them.
 std::optional<std::string> explain_parts(const std::vector<Row>& wrong, const std::vector<Row>&) {
   std::vector<Split> splits;
   const Split* telling = nullptr;
@@ -149,7 +150,9 @@ std::optional<std::string> explain_parts(const std::vector<Row>& wrong, const st
     const size_t parts = splits.back().parts.size();
     const bool is_split = row.keys.size() >= parts + 2;
     if (parts < 2 || (!is_split && row.keys.size() > 4)) return {};
-    if (row.keys.size() > 2 * parts && telling == nullptr) telling = &splits.back();
+    const auto large = std::count_if(splits.back().parts.begin(), splits.back().parts.end(),
+                                     [](const Part& part) { return part.end - part.begin > 1; });
+    if (row.keys.size() > 2 * parts && large > 1 && telling == nullptr) telling = &splits.back();
   }
   if (telling == nullptr) return {};
   std::string more = law_words(splits);

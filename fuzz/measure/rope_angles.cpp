@@ -16,11 +16,7 @@ namespace {
 
 constexpr double score = 2;  ///< of a query and a key that are turned alike
 
-/// The cosine of the angle between a query and a key so many places from it.
-struct Cosine {
-  int64_t distance;
-  double value;
-};
+using Cosine = RopeAngles::Cosine;
 
 std::vector<Cosine> cosines(const Plan& plan, const Weights& got) {
   std::vector<Cosine> all;
@@ -55,13 +51,37 @@ int64_t pair_of(const Problem& p, int64_t element) {
 
 }  // namespace
 
+/// What an element is turned by whose own angle a token is another.
+RopeAngles::Element RopeAngles::turned_otherwise(const Problem& p,
+                                                 const std::vector<Cosine>& cosines, double own,
+                                                 double error) {
+  // Over a few tokens a slow turn looks like none.
+  constexpr double slow = 0.2;
+  if (fit(cosines, 0, error))
+    return {fit(cosines, slow * own, error) ? Element::Turned::unknown
+                                            : Element::Turned::not_at_all};
+  for (int64_t half = 0; half <= 4 * p.head_dim && has_plain_rope(p); ++half)
+    if (fit(cosines, angle_of(p, static_cast<double>(half) / 2), error))
+      return {Element::Turned::as_pair, static_cast<double>(half) / 2};
+  double low = 0, high = 0;  // factors that fit
+  for (double factor = 1.0 / 64; factor < 8; factor *= 1.002) {
+    if (!fit(cosines, factor * own, error)) continue;
+    if (low == 0) low = factor;
+    high = factor;
+  }
+  constexpr double vague = 1.1;
+  if (low == 0 || high > vague * low) return {Element::Turned::unknown};
+  return {Element::Turned::by_factor, std::sqrt(low * high)};
+}
+
 void RopeAngles::measure(Target& target, const Case& c, Budget& budget) {
   const Problem& p = c.problem;
   constexpr int64_t most_runs = 700;
   constexpr size_t most_cases = 2;
   // Of a part of the head explain_rope_widths() tells more.
-  if (p.rope == Rope::none || !has_plain_rope(p) || p.turned_dim() != p.head_dim || p.softcap > 0 ||
-      p.scale_value() <= 0 || seen_.size() >= most_cases)
+  if (p.rope == Rope::none || !p.rope_positions.empty() || p.rope_scaling.magnitude != 1 ||
+      p.turned_dim() != p.head_dim || p.softcap > 0 || p.scale_value() <= 0 ||
+      seen_.size() >= most_cases)
     return;
   const Plan plan = declared(c);
   const auto runs = static_cast<int64_t>(plan.sources.size()) / p.head_dim_v + 3;
@@ -85,13 +105,8 @@ void RopeAngles::measure(Target& target, const Case& c, Budget& budget) {
     const std::vector<Cosine> all = cosines(plan, *got);
     if (all.size() < 2) return;
     Element& element = seen.elements.emplace_back();
-    if (fit(all, angle_of(p, static_cast<double>(pair_of(p, d))), error)) continue;
-    element.turned = Element::Turned::unknown;
-    if (fit(all, 0, error)) element.turned = Element::Turned::not_at_all;
-    for (int64_t half = 0; half <= 4 * p.head_dim && element.turned == Element::Turned::unknown;
-         ++half)
-      if (fit(all, angle_of(p, static_cast<double>(half) / 2), error))
-        element = {Element::Turned::as_pair, static_cast<double>(half) / 2};
+    if (const double own = rope_frequency(p, pair_of(p, d)); !fit(all, own, error))
+      element = turned_otherwise(p, all, own, error);
   }
   seen_.push_back(std::move(seen));
 }
@@ -109,11 +124,16 @@ std::string RopeAngles::words_of(const Seen& seen) {
     constexpr size_t most = 4;
     const int64_t own = pair_of(seen.problem, at);
     if (some.size() >= most || element.turned == Element::Turned::unknown) continue;
-    some.push_back(element.turned == Element::Turned::not_at_all
-                       ? fmt::format("element {} is not turned", d)
-                       : fmt::format("element {} is turned as pair {:g} would be, in the place of "
-                                     "pair {}",
-                                     d, element.pair, own));
+    if (element.turned == Element::Turned::not_at_all)
+      some.push_back(fmt::format("element {} is not turned", d));
+    else if (element.turned == Element::Turned::by_factor)
+      some.push_back(
+          fmt::format("element {} turns {:.3g} times as far as it should", d, element.number));
+    else
+      some.push_back(
+          fmt::format("element {} is turned as pair {:g} would be, in the place of "
+                      "pair {}",
+                      d, element.number, own));
   }
   // Where only some angles are other ones, and what they are is seen, that is the mistake.
   if (wrong.empty() || right.empty() || 2 * known < wrong.size()) return "";

@@ -14,11 +14,25 @@ class RopeAngles {
   void measure(Target& target, const Case& c, Budget& budget);
   std::vector<Statement> statements() const;
 
+  /// The cosine of the angle between a query and a key so many places from it.
+  struct Cosine {
+    int64_t distance;
+    double value;
+  };
+
  private:
   struct Element {
-    enum class Turned : uint8_t { right, as_pair, not_at_all, unknown } turned = Turned::right;
-    double pair = 0;  ///< as_pair: whose angle it is turned by
+    enum class Turned : uint8_t {
+      right,
+      as_pair,
+      by_factor,
+      not_at_all,
+      unknown
+    } turned = Turned::right;
+    double number = 0;  ///< as_pair: whose angle it is turned by; by_factor: how much farther
   };
+  static Element turned_otherwise(const Problem& p, const std::vector<Cosine>& cosines, double own,
+                                  double error);
   struct Seen {
     Problem problem;
     std::vector<Element> elements;

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "fuzz/testing.h"
+#include "oracle/rope.h"
 #include "oracle/rows.h"
 
 namespace attnfuzz::measure {
@@ -29,10 +31,10 @@ Case with_rope() {
   return c;
 }
 
-/// Turns pair n by the angle of pair other(n), then attends without rope.
-FunctionTarget turning(double (*other)(int64_t pair)) {
+/// Turns pair n by angle(problem, n) a token, then attends without rope.
+FunctionTarget turning_by(const std::function<double(const Problem& p, int64_t pair)>& angle_of) {
   const std::shared_ptr<Target> naive = open_target("cpu:naive");
-  return FunctionTarget(capabilities, [naive, other](Case c, Inputs inputs) {
+  return FunctionTarget(capabilities, [naive, angle_of](Case c, Inputs inputs) {
     const auto dim = c.problem.head_dim;
     for (const char* name : {"q", "k"}) {
       const Tensor tensor = inputs.at(name);
@@ -40,9 +42,7 @@ FunctionTarget turning(double (*other)(int64_t pair)) {
       const int64_t len = tensor.shape[2];
       for (int64_t row = 0; row < static_cast<int64_t>(x.size()) / dim; ++row)
         for (int64_t n = 0; n < dim / 2; ++n) {
-          const double angle =
-              static_cast<double>(row % len) *
-              std::pow(c.problem.rope_base, -2 * other(n) / static_cast<double>(dim));
+          const double angle = static_cast<double>(row % len) * angle_of(c.problem, n);
           double& a = x[static_cast<size_t>(row * dim + n)];
           double& b = x[static_cast<size_t>(row * dim + n + dim / 2)];
           const double first = a, second = b;
@@ -52,15 +52,39 @@ FunctionTarget turning(double (*other)(int64_t pair)) {
       inputs.replace(name, Tensor::from_doubles(tensor.dtype, tensor.shape, x));
     }
     c.problem.rope = Rope::none;
+    c.problem.rope_scaling = {};
     return naive->run(c, inputs);
   });
 }
 
-std::vector<Statement> measured(FunctionTarget target) {
+/// Turns pair n by the angle of pair other(n).
+FunctionTarget turning(double (*other)(int64_t pair)) {
+  return turning_by([other](const Problem& p, int64_t pair) {
+    return std::pow(p.rope_base, -2 * other(pair) / static_cast<double>(p.head_dim));
+  });
+}
+
+std::vector<Statement> measured(FunctionTarget target, const Case& c = with_rope()) {
   Budget budget(2000, 60);
   RopeAngles angles;
-  angles.measure(target, with_rope(), budget);
+  angles.measure(target, c, budget);
   return angles.statements();
+}
+
+TEST(RopeAngles, TellHowMuchFartherAScaledPairTurns) {
+  Case c = with_rope();
+  c.problem.rope_base = 3;
+  c.problem.rope_scaling.law = RopeLaw::linear;
+  c.problem.rope_scaling.factor = 2;
+  const auto right = [](const Problem& p, int64_t pair) { return rope_frequency(p, pair); };
+  EXPECT_TRUE(measured(turning_by(right), c).empty());
+  const std::vector<Statement> all = measured(turning_by([&](const Problem& p, int64_t pair) {
+                                                return (pair == 1 ? 1.7 : 1) * right(p, pair);
+                                              }),
+                                              c);
+  ASSERT_FALSE(all.empty());
+  EXPECT_NE(all[0].words.find("element 1 turns 1.7 times as far as it should"), std::string::npos)
+      << all[0].words;
 }
 
 TEST(RopeAngles, SayNothingWhereAllAreRight) {
