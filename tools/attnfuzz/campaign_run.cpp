@@ -221,9 +221,9 @@ void run_target(Target& target, const std::string& name, const CampaignFlags& fl
     session.add(finding);
   };
   if (time_left) {
-    const double replayed = total.seconds;
-    total += new_cases(target, name, flags, options, events);
-    total.seconds += replayed;
+    CampaignStats fresh = new_cases(target, name, flags, options, events);
+    fresh.seconds += total.seconds;  // one after the other, where += is of campaigns side by side
+    total += fresh;
   }
   add_missed(sequence, options.seconds > 0 ? total.cases * options.shards : options.cases,
              total.reach);

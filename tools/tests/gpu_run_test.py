@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
 from program import BUILD, ROOT
@@ -149,10 +150,13 @@ def test_a_folder_that_is_no_bundle_is_left(tmp_path, name):
 
 
 def test_the_device_cases_are_claimed_and_right(tmp_path):
-    """By the emulation of each target; the small ones are run too."""
+    """By the emulation of each target; the small ones are run too, in no more seconds than passed."""
     from program import attnfuzz, summary
 
     made = cases.cases()
+    # What no target claims: f64 is the oracle's alone, of head_dim up to 128 and without a cache.
+    assert not [name for name, case in made.items() if case["problem"]["dtype"] == "f64"
+                and (case["problem"]["head_dim"] > 128 or "cache" in case)]
     cases.write(tmp_path / "all")
     small = tmp_path / "small"
     small.mkdir()
@@ -162,8 +166,11 @@ def test_the_device_cases_are_claimed_and_right(tmp_path):
     attnfuzz("corpus", "stats", tmp_path / "all", expect=0)  # each is a case
     counts = {}
     for target in ("flash", "oracle", "paged-decode"):
+        started = time.monotonic()
         attnfuzz("run", "-t", f"cuda-emu:{target}", "--corpus", small, "--cases", 0, "--format", "json", "-o", tmp_path / target, expect=0)
-        counts[target] = summary(tmp_path / target)["targets"][0]["passed"]
+        row = summary(tmp_path / target)["targets"][0]
+        assert row["seconds"] <= time.monotonic() - started
+        counts[target] = row["passed"]
     assert counts == {"flash": 6, "oracle": 2, "paged-decode": 3}
 
 

@@ -3,7 +3,7 @@ flash-linear-attention's `parallel_attn` (fla/ops/attn/parallel.py). On the CPU 
 
 What is claimed is its docstring: [batch, len, heads, dim], queries and keys of one length, causal; window_size counts the query's own
 token; grouped heads; a sink's logit for each head joins the sum; the scale is head_dim^-1/2 by default. Scores and sums are f32, the
-weights are rounded to the inputs' type before they meet the values. On a GPU products of f32 take TF32's 11 bits (Triton's default),
+weights are rounded to the inputs' type before they meet the values. On a GPU products of f32 are TF32's (Triton's default),
 and the kernel is compiled for each of its sizes but the length.
 """
 from __future__ import annotations
