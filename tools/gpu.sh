@@ -5,6 +5,7 @@
 #   tools/gpu.sh --host [--cases N] [--update]   campaigns of the emulation and its mutants, which need no GPU; --update puts
 #                                                their tables into docs/gpu.md
 set -euo pipefail
+from=$PWD  # whose relative paths the caller's are
 cd "$(dirname "$0")/.."
 host='' update='' cases=100000 minutes=8 out='' only=()
 while [ $# -gt 0 ]; do
@@ -20,6 +21,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 
+case $out in '' | /*) ;; *) out=$from/$out ;; esac
 if [ -z "$host" ]; then
   if [ -n "$update" ]; then
     [ -n "$out" ] || { echo "tools/gpu.sh: expected the folder that a run left, after --update" >&2; exit 2; }
