@@ -171,7 +171,8 @@ std::string of_all_that_enters(const std::vector<Row>& wrong, const std::vector<
   return "";
 }
 
-std::optional<std::string> scale_words(const std::vector<Row>& wrong) {
+/// `by_query`: also where each query has a factor of its own.
+std::optional<std::string> scale_words(const std::vector<Row>& wrong, bool by_query) {
   if (std::all_of(wrong.begin(), wrong.end(), is_even))
     return "All keys get the same weight: the query (or every key) is read as "
            "zeros.";
@@ -209,7 +210,7 @@ std::optional<std::string> scale_words(const std::vector<Row>& wrong) {
     return fmt::format(
         "{} It is {:.4g} in the place of {:.4g} in one case, and other ones in others.",
         untold_scale, factors.front() * scale, scale);
-  if (telling < agreeing || 2 * telling < wrong.size()) return {};
+  if (!by_query || telling < agreeing || 2 * telling < wrong.size()) return {};
   return fmt::format(
       "Each query's scores are multiplied by a factor of its own, "
       "from {:.3g} to {:.3g}.",
@@ -220,10 +221,9 @@ std::optional<std::string> scale_words(const std::vector<Row>& wrong) {
 
 std::optional<std::string> explain_scale(const std::vector<Row>& wrong,
                                          const std::vector<Row>& right) {
-  std::optional<std::string> words = scale_words(wrong);
-  if (words && words->find("a factor of its own") == std::string::npos) return words;
+  if (std::optional<std::string> words = scale_words(wrong, false)) return words;
   if (std::string all = of_all_that_enters(wrong, right); !all.empty()) return all;
-  return words;
+  return scale_words(wrong, true);
 }
 
 }  // namespace attnfuzz::measure
